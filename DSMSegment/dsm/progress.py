@@ -1,0 +1,22 @@
+"""Progress and cancel through one callback."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Called between stages and slabs of a job.
+
+    A caller cancels by raising `dsm.errors.JobCancelled` from the call.
+    """
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Report that `done` of `total` steps of `stage` are finished.
+
+        Stages: `"load"`, `"encode"`, `"text"`, `"decode"`, `"write"`.
+        """
+
+
+def ignore_progress(stage: str, done: int, total: int) -> None:
+    """The callback for callers that do not care."""

@@ -1,0 +1,28 @@
+# make demo: the main job on a real CT.  make test: all checks.  Both set up everything they need first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test setup lint clean
+
+demo: setup
+	$(BIN)/python examples/demo.py
+
+test: setup lint
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -q Testing
+
+lint: setup
+	$(BIN)/ruff check DSMSegment Testing examples
+	$(BIN)/ruff format --check DSMSegment Testing examples
+	$(BIN)/mypy
+	cd DSMSegment && PYTHONPATH=. ../$(BIN)/lint-imports --config ../pyproject.toml
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt scripts/setup.sh
+	PYTHON=$(PYTHON) bash scripts/setup.sh $(VENV)
+	touch $(STAMP)
+
+clean:
+	rm -rf $(VENV) runs demo/demo.*

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Make a virtual environment with everything that `make demo` and `make test` need. Safe to run again.
+#   PYTHON=python3.11 bash scripts/setup.sh .venv
+set -euo pipefail
+venv=$1
+python=${PYTHON:-python3}
+
+# Shared libraries of VTK's off-screen rendering, for a machine that has no desktop.
+missing=()
+for pair in libEGL.so.1:libegl1 libGL.so.1:libgl1 libX11.so.6:libx11-6 libXrender.so.1:libxrender1; do
+  ldconfig -p | grep -q "${pair%%:*}" || missing+=("${pair##*:}")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  else
+    echo "Missing system libraries; install them with: sudo apt-get install ${missing[*]}" >&2
+  fi
+fi
+
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+  echo "Python 3.11 or newer is needed; $("$python" --version) was found. Set PYTHON=/path/to/python3.11." >&2
+  exit 1
+}
+[ -x "$venv/bin/python" ] || "$python" -m venv "$venv" || {
+  echo "The virtual environment could not be made; on Debian: sudo apt-get install python3-venv" >&2
+  exit 1
+}
+pip() { "$venv/bin/python" -m pip --disable-pip-version-check "$@"; }
+
+# torch first and alone, so that nothing else decides which build is taken.
+"$venv/bin/python" -c 'import torch' 2>/dev/null \
+  || pip install -q torch==2.13.0 \
+  || pip install -q torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu
+pip install -q -c constraints.txt -e '.[dev]'
