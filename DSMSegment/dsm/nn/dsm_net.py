@@ -1,0 +1,204 @@
+"""The whole network: encode a volume once, decode any number of prompts from what was encoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dsm.nn.encoder import Encoder
+from dsm.nn.kmax_layer import KMaxSSMLayer, LevelMemory, LevelTokens, OrganState
+from dsm.nn.mask_head import MaskHead, PresenceHead
+from dsm.nn.network_config import NetworkConfig
+from dsm.nn.pixel_decoder import PixelDecoder
+from dsm.nn.prompt_batch import PromptBatch
+from dsm.nn.query_init import QueryInit
+from dsm.nn.tumor_refine import TumorRefine
+from dsm.ops.anomaly import anomaly_map
+
+STRIDE = 16  # edges of the input are multiples of this
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """All that later prompts need of a volume; levels run 24, 12, 6 mm.
+
+    Attributes:
+        embedding: E, unit length, `(batch, embed_dim, I/2, J/2, K/2)`.
+        organ_queries: Finished organ queries `(batch, organs, dim)`.
+        organ_affinities: Mask logits of the organs at each k-means layer `(batch, organs, i, j, k)`: supervised.
+        anomalies: Anomaly map at each level `(batch, i, j, k)` in [0, 1].
+        memories: Tokens of each level.
+        organ_states: Organ queries and claims inside each k-means layer.
+        tumor_keys_values: Keys and values of each level for the tumor queries.
+    """
+
+    embedding: Tensor
+    organ_queries: Tensor
+    organ_affinities: tuple[Tensor, ...]
+    anomalies: tuple[Tensor, ...]
+    memories: tuple[LevelMemory, ...]
+    organ_states: tuple[OrganState, ...]
+    tumor_keys_values: tuple[Tensor, ...]
+
+
+class Decoded(NamedTuple):
+    """Mask logits `(batch, prompts, I/2, J/2, K/2)`, presence logits `(batch, prompts)`, queries."""
+
+    logits: Tensor
+    presence: Tensor
+    queries: Tensor
+
+
+class DSMNet(nn.Module):
+    """DSM (Wu et al., arXiv 2506.12747) with gradients through every block.
+
+    Args:
+        config: Sizes.
+        organ_text: Centred text vectors of the organ set `(organs, text_dim)`; kept with the weights.
+
+    Note:
+        Organ queries never see a prompt and prompts never see one another, so a result does not depend on what else
+        was asked.
+    """
+
+    organ_text: Tensor
+
+    def __init__(self, config: NetworkConfig, organ_text: Tensor | None = None) -> None:
+        super().__init__()
+        dim, num_organs = config.query_dim, config.num_organs
+        if organ_text is None:
+            organ_text = torch.zeros(num_organs, config.text_dim)
+        self.register_buffer("organ_text", organ_text)
+        self.encoder = Encoder(config.num_channels, config.channels, config.num_blocks)
+        self.pixel_decoder = PixelDecoder(config.channels, config.decoder_channels, config.embed_dim)
+        coarse_to_fine = config.decoder_channels[::-1]
+        self.tokens = nn.ModuleList(LevelTokens(channels, dim) for channels in coarse_to_fine)
+        self.layers_per_level = config.layers_per_level
+        self.kmax_layers = nn.ModuleList(
+            KMaxSSMLayer(dim, config.num_heads, num_organs, refine=config.state_space_refinement and level < 2)
+            for level in range(3)
+            for _ in range(config.layers_per_level)
+        )
+        self.organ_init = QueryInit(config.text_dim, dim, num_organs)
+        self.tumor_init = QueryInit(config.text_dim, dim, max(1, len(config.tumors)))
+        self.tumor_layers = nn.ModuleList(TumorRefine(dim, config.num_heads) for _ in range(3))
+        self.mask_head = MaskHead(dim, config.embed_dim)
+        self.presence_head = PresenceHead(dim)
+        self.anomaly_weight = nn.Parameter(torch.tensor(0.0))
+
+    @property
+    def fine_halo(self) -> int:
+        """Input voxels that a slab needs on each side for `fine`."""
+        return self.encoder.fine_halo
+
+    def forward(self, x: Tensor, prompts: PromptBatch) -> Decoded:
+        """Segment in one go: `decode(encode(x), prompts)`."""
+        return self.decode(self.encode(x), prompts)
+
+    def encode(self, x: Tensor, *, known_organs: Tensor | None = None) -> Encoding:
+        """Encode intensities `(batch, channels, I, J, K)` in [0, 1], edges multiples of 16.
+
+        Args:
+            x: The volume on the working grid.
+            known_organs: Organs whose learned vector may be used `(organs,)`, bool; training hides some.
+        """
+        return self.encode_from_fine(*self.fine(x), known_organs=known_organs)
+
+    def fine(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Stride-2 and stride-4 features; may be computed in slabs with `fine_halo` and joined."""
+        return self.encoder.fine(x)
+
+    def encode_from_fine(self, f2: Tensor, f4: Tensor, *, known_organs: Tensor | None = None) -> Encoding:
+        """Encode the whole box from its stride-2 and stride-4 features."""
+        pixels = self.pixel_decoder(f2, f4, *self.encoder.coarse(f4))
+        levels = pixels.f16, pixels.f8, pixels.f4
+        memories = tuple(tokens(level) for tokens, level in zip(self.tokens, levels, strict=True))
+        queries = self._organ_queries(len(f2), known_organs)
+        affinities, states = [], []
+        for index, layer in enumerate(self.kmax_layers):
+            level = index // self.layers_per_level
+            queries, affinity, state = layer(queries, memories[level])
+            affinities.append(affinity.unflatten(-1, levels[level].shape[2:]))
+            states.append(state)
+        last_of_level = affinities[self.layers_per_level - 1 :: self.layers_per_level]
+        return Encoding(
+            embedding=pixels.embedding,
+            organ_queries=queries,
+            organ_affinities=tuple(affinities),
+            anomalies=tuple(anomaly_map(a.flatten(2)).unflatten(-1, a.shape[2:]) for a in last_of_level),
+            memories=memories,
+            organ_states=tuple(states),
+            tumor_keys_values=self._tumor_keys_values(memories, levels),
+        )
+
+    def decode(self, encoding: Encoding, prompts: PromptBatch, *, visual_prompts: Tensor | None = None) -> Decoded:
+        """Masks of some prompts.
+
+        Args:
+            encoding: From `encode`.
+            prompts: What is looked for.
+            visual_prompts: Where to look for each tumor, in [0, 1], at 6 mm `(batch, i, j, k)`: the seam for the
+                denoised visual prompt. Default: the anomaly maps.
+        """
+        queries = self.prompt_queries(encoding, prompts, visual_prompts=visual_prompts)
+        logits = self.mask_head(queries, encoding.embedding)
+        if prompts.is_tumor.any():
+            anomaly = F.interpolate(encoding.anomalies[-1][:, None], scale_factor=2.0, mode="trilinear")
+            tumor = prompts.is_tumor.to(logits.dtype)[:, None, None, None]
+            logits = logits + self.anomaly_weight * tumor * (anomaly - 0.5)
+        return Decoded(logits, self.presence_head(queries), queries)
+
+    def prompt_queries(
+        self, encoding: Encoding, prompts: PromptBatch, *, visual_prompts: Tensor | None = None
+    ) -> Tensor:
+        """Finished queries `(batch, prompts, dim)`: by organ set, by text, or as tumors."""
+        organs = encoding.organ_queries
+        is_organ = prompts.organ_index >= 0
+        is_tumor = prompts.is_tumor & ~is_organ
+        is_text = ~is_organ & ~is_tumor
+        result = organs[:, prompts.organ_index.clamp_min(0)]
+        if is_text.any():
+            text = self._text_queries(encoding, prompts.text[is_text])
+            result = result.index_copy(1, is_text.nonzero()[:, 0], text)
+        if is_tumor.any():
+            start = self.tumor_init(prompts.text[is_tumor], prompts.tumor_index[is_tumor])
+            tumor = self._tumor_queries(encoding, start, visual_prompts)
+            result = result.index_copy(1, is_tumor.nonzero()[:, 0], tumor)
+        return result
+
+    def _organ_queries(self, batch: int, known_organs: Tensor | None) -> Tensor:
+        ids = torch.arange(len(self.organ_text), device=self.organ_text.device)
+        if known_organs is not None:
+            ids = ids.where(known_organs, -1)
+        return self.organ_init(self.organ_text, ids).expand(batch, -1, -1)
+
+    def _text_queries(self, encoding: Encoding, text: Tensor) -> Tensor:
+        ids = torch.full((len(text),), -1, dtype=torch.long, device=text.device)
+        queries = self.organ_init(text, ids).expand(len(encoding.embedding), -1, -1)
+        for index, (layer, state) in enumerate(zip(self.kmax_layers, encoding.organ_states, strict=True)):
+            queries = layer.prompt(queries, encoding.memories[index // self.layers_per_level], state)
+        return queries
+
+    def _tumor_queries(self, encoding: Encoding, start: Tensor, visual_prompts: Tensor | None) -> Tensor:
+        queries = start.expand(len(encoding.embedding), -1, -1)
+        for level, layer in enumerate(self.tumor_layers):
+            grid = encoding.anomalies[min(level, 1)].shape[1:]
+            source = encoding.anomalies[level] if visual_prompts is None else visual_prompts
+            prompt_map = F.adaptive_avg_pool3d(source[:, None], grid).flatten(1)
+            queries = layer(queries, encoding.tumor_keys_values[level], prompt_map, encoding.organ_queries)
+        return queries
+
+    def _tumor_keys_values(self, memories: tuple[LevelMemory, ...], levels: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Keys and values at 24, 12 and 12 mm: the finest level is pooled, its tokens would be most of the memory."""
+        found = []
+        for index, (layer, memory) in enumerate(zip(self.tumor_layers, memories, strict=True)):
+            values = memory.values
+            if index == 2:
+                grid = values.transpose(1, 2).unflatten(-1, levels[2].shape[2:])
+                values = F.avg_pool3d(grid, 2).flatten(2).transpose(1, 2)
+            found.append(layer.keys_values(values))
+        return tuple(found)

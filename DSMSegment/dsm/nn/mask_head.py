@@ -1,0 +1,36 @@
+"""Mask and presence heads: a query becomes weights that are global to the volume."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class MaskHead(nn.Module):
+    """`w, b = MLP(Q)`, `logit(x) = γ ⟨E(x), w⟩ + b`: one product per prompt on an encoded scan.
+
+    Args:
+        dim: Channels of the queries.
+        embed_dim: Channels of the embedding E.
+    """
+
+    def __init__(self, dim: int, embed_dim: int) -> None:
+        super().__init__()
+        self.mlp = nn.Sequential(
+            nn.LayerNorm(dim), nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, embed_dim + 1)
+        )
+        self.gamma = nn.Parameter(torch.tensor(10.0))
+        nn.init.constant_(self.mlp[-1].bias[-1:], -2.0)  # most voxels belong to no prompt
+
+    def forward(self, queries: Tensor, embedding: Tensor) -> Tensor:
+        """Queries `(batch, prompts, dim)`, E `(batch, embed_dim, i, j, k)` → logits `(batch, prompts, i, j, k)`."""
+        weights, bias = self.mlp(queries).split([embedding.shape[1], 1], dim=-1)
+        logits = torch.baddbmm(bias, self.gamma * weights, embedding.flatten(2))
+        return logits.unflatten(-1, embedding.shape[2:])
+
+
+class PresenceHead(nn.Sequential):
+    """Logit that the named structure is in the volume at all."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__(nn.LayerNorm(dim), nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, 1), nn.Flatten(-2))

@@ -1,0 +1,63 @@
+"""Pixel decoder: feature maps at 24, 12 and 6 mm for the queries, and the normalised embedding at 3 mm."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dsm.nn.diffusion_fusion import DiffusionFusion
+
+
+class PixelFeatures(NamedTuple):
+    """What the pixel decoder gives: coarse to fine maps and the embedding of unit length."""
+
+    f16: Tensor
+    f8: Tensor
+    f4: Tensor
+    embedding: Tensor
+
+
+class PixelDecoder(nn.Module):
+    """Top-down path with diffusion-guided fusion at each level.
+
+    At 24 mm the guidance is the level itself after state-space context (there is nothing coarser).
+
+    Args:
+        encoder_channels: Widths of the encoder at strides 2, 4, 8, 16.
+        channels: Widths of the maps at strides 4, 8, 16.
+        embed_dim: Channels of the embedding.
+    """
+
+    def __init__(self, encoder_channels: Sequence[int], channels: Sequence[int], embed_dim: int) -> None:
+        super().__init__()
+        e2, e4, e8, e16 = encoder_channels
+        c4, c8, c16 = channels
+        self.lateral16 = _pointwise(e16, c16)
+        self.lateral8 = _pointwise(e8, c8)
+        self.lateral4 = _pointwise(e4, c4)
+        self.fusion16 = DiffusionFusion(c16, e16)
+        self.fusion8 = DiffusionFusion(c8, c16)
+        self.fusion4 = DiffusionFusion(c4, c8)
+        self.lateral2 = _pointwise(e2, embed_dim)
+        self.up2 = _pointwise(c4, embed_dim)
+        self.refine = nn.Conv3d(embed_dim, embed_dim, 3, padding=1, bias=False)
+        self.refine_norm = nn.BatchNorm3d(embed_dim)
+        self.project = nn.Conv3d(embed_dim, embed_dim, 1)
+
+    def forward(self, f2: Tensor, f4: Tensor, f8: Tensor, f16: Tensor) -> PixelFeatures:
+        """Decode encoder features, fine to coarse, `(batch, channels, i, j, k)` each."""
+        d16 = self.fusion16(self.lateral16(f16), f16)
+        d8 = self.fusion8(self.lateral8(f8), d16)
+        d4 = self.fusion4(self.lateral4(f4), d8)
+        # 1×1 before nearest upsampling: trilinear upsampling of many channels costs more than the convolutions.
+        up = F.interpolate(self.up2(d4), scale_factor=2.0, mode="nearest")
+        merged = F.gelu(self.lateral2(f2) + up)
+        refined = merged + F.gelu(self.refine_norm(self.refine(merged)))
+        return PixelFeatures(d16, d8, d4, F.normalize(self.project(refined), dim=1))
+
+
+def _pointwise(in_channels: int, channels: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv3d(in_channels, channels, 1, bias=False), nn.BatchNorm3d(channels))

@@ -1,0 +1,1 @@
+"""Pure tensor functions, each fast one beside its readable reference."""
