@@ -1,0 +1,1 @@
+"""How good the masks are, per case and with intervals."""

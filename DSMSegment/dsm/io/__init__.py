@@ -1,0 +1,1 @@
+"""Files in and out: NIfTI, NRRD, MHA, DICOM series, segmentations."""

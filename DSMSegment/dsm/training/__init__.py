@@ -1,0 +1,1 @@
+"""Data sets with partial labels, losses, the loop, recipes."""

@@ -1,0 +1,60 @@
+"""A training case in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dsm.core.orientation import Orientation
+from dsm.inference.body_box import find_body
+from dsm.io.image import read_volume
+from dsm.io.manifest import CaseEntry
+from dsm.ops.intensity import percentile_window, window_channels
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A loaded case in RAS order.
+
+    Attributes:
+        entry: Where it comes from.
+        image: Intensity channels in [0, 1], as the network sees them, `(1, C, I, J, K)`.
+        label: Label ids `(1, 1, I, J, K)`, uint8.
+        spacing_mm: Voxel size.
+        present: Annotated names that occur, with up to 4096 of their voxels `(n, 3)`.
+    """
+
+    entry: CaseEntry
+    image: Tensor
+    label: Tensor
+    spacing_mm: tuple[float, float, float]
+    present: dict[str, Tensor]
+
+
+def load_case(entry: CaseEntry, windows_hu: Sequence[tuple[float, float]], *, rng: np.random.Generator) -> Case:
+    """Read a case into memory, in RAS order."""
+    volume = read_volume(entry.image, modality=entry.modality)
+    labels = read_volume(entry.label, modality=entry.modality)
+    orientation = Orientation.of(volume.affine)
+    image = torch.from_numpy(np.ascontiguousarray(orientation.to_ras(volume.array), dtype=np.float32))
+    windows = list(windows_hu)
+    if entry.modality != "CT":
+        windows = [percentile_window(image[image > find_body(volume).threshold])] * len(windows)
+    label = np.ascontiguousarray(orientation.to_ras(labels.array)).astype(np.uint8)
+    spacing = np.linalg.norm(orientation.affine_to_ras(volume.affine, volume.shape)[:3, :3], axis=0)
+    present = {}
+    for name, label_ids in entry.targets.items():
+        voxels = np.argwhere(np.isin(label, label_ids))
+        if len(voxels):
+            chosen = rng.choice(len(voxels), size=min(4096, len(voxels)), replace=False)
+            present[name] = torch.from_numpy(voxels[chosen]).float()
+    return Case(
+        entry=entry,
+        image=window_channels(image, windows)[None],
+        label=torch.from_numpy(label)[None, None],
+        spacing_mm=tuple(float(s) for s in spacing),  # type: ignore[arg-type]
+        present=present,
+    )

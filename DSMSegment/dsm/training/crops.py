@@ -1,0 +1,127 @@
+"""Random crops: one affine sampling step does resampling, rotation, scaling and cropping."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from monai.transforms import (
+    Compose,
+    RandAdjustContrast,
+    RandGaussianNoise,
+    RandGaussianSmooth,
+    RandScaleIntensity,
+    RandShiftIntensity,
+)
+from torch import Tensor
+from torch.nn import functional as F
+
+from dsm.training.cases import Case
+
+_MAX_ROTATION = math.radians(12)
+_SCALE = (0.8, 1.25)
+_AXIS_SCALE = 0.06
+_JITTER_FRACTION = 0.3  # a chosen voxel lies within the central 60 % of the crop
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """A training sample.
+
+    Attributes:
+        image: `(1, C, I, J, K)` in [0, 1].
+        masks: Masks of the annotated names at half resolution, `(names, I/2, J/2, K/2)`, bool.
+        names: Annotated names, in the order of `masks`.
+    """
+
+    image: Tensor
+    masks: Tensor
+    names: tuple[str, ...]
+
+
+class CropSampler:
+    """Draw augmented crops from loaded cases.
+
+    Args:
+        size: Voxels `(I, J, K)`.
+        spacing_mm: Grid of the crop.
+        class_centered: Fraction of crops placed around a voxel of a random annotated name.
+        generator: Source of randomness.
+    """
+
+    def __init__(
+        self, size: tuple[int, int, int], spacing_mm: float, *, class_centered: float, generator: torch.Generator
+    ) -> None:
+        self.size = torch.tensor(size)
+        self.spacing_mm = spacing_mm
+        self.class_centered = class_centered
+        self.generator = generator
+        self.intensity = Compose(
+            [
+                RandGaussianSmooth((0.3, 1.0), (0.3, 1.0), (0.3, 1.0), prob=0.15),
+                RandAdjustContrast(prob=0.3, gamma=(0.7, 1.4)),
+                RandScaleIntensity(0.2, prob=0.5),
+                RandShiftIntensity(0.1, prob=0.5),
+                RandGaussianNoise(prob=0.3, std=0.05),
+            ]
+        )
+        self.intensity.set_random_state(seed=int(torch.randint(2**31, (1,), generator=generator)))
+
+    def __call__(self, case: Case) -> Crop:
+        """One crop of a case."""
+        spacing = torch.tensor(case.spacing_mm)
+        matrix = self._transform() * self.spacing_mm / spacing[:, None]  # crop voxel → case voxel
+        center = self._center(case, matrix)
+        image = _sample(case.image, matrix, center, self.size, step=1, mode="bilinear")
+        image = self.intensity(image[0]).as_tensor()[None].clamp(0, 1)
+        label = _sample(case.label.float(), matrix, center, self.size, step=2, mode="nearest")[0, 0].round().byte()
+        names = tuple(case.entry.targets)
+        masks = [_isin(label, case.entry.targets[name]) for name in names]
+        return Crop(image=image, masks=torch.stack(masks), names=names)
+
+    def _uniform(self, low: float, high: float, count: int) -> Tensor:
+        return low + (high - low) * torch.rand(count, generator=self.generator)
+
+    def _transform(self) -> Tensor:
+        """Rotation times scale."""
+        matrix = torch.diag(self._uniform(*_SCALE, 1) * self._uniform(1 - _AXIS_SCALE, 1 + _AXIS_SCALE, 3))
+        for axis, angle in enumerate(self._uniform(-_MAX_ROTATION, _MAX_ROTATION, 3)):
+            a, b = (axis + 1) % 3, (axis + 2) % 3
+            rotation = torch.eye(3)
+            rotation[a, a] = rotation[b, b] = angle.cos()
+            rotation[a, b], rotation[b, a] = -angle.sin(), angle.sin()
+            matrix = rotation @ matrix
+        return matrix
+
+    def _center(self, case: Case, matrix: Tensor) -> Tensor:
+        shape = torch.tensor(case.image.shape[2:])
+        names = sorted(case.present)
+        if names and torch.rand((), generator=self.generator) < self.class_centered:
+            voxels = case.present[names[int(torch.randint(len(names), (), generator=self.generator))]]
+            chosen = voxels[int(torch.randint(len(voxels), (), generator=self.generator))]
+            jitter = self._uniform(-_JITTER_FRACTION, _JITTER_FRACTION, 3) * self.size
+            return chosen + matrix @ jitter
+        return self._uniform(0.15, 0.85, 3) * shape
+
+
+def _sample(volume: Tensor, matrix: Tensor, center: Tensor, size: Tensor, *, step: int, mode: str) -> Tensor:
+    """Sample every `step`-th position of the crop (the centre of each `step`³ block)."""
+    shape = torch.tensor(volume.shape[2:])
+    position = [(torch.arange(0, n, step) + (step - 1) / 2 - (n - 1) / 2) for n in size.tolist()]
+    scale = 2 / (shape - 1)  # align_corners: voxel index 0 … n-1 → -1 … 1
+    a = matrix * scale[:, None]
+    grid = (
+        position[0][:, None, None, None] * a[:, 0]
+        + position[1][None, :, None, None] * a[:, 1]
+        + position[2][None, None, :, None] * a[:, 2]
+        + (center * scale - 1)
+    )
+    return F.grid_sample(volume, grid.flip(-1)[None], mode=mode, padding_mode="zeros", align_corners=True)
+
+
+def _isin(label: Tensor, ids: tuple[int, ...]) -> Tensor:
+    mask = label == ids[0]
+    for other in ids[1:]:
+        mask |= label == other
+    return mask

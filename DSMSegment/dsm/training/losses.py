@@ -1,0 +1,58 @@
+"""Losses under partial labels: each touches only what the case's annotation says."""
+
+from __future__ import annotations
+
+import torch
+from monai.losses import DiceLoss
+from torch import Tensor
+from torch.nn import functional as F
+
+_dice = DiceLoss(sigmoid=True, reduction="none")
+
+
+def mask_loss(logits: Tensor, masks: Tensor) -> Tensor:
+    """Binary cross-entropy over all, plus Dice over the masks that are not empty.
+
+    Args:
+        logits: `(prompts, i, j, k)`.
+        masks: Same shape, bool: annotated prompts only.
+
+    Returns:
+        One number. An empty mask has no Dice (it would be 1 whatever the prediction); the cross-entropy sees it.
+    """
+    target = masks.to(logits.dtype)
+    loss = F.binary_cross_entropy_with_logits(logits, target)
+    present = masks.flatten(1).any(dim=1)
+    if present.any():
+        loss = loss + _dice(logits[present][None], target[present][None]).mean()
+    return loss
+
+
+def assignment_loss(logits: Tensor, void: Tensor, masks: Tensor, annotated: Tensor) -> Tensor:
+    """Cross-entropy of voxels over organs and void: they compete, as in the k-means assignment.
+
+    A voxel that belongs to an annotated organ belongs to none of the others, annotated or not. A voxel outside all
+    annotated organs may belong to any that is not annotated, so those rows are left out there.
+
+    Args:
+        logits: Of all organs `(organs, i, j, k)`.
+        void: Logit of belonging to none, one number.
+        masks: Fraction of each voxel in each annotated organ `(annotated organs, i, j, k)` in [0, 1].
+        annotated: Their rows in `logits`, int64.
+
+    Returns:
+        One number.
+    """
+    target = torch.zeros_like(logits).index_copy(0, annotated, masks.to(logits.dtype))
+    labelled = target.sum(0)
+    target = torch.cat([target, (1 - labelled).clamp_min(0)[None]])
+    unknown = torch.ones(len(logits), dtype=torch.bool, device=logits.device).index_fill(0, annotated, value=False)
+    hidden = unknown[:, None, None, None] & (labelled < 0.5)
+    rows = torch.cat([logits.masked_fill(hidden, -1e4), void.expand_as(logits[:1])])
+    return -(target * rows.log_softmax(dim=0)).sum(0).mean()
+
+
+def level_masks(masks: Tensor, size: torch.Size) -> Tensor:
+    """Fractions of each voxel of a coarser grid: masks `(names, i, j, k)` → `(names, *size)` in [0, 1]."""
+    stride = masks.shape[1] // size[0]
+    return F.avg_pool3d(masks[None].float(), stride)[0]

@@ -1,0 +1,110 @@
+"""A training recipe: everything that decides the weights, read from YAML."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dsm.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """One stretch of training with fixed settings.
+
+    Args:
+        steps: Optimiser steps.
+        spacing_mm: Grid of the crops; coarser first sees more of the body per second.
+        crop: Voxels of a crop, multiples of 16.
+        lr: Learning rate at the start of the phase.
+        lr_end: Learning rate at its end (linear).
+        freeze_norm: Use BatchNorm's running statistics, so that training sees what inference will.
+        warmup: Steps over which the rate rises from 0.
+    """
+
+    steps: int
+    spacing_mm: float
+    crop: tuple[int, int, int]
+    lr: float
+    lr_end: float | None = None
+    freeze_norm: bool = False
+    warmup: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A data set in the mix.
+
+    Args:
+        folder: Folder with `dataset.json`, relative to the recipe's `data_root`.
+        weight: How often it is drawn, relative to the others.
+    """
+
+    folder: str
+    weight: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Settings of a run; see the YAML files in `recipes/`."""
+
+    model: dict[str, Any]
+    data_root: str
+    sources: tuple[Source, ...]
+    phases: tuple[Phase, ...]
+    seed: int = 0
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    ema_decay: float = 0.998
+    id_dropout: float = 0.3
+    text_prompts: int = 3
+    class_centered: float = 0.75
+    level_weight: float = 0.3
+    presence_weight: float = 0.1
+    text_weight: float = 0.3
+    tumor_weight: float = 0.3
+    validate_every: int = 500
+    validation_cases: tuple[str, ...] = ()
+    checkpoint_every: int = 100
+    out: str = "runs/dsm"
+
+    @classmethod
+    def load(cls, path: Path | str) -> Recipe:
+        """Read a recipe.
+
+        Raises:
+            ConfigError: If the file is missing, not YAML, or has an unknown or missing key.
+        """
+        path = Path(path)
+        try:
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise ConfigError(f"{path} does not exist.", hint="Recipes are in the folder `recipes`.") from error
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{path} is not valid YAML: {error}.") from error
+        values["sources"] = tuple(_build(Source, item) for item in values.get("sources", ()))
+        values["phases"] = tuple(_build(Phase, {**item, "crop": tuple(item["crop"])}) for item in values["phases"])
+        values["validation_cases"] = tuple(values.get("validation_cases", ()))
+        return _build(cls, values)
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of all phases."""
+        return sum(phase.steps for phase in self.phases)
+
+
+def _build(kind: type, values: dict[str, Any]) -> Any:
+    known = [f.name for f in fields(kind)]
+    for key in values:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(known)}."
+            raise ConfigError(f"Unknown key {key!r} in the recipe.", hint=hint)
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise ConfigError(f"The recipe is incomplete: {error}.") from error
