@@ -92,6 +92,6 @@ def _checked_affine(affine: np.ndarray) -> np.ndarray:
         raise GeometryError(
             "The axes of the image are not at right angles (sheared, e.g. gantry tilt).",
             code="geometry.sheared",
-            hint="Resample it to a regular grid first (Slicer: Resample Scalar/Vector/DWI Volume, or harden the transform).",
+            hint="Resample it to a regular grid first, for example in Slicer by Resample Scalar/Vector/DWI Volume.",
         )
     return affine

@@ -60,7 +60,7 @@ def read_manifest(folder: Path | str) -> list[CaseEntry]:
                 case_id=case["id"],
                 image=folder / case["image"],
                 label=folder / case["label"],
-                modality=case["modality"],
+                modality=case["modality"].split()[0],  # "MR T2" is an MR
                 targets={name: labels for name, labels in targets.items() if _is_annotated(name, case, manifest)},
                 validation=index % VALIDATION_EVERY == VALIDATION_EVERY - 1,
             )

@@ -1,0 +1,299 @@
+"""DICOM series: which are in a folder, and one of them as a `Volume`."""
+
+# SimpleITK ships a py.typed marker without annotations.
+# mypy: disable-error-code="no-untyped-call"
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk  # noqa: N813  (the name that everyone gives it)
+
+from dsm.core.volume import Volume
+from dsm.errors import GeometryError, ImageError, ShapeError
+
+_MODALITIES = ("CT", "MR")
+
+# How far a slice may lie from its place on a regular grid, as a fraction of the spacing: headers round positions, and
+# a tenth of a voxel is less than the error of any contour.
+_MAX_OFFSET_FRACTION = 0.1
+
+# Radians between the stack and the normal of its slices; the same bound as for the axes of a volume.
+_MAX_TILT = 2e-3
+
+CheckSize = Callable[[Path, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One series in a folder.
+
+    Args:
+        uid: Series instance UID.
+        modality: As in the files, e.g. `"CT"`; empty if they do not say.
+        description: What the scanner called it.
+        files: Its files, in no particular order.
+    """
+
+    uid: str
+    modality: str
+    description: str
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Slice:
+    """Where one file lies, in LPS millimetres."""
+
+    file: str
+    origin: np.ndarray
+    row: np.ndarray
+    column: np.ndarray
+    spacing: tuple[float, float]
+    size: tuple[int, int]
+    rescale: tuple[str, str]
+
+    @property
+    def normal(self) -> np.ndarray:
+        return np.cross(self.row, self.column)
+
+
+def list_series(folder: str | os.PathLike[str]) -> list[Series]:
+    """List the DICOM series whose files lie directly in `folder`, in the order of their UIDs."""
+    found = []
+    for uid in sorted(sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))):
+        files = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), uid)
+        header = _header(files[0])
+        found.append(Series(uid, _text(header, "0008|0060"), _text(header, "0008|103e"), tuple(files)))
+    return found
+
+
+def read_series(folder: Path, *, series_uid: str | None, modality: str | None, check_size: CheckSize) -> Volume:
+    """Read one CT or MR series.
+
+    Slices are ordered by their position along the normal, not by number or name. The affine is that of the headers of
+    the first and the last slice.
+
+    Args:
+        folder: Holds the files; other files in it do no harm.
+        series_uid: Which one, where there are several.
+        modality: Instead of that of the files.
+        check_size: Called with folder, voxels and bytes before the voxels are read; raises if they are too many.
+
+    Raises:
+        ImageError: If there is no such series, or several, or it is not a stack of slices.
+        ShapeError: If it is one slice, or in colour.
+        GeometryError: If slices are missing, doubled, unevenly spaced, or tilted.
+    """
+    series = _choose(folder, series_uid, modality)
+    slices = _sorted_slices(folder, [_slice(file) for file in series.files])
+    _check_stack(folder, slices)
+    columns, rows = slices[0].size
+    num_voxels = columns * rows * len(slices)
+    # Two rescales in one series would not fit into the type of the first slice.
+    one_rescale = len({item.rescale for item in slices}) == 1
+    check_size(folder, num_voxels, num_voxels * (2 if one_rescale else 4))
+    reader = sitk.ImageSeriesReader()
+    reader.SetImageIO("GDCMImageIO")
+    reader.SetFileNames([item.file for item in slices])
+    if not one_rescale:
+        reader.SetOutputPixelType(sitk.sitkFloat32)
+    try:
+        array = sitk.GetArrayFromImage(reader.Execute()).transpose(2, 1, 0)
+    except RuntimeError as error:
+        raise ImageError(
+            f"The series in {folder} has a file that is cut off, damaged or compressed in an unknown way.",
+            code="bad_image.damaged",
+            hint="Export it again, uncompressed.",
+            details=str(error),
+        ) from error
+    return Volume(array, _affine(slices), modality or series.modality, series.description or folder.name)
+
+
+def _choose(folder: Path, series_uid: str | None, modality: str | None) -> Series:
+    every = list_series(folder)
+    if not every:
+        raise ImageError(
+            f"{folder} holds no DICOM files.",
+            code="bad_image.no_dicom",
+            hint="Give the folder that holds the files of one series directly.",
+        )
+    if series_uid is not None:
+        for series in every:
+            if series.uid == series_uid:
+                return _of_known_modality(folder, series, modality)
+        raise ImageError(
+            f"{folder} holds no series {series_uid}.",
+            code="bad_image.no_series",
+            hint=f"Choose one with --series UID: {_listing(every)}.",
+        )
+    # Segmentations, dose and reports often lie beside the scan that they belong to.
+    scans = [series for series in every if series.modality in _MODALITIES] or every
+    if len(scans) > 1:
+        raise ImageError(
+            f"{folder} holds {len(scans)} series.",
+            code="bad_image.several_series",
+            hint=f"Choose one with --series UID: {_listing(scans)}.",
+        )
+    return _of_known_modality(folder, scans[0], modality)
+
+
+def _of_known_modality(folder: Path, series: Series, modality: str | None) -> Series:
+    if modality is None and series.modality not in _MODALITIES:
+        raise ImageError(
+            f"The series in {folder} is of modality {series.modality or 'unknown'}; CT or MR is needed.",
+            code="bad_image.modality",
+            hint="Give --modality CT or MR if the files are wrong about it.",
+        )
+    return series
+
+
+def _listing(series: list[Series]) -> str:
+    return "; ".join(
+        f"{item.uid} ({item.modality or '?'}, {len(item.files)} files{', ' * bool(item.description)}{item.description})"
+        for item in series
+    )
+
+
+def _header(file: str) -> sitk.ImageFileReader:
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO("GDCMImageIO")
+    reader.SetFileName(file)
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise ImageError(
+            f"{file} is damaged or holds no image.",
+            code="bad_image.damaged",
+            hint="Export it again.",
+            details=str(error),
+        ) from error
+    return reader
+
+
+def _text(header: sitk.ImageFileReader, tag: str) -> str:
+    return str(header.GetMetaData(tag)).strip(" \0") if header.HasMetaDataKey(tag) else ""
+
+
+def _numbers(file: str, header: sitk.ImageFileReader, tag: str, count: int) -> np.ndarray:
+    try:
+        numbers = np.array([float(part) for part in _text(header, tag).split("\\")])
+    except ValueError:
+        numbers = np.empty(0)
+    if len(numbers) != count or not np.isfinite(numbers).all():
+        raise ImageError(
+            f"{file} does not say where it lies in the patient (tag {tag.replace('|', ',')}).",
+            code="bad_image.no_position",
+            hint="Give a series of axial, coronal or sagittal slices; screenshots and reports are none.",
+        )
+    return numbers
+
+
+def _slice(file: str) -> _Slice:
+    header = _header(file)
+    if int(_text(header, "0028|0008") or 1) > 1:
+        raise ImageError(
+            f"{file} is an enhanced multi-frame image.",
+            code="bad_image.multi_frame",
+            hint="Convert it first, for example in Slicer by saving it as .nrrd.",
+        )
+    if header.GetNumberOfComponents() > 1:
+        raise ShapeError(
+            f"{file} is in colour.", code="input.dtype", hint="Give the original series, not a screenshot or a fusion."
+        )
+    axes = _numbers(file, header, "0020|0037", 6)
+    # Row spacing first: the distance between rows, along the columns.
+    between_rows, between_columns = _numbers(file, header, "0028|0030", 2)
+    columns, rows = header.GetSize()[:2]
+    return _Slice(
+        file=file,
+        origin=_numbers(file, header, "0020|0032", 3),
+        row=axes[:3],
+        column=axes[3:],
+        spacing=(float(between_columns), float(between_rows)),
+        size=(columns, rows),
+        rescale=(_text(header, "0028|1053"), _text(header, "0028|1052")),
+    )
+
+
+def _sorted_slices(folder: Path, slices: list[_Slice]) -> list[_Slice]:
+    first = slices[0]
+    for item in slices:
+        same_axes = np.allclose(item.row, first.row, atol=1e-3) and np.allclose(item.column, first.column, atol=1e-3)
+        if item.size != first.size or not same_axes or not np.allclose(item.spacing, first.spacing, rtol=1e-3):
+            raise GeometryError(
+                f"The series in {folder} mixes slices of different size, spacing or direction (a localizer?).",
+                code="geometry.mixed_slices",
+                hint="Move the files that do not belong to the stack to another folder.",
+                details=f"{first.file}\n{item.file}",
+            )
+    return sorted(slices, key=lambda item: float(item.origin @ first.normal))
+
+
+def _check_stack(folder: Path, slices: list[_Slice]) -> None:
+    if len(slices) < 2:
+        raise ShapeError(
+            f"The series in {folder} is one slice.",
+            code="input.slice",
+            hint="Load the whole series, not a single slice.",
+        )
+    normal = slices[0].normal
+    depths = np.array([item.origin @ normal for item in slices])
+    gaps = np.diff(depths)
+    typical = float(np.median(gaps))
+    if gaps.min() < _MAX_OFFSET_FRACTION * max(typical, 1e-3):
+        raise GeometryError(
+            f"The series in {folder} has several slices at the same place (time points, phases or echoes?).",
+            code="geometry.doubled_slices",
+            hint="Split it into one folder a time point, for example in Slicer's DICOM module with advanced loading.",
+        )
+    regular = np.linspace(depths[0], depths[-1], len(depths))
+    step = (depths[-1] - depths[0]) / (len(depths) - 1)
+    if np.abs(depths - regular).max() > _MAX_OFFSET_FRACTION * step:
+        raise _uneven(folder, gaps, typical)
+    stack = slices[-1].origin - slices[0].origin
+    tilt = float(np.arctan2(np.linalg.norm(np.cross(stack, normal)), stack @ normal))
+    if tilt > _MAX_TILT:
+        raise GeometryError(
+            f"The slices in {folder} are tilted against their stack by {np.degrees(tilt):.1f}° (gantry tilt).",
+            code="geometry.sheared",
+            hint="Load it in Slicer (its DICOM module corrects the tilt), harden the transform and save it as .nrrd.",
+        )
+    straight = slices[0].origin + np.linspace(0, 1, len(slices))[:, None] * stack
+    if np.linalg.norm(np.array([item.origin for item in slices]) - straight, axis=1).max() > step:
+        raise GeometryError(
+            f"The slices in {folder} do not lie above each other.",
+            code="geometry.mixed_slices",
+            hint="Move the files that do not belong to the stack to another folder.",
+        )
+
+
+def _uneven(folder: Path, gaps: np.ndarray, typical: float) -> GeometryError:
+    steps = gaps / typical
+    missing = int(np.rint(steps).sum()) - len(gaps)
+    if missing > 0 and np.abs(steps - np.rint(steps)).max() < _MAX_OFFSET_FRACTION:
+        return GeometryError(
+            f"The series in {folder} lacks {missing} slice{'s' * (missing > 1)}: most are {typical:.4g} mm apart, "
+            f"some {gaps.max():.4g} mm.",
+            code="geometry.missing_slices",
+            hint="Export the whole series again.",
+        )
+    return GeometryError(
+        f"The slices in {folder} are not evenly spaced: {gaps.min():.4g} to {gaps.max():.4g} mm.",
+        code="geometry.uneven_slices",
+        hint="Load it in Slicer, which resamples such a series, and save it as .nrrd.",
+    )
+
+
+def _affine(slices: list[_Slice]) -> np.ndarray:
+    first, last = slices[0], slices[-1]
+    lps = np.eye(4)
+    lps[:3, 0] = first.row * first.spacing[0]
+    lps[:3, 1] = first.column * first.spacing[1]
+    lps[:3, 2] = (last.origin - first.origin) / (len(slices) - 1)
+    lps[:3, 3] = first.origin
+    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps

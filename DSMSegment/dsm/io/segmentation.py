@@ -1,0 +1,10 @@
+"""Results out, in one import: Slicer segmentation, label map, probability maps."""
+
+from __future__ import annotations
+
+from dsm.io.labelmap import labels_path, write_labelmap
+from dsm.io.probabilities import write_probabilities
+from dsm.io.seg_nrrd import write_seg_nrrd
+from dsm.io.segment_record import SegmentRecord
+
+__all__ = ["SegmentRecord", "labels_path", "write_labelmap", "write_probabilities", "write_seg_nrrd"]
