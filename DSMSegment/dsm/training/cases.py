@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,6 +14,10 @@ from dsm.inference.body_box import find_body
 from dsm.io.image import read_volume
 from dsm.io.manifest import CaseEntry
 from dsm.ops.intensity import percentile_window, window_channels
+from dsm.training.lungs_from_air import lungs_from_air
+
+_LUNG_IDS = (254, 255)  # the manifests use small numbers
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -34,8 +38,21 @@ class Case:
     present: dict[str, Tensor]
 
 
-def load_case(entry: CaseEntry, windows_hu: Sequence[tuple[float, float]], *, rng: np.random.Generator) -> Case:
-    """Read a case into memory, in RAS order."""
+def load_case(
+    entry: CaseEntry,
+    windows_hu: Sequence[tuple[float, float]],
+    *,
+    rng: np.random.Generator,
+    add_lungs: bool = False,
+) -> Case:
+    """Read a case into memory, in RAS order.
+
+    Args:
+        entry: The case.
+        windows_hu: Intensity windows of the model.
+        rng: Chooses which voxels of large structures are remembered for placing crops.
+        add_lungs: Add lungs from air as a pseudo-label (`dsm.training.lungs_from_air`).
+    """
     volume = read_volume(entry.image, modality=entry.modality)
     labels = read_volume(entry.label, modality=entry.modality)
     orientation = Orientation.of(volume.affine)
@@ -45,6 +62,9 @@ def load_case(entry: CaseEntry, windows_hu: Sequence[tuple[float, float]], *, rn
         windows = [percentile_window(image[image > find_body(volume).threshold])] * len(windows)
     label = np.ascontiguousarray(orientation.to_ras(labels.array)).astype(np.uint8)
     spacing = np.linalg.norm(orientation.affine_to_ras(volume.affine, volume.shape)[:3, :3], axis=0)
+    channels = window_channels(image, windows)
+    if add_lungs:
+        entry = _with_lungs(entry, label, channels[0].numpy(), spacing)
     present = {}
     for name, label_ids in entry.targets.items():
         voxels = np.argwhere(np.isin(label, label_ids))
@@ -53,8 +73,19 @@ def load_case(entry: CaseEntry, windows_hu: Sequence[tuple[float, float]], *, rn
             present[name] = torch.from_numpy(voxels[chosen]).float()
     return Case(
         entry=entry,
-        image=window_channels(image, windows)[None],
+        image=channels[None],
         label=torch.from_numpy(label)[None, None],
         spacing_mm=tuple(float(s) for s in spacing),  # type: ignore[arg-type]
         present=present,
     )
+
+
+def _with_lungs(entry: CaseEntry, label: np.ndarray, image: np.ndarray, spacing: np.ndarray) -> CaseEntry:
+    """Write the lungs that were found into free voxels of `label`; one that was not found stays unknown."""
+    targets = dict(entry.targets)
+    names = ("right lung", "left lung")
+    for name, label_id, mask in zip(names, _LUNG_IDS, lungs_from_air(image, spacing), strict=True):
+        if mask.any():
+            label[mask & (label == 0)] = label_id
+            targets[name] = (label_id,)
+    return replace(entry, targets=targets)

@@ -66,7 +66,6 @@ class CropSampler:
                 RandGaussianNoise(prob=0.3, std=0.05),
             ]
         )
-        self.intensity.set_random_state(seed=int(torch.randint(2**31, (1,), generator=generator)))
 
     def __call__(self, case: Case) -> Crop:
         """One crop of a case."""
@@ -74,6 +73,8 @@ class CropSampler:
         matrix = self._transform() * self.spacing_mm / spacing[:, None]  # crop voxel → case voxel
         center = self._center(case, matrix)
         image = _sample(case.image, matrix, center, self.size, step=1, mode="bilinear")
+        # Seeded a crop, so that the generator alone is the state of the sampler and a resumed run goes on alike.
+        self.intensity.set_random_state(seed=int(torch.randint(2**31, (1,), generator=self.generator)))
         image = self.intensity(image[0]).as_tensor()[None].clamp(0, 1)
         label = _sample(case.label.float(), matrix, center, self.size, step=2, mode="nearest")[0, 0].round().byte()
         names = tuple(case.entry.targets)

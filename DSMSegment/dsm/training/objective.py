@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from dsm.nn.dsm_net import DSMNet, Encoding
 from dsm.nn.prompt_batch import PromptBatch
 from dsm.training.crops import Crop
-from dsm.training.losses import assignment_loss, level_masks, mask_loss
+from dsm.training.losses import assignment_loss, dice_loss, level_masks, mask_loss
 from dsm.training.recipe import Recipe
 
 
@@ -78,7 +78,7 @@ def _organ_losses(
     presence = net.presence_head(encoding.organ_queries)[0, annotated]
     is_present = masks.flatten(1).any(dim=1).to(presence.dtype)
     return {
-        "mask": mask_loss(logits[annotated], masks) + assignment_loss(logits, zero, masks.float(), annotated),
+        "mask": dice_loss(logits[annotated], masks) + assignment_loss(logits, zero, masks.float(), annotated),
         "levels": recipe.level_weight * torch.stack(levels).mean(),
         "presence": recipe.presence_weight * F.binary_cross_entropy_with_logits(presence, is_present),
     }

@@ -34,6 +34,10 @@ class Phase:
     freeze_norm: bool = False
     warmup: int = 0
 
+    def __post_init__(self) -> None:
+        if len(self.crop) != 3 or any(edge <= 0 or edge % 16 for edge in self.crop):
+            raise ConfigError(f"The crop is {list(self.crop)}; it must be three multiples of 16.")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
@@ -42,10 +46,12 @@ class Source:
     Args:
         folder: Folder with `dataset.json`, relative to the recipe's `data_root`.
         weight: How often it is drawn, relative to the others.
+        add_lungs: Add lungs from air as a pseudo-label (CT without lung labels).
     """
 
     folder: str
     weight: float
+    add_lungs: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,10 +92,14 @@ class Recipe:
             raise ConfigError(f"{path} does not exist.", hint="Recipes are in the folder `recipes`.") from error
         except yaml.YAMLError as error:
             raise ConfigError(f"{path} is not valid YAML: {error}.") from error
-        values["sources"] = tuple(_build(Source, item) for item in values.get("sources", ()))
-        values["phases"] = tuple(_build(Phase, {**item, "crop": tuple(item["crop"])}) for item in values["phases"])
+        if not isinstance(values, dict):
+            raise ConfigError(f"{path} is not a recipe: it has no keys.", hint="See the files in `recipes`.")
+        for key, kind in (("sources", Source), ("phases", Phase)):
+            if key in values:
+                values[key] = tuple(_build(kind, item) for item in values[key])
         values["validation_cases"] = tuple(values.get("validation_cases", ()))
-        return _build(cls, values)
+        recipe: Recipe = _build(cls, values)
+        return recipe
 
     @property
     def total_steps(self) -> int:
@@ -105,6 +115,6 @@ def _build(kind: type, values: dict[str, Any]) -> Any:
             hint = f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(known)}."
             raise ConfigError(f"Unknown key {key!r} in the recipe.", hint=hint)
     try:
-        return kind(**values)
+        return kind(**{key: tuple(value) if key == "crop" else value for key, value in values.items()})
     except TypeError as error:
         raise ConfigError(f"The recipe is incomplete: {error}.") from error

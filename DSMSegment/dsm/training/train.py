@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from dsm._version import __version__
+from dsm.errors import ConfigError
 from dsm.io.manifest import MANIFEST, CaseEntry, read_manifest
-from dsm.models.config import ModelConfig
+from dsm.models.config import SCHEMA_VERSION, ModelConfig
 from dsm.models.weights import save_model
 from dsm.nn.dsm_net import DSMNet
 from dsm.text.bank import EmbeddingBank
@@ -69,11 +70,14 @@ class Trainer:
         run.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(recipe.seed)
         self.generator = torch.Generator().manual_seed(recipe.seed)
-        self.entries, self.weights = _entries(recipe, data_root)
-        self.config = _config(recipe, self.entries)
+        self.entries, self.weights, self.add_lungs = _entries(recipe, data_root)
+        pseudo = ("right lung", "left lung") if any(self.add_lungs) else ()
+        self.config = _config(recipe, {name for entry in self.entries for name in entry.targets}.union(pseudo))
         self.names = _names(self.config, bank)
+        self.folders = [data_root / source.folder for source in recipe.sources]
         organ_text = torch.stack([self.names.text[name] for name in self.config.organs])
         self.net = DSMNet(self.config, organ_text).to(memory_format=torch.channels_last_3d)
+        _slow_norm(self.net)
         self.average = torch.optim.swa_utils.AveragedModel(
             self.net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.ema_decay), use_buffers=True
         )
@@ -86,7 +90,10 @@ class Trainer:
         """Train all phases, write the model at the end."""
         self._resume()
         rng = np.random.default_rng(self.recipe.seed)
-        self.cases = [load_case(entry, self.config.windows_hu, rng=rng) for entry in self.entries]
+        self.cases = [
+            load_case(entry, self.config.windows_hu, rng=rng, add_lungs=add_lungs)
+            for entry, add_lungs in zip(self.entries, self.add_lungs, strict=True)
+        ]
         logger.info("%d cases loaded", len(self.cases))
         start = 0
         for phase in self.recipe.phases:
@@ -144,8 +151,7 @@ class Trainer:
         self._log(step=self.step, validation=dice, mean=float(np.mean(list(dice.values()))) if dice else None)
 
     def _all_entries(self) -> list[CaseEntry]:
-        folders = {entry.image.parent for entry in self.entries}
-        return [entry for folder in sorted(folders) for entry in read_manifest(folder)]
+        return [entry for folder in self.folders for entry in read_manifest(folder)]
 
     def _log(self, **values: Any) -> None:
         line = json.dumps(values)
@@ -189,26 +195,31 @@ class Trainer:
         (self.run_folder / "provenance.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
-def _entries(recipe: Recipe, data_root: Path) -> tuple[list[CaseEntry], Tensor]:
-    """Training cases of all sources and how often each is drawn."""
-    entries, weights = [], []
+def _entries(recipe: Recipe, data_root: Path) -> tuple[list[CaseEntry], Tensor, list[bool]]:
+    """Training cases of all sources, how often each is drawn, and whether it gets lungs from air."""
+    entries, weights, add_lungs = [], [], []
     for source in recipe.sources:
         cases = [entry for entry in read_manifest(data_root / source.folder) if not entry.validation]
+        if not cases:
+            raise ConfigError(f"The data set {source.folder!r} has no training cases.")
         entries += cases
         weights += [source.weight / len(cases)] * len(cases)
-    return entries, torch.tensor(weights)
+        add_lungs += [source.add_lungs] * len(cases)
+    return entries, torch.tensor(weights), add_lungs
 
 
-def _config(recipe: Recipe, entries: list[CaseEntry]) -> ModelConfig:
-    values = {**recipe.model, "schema_version": 1}
-    names = {name for entry in entries for name in entry.targets}
-    known = [name for name in (*values["organs"], *values["tumors"]) if name in names]
+def _config(recipe: Recipe, annotated: set[str]) -> ModelConfig:
+    values = {**recipe.model, "schema_version": SCHEMA_VERSION}
+    known = [name for name in (*values["organs"], *values["tumors"]) if name in annotated]
     return ModelConfig.from_dict({**values, "trained": known})
 
 
 def _names(config: ModelConfig, bank: EmbeddingBank) -> Names:
     def text(name: str) -> Tensor:
-        return torch.from_numpy(bank.centred(bank.vector(name))).float()
+        vector = bank.vector(name)
+        if vector is None:
+            raise ConfigError(f"The text bank has no vector for {name!r}.", hint="Rebuild the bank with this name.")
+        return torch.from_numpy(bank.centred(vector)).float()
 
     return Names(
         organs={name: row for row, name in enumerate(config.organs)},
@@ -222,6 +233,13 @@ def _groups(net: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     matrices = [p for p in net.parameters() if p.ndim >= 2]
     vectors = [p for p in net.parameters() if p.ndim < 2]
     return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+
+
+def _slow_norm(net: nn.Module) -> None:
+    """Average BatchNorm's statistics over about a hundred crops: one crop a step says little about a whole scan."""
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm3d):
+            module.momentum = 0.01
 
 
 def _freeze_norm(net: nn.Module) -> None:
