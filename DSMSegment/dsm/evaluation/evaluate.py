@@ -123,7 +123,9 @@ def _evaluate_case(
 def _row(volume: Volume, item: _Compared) -> dict[str, Any]:
     dice = None
     if item.truth.any():
-        pair = [torch.from_numpy(np.ascontiguousarray(mask != 0))[None, None].float() for mask in (item.found, item.truth)]
+        pair = [
+            torch.from_numpy(np.ascontiguousarray(mask != 0))[None, None].float() for mask in (item.found, item.truth)
+        ]
         dice = float(compute_dice(*pair)[0, 0])
     ml = volume.voxel_volume_mm3 / 1000
     return {

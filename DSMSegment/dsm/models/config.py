@@ -106,6 +106,8 @@ class ModelConfig:
             ) from error
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise WeightsError(f"{path} is not valid JSON: {error}.", hint="Install the model again.") from error
+        if not isinstance(values, dict):
+            raise WeightsError(f"{path} is not a model configuration.", hint="Install the model again.")
         return cls.from_dict(values)
 
     def save(self, folder: Path | str) -> None:

@@ -23,7 +23,7 @@ def save_model(net: DSMNet, config: ModelConfig, folder: Path | str, *, dtype: t
         net: The network.
         config: Its configuration.
         folder: Made if it does not exist.
-        dtype: Type of the floating-point tensors on disk.
+        dtype: Type of the floating-point tensors on disk; one that does not fit into its range stays float32.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -47,11 +47,11 @@ def load_model(folder: Path | str, *, device: torch.device | str = "cpu") -> tup
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path} cannot be read: {error}.", hint="Install the model again.") from error
-    with torch.device("meta"):
-        net = DSMNet(config)
     try:
+        with torch.device("meta"):
+            net = DSMNet(config)
         net.load_state_dict({name: _in_memory(tensor) for name, tensor in tensors.items()}, strict=True, assign=True)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError, ValueError) as error:
         raise WeightsError(
             f"The weights in {folder} do not fit their configuration.",
             code="model.schema",
@@ -62,7 +62,12 @@ def load_model(folder: Path | str, *, device: torch.device | str = "cpu") -> tup
 
 
 def _on_disk(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    return tensor.detach().to("cpu", dtype if tensor.is_floating_point() else tensor.dtype).contiguous()
+    tensor = tensor.detach().cpu().contiguous()
+    if not tensor.is_floating_point():
+        return tensor
+    small = tensor.to(dtype)
+    # The variance in front of a BatchNorm may exceed what float16 can hold.
+    return tensor.float() if tensor.isfinite().all() and not small.isfinite().all() else small
 
 
 def _in_memory(tensor: Tensor) -> Tensor:

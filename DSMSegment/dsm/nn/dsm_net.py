@@ -13,7 +13,7 @@ from dsm.nn.encoder import Encoder
 from dsm.nn.kmax_layer import KMaxSSMLayer, LevelMemory, LevelTokens, OrganState
 from dsm.nn.mask_head import MaskHead, PresenceHead
 from dsm.nn.network_config import NetworkConfig
-from dsm.nn.pixel_decoder import PixelDecoder
+from dsm.nn.pixel_decoder import PixelDecoder, PixelFeatures
 from dsm.nn.prompt_batch import PromptBatch
 from dsm.nn.query_init import QueryInit
 from dsm.nn.tumor_refine import TumorRefine
@@ -59,6 +59,8 @@ class DSMNet(nn.Module):
     Args:
         config: Sizes.
         organ_text: Centred text vectors of the organ set `(organs, text_dim)`; kept with the weights.
+        backbone: Maps intensities to `PixelFeatures` of the configured widths, in place of our encoder and pixel
+            decoder: for comparison with other backbones. It cannot run in slabs.
 
     Note:
         Organ queries never see a prompt and prompts never see one another, so a result does not depend on what else
@@ -67,14 +69,18 @@ class DSMNet(nn.Module):
 
     organ_text: Tensor
 
-    def __init__(self, config: NetworkConfig, organ_text: Tensor | None = None) -> None:
+    def __init__(
+        self, config: NetworkConfig, organ_text: Tensor | None = None, *, backbone: nn.Module | None = None
+    ) -> None:
         super().__init__()
         dim, num_organs = config.query_dim, config.num_organs
         if organ_text is None:
             organ_text = torch.zeros(num_organs, config.text_dim)
         self.register_buffer("organ_text", organ_text)
-        self.encoder = Encoder(config.num_channels, config.channels, config.num_blocks)
-        self.pixel_decoder = PixelDecoder(config.channels, config.decoder_channels, config.embed_dim)
+        self.backbone = backbone
+        if backbone is None:
+            self.encoder = Encoder(config.num_channels, config.channels, config.num_blocks)
+            self.pixel_decoder = PixelDecoder(config.channels, config.decoder_channels, config.embed_dim)
         coarse_to_fine = config.decoder_channels[::-1]
         self.tokens = nn.ModuleList(LevelTokens(channels, dim) for channels in coarse_to_fine)
         self.layers_per_level = config.layers_per_level
@@ -106,6 +112,8 @@ class DSMNet(nn.Module):
             x: The volume on the working grid.
             known_organs: Organs whose learned vector may be used `(organs,)`, bool; training hides some.
         """
+        if self.backbone is not None:
+            return self._encode_pixels(self.backbone(x), known_organs)
         return self.encode_from_fine(*self.fine(x), known_organs=known_organs)
 
     def fine(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -114,10 +122,12 @@ class DSMNet(nn.Module):
 
     def encode_from_fine(self, f2: Tensor, f4: Tensor, *, known_organs: Tensor | None = None) -> Encoding:
         """Encode the whole box from its stride-2 and stride-4 features."""
-        pixels = self.pixel_decoder(f2, f4, *self.encoder.coarse(f4))
+        return self._encode_pixels(self.pixel_decoder(f2, f4, *self.encoder.coarse(f4)), known_organs)
+
+    def _encode_pixels(self, pixels: PixelFeatures, known_organs: Tensor | None) -> Encoding:
         levels = pixels.f16, pixels.f8, pixels.f4
         memories = tuple(tokens(level) for tokens, level in zip(self.tokens, levels, strict=True))
-        queries = self._organ_queries(len(f2), known_organs)
+        queries = self._organ_queries(len(pixels.embedding), known_organs)
         affinities, states = [], []
         for index, layer in enumerate(self.kmax_layers):
             level = index // self.layers_per_level

@@ -18,8 +18,8 @@ _DECAY_RANGE = (1.0, 16.0)
 class Mamba2(nn.Module):
     """Selective state-space layer over a sequence, in one direction.
 
-    The parameters load from and into `mamba_ssm`'s `Mamba2` with one group, so that its fused CUDA kernels can take
-    over (`dsm.nn.mamba_kernels`).
+    The parameters load from and into `mamba_ssm`'s `Mamba2` with one group; its fused CUDA kernels do the scan where
+    they are installed (`dsm.ops.ssd_kernels`).
 
     Args:
         d_model: Channels in and out.

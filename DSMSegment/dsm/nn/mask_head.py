@@ -17,7 +17,12 @@ class MaskHead(nn.Module):
     def __init__(self, dim: int, embed_dim: int) -> None:
         super().__init__()
         self.mlp = nn.Sequential(
-            nn.LayerNorm(dim), nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, embed_dim + 1)
+            nn.LayerNorm(dim),
+            nn.Linear(dim, dim),
+            nn.GELU(),
+            nn.Linear(dim, dim),
+            nn.GELU(),
+            nn.Linear(dim, embed_dim + 1),
         )
         self.gamma = nn.Parameter(torch.tensor(10.0))
         nn.init.constant_(self.mlp[-1].bias[-1:], -2.0)  # most voxels belong to no prompt

@@ -32,12 +32,12 @@ def resample(
         tensor([0.5000, 1.5000, 2.5000])
     """
     # Memory order: the passes read long runs, and a transposed copy is made of the (usually smaller) result instead.
-    order = sorted(range(3), key=lambda axis: -volume.stride(axis))
+    order = sorted(range(3), key=volume.stride, reverse=True)
     result = volume.permute(order)
     # The axis that shrinks most goes first: the later passes then have less to do.
-    for place in sorted(range(3), key=lambda place: -abs(step[order[place]])):
-        axis = order[place]
-        result = _resample_axis(result, place, origin[axis], step[axis], size[axis], antialias)
+    for axis in sorted(range(3), key=lambda axis: -abs(step[axis])):
+        sampling = {"origin": origin[axis], "step": step[axis]}
+        result = _resample_axis(result, order.index(axis), **sampling, size=size[axis], antialias=antialias)
     inverse = [order.index(axis) for axis in range(3)]
     return result.to(torch.float32).permute(inverse).contiguous()
 
@@ -85,10 +85,10 @@ def linear_taps(
     return index.clamp(0, length - 1), weight.to(torch.float32)
 
 
-def _resample_axis(x: Tensor, axis: int, origin: float, step: float, size: int, antialias: bool) -> Tensor:
+def _resample_axis(x: Tensor, axis: int, *, origin: float, step: float, size: int, antialias: bool) -> Tensor:
     length = x.shape[axis]
     last = origin + step * (size - 1)
-    if abs(step) == 1 and float(origin).is_integer() and 0 <= min(origin, last) and max(origin, last) <= length - 1:
+    if abs(step) == 1 and float(origin).is_integer() and min(origin, last) >= 0 and max(origin, last) <= length - 1:
         start = int(min(origin, last))
         cut = x.narrow(axis, start, size)
         return cut if step > 0 else cut.flip(axis)

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from dsm.ops.ssd_kernels import fused_ssd_scan
+
 # Chunks up to this many are carried by one matrix product; longer sequences of chunks are carried recursively.
 _MAX_DIRECT_CARRY = 64
 
@@ -34,11 +36,14 @@ def ssd_scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, 
         Outputs `(batch, length, heads, head_dim)`, in the type of `x`.
 
     Note:
-        Step sizes, decays and states are kept in float32 (float64 for float64 input) under autocast too.
+        Step sizes, decays and states are kept in float32 (float64 for float64 input) under autocast too. On CUDA the
+        kernels of `mamba_ssm` take over where it is installed, with a chunk size of their own.
 
     References:
         Dao & Gu 2024, arXiv 2405.21060, section 6.
     """
+    if x.is_cuda and (fused := fused_ssd_scan(x, dt, A, B, C, D)) is not None:
+        return fused
     length = x.shape[1]
     exact = torch.float64 if x.dtype == torch.float64 else torch.float32
     with torch.autocast(device_type=x.device.type, enabled=False):

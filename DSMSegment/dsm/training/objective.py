@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from dsm.nn.dsm_net import DSMNet, Encoding
+from dsm.nn.kmax_layer import KMaxSSMLayer
 from dsm.nn.prompt_batch import PromptBatch
 from dsm.training.crops import Crop
 from dsm.training.losses import assignment_loss, dice_loss, level_masks, mask_loss
@@ -74,7 +76,8 @@ def _organ_losses(
     levels = []
     for index, affinity in enumerate(encoding.organ_affinities):
         target = level_masks(masks, affinity.shape[2:])
-        levels.append(assignment_loss(affinity[0], net.kmax_layers[index].void, target, annotated))
+        layer = cast("KMaxSSMLayer", net.kmax_layers[index])
+        levels.append(assignment_loss(affinity[0], layer.void, target, annotated))
     presence = net.presence_head(encoding.organ_queries)[0, annotated]
     is_present = masks.flatten(1).any(dim=1).to(presence.dtype)
     return {

@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import platform
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from dsm._version import __version__
 from dsm.errors import ConfigError
 from dsm.io.manifest import MANIFEST, CaseEntry, read_manifest
 from dsm.models.config import SCHEMA_VERSION, ModelConfig
+from dsm.models.store import write_manifest
 from dsm.models.weights import save_model
 from dsm.nn.dsm_net import DSMNet
 from dsm.text.bank import EmbeddingBank
@@ -66,7 +66,7 @@ class Trainer:
     """
 
     def __init__(self, recipe: Recipe, run: Path, *, data_root: Path, bank: EmbeddingBank) -> None:
-        self.recipe, self.run_folder = recipe, run
+        self.recipe, self.run_folder, self.bank = recipe, run, bank
         run.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(recipe.seed)
         self.generator = torch.Generator().manual_seed(recipe.seed)
@@ -76,7 +76,8 @@ class Trainer:
         self.names = _names(self.config, bank)
         self.folders = [data_root / source.folder for source in recipe.sources]
         organ_text = torch.stack([self.names.text[name] for name in self.config.organs])
-        self.net = DSMNet(self.config, organ_text).to(memory_format=torch.channels_last_3d)
+        self.net = DSMNet(self.config, organ_text)
+        self.net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         _slow_norm(self.net)
         self.average = torch.optim.swa_utils.AveragedModel(
             self.net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.ema_decay), use_buffers=True
@@ -85,6 +86,11 @@ class Trainer:
         self.step = 0
         self.cases: list[Case] = []
         self._write_provenance(data_root)
+
+    @property
+    def averaged_net(self) -> DSMNet:
+        """The network with averaged weights: what is validated and shipped."""
+        return cast("DSMNet", self.average.module)
 
     def run(self) -> None:
         """Train all phases, write the model at the end."""
@@ -100,7 +106,10 @@ class Trainer:
             if self.step < start + phase.steps:
                 self._run_phase(phase, start)
             start += phase.steps
-        save_model(self.average.module, self.config, self.run_folder)
+        folder = self.run_folder / "model"
+        save_model(self.averaged_net, self.config, folder)
+        self.bank.save(folder)
+        write_manifest(folder)
 
     def _run_phase(self, phase: Phase, start: int) -> None:
         sampler = CropSampler(
@@ -114,9 +123,7 @@ class Trainer:
                 _freeze_norm(self.net)
             self._set_rate(phase, self.step - start)
             index = int(torch.multinomial(self.weights, 1, generator=self.generator))
-            loss, parts = training_loss(
-                self.net, sampler(self.cases[index]), self.names, self.recipe, self.generator
-            )
+            loss, parts = training_loss(self.net, sampler(self.cases[index]), self.names, self.recipe, self.generator)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             norm = nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.clip_norm)
@@ -128,7 +135,9 @@ class Trainer:
                 recent.setdefault(name, []).append(value)
             if self.step % 50 == 0:
                 seconds = (time.perf_counter() - began) / 50
-                self._log(step=self.step, seconds=round(seconds, 3), **{n: float(np.mean(v)) for n, v in recent.items()})
+                self._log(
+                    step=self.step, seconds=round(seconds, 3), **{n: float(np.mean(v)) for n, v in recent.items()}
+                )
                 recent, began = {}, time.perf_counter()
             if self.step % self.recipe.checkpoint_every == 0:
                 self._save()
@@ -147,7 +156,7 @@ class Trainer:
 
     def _validate(self) -> None:
         entries = [e for e in self._all_entries() if e.case_id in self.recipe.validation_cases]
-        dice = validation_dice(self.average.module, self.config, entries)
+        dice = validation_dice(self.averaged_net, self.config, entries)
         self._log(step=self.step, validation=dice, mean=float(np.mean(list(dice.values()))) if dice else None)
 
     def _all_entries(self) -> list[CaseEntry]:
@@ -170,7 +179,7 @@ class Trainer:
             "generator": self.generator.get_state(),
         }
         torch.save(state, path.with_suffix(".part"))
-        os.replace(path.with_suffix(".part"), path)
+        path.with_suffix(".part").replace(path)
 
     def _resume(self) -> None:
         path = self.run_folder / CHECKPOINT

@@ -1,0 +1,55 @@
+"""What only the running application has: Qt, translation, and the base classes of scripted modules.
+
+The wheel `slicer-core` has the scene and its logics but none of these. There, the base classes are plain ones and texts
+stay as they are: the logic and the self-test work all the same, the panel needs the application.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from unittest import TestCase
+
+__all__ = [
+    "ScriptedLoadableModule",
+    "ScriptedLoadableModuleLogic",
+    "ScriptedLoadableModuleTest",
+    "ScriptedLoadableModuleWidget",
+    "parameterNodeWrapper",
+    "qt",
+    "tr",
+    "translate",
+]
+
+try:
+    import qt
+    from slicer.i18n import tr, translate
+    from slicer.parameterNodeWrapper import parameterNodeWrapper
+    from slicer.ScriptedLoadableModule import (
+        ScriptedLoadableModule,
+        ScriptedLoadableModuleLogic,
+        ScriptedLoadableModuleTest,
+        ScriptedLoadableModuleWidget,
+    )
+except ImportError:
+    qt = None
+
+    class ScriptedLoadableModule:  # type: ignore[no-redef]
+        """Keeps what Slicer's class of this name is given."""
+
+        def __init__(self, parent: Any = None) -> None:
+            self.parent = parent
+
+    ScriptedLoadableModuleLogic = ScriptedLoadableModuleWidget = ScriptedLoadableModule
+    ScriptedLoadableModuleTest = TestCase
+
+    def parameterNodeWrapper(cls: type) -> type:
+        """Return the class as it is: there is no parameter node that could hold its values."""
+        return cls
+
+    def tr(text: str) -> str:
+        """Return the text as it is: there are no translations."""
+        return text
+
+    def translate(context: str, text: str) -> str:  # noqa: ARG001  (Slicer's signature)
+        """Return the text as it is: there are no translations."""
+        return text

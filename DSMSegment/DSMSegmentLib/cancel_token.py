@@ -1,0 +1,44 @@
+"""A request to stop one run, from the main thread to the thread that runs it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class CancelToken:
+    """Set once, never reset: each run has its own, so a late request cannot hit the next run."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._requested = False
+        self._action: Callable[[], None] | None = None
+
+    @property
+    def requested(self) -> bool:
+        """Whether the run is to stop."""
+        return self._requested
+
+    def request(self) -> None:
+        """Ask the run to stop; callable from any thread, any number of times."""
+        with self._lock:
+            first = not self._requested
+            self._requested = True
+            action = self._action
+        if first and action is not None:
+            action()
+
+    @contextmanager
+    def calling(self, action: Callable[[], None]) -> Iterator[None]:
+        """While the block runs, a request calls `action`; at once, if it was made before."""
+        with self._lock:
+            self._action = action
+            requested = self._requested
+        if requested:
+            action()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._action = None

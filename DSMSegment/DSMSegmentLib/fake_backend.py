@@ -1,0 +1,64 @@
+"""A fake in place of the network, for the self-test and the tests: it answers with masks that it was given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from dsm.core.boxes import CroppedArray
+from dsm.core.volume import Volume
+from dsm.errors import JobCancelled
+from dsm.progress import Progress
+from DSMSegmentLib.backend import FindingCallback
+from DSMSegmentLib.cancel_token import CancelToken
+from DSMSegmentLib.finding import Finding
+from DSMSegmentLib.provenance import Provenance
+
+
+class FakeBackend:
+    """Knows the answers; computes nothing.
+
+    Args:
+        masks: One `[I, J, K]` mask a prompt text; prompts without one find nothing.
+    """
+
+    def __init__(self, masks: Mapping[str, np.ndarray]) -> None:
+        self._masks = masks
+
+    @property
+    def provenance(self) -> Provenance:
+        """Says that no network was at work."""
+        return Provenance("fake", modelSha256="0" * 64, version="0", device="none")
+
+    def segment(
+        self,
+        volume: Volume,
+        prompts: Sequence[str],
+        *,
+        threshold: float,
+        progress: Progress,
+        onFinding: FindingCallback,
+        cancel: CancelToken,
+    ) -> None:
+        """See `Backend.segment`."""
+        for index, text in enumerate(prompts):
+            if cancel.requested:
+                raise JobCancelled("The job was cancelled.")
+            mask = self._masks.get(text, np.zeros(volume.shape, np.uint8))
+            found = bool(mask.any())
+            onFinding(
+                index,
+                Finding(
+                    mask=CroppedArray.from_mask(mask),
+                    found=found,
+                    score=0.9 if found else 0.1,
+                    volumeMl=float(np.count_nonzero(mask)) * volume.voxel_volume_mm3 / 1000.0,
+                    seconds=0.0,
+                    threshold=threshold,
+                ),
+            )
+            progress("decode", index + 1, len(prompts))
+
+    def close(self) -> None:
+        """There is nothing to give back."""

@@ -1,0 +1,66 @@
+"""What the worker found for one prompt, and what became of it in the scene."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from dsm.core.boxes import CroppedArray
+
+if TYPE_CHECKING:
+    from dsm.text.prompt import Prompt
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Finding:
+    """The answer of the network to one prompt.
+
+    Args:
+        mask: Cropped mask on the grid of the volume; without voxels when nothing was found.
+        found: Whether the structure was found.
+        score: How sure the network is that it is there, 0 to 1.
+        volumeMl: Volume of the mask.
+        seconds: Time that this prompt took.
+        threshold: Probability from which a voxel is inside.
+        warnings: Sentences for the user.
+    """
+
+    mask: CroppedArray
+    found: bool
+    score: float
+    volumeMl: float
+    seconds: float
+    threshold: float = 0.5
+    warnings: tuple[str, ...] = ()
+
+
+class OutcomeStatus(Enum):
+    """What became of a prompt."""
+
+    WRITTEN = "found"
+    NOT_FOUND = "not found"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SegmentOutcome:
+    """One row of the results table.
+
+    Args:
+        prompt: As it was understood.
+        status: Written, not found, or skipped because a segment of that name exists.
+        segmentId: Of the segment that was written; empty otherwise.
+        score: 0 to 1.
+        volumeMl: Of the mask.
+        seconds: Time that this prompt took.
+        warnings: Of the prompt parser and of the network.
+    """
+
+    prompt: Prompt
+    status: OutcomeStatus
+    segmentId: str = ""
+    score: float = 0.0
+    volumeMl: float = 0.0
+    seconds: float = 0.0
+    warnings: tuple[str, ...] = ()

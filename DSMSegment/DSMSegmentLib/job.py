@@ -1,0 +1,269 @@
+"""One run: volume node in, segments out, with progress, cancel, and a scene that stays whole when it fails."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+
+import slicer
+
+from dsm.errors import DSMError, InputError, JobCancelled
+from dsm.text.prompt import Prompt, parse_prompts
+from DSMSegmentLib.backend import Backend
+from DSMSegmentLib.cancel_token import CancelToken
+from DSMSegmentLib.finding import Finding, OutcomeStatus, SegmentOutcome
+from DSMSegmentLib.journal import RunJournal
+from DSMSegmentLib.mrml import hasLinearParent, volumeFromNode
+from DSMSegmentLib.policy import ExistingPolicy, OverlapPolicy
+from DSMSegmentLib.writer import SegmentationWriter
+
+# Long enough to hand the interpreter to the threads that read the worker's pipes: while the application is in its own
+# event loop, a timer that calls `poll` is their only chance. Short enough not to be felt in the window.
+_POLL_WAIT_S = 0.01
+
+
+class JobState(Enum):
+    """Where a job stands. Only `RUNNING` can be cancelled; the three after it are final."""
+
+    READY = "ready"
+    RUNNING = "running"
+    FINISHED = "finished"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class JobOptions:
+    """How a run segments and writes.
+
+    Args:
+        threshold: Probability from which a voxel is inside, 0 to 1.
+        existing: What to do with segments that have the name of a prompt.
+        overlap: What to do where segments overlap.
+    """
+
+    threshold: float = 0.5
+    existing: ExistingPolicy = ExistingPolicy.ADD
+    overlap: OverlapPolicy = OverlapPolicy.ALLOW
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.threshold < 1.0:
+            raise InputError(f"The threshold is {self.threshold}; it must lie between 0 and 1.", code="input.threshold")
+
+
+@dataclass(frozen=True, slots=True)
+class JobProgress:
+    """Where the run is: `done` of `total` steps of `stage` (see `dsm.progress`)."""
+
+    stage: str
+    done: int
+    total: int
+
+
+class SegmentationJob:
+    """Runs prompts on a volume node and writes what is found.
+
+    The network runs in the backend; the scene is only touched inside `poll`, which the host calls on its main thread
+    from a timer, or which `wait` calls for scripts. Finished prompts stay when the user cancels. When the run fails,
+    the scene becomes what it was before.
+
+    Args:
+        volumeNode: What to segment.
+        prompts: Text, prompts separated by `;` or new lines; or a list of single prompts.
+        backend: Computes the masks.
+        segmentationNode: Where to write; None makes a new one, once the first result has arrived.
+        options: How to segment and write.
+        onProgress: Called with each progress, on the main thread.
+        onResult: Called with each outcome once it is in the scene, on the main thread.
+        onFinished: Called once with the job, in whatever state it ended.
+
+    Raises:
+        InputError: If the volume, the prompts or the segmentation cannot be used; nothing has been done then.
+    """
+
+    def __init__(
+        self,
+        volumeNode: slicer.vtkMRMLScalarVolumeNode,
+        prompts: str | Sequence[str],
+        backend: Backend,
+        *,
+        segmentationNode: slicer.vtkMRMLSegmentationNode | None = None,
+        options: JobOptions | None = None,
+        onProgress: Callable[[JobProgress], None] | None = None,
+        onResult: Callable[[SegmentOutcome], None] | None = None,
+        onFinished: Callable[[SegmentationJob], None] | None = None,
+    ) -> None:
+        self._options = options or JobOptions()
+        self._volume = volumeFromNode(volumeNode)
+        self._volumeNode = volumeNode
+        self._scene = volumeNode.GetScene()
+        self._backend = backend
+        self._onProgress, self._onResult, self._onFinished = onProgress, onResult, onFinished
+        self._writer = SegmentationWriter(
+            volumeNode,
+            self._volume.affine,
+            segmentationNode,
+            existing=self._options.existing,
+            overlap=self._options.overlap,
+        )
+        self._prompts, self._skipped = self._plan(parse_prompts(prompts))
+        self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._cancel = CancelToken()
+        self._writeError: DSMError | None = None
+        self.state = JobState.READY
+        self.outcomes: list[SegmentOutcome] = []
+        self.progress = JobProgress("load", 0, 1)
+        self.error: DSMError | None = None
+        self.warnings = _transformWarnings(volumeNode)
+
+    @property
+    def segmentationNode(self) -> slicer.vtkMRMLSegmentationNode | None:
+        """Where the results are; None until the first one has arrived, unless it was given."""
+        return self._writer.segmentationNode
+
+    @property
+    def journal(self) -> RunJournal | None:
+        """What the run changed, for undo."""
+        return self._writer.journal
+
+    @property
+    def prompts(self) -> tuple[Prompt, ...]:
+        """All prompts as they were understood, skipped ones too."""
+        return tuple(self._prompts + self._skipped)
+
+    @property
+    def isOver(self) -> bool:
+        """Whether the job has ended, in whatever way."""
+        return self.state not in (JobState.READY, JobState.RUNNING)
+
+    def start(self) -> None:
+        """Start the run and return at once. Call `poll` until the job is over."""
+        if self.state is not JobState.READY:
+            raise InputError("A job runs only once.", code="input.job", hint="Make a new job.")
+        self.state = JobState.RUNNING
+        for prompt in self._skipped:
+            self._events.put(partial(self._note, SegmentOutcome(prompt, OutcomeStatus.SKIPPED)))
+        self._thread = threading.Thread(target=self._run, name="dsm-job", daemon=True)
+        self._thread.start()
+
+    def poll(self) -> bool:
+        """Take what has arrived into the scene. Call it on the main thread, about ten times a second.
+
+        Returns:
+            Whether the job is over.
+        """
+        if self.state is JobState.RUNNING and self._nodesAreGone():
+            self.cancel()
+        wait = _POLL_WAIT_S
+        while self.state is JobState.RUNNING:
+            try:
+                event = self._events.get(timeout=wait)
+            except queue.Empty:
+                break
+            wait = 0.0
+            event()
+        return self.isOver
+
+    def wait(self) -> JobState:
+        """Poll until the job is over, keeping the window alive; for scripts.
+
+        Ctrl+C cancels the job, waits for its end, and is raised again.
+        """
+        if self.state is JobState.READY:
+            self.start()
+        application = getattr(slicer, "app", None)
+        try:
+            while not self.poll():
+                if application is not None:
+                    application.processEvents()
+        except KeyboardInterrupt:
+            self.cancel()
+            while not self.poll():
+                pass
+            raise
+        return self.state
+
+    def cancel(self) -> None:
+        """Stop the run; what is in the scene stays. Takes effect in a later `poll`, within about two seconds."""
+        if self.state is JobState.READY:
+            self._end(JobCancelled("The job was cancelled."))
+        elif self.state is JobState.RUNNING:
+            self._cancel.request()
+
+    def _plan(self, prompts: list[Prompt]) -> tuple[list[Prompt], list[Prompt]]:
+        skipped = [prompt for prompt in prompts if self._writer.isSkipped(prompt)]
+        return [prompt for prompt in prompts if prompt not in skipped], skipped
+
+    def _run(self) -> None:
+        """Compute, on the helper thread: nothing here may touch the scene."""
+        error: DSMError | None = None
+        try:
+            if self._prompts:
+                self._backend.segment(
+                    self._volume,
+                    # One text may stand for several prompts ("kidneys"), a name never does.
+                    [prompt.name if prompt.structure else prompt.text for prompt in self._prompts],
+                    threshold=self._options.threshold,
+                    progress=lambda *step: self._events.put(partial(self._report, JobProgress(*step))),
+                    onFinding=lambda index, finding: self._events.put(partial(self._write, index, finding)),
+                    cancel=self._cancel,
+                )
+        except DSMError as caught:
+            error = caught
+        except Exception as caught:  # a defect, but the panel must come back to life and say so
+            error = DSMError(f"The run failed ({type(caught).__name__}: {caught}).", hint="Please report this.")
+            error.__cause__ = caught
+        self._events.put(partial(self._end, error))
+
+    def _report(self, progress: JobProgress) -> None:
+        self.progress = progress
+        if self._onProgress is not None:
+            self._onProgress(progress)
+
+    def _write(self, index: int, finding: Finding) -> None:
+        if self._cancel.requested:
+            return
+        try:
+            outcome = self._writer.write(self._prompts[index], finding, self._backend.provenance)
+        except DSMError as error:
+            self._writeError = error
+            self.cancel()
+            return
+        self._note(outcome)
+
+    def _note(self, outcome: SegmentOutcome) -> None:
+        self.outcomes.append(outcome)
+        if self._onResult is not None:
+            self._onResult(outcome)
+
+    def _end(self, error: DSMError | None) -> None:
+        error = self._writeError or error
+        if isinstance(error, JobCancelled) or (error is None and self._cancel.requested):
+            self.state = JobState.CANCELLED
+        elif error is not None:
+            self._writer.revert()
+            self.outcomes.clear()
+            self.error = error
+            self.state = JobState.FAILED
+        else:
+            self.state = JobState.FINISHED
+        if not self._nodesAreGone():
+            self._writer.finish()
+        if self._onFinished is not None:
+            self._onFinished(self)
+
+    def _nodesAreGone(self) -> bool:
+        """Whether the user closed the scene or deleted a node that the run needs."""
+        nodes = [self._volumeNode, self.segmentationNode]
+        return any(node is not None and node.GetScene() is not self._scene for node in nodes)
+
+
+def _transformWarnings(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> tuple[str, ...]:
+    if hasLinearParent(volumeNode):
+        return ()
+    return (f"{volumeNode.GetName()} is under a non-linear transform; it is segmented as it was before that.",)

@@ -1,0 +1,197 @@
+"""Volume nodes to `Volume`, masks back to oriented images: the only file that knows KJI order and MRML matrices.
+
+Everything is expressed in the node's own RAS frame, before any parent transform. The result follows the same parent, so
+it lies where the volume lies, in whatever way the user has moved it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import slicer
+import vtk
+from vtk.util import numpy_support
+
+from dsm.core.boxes import CroppedArray
+from dsm.core.volume import Volume
+from dsm.errors import GeometryError, InputError
+
+_BINARY_LABELMAP = "Binary labelmap"
+# Air is -1000 HU; no MR image that Slicer reads has strongly negative values.
+_AIR_HU = -200
+
+_Resample = slicer.vtkOrientedImageDataResample
+
+
+def volumeFromNode(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> Volume:
+    """Return the image of a volume node as an `[I, J, K]` view with its affine to RAS millimetres.
+
+    Voxels are not copied: the view keeps the node's memory alive, and sees later changes to it.
+
+    Args:
+        volumeNode: A scalar volume with one component.
+
+    Raises:
+        InputError: If there is no volume, it is a label map, or it holds no image.
+        ShapeError: If it is a slice, a colour image, or has voxels that are not finite.
+        GeometryError: If its axes are not at right angles.
+    """
+    if volumeNode is None or not volumeNode.IsA("vtkMRMLScalarVolumeNode"):
+        raise InputError("No volume is selected.", code="input.volume", hint="Load a CT or MR volume and select it.")
+    name = volumeNode.GetName() or "volume"
+    if volumeNode.IsA("vtkMRMLLabelMapVolumeNode"):
+        message = f"{name} is a label map, not an image."
+        raise InputError(message, code="input.labelmap", hint="Select the CT or MR volume that it belongs to.")
+    image = volumeNode.GetImageData()
+    if image is None or image.GetPointData().GetScalars() is None:
+        raise InputError(f"{name} holds no image.", code="input.empty", hint="Load it again.")
+    array = _arrayIJK(image)
+    return Volume(array, ijkToRAS(volumeNode), modality=_modality(volumeNode, array), name=name)
+
+
+def ijkToRAS(volumeNode: slicer.vtkMRMLVolumeNode) -> np.ndarray:
+    """Return the `(4, 4)` affine from voxel index to RAS millimetres, without the parent transform."""
+    matrix = vtk.vtkMatrix4x4()
+    volumeNode.GetIJKToRASMatrix(matrix)
+    return _arrayFromMatrix(matrix)
+
+
+def hasLinearParent(node: slicer.vtkMRMLTransformableNode) -> bool:
+    """Whether the way from the node to the world is a matrix (no parent counts as one)."""
+    parent = node.GetParentTransformNode()
+    return parent is None or bool(parent.IsTransformToWorldLinear())
+
+
+def affineInSegmentation(
+    affine: np.ndarray,
+    volumeNode: slicer.vtkMRMLVolumeNode,
+    segmentationNode: slicer.vtkMRMLSegmentationNode,
+) -> np.ndarray:
+    """Express a grid of the volume in the frame of a segmentation that has another parent transform.
+
+    Args:
+        affine: `(4, 4)` from voxel index to the volume's own RAS.
+        volumeNode: Whose frame `affine` ends in.
+        segmentationNode: Whose frame is wanted.
+
+    Returns:
+        `(4, 4)` from voxel index to the segmentation's own RAS; `affine` itself where both have the same parent.
+
+    Raises:
+        GeometryError: If the parents differ and one of them is not linear: a grid would not stay a grid.
+    """
+    source, target = volumeNode.GetParentTransformNode(), segmentationNode.GetParentTransformNode()
+    if source is target:
+        return affine
+    matrix = vtk.vtkMatrix4x4()
+    if not slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(source, target, matrix):
+        raise GeometryError(
+            f"{segmentationNode.GetName()} and {volumeNode.GetName()} have different non-linear transforms.",
+            code="geometry.transform",
+            hint="Choose a new segmentation, or put both under the same transform.",
+        )
+    return np.asarray(_arrayFromMatrix(matrix) @ affine)
+
+
+def orientedImageFromCrop(crop: CroppedArray, affine: np.ndarray) -> slicer.vtkOrientedImageData:
+    """Return a mask as an oriented image whose extent is the crop's place in the full grid.
+
+    Args:
+        crop: Mask of any number dtype; non-zero is inside.
+        affine: `(4, 4)` of the full grid, to the RAS of the node that will hold it.
+    """
+    (i0, j0, k0), (i1, j1, k1) = crop.box.start, crop.box.stop
+    # VTK counts i fastest, which is column-major order of an [I, J, K] array.
+    voxels = np.asarray(crop.array != 0, dtype=np.uint8).ravel(order="F")
+    image = slicer.vtkOrientedImageData()
+    image.SetExtent(i0, i1 - 1, j0, j1 - 1, k0, k1 - 1)
+    image.SetGeometryFromImageToWorldMatrix(_matrixFromArray(affine))
+    scalars = numpy_support.numpy_to_vtk(voxels, deep=True, array_type=vtk.VTK_UNSIGNED_CHAR)
+    image.GetPointData().SetScalars(scalars)
+    return image
+
+
+def orientedImageFromSegment(
+    segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str
+) -> slicer.vtkOrientedImageData:
+    """Return a copy of one segment's mask, cropped to what it covers."""
+    image = slicer.vtkOrientedImageData()
+    if not segmentationNode.GetBinaryLabelmapRepresentation(segmentId, image):
+        # A segment that was never painted has nothing to give; an image without voxels stands for that.
+        image.SetExtent(0, -1, 0, -1, 0, -1)
+    return image
+
+
+def setSegmentMask(
+    segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, image: slicer.vtkOrientedImageData
+) -> bool:
+    """Make `image` the mask of a segment and leave all other segments alone; returns whether Slicer took it."""
+    segmentation = segmentationNode.GetSegmentation()
+    layer = segmentation.GetSegment(segmentId).GetRepresentation(_BINARY_LABELMAP)
+    if layer is not None and not _Resample.DoGeometriesMatch(layer, image):
+        # Else Slicer would resample the layer, and with it the voxels of all segments that share it.
+        segmentation.SeparateSegmentLabelmap(segmentId)
+    logic = slicer.vtkSlicerSegmentationsModuleLogic
+    return bool(logic.SetBinaryLabelmapToSegment(image, segmentationNode, segmentId, logic.MODE_REPLACE))
+
+
+def packLayers(segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
+    """Let segments that do not overlap share a layer: smaller files, faster saving.
+
+    Only where all layers have the same grid: Slicer would resample the others, which changes masks.
+    """
+    segmentation = segmentationNode.GetSegmentation()
+    layers = [
+        segmentation.GetLayerDataObject(number, _BINARY_LABELMAP) for number in range(segmentation.GetNumberOfLayers())
+    ]
+    if len(layers) > 1 and all(_Resample.DoGeometriesMatch(layers[0], layer) for layer in layers[1:]):
+        segmentation.CollapseBinaryLabelmaps(False)
+
+
+def removeVoxels(image: slicer.vtkOrientedImageData, other: slicer.vtkOrientedImageData) -> int:
+    """Take out of mask `image` what mask `other` covers, on whatever grid; returns how many voxels that were."""
+    if image.GetNumberOfPoints() == 0 or other.GetNumberOfPoints() == 0:
+        return 0
+    sampled = slicer.vtkOrientedImageData()
+    _Resample.ResampleOrientedImageToReferenceOrientedImage(other, image, sampled, False)  # False: nearest neighbour
+    voxels = _arrayIJK(image)
+    taken = (voxels != 0) & (_arrayIJK(sampled) != 0)
+    voxels[taken] = 0
+    return int(np.count_nonzero(taken))
+
+
+def countVoxels(image: slicer.vtkOrientedImageData) -> int:
+    """Return how many voxels are inside a mask."""
+    return int(np.count_nonzero(_arrayIJK(image))) if image.GetNumberOfPoints() else 0
+
+
+def _arrayIJK(image: vtk.vtkImageData) -> np.ndarray:
+    """View the voxels in index order; a further axis of components stays last."""
+    i, j, k = image.GetDimensions()
+    scalars = image.GetPointData().GetScalars()
+    array: np.ndarray = numpy_support.vtk_to_numpy(scalars)
+    if scalars.GetNumberOfComponents() > 1:
+        return array.reshape(k, j, i, -1).transpose(2, 1, 0, 3)
+    return array.reshape(k, j, i).transpose(2, 1, 0)
+
+
+def _modality(volumeNode: slicer.vtkMRMLScalarVolumeNode, array: np.ndarray) -> str:
+    """CT or MR: as DICOM says, else by the units, else by whether there is air at -1000 HU."""
+    units = volumeNode.GetVoxelValueUnits()
+    if units is not None and units.GetCodeValue() == "[hnsf'U]":
+        return "CT"
+    hierarchy = volumeNode.GetScene() and volumeNode.GetScene().GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode")
+    if hierarchy:
+        said = hierarchy.GetItemAttribute(hierarchy.GetItemByDataNode(volumeNode), "DICOM.Modality")
+        if said in ("CT", "MR"):
+            return str(said)
+    return "CT" if array.size and array.min() <= _AIR_HU else "MR"
+
+
+def _arrayFromMatrix(matrix: vtk.vtkMatrix4x4) -> np.ndarray:
+    return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
+
+
+def _matrixFromArray(array: np.ndarray) -> vtk.vtkMatrix4x4:
+    matrix = vtk.vtkMatrix4x4()
+    matrix.DeepCopy(np.asarray(array, dtype=np.float64).ravel().tolist())
+    return matrix

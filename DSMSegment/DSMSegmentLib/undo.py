@@ -1,0 +1,43 @@
+"""The last runs of each segmentation, so that they can be taken back one by one."""
+
+from __future__ import annotations
+
+import slicer
+
+from DSMSegmentLib.journal import RunJournal
+
+# Journals of runs that replaced segments hold copies of them.
+_MAX_RUNS = 3
+
+
+class UndoHistory:
+    """Journals of finished runs, the newest last."""
+
+    def __init__(self) -> None:
+        self._journals: list[tuple[str, RunJournal]] = []
+
+    def add(self, segmentationNode: slicer.vtkMRMLSegmentationNode, journal: RunJournal) -> None:
+        """Remember a run that has ended; the oldest one of the same node is forgotten when there are too many."""
+        if journal.isEmpty:
+            return
+        nodeId = segmentationNode.GetID()
+        self._journals.append((nodeId, journal))
+        mine = [entry for entry in self._journals if entry[0] == nodeId]
+        if len(mine) > _MAX_RUNS:
+            self._journals.remove(mine[0])
+
+    def canUndo(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> bool:
+        """Whether there is a run to take back."""
+        return segmentationNode is not None and any(key == segmentationNode.GetID() for key, _ in self._journals)
+
+    def undoLast(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> bool:
+        """Take back the newest run of a segmentation; returns False when there is none."""
+        for index in reversed(range(len(self._journals))):
+            if self._journals[index][0] == segmentationNode.GetID():
+                self._journals.pop(index)[1].revert()
+                return True
+        return False
+
+    def clear(self) -> None:
+        """Forget all runs, for example when the scene is closed."""
+        self._journals.clear()

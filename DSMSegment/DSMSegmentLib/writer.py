@@ -1,0 +1,229 @@
+"""Findings of one run, written as segments of one segmentation node."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import slicer
+from slicer.util import NodeModify
+
+from dsm.errors import InputError, OutputError
+from DSMSegmentLib.finding import Finding, OutcomeStatus, SegmentOutcome
+from DSMSegmentLib.journal import RunJournal
+from DSMSegmentLib.mrml import (
+    affineInSegmentation,
+    countVoxels,
+    orientedImageFromCrop,
+    orientedImageFromSegment,
+    packLayers,
+    removeVoxels,
+    setSegmentMask,
+)
+from DSMSegmentLib.placement import createSegmentation, placeBesideVolume
+from DSMSegmentLib.policy import ExistingPolicy, OverlapPolicy
+from DSMSegmentLib.provenance import Provenance
+from DSMSegmentLib.terminology import segmentColor, terminologyTag
+
+if TYPE_CHECKING:
+    from dsm.text.prompt import Prompt
+
+
+class SegmentationWriter:
+    """Writes findings into a segmentation and remembers how to take them back.
+
+    Masks are written cropped, each into a segment of its own id. Hand-made segments keep their voxels unless a policy
+    says otherwise, and a prompt that found nothing writes nothing.
+
+    Args:
+        volumeNode: That was segmented; gives grid, parent transform and place in the subject hierarchy.
+        affine: `(4, 4)` of the voxels that were segmented (`Volume.affine`).
+        segmentationNode: Where to write; None makes one when the first finding arrives.
+        existing: What to do with segments of the same name.
+        overlap: What to do where segments overlap.
+
+    Raises:
+        InputError: If the segmentation cannot take masks.
+        GeometryError: If it lies under another, non-linear transform.
+    """
+
+    def __init__(
+        self,
+        volumeNode: slicer.vtkMRMLScalarVolumeNode,
+        affine: np.ndarray,
+        segmentationNode: slicer.vtkMRMLSegmentationNode | None,
+        *,
+        existing: ExistingPolicy = ExistingPolicy.ADD,
+        overlap: OverlapPolicy = OverlapPolicy.ALLOW,
+    ) -> None:
+        if segmentationNode is not None:
+            _checkWritable(segmentationNode, volumeNode, affine)
+        self._volumeNode = volumeNode
+        self._affine = affine
+        self._existing = existing
+        self._overlap = overlap
+        self.segmentationNode = segmentationNode
+        self.journal: RunJournal | None = None
+        self._written: list[str] = []
+
+    def isSkipped(self, prompt: Prompt) -> bool:
+        """Whether the policy says that this prompt need not be run."""
+        if self._existing is not ExistingPolicy.SKIP or self.segmentationNode is None:
+            return False
+        return prompt.name.casefold() in _idsByName(self.segmentationNode)
+
+    def write(self, prompt: Prompt, finding: Finding, provenance: Provenance) -> SegmentOutcome:
+        """Write one finding; must run on the main thread.
+
+        Args:
+            prompt: As it was understood.
+            finding: Its mask is on the grid of the volume.
+            provenance: What made the mask.
+
+        Returns:
+            What became of it. A finding without voxels changes nothing in the scene but making the node.
+        """
+        node, journal = self._begin()
+        outcome = SegmentOutcome(
+            prompt,
+            OutcomeStatus.NOT_FOUND,
+            score=finding.score,
+            seconds=finding.seconds,
+            warnings=tuple(dict.fromkeys((*prompt.warnings, *finding.warnings))),
+        )
+        if not finding.found or not finding.mask.array.any():
+            return outcome
+        image = orientedImageFromCrop(finding.mask, affineInSegmentation(self._affine, self._volumeNode, node))
+        replaced = self._replacedBy(prompt, node)
+        # Segments of the same run may overlap under any policy: a tumor lies inside its organ.
+        others = [id_ for id_ in node.GetSegmentation().GetSegmentIDs() if id_ not in (*self._written, replaced)]
+        if self._overlap is OverlapPolicy.KEEP_EXISTING:
+            for other in others:
+                removeVoxels(image, orientedImageFromSegment(node, other))
+        numVoxels = countVoxels(image)
+        if numVoxels == 0:
+            return replace(outcome, warnings=(*outcome.warnings, f"{prompt.name} lies inside other segments."))
+        with NodeModify(node):
+            if self._overlap is OverlapPolicy.OVERWRITE:
+                _takeVoxels(image, node, others, journal)
+            if replaced:
+                journal.noteChanging(replaced)
+            segmentId = replaced or _addSegment(prompt, node, journal)
+            self._written.append(segmentId)
+            if not setSegmentMask(node, segmentId, image):
+                message = f"{node.GetName()} does not take the mask of {segmentId}."
+                raise OutputError(message, code="output.segment", hint="Choose a new segmentation.")
+            _describe(node.GetSegmentation().GetSegment(segmentId), prompt, finding, provenance)
+        volumeMl = numVoxels * float(abs(np.linalg.det(self._affine[:3, :3]))) / 1000.0
+        return replace(outcome, status=OutcomeStatus.WRITTEN, segmentId=segmentId, volumeMl=volumeMl)
+
+    def finish(self) -> None:
+        """Tidy up after the last `write`."""
+        if self.segmentationNode is not None and self.journal is not None and not self.journal.isEmpty:
+            with NodeModify(self.segmentationNode):
+                packLayers(self.segmentationNode)
+
+    def revert(self) -> None:
+        """Leave the scene as it was before the first `write`."""
+        if self.journal is not None:
+            self.journal.revert()
+
+    def _begin(self) -> tuple[slicer.vtkMRMLSegmentationNode, RunJournal]:
+        node = self.segmentationNode
+        if node is not None and self.journal is not None:
+            return node, self.journal
+        ownsNode = node is None
+        if node is None:
+            node = createSegmentation(self._volumeNode)
+        if node.GetSegmentation().GetNumberOfSegments() == 0:
+            # An empty segmentation belongs to nobody yet; one with segments keeps the geometry and parent it has.
+            node.SetReferenceImageGeometryParameterFromVolumeNode(self._volumeNode)
+            node.SetAndObserveTransformNodeID(self._volumeNode.GetTransformNodeID())
+            node.CreateDefaultDisplayNodes()
+            placeBesideVolume(node, self._volumeNode)
+        self.segmentationNode = node
+        self.journal = RunJournal(node, ownsNode=ownsNode)
+        return node, self.journal
+
+    def _replacedBy(self, prompt: Prompt, node: slicer.vtkMRMLSegmentationNode) -> str:
+        """Return the id of the segment that the policy says to replace, or `""`."""
+        if self._existing is not ExistingPolicy.REPLACE:
+            return ""
+        return _idsByName(node).get(prompt.name.casefold(), "")
+
+
+def _checkWritable(
+    segmentationNode: slicer.vtkMRMLSegmentationNode, volumeNode: slicer.vtkMRMLVolumeNode, affine: np.ndarray
+) -> None:
+    segmentation = segmentationNode.GetSegmentation()
+    if segmentation.GetNumberOfSegments() == 0:
+        return
+    if segmentation.GetSourceRepresentationName() != "Binary labelmap":
+        raise InputError(
+            f"{segmentationNode.GetName()} is stored as {segmentation.GetSourceRepresentationName().lower()}.",
+            code="input.representation",
+            hint="Make 'Binary labelmap' its source representation in the Segmentations module, or choose a new one.",
+        )
+    affineInSegmentation(affine, volumeNode, segmentationNode)
+
+
+def _takeVoxels(
+    image: slicer.vtkOrientedImageData,
+    node: slicer.vtkMRMLSegmentationNode,
+    others: Sequence[str],
+    journal: RunJournal,
+) -> None:
+    """Take the voxels of `image` away from the other segments."""
+    for other in others:
+        rest = orientedImageFromSegment(node, other)
+        if removeVoxels(rest, image):
+            journal.noteChanging(other)
+            setSegmentMask(node, other, rest)
+
+
+def _addSegment(prompt: Prompt, node: slicer.vtkMRMLSegmentationNode, journal: RunJournal) -> str:
+    """Add an empty segment of its own id and name; identity is the id, since names may repeat in a scene."""
+    segmentation = node.GetSegmentation()
+    segmentId = str(segmentation.GenerateUniqueSegmentID(_idFor(prompt.name)))
+    segmentation.AddEmptySegment(segmentId, _uniqueName(prompt.name, _idsByName(node)), segmentColor(prompt))
+    journal.noteAdded(segmentId)
+    return segmentId
+
+
+def _describe(segment: slicer.vtkSegment, prompt: Prompt, finding: Finding, provenance: Provenance) -> None:
+    segment.SetColor(segmentColor(prompt))
+    segment.SetTerminology(terminologyTag(prompt))
+    segment.NameAutoGeneratedOff()
+    segment.ColorAutoGeneratedOff()
+    tags = provenance.tags(prompt.text, score=finding.score, threshold=finding.threshold)
+    for name, value in tags.items():
+        segment.SetTag(name, value)
+    logic = slicer.vtkSlicerSegmentationsModuleLogic
+    logic.SetSegmentStatus(segment, logic.InProgress)
+
+
+def _idsByName(node: slicer.vtkMRMLSegmentationNode) -> dict[str, str]:
+    """Return segment ids by case-folded name; of several segments with one name the first."""
+    segmentation = node.GetSegmentation()
+    ids: dict[str, str] = {}
+    for segmentId in segmentation.GetSegmentIDs():
+        ids.setdefault(segmentation.GetSegment(segmentId).GetName().casefold(), segmentId)
+    return ids
+
+
+def _idFor(name: str) -> str:
+    """Return the stem of a segment id: `DSM_left_kidney` for `"left kidney"`, `DSM_segment` for other scripts."""
+    slug = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")
+    return f"DSM_{slug or 'segment'}"
+
+
+def _uniqueName(name: str, taken: dict[str, str]) -> str:
+    """Return `name`, or `name_1`, `name_2`..., as MRML numbers nodes."""
+    unique, number = name, 0
+    while unique.casefold() in taken:
+        number += 1
+        unique = f"{name}_{number}"
+    return unique

@@ -1,0 +1,1 @@
+"""The command `dsm`: one function a command."""

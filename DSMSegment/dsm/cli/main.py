@@ -1,0 +1,99 @@
+"""Parse the command line, run one command, turn what went wrong into one line and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+from dsm._version import __version__
+from dsm.cli import evaluate, info, models, segment, train, vocabulary, worker
+from dsm.errors import DSMError, JobCancelled
+
+# Each has `add_parser(subparsers, parents)`; none imports more than the standard library before it runs.
+_COMMANDS = (segment, info, vocabulary, models, evaluate, train, worker)
+
+EXIT_UNEXPECTED = 1
+EXIT_EXPECTED = 2
+EXIT_CANCELLED = 130  # as shells report a program that Ctrl+C ended
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command `dsm`.
+
+    Args:
+        arguments: Without the program's name; by default those of the process.
+
+    Returns:
+        Exit code: 0, 1 for an unexpected error, 2 for one that the user can do something about, 130 for Ctrl+C.
+    """
+    options = build_parser().parse_args(arguments)
+    debug = bool(options.debug)
+    level = logging.DEBUG if debug else logging.ERROR
+    logging.basicConfig(level=level, stream=sys.stderr, format="%(name)s: %(message)s")
+    try:
+        with warnings.catch_warnings(), _terminated_as_interrupted():
+            if not debug:
+                warnings.simplefilter("ignore")
+            return int(options.run(options))
+    except (KeyboardInterrupt, JobCancelled):
+        return _fail("cancelled; no file was left half-written.", EXIT_CANCELLED, debug=debug)
+    except DSMError as error:
+        return _fail(error.one_line, EXIT_EXPECTED, debug=debug)
+    except BrokenPipeError:
+        # Whoever read our output (`| head`) has seen enough. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_UNEXPECTED
+    except Exception as error:
+        what = f"unexpected error: {type(error).__name__}: {error} Please report it with the output of --debug."
+        return _fail(what, EXIT_UNEXPECTED, debug=debug)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--debug", action="store_true", help="show logs, and the traceback of an error")
+    parser = _Parser(
+        prog="dsm", description="Text-prompted segmentation of CT and MR volumes. Research use, not a medical device."
+    )
+    parser.add_argument("--version", action="version", version=f"dsm {__version__}")
+    subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=_Parser)
+    for command in _COMMANDS:
+        command.add_parser(subparsers, [common])
+    return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """Complains in one line, as all our errors do."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_EXPECTED, f"{self.prog}: {message} See `{self.prog} --help`.\n")
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM (a batch system, `timeout`) end the program as Ctrl+C does: what was begun is removed."""
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _fail(message: str, code: int, *, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    print("dsm:", " ".join(message.split()), file=sys.stderr)
+    return code

@@ -1,0 +1,84 @@
+"""What a command needs at its end is checked before its long work begins."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from dsm.errors import MissingDependencyError, OutputError
+
+# Written and removed again: limits on file sizes and quotas are known to nothing but a real write.
+_PROBE_BYTES = 2**20
+
+
+class _ProbeWrittenError(Exception):
+    """Ends the writing of a probe, so that it is removed."""
+
+
+def check_output(path: Path, *, suffixes: Sequence[str], num_bytes: int = 0) -> None:
+    """Check that a file can be written, and leave nothing behind.
+
+    Args:
+        path: The file.
+        suffixes: How its name may end.
+        num_bytes: What it may take.
+
+    Raises:
+        OutputError: If the name has another end, the folder is missing or may not be written to, or the disk is full.
+    """
+    if not path.name.endswith(tuple(suffixes)):
+        raise OutputError(
+            f"{path} has no known file type.", code="output.format", hint=f"Name it {' or '.join(suffixes)}."
+        )
+    if path.exists() and not path.is_file() and not path.is_dir():
+        # A finished file is renamed to this name: that would replace a device such as /dev/null.
+        raise OutputError(f"{path} is not a file but a device or a pipe.", code="output", hint="Choose another name.")
+    from dsm.io.atomic import atomic_output
+
+    try:
+        with atomic_output(path) as part:
+            part.write_bytes(bytes(_PROBE_BYTES))
+            raise _ProbeWrittenError
+    except _ProbeWrittenError:
+        check_space(path, num_bytes)
+
+
+def check_space(path: Path, num_bytes: int) -> None:
+    """Check that the disk of `path` has room.
+
+    Raises:
+        OutputError: If it has not.
+    """
+    free = shutil.disk_usage(path.resolve().parent).free
+    if free < num_bytes:
+        raise OutputError(
+            f"{path} may take {num_bytes / 1e6:.0f} MB; {free / 1e6:.0f} MB are free.",
+            code="disk_full",
+            hint="Free some space or choose another folder.",
+        )
+
+
+def check_output_folder(path: Path) -> None:
+    """Check that files can be written into a folder, which need not exist yet; its parent must.
+
+    Raises:
+        OutputError: If they cannot.
+    """
+    if path.exists() and not path.is_dir():
+        raise OutputError(f"{path} is a file.", code="output.is_file", hint="Give the name of a folder.")
+    probe = path / "probe.tmp" if path.is_dir() else path.parent / f"{path.name}.tmp"
+    check_output(probe, suffixes=(".tmp",))
+
+
+def require_package(name: str, *, extra: str) -> None:
+    """Check that an optional package is there, without importing it.
+
+    Raises:
+        MissingDependencyError: If it is not.
+    """
+    if find_spec(name) is None:
+        raise MissingDependencyError(
+            f"This command needs the package {name}.", hint=f"Install it with: pip install 'dsmsegment[{extra}]'."
+        )

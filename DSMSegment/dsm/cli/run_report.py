@@ -1,0 +1,80 @@
+"""What `dsm segment` did, for programs: versions, model, prompts, times, files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dsm._version import __version__
+from dsm.cli.info import installed_version
+
+if TYPE_CHECKING:
+    from dsm.core.volume import Volume
+    from dsm.inference.result import PromptResult
+    from dsm.inference.segmenter import Segmenter
+
+REPORT_VERSION = 1
+
+
+def run_report(
+    results: Sequence[PromptResult],
+    volume: Volume,
+    segmenter: Segmenter,
+    *,
+    input_path: Path,
+    files: Sequence[Path],
+    seconds: Mapping[str, float],
+) -> dict[str, Any]:
+    """Describe a run.
+
+    Args:
+        results: Of all prompts.
+        volume: What was segmented.
+        segmenter: With what.
+        input_path: Where the volume came from.
+        files: What was written.
+        seconds: Time a stage.
+    """
+    return {
+        "report_version": REPORT_VERSION,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"dsm": __version__, "torch": installed_version("torch")},
+        "device": str(segmenter.device),
+        "model": {"name": segmenter.config.name, "sha256": segmenter.entry.digest if segmenter.entry else None},
+        "input": {
+            "path": str(input_path),
+            "shape": list(volume.shape),
+            "spacing_mm": list(volume.spacing_mm),
+            "affine_ras": volume.affine.tolist(),
+            "modality": volume.modality,
+        },
+        "seconds": {stage: round(value, 3) for stage, value in seconds.items()},
+        "files": [str(file) for file in files],
+        "prompts": [_described(result) for result in results],
+    }
+
+
+def write_json(path: Path, report: Mapping[str, Any]) -> None:
+    """Write a report, whole or not at all."""
+    from dsm.io.atomic import atomic_output
+
+    with atomic_output(path) as part:
+        part.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _described(result: PromptResult) -> dict[str, Any]:
+    return {
+        "prompt": result.prompt.text,
+        "name": result.prompt.name,
+        "kind": result.prompt.kind,
+        "found": result.found,
+        "score": round(result.score, 4),
+        "volume_ml": round(result.volume_ml, 3),
+        "threshold": result.threshold,
+        "seconds": round(result.seconds, 3),
+        "warnings": list(result.warnings),
+        "suggestions": list(result.prompt.suggestions),
+    }

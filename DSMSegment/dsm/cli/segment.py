@@ -1,0 +1,158 @@
+"""`dsm segment`: prompts in, segments out."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dsm.cli.output_check import check_output, check_output_folder, check_space
+from dsm.cli.progress_bar import ProgressBar
+
+if TYPE_CHECKING:
+    from dsm.core.volume import Volume
+    from dsm.inference.result import PromptResult
+    from dsm.inference.segmenter import Segmenter
+
+_SUFFIXES = (".seg.nrrd", ".nii.gz")
+# Compressed masks take far less than a hundredth of their voxels, compressed probabilities about half of their bytes.
+_BYTES_PER_VOXEL = 1 / 64
+_BYTES_PER_PROBABILITY = 2
+
+
+def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "segment",
+        parents=parents,
+        help="segment what prompts name",
+        description="Segment what prompts name. The image is encoded once, however many prompts there are.",
+    )
+    parser.add_argument("input", metavar="INPUT", type=Path, help="NIfTI, NRRD or MHA file, or a DICOM series folder")
+    parser.add_argument(
+        "-p",
+        "--prompt",
+        metavar="TEXT",
+        action="append",
+        required=True,
+        help="what to segment; `;` separates prompts; may be repeated",
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", type=Path, required=True, help=".seg.nrrd (Slicer) or .nii.gz (label map)"
+    )
+    parser.add_argument("--report", metavar="FILE", type=Path, help="also write what was found and how, as .json")
+    parser.add_argument("--probabilities", metavar="DIR", type=Path, help="also write a probability map a prompt")
+    parser.add_argument("--model", default="dsm-small", help="name or folder (default: %(default)s)")
+    parser.add_argument(
+        "--threshold", type=_fraction, default=0.5, help="probability of a voxel inside (default: %(default)s)"
+    )
+    parser.add_argument("--series", metavar="UID", help="which DICOM series, where the folder holds several")
+    parser.add_argument("--modality", choices=("CT", "MR"), help="by default what the file says or looks like")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps or auto (default: %(default)s)")
+    parser.add_argument(
+        "--all-parts", action="store_true", help="keep every part of an organ, not the largest connected one alone"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check everything that can be checked in a moment, then segment and write."""
+    from dsm.models.store import find_model, verify_model
+    from dsm.text.prompt import parse_prompts
+
+    began = time.perf_counter()
+    # None of this needs torch, whose import takes seconds; a wrong path is answered at once.
+    prompts = parse_prompts(options.prompt)
+    _check_outputs(options)
+    verify_model(find_model(options.model))
+    with ProgressBar() as progress:
+        progress("load", 0, 4)
+        volume = _read(options)
+        _check_room(options, volume)
+        progress("load", 1, 4)
+        from dsm.inference.segmenter import Segmenter
+
+        segmenter = Segmenter.from_pretrained(options.model, device=options.device, progress=progress)
+        scan = segmenter.encode(volume, progress=progress)
+        results = scan.segment(
+            prompts,
+            threshold=options.threshold,
+            probabilities=options.probabilities is not None,
+            keep_largest=not options.all_parts,
+            progress=progress,
+        )
+        progress("write", 0, 1)
+        files = _write_images(options, results, volume, segmenter)
+        if options.report is not None:
+            from dsm.cli.run_report import run_report, write_json
+
+            seconds = {"encode": scan.encode_seconds, "total": time.perf_counter() - began}
+            report = run_report(results, volume, segmenter, input_path=options.input, files=files, seconds=seconds)
+            write_json(options.report, report)
+        progress("write", 1, 1)
+    _print_table(results)
+    return 0
+
+
+def _fraction(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text} does not lie between 0 and 1.")
+    return value
+
+
+def _check_outputs(options: argparse.Namespace) -> None:
+    check_output(options.output, suffixes=_SUFFIXES)
+    if options.output.name.endswith(".nii.gz"):
+        from dsm.io.labelmap import labels_path
+
+        check_output(labels_path(options.output), suffixes=(".json",))
+    if options.report is not None:
+        check_output(options.report, suffixes=(".json",))
+    if options.probabilities is not None:
+        check_output_folder(options.probabilities)
+
+
+def _read(options: argparse.Namespace) -> Volume:
+    from dsm.io.image import read_volume
+
+    volume: Volume = read_volume(options.input, modality=options.modality, series_uid=options.series)
+    return volume
+
+
+def _check_room(options: argparse.Namespace, volume: Volume) -> None:
+    num_voxels = volume.array.size
+    check_space(options.output, int(_BYTES_PER_VOXEL * num_voxels))
+    if options.probabilities is not None:
+        check_space(options.probabilities, _BYTES_PER_PROBABILITY * num_voxels)
+
+
+def _write_images(
+    options: argparse.Namespace, results: list[PromptResult], volume: Volume, segmenter: Segmenter
+) -> list[Path]:
+    from dsm.inference.records import segment_records
+    from dsm.io.segmentation import write_labelmap, write_probabilities, write_seg_nrrd
+
+    files: list[Path] = []
+    if options.probabilities is not None:
+        maps = [(result.prompt.name, result.probability) for result in results if result.probability is not None]
+        files += write_probabilities(options.probabilities, maps, volume)
+    digest = segmenter.entry.digest if segmenter.entry else ""
+    records = segment_records(results, model=segmenter.config.name, model_sha256=digest, device=str(segmenter.device))
+    if options.output.name.endswith(".nii.gz"):
+        files.append(write_labelmap(options.output, records, volume))
+    else:
+        write_seg_nrrd(options.output, records, volume)
+    return [options.output, *files]
+
+
+def _print_table(results: list[PromptResult]) -> None:
+    width = max(len(result.prompt.name) for result in results)
+    print(f"{'prompt':{width}}  found    volume ml  score  seconds")
+    for result in results:
+        found = "yes" if result.found else "no"
+        numbers = f"{result.volume_ml:11.1f}  {result.score:5.2f}  {result.seconds:7.2f}"
+        print(f"{result.prompt.name:{width}}  {found:5}  {numbers}")
+        for warning in result.warnings:
+            print(f"{'':{width}}  note: {warning}")

@@ -1,0 +1,1 @@
+"""From a volume and prompts to masks on the input grid."""

@@ -1,0 +1,158 @@
+"""From logits on the feature grid to a mask on the input grid, inside the box of what was found."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dsm.core.boxes import Box, CroppedArray, bounding_box
+from dsm.inference.components import keep_large_parts
+from dsm.inference.working_grid import WorkingGrid
+
+# Feature voxels around the found ones: linear interpolation reaches one further, rounding of borders another.
+_GROW = 2
+# Native voxels that are interpolated at a time (64 MB): a mask of the whole body needs no float image of the body.
+_CHUNK_VOXELS = 16_000_000
+# Where a probability map ends: fainter than one grey value of a percent display.
+_FAINTEST_PROBABILITY = 0.01
+
+NOTHING = CroppedArray(np.zeros((0, 0, 0), dtype=np.uint8), (0, 0, 0))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NativeMask:
+    """A mask on the input grid.
+
+    Args:
+        mask: uint8, empty when no voxel is inside.
+        num_voxels: Voxels inside.
+        mean_probability: Of the features inside; where none is inside, the highest of all.
+    """
+
+    mask: CroppedArray
+    num_voxels: int
+    mean_probability: float
+
+
+def native_mask(logits: Tensor, grid: WorkingGrid, *, threshold: float, keep_fraction: float) -> NativeMask:
+    """Interpolate logits to the centres of the input voxels and cut them at `threshold`.
+
+    The parts to keep are chosen on the feature grid first, so that a stray voxel at the other end of the body does not
+    stretch the box; then once more among the voxels in the box.
+
+    Args:
+        logits: `(I, J, K)`, float32, on the CPU: the padded working grid divided by the stride of the features.
+        grid: Where they lie.
+        threshold: Probability above which a voxel is inside, between 0 and 1.
+        keep_fraction: As in `keep_large_parts`.
+    """
+    logits, stride = _without_padding(logits, grid)
+    inside = (logits > _logit(threshold)).numpy()
+    inside = keep_large_parts(inside, fraction=keep_fraction)
+    found = bounding_box(inside)
+    if found is None:
+        return NativeMask(NOTHING, 0, float(torch.sigmoid(logits.max())))
+    mean = float(torch.sigmoid(logits[torch.from_numpy(inside)]).mean())
+    box, coordinates = _native_box(found, logits, grid, stride)
+    mask = np.zeros(box.size, dtype=bool)
+    for start, values in _interpolated_chunks(logits, coordinates):
+        mask[start : start + len(values)] = (values > _logit(threshold)).numpy()
+    mask = keep_large_parts(mask, fraction=keep_fraction)
+    crop = _tight_crop(mask, box)
+    count = int(np.count_nonzero(crop.array))
+    return NativeMask(_to_input(crop, grid) if count else NOTHING, count, mean)
+
+
+def native_probability(logits: Tensor, grid: WorkingGrid) -> CroppedArray:
+    """Interpolate logits to the input grid as probabilities, float16, in the box where they exceed 0.01.
+
+    Args:
+        logits: As in `native_mask`.
+        grid: Where they lie.
+    """
+    logits, stride = _without_padding(logits, grid)
+    found = bounding_box((logits > _logit(_FAINTEST_PROBABILITY)).numpy())
+    if found is None:
+        return CroppedArray(np.zeros((0, 0, 0), dtype=np.float16), (0, 0, 0))
+    box, coordinates = _native_box(found, logits, grid, stride)
+    map_ = np.zeros(box.size, dtype=np.float16)
+    for start, values in _interpolated_chunks(logits, coordinates):
+        map_[start : start + len(values)] = torch.sigmoid(values).numpy()
+    return _to_input(CroppedArray(map_, box.start), grid)
+
+
+def score(mean_probability: float, presence_logit: float) -> float:
+    """Return how much a result can be trusted, 0 to 1.
+
+    The mean probability inside the mask (how sure the voxels are) times the probability of the presence head (whether
+    the structure is in the image at all). Both are the network's own opinions and are not calibrated; the score ranks
+    results, it is not the chance that the mask is right. Where no voxel passed the threshold, the highest probability
+    takes the place of the mean, so that the score still tells a near miss from nothing.
+    """
+    return mean_probability / (1 + math.exp(-max(-60.0, min(60.0, presence_logit))))
+
+
+def _logit(probability: float) -> float:
+    return math.log(probability / (1 - probability))
+
+
+def _without_padding(logits: Tensor, grid: WorkingGrid) -> tuple[Tensor, int]:
+    """Cut the features that stand for padding only; return the stride of the feature grid too."""
+    stride = grid.padded_shape[0] // logits.shape[0]
+    i, j, k = (math.ceil(n / stride) for n in grid.shape)
+    return logits[:i, :j, :k], stride
+
+
+def _native_box(found: Box, logits: Tensor, grid: WorkingGrid, stride: int) -> tuple[Box, list[np.ndarray]]:
+    """Return the box of the view around the found features, and the feature coordinates of its voxels, an axis each."""
+    grown = found.grow(_GROW).clip(logits.shape)
+    ranges = [
+        grid.view_range(axis, grown.start[axis], grown.stop[axis], stride=stride, length=logits.shape[axis])
+        for axis in range(3)
+    ]
+    coordinates = [
+        grid.feature_coordinates(axis, start, stop, stride=stride) for axis, (start, stop) in enumerate(ranges)
+    ]
+    starts, stops = zip(*ranges, strict=True)
+    return Box(starts, stops), coordinates
+
+
+def _interpolated_chunks(logits: Tensor, coordinates: list[np.ndarray]) -> Iterator[tuple[int, Tensor]]:
+    """Yield `(first voxel, values)` along the first axis of the box, trilinear at the given coordinates."""
+    # Two passes on small arrays, then the large one in chunks.
+    i, j, k = coordinates
+    rows = _interpolate(_interpolate(logits, 2, k), 1, j)
+    length = max(1, _CHUNK_VOXELS // max(1, len(j) * len(k)))
+    for start in range(0, len(i), length):
+        yield start, _interpolate(rows, 0, i[start : start + length])
+
+
+def _interpolate(x: Tensor, axis: int, coordinates: np.ndarray) -> Tensor:
+    """Linear interpolation along one axis; beyond the first and the last value they are repeated."""
+    position = torch.from_numpy(np.clip(coordinates, 0, x.shape[axis] - 1))
+    low = position.floor().to(torch.int64)
+    high = (low + 1).clamp(max=x.shape[axis] - 1)
+    fraction = (position - low).to(x.dtype)
+    if not fraction.any():
+        return x.index_select(axis, low)
+    shape = [1, 1, 1]
+    shape[axis] = len(position)
+    return torch.lerp(x.index_select(axis, low), x.index_select(axis, high), fraction.view(shape))
+
+
+def _tight_crop(mask: np.ndarray, box: Box) -> CroppedArray:
+    crop = CroppedArray.from_mask(mask)
+    i, j, k = (a + b for a, b in zip(crop.offset_ijk, box.start, strict=True))
+    return CroppedArray(crop.array, (i, j, k))
+
+
+def _to_input(crop: CroppedArray, grid: WorkingGrid) -> CroppedArray:
+    """Bring a crop of the view to the input grid, column-major as volumes are."""
+    crop = grid.orientation.crop_from_ras(crop, grid.input_shape)
+    array = crop.array.view(np.uint8) if crop.array.dtype == bool else crop.array
+    return CroppedArray(np.asfortranarray(array), crop.offset_ijk)

@@ -1,0 +1,74 @@
+"""From a volume to the tensor that the network encodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from dsm.core.volume import Volume
+from dsm.inference.body_box import Body, find_body
+from dsm.inference.working_grid import WorkingGrid
+from dsm.ops.intensity import percentile_window, window_channels
+from dsm.ops.resample import resample
+
+# What torch can index and multiply; others (unsigned shorts, big-endian files) are converted first.
+_TORCH_DTYPES = frozenset({"int8", "uint8", "int16", "int32", "int64", "float32", "float64"})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A volume as the network sees it.
+
+    Args:
+        tensor: `(1, C, I, J, K)` float32 in [0, 1], edges multiples of 16.
+        grid: Where it lies on the input grid.
+        body: What was cropped to.
+    """
+
+    tensor: Tensor
+    grid: WorkingGrid
+    body: Body
+
+
+def prepare(volume: Volume, *, spacing_mm: float, windows_hu: Sequence[tuple[float, float]]) -> Prepared:
+    """Crop to the body, resample, map to channels and pad.
+
+    Args:
+        volume: CT or MR, any orientation.
+        spacing_mm: Of the network, the same along each axis.
+        windows_hu: One channel a window. An MR image has one window, its own percentiles, in all channels.
+    """
+    body = find_body(volume)
+    grid = WorkingGrid.of(volume, body.box, spacing_mm=spacing_mm)
+    image = resample_to(grid, volume.array)
+    windows = list(windows_hu)
+    if volume.modality != "CT":
+        inside = image[image > body.threshold]
+        windows = [percentile_window(inside if inside.numel() else image)] * len(windows)
+    return Prepared(_pad(window_channels(image, windows), grid), grid, body)
+
+
+def resample_to(grid: WorkingGrid, array: np.ndarray) -> Tensor:
+    """Resample an array `[I, J, K]` of the input grid linearly to `grid`: `grid.shape`, float32, not padded."""
+    axes, origin, step = grid.input_sampling()
+    return resample(_as_tensor(array).permute(tuple(axes)), origin=origin, step=step, size=grid.shape)
+
+
+def _as_tensor(array: np.ndarray) -> Tensor:
+    if array.dtype.name not in _TORCH_DTYPES or not array.dtype.isnative:
+        array = array.astype(np.float32)
+    if min(array.strides) < 0 or not array.flags.writeable:
+        # torch knows neither negative strides nor read-only memory (a memory-mapped file).
+        array = array.copy(order="K")
+    return torch.from_numpy(array)
+
+
+def _pad(channels: Tensor, grid: WorkingGrid) -> Tensor:
+    """Pad at the far ends with 0, the minimum of every channel; one a window, so air looks like air."""
+    i, j, k = (full - n for full, n in zip(grid.padded_shape, grid.shape, strict=True))
+    return functional.pad(channels, (0, k, 0, j, 0, i))[None]

@@ -1,0 +1,43 @@
+"""What a prompt found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dsm.core.boxes import CroppedArray, Index3
+from dsm.text.prompt import Prompt
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PromptResult:
+    """The answer to one prompt, on the grid of the input image.
+
+    Args:
+        prompt: What was asked.
+        mask: uint8, 1 inside; empty when nothing was found.
+        shape: Voxels of the input grid along i, j, k.
+        found: Whether the mask holds anything that is worth showing.
+        score: 0 to 1, see `dsm.inference.postprocess.score`.
+        volume_ml: Volume of the mask.
+        seconds: Time that this prompt took after the encoding.
+        threshold: Probability above which a voxel is inside.
+        probability: float16 map where it was asked for; 0 outside its box.
+        warnings: What the user should know, one sentence each.
+    """
+
+    prompt: Prompt
+    mask: CroppedArray
+    shape: Index3
+    found: bool
+    score: float
+    volume_ml: float
+    seconds: float
+    threshold: float
+    probability: CroppedArray | None = None
+    warnings: tuple[str, ...] = ()
+
+    def full_mask(self) -> np.ndarray:
+        """Return the mask on the whole input grid, uint8 `[I, J, K]`."""
+        return self.mask.paste_into(self.shape)

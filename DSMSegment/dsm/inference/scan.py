@@ -1,0 +1,178 @@
+"""An encoded volume, ready for any number of prompts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from dsm.core.volume import Volume
+from dsm.errors import PromptError
+from dsm.inference.parts import kept_fraction
+from dsm.inference.postprocess import NOTHING, native_mask, native_probability, score
+from dsm.inference.result import PromptResult
+from dsm.inference.working_grid import WorkingGrid
+from dsm.models.config import ModelConfig
+from dsm.nn.dsm_net import DSMNet, Encoding
+from dsm.nn.prompt_batch import PromptBatch
+from dsm.progress import Progress, ignore_progress
+from dsm.text.embed import PromptEmbedder
+from dsm.text.prompt import Prompt, parse_prompts
+
+# Their logits are in memory together: 6 MB each for a trunk of 36 x 24 x 45 cm.
+_BATCH = 8
+# A mask is at least half sure inside by its threshold, so below this the presence head says "not here" (under 0.1).
+_SMALLEST_SCORE = 0.05
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scan:
+    """A volume that was encoded once; each `segment` costs little.
+
+    Args:
+        volume: The input; results come on its grid.
+        grid: How the encoding lies on it.
+        num_slabs: 1 where the encoding was made in one pass.
+        encode_seconds: What the encoding took, resampling included.
+    """
+
+    volume: Volume
+    grid: WorkingGrid
+    num_slabs: int
+    encode_seconds: float
+    _encoding: Encoding = field(repr=False)
+    _net: DSMNet = field(repr=False)
+    _config: ModelConfig = field(repr=False)
+    _embedder: PromptEmbedder = field(repr=False)
+
+    def segment(
+        self,
+        prompts: str | Sequence[str] | Sequence[Prompt],
+        *,
+        threshold: float = 0.5,
+        probabilities: bool = False,
+        keep_largest: bool = True,
+        progress: Progress = ignore_progress,
+        on_result: Callable[[PromptResult], None] | None = None,
+    ) -> list[PromptResult]:
+        """Find what the prompts name.
+
+        Args:
+            prompts: Text (`;` or a new line separates prompts), several texts, or parsed prompts.
+            threshold: Probability above which a voxel is inside.
+            probabilities: Also return a probability map a prompt.
+            keep_largest: Keep the largest connected part of an organ, and drop specks of free-text prompts; tumors keep
+                all their parts.
+            progress: Stages `"text"` and `"decode"`; may raise `JobCancelled`.
+            on_result: Called with each result as soon as it is there.
+
+        Returns:
+            One result a prompt, in their order.
+
+        Raises:
+            PromptError: If a prompt is empty or too long, or the threshold lies outside of 0 to 1.
+        """
+        if not 0 < threshold < 1:
+            raise PromptError(
+                f"The threshold is {threshold}; it must lie between 0 and 1.", code="threshold", hint="0.5 is usual."
+            )
+        parsed = _parsed(prompts)
+        progress("text", 0, len(parsed))
+        vectors, notes = self._embedder.embed(parsed)
+        progress("text", len(parsed), len(parsed))
+        results: list[PromptResult] = []
+        for start in range(0, len(parsed), _BATCH):
+            batch = parsed[start : start + _BATCH]
+            progress("decode", start, len(parsed))
+            began = time.perf_counter()
+            logits, presence = self._decode(batch, torch.from_numpy(vectors[start : start + _BATCH]))
+            share = (time.perf_counter() - began) / len(batch)
+            for row, prompt in enumerate(batch):
+                if row:
+                    progress("decode", start + row, len(parsed))
+                result = self._result(
+                    prompt,
+                    logits[row],
+                    float(presence[row]),
+                    notes=notes[start + row],
+                    seconds=share,
+                    threshold=threshold,
+                    probabilities=probabilities,
+                    keep_fraction=kept_fraction(prompt) if keep_largest else 0.0,
+                )
+                results.append(result)
+                if on_result is not None:
+                    on_result(result)
+        progress("decode", len(parsed), len(parsed))
+        return results
+
+    def _result(
+        self,
+        prompt: Prompt,
+        logits: Tensor,
+        presence: float,
+        *,
+        notes: Sequence[str],
+        seconds: float,
+        threshold: float,
+        probabilities: bool,
+        keep_fraction: float,
+    ) -> PromptResult:
+        """Bring the logits of one prompt to the input grid; `seconds` were spent on it before."""
+        began = time.perf_counter()
+        native = native_mask(logits, self.grid, threshold=threshold, keep_fraction=keep_fraction)
+        value = score(native.mean_probability, presence)
+        found = native.num_voxels > 0 and value >= _SMALLEST_SCORE
+        probability = native_probability(logits, self.grid) if probabilities else None
+        return PromptResult(
+            prompt=prompt,
+            mask=native.mask if found else NOTHING,
+            shape=self.volume.shape,
+            found=found,
+            score=value,
+            volume_ml=native.num_voxels * self.volume.voxel_volume_mm3 / 1000 if found else 0.0,
+            seconds=seconds + time.perf_counter() - began,
+            threshold=threshold,
+            probability=probability,
+            warnings=(*prompt.warnings, *notes, *self._warnings(prompt)),
+        )
+
+    def _decode(self, prompts: Sequence[Prompt], text: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits `(prompts, i, j, k)` and presence `(prompts,)` on the CPU."""
+        device = self._encoding.embedding.device
+        batch = PromptBatch(
+            text=text.to(device),
+            organ_index=_rows(prompts, self._config.organs, device),
+            is_tumor=torch.tensor([prompt.kind == "tumor" for prompt in prompts], device=device),
+            tumor_index=_rows(prompts, self._config.tumors, device),
+        )
+        with torch.inference_mode():
+            decoded = self._net.decode(self._encoding, batch)
+        return decoded.logits[0].float().cpu(), decoded.presence[0].float().cpu()
+
+    def _warnings(self, prompt: Prompt) -> list[str]:
+        warnings = []
+        if prompt.name not in self._config.trained:
+            warnings.append(f"{prompt.name!r} was not in the training labels; treat the result as a candidate.")
+        structure = prompt.structure
+        if structure is not None and structure.modalities and self.volume.modality not in structure.modalities:
+            fitting = " or ".join(structure.modalities)
+            warnings.append(
+                f"{prompt.name!r} is looked for in {fitting} as a rule; this image is {self.volume.modality}."
+            )
+        return warnings
+
+
+def _parsed(prompts: str | Sequence[str] | Sequence[Prompt]) -> list[Prompt]:
+    if not isinstance(prompts, str) and prompts and all(isinstance(prompt, Prompt) for prompt in prompts):
+        return [prompt for prompt in prompts if isinstance(prompt, Prompt)]
+    return parse_prompts(prompts)  # type: ignore[arg-type]  # a mixture fails in there, as it should
+
+
+def _rows(prompts: Sequence[Prompt], names: tuple[str, ...], device: torch.device) -> Tensor:
+    """Row of each prompt in a set of queries, -1 outside of it."""
+    rows = [names.index(prompt.name) if prompt.name in names else -1 for prompt in prompts]
+    return torch.tensor(rows, dtype=torch.long, device=device)

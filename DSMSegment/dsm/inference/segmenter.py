@@ -1,0 +1,111 @@
+"""A model that is ready to work: encode a volume once, then prompt the scan as often as you like."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import torch
+
+from dsm.core.volume import Volume
+from dsm.inference.device import checked_device
+from dsm.inference.encode import encode_tensor
+from dsm.inference.preprocess import prepare
+from dsm.inference.scan import Scan
+from dsm.models.config import ModelConfig
+from dsm.models.store import ModelEntry, find_model, verify_model
+from dsm.models.weights import load_model
+from dsm.nn.dsm_net import DSMNet
+from dsm.progress import Progress, ignore_progress
+from dsm.text.bank import EmbeddingBank
+from dsm.text.embed import PromptEmbedder
+
+__all__ = ["Scan", "Segmenter"]
+
+
+class Segmenter:
+    """The network, its configuration and its language.
+
+    Not safe for two threads at once; a process each is.
+
+    Args:
+        net: In evaluation mode, on its device.
+        config: Of `net`.
+        embedder: Turns prompts into text vectors.
+        entry: Where it came from, for reports.
+
+    Example:
+        >>> segmenter = Segmenter.from_pretrained("dsm-small")  # doctest: +SKIP
+        >>> scan = segmenter.encode(read_volume("scan.nii.gz"))  # doctest: +SKIP
+        >>> scan.segment("liver; left kidney")[0].volume_ml  # doctest: +SKIP
+        1512.4
+    """
+
+    def __init__(
+        self, net: DSMNet, config: ModelConfig, embedder: PromptEmbedder, *, entry: ModelEntry | None = None
+    ) -> None:
+        self.net = net
+        self.config = config
+        self.embedder = embedder
+        self.entry = entry
+
+    @classmethod
+    def from_pretrained(
+        cls, name_or_path: str | Path, *, device: str | torch.device = "cpu", progress: Progress = ignore_progress
+    ) -> Segmenter:
+        """Load a model after checking every file of it.
+
+        Args:
+            name_or_path: A name such as `"dsm-small"`, or a model folder.
+            device: `"cpu"`, `"cuda"`, `"cuda:1"`, `"mps"` or `"auto"`.
+            progress: Stage `"load"`; may raise `JobCancelled`.
+
+        Raises:
+            ModelNotFoundError: If there is no such model.
+            WeightsError: If a file of it is damaged or belongs to another version.
+            DeviceError: If this machine has no such device.
+        """
+        progress("load", 0, 2)
+        folder = find_model(name_or_path)
+        entry = verify_model(folder)
+        checked = checked_device(device)
+        progress("load", 1, 2)
+        net, config = load_model(folder, device=checked)
+        embedder = PromptEmbedder(EmbeddingBank.load(folder), tower=config.text_tower)
+        progress("load", 2, 2)
+        return cls(net, config, embedder, entry=entry)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network computes."""
+        return self.net.organ_text.device
+
+    def encode(self, volume: Volume, *, max_slab: int | None = None, progress: Progress = ignore_progress) -> Scan:
+        """Encode a volume.
+
+        Args:
+            volume: CT or MR.
+            max_slab: Most working voxels along the body axis that the fine stages see at a time. By default everything,
+                or what the free memory allows. The result is the same to 1e-3.
+            progress: Stages `"load"` (cropping and resampling) and `"encode"`; may raise `JobCancelled`.
+
+        Raises:
+            OutOfMemoryError: If this machine cannot hold it.
+        """
+        began = time.perf_counter()
+        progress("load", 0, 1)
+        prepared = prepare(volume, spacing_mm=self.config.spacing_mm, windows_hu=self.config.windows_hu)
+        progress("load", 1, 1)
+        encoding, num_slabs = encode_tensor(
+            self.net, self.config, prepared.tensor, max_slab=max_slab, progress=progress
+        )
+        return Scan(
+            volume=volume,
+            grid=prepared.grid,
+            num_slabs=num_slabs,
+            encode_seconds=time.perf_counter() - began,
+            _encoding=encoding,
+            _net=self.net,
+            _config=self.config,
+            _embedder=self.embedder,
+        )

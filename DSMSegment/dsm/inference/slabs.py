@@ -1,0 +1,107 @@
+"""The fine stages of the encoder in slabs along k, when memory is short."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from dsm.inference.working_grid import EDGE_MULTIPLE
+
+# Strides of the feature grids that `fine` returns.
+_STRIDES = (2, 4)
+
+
+class FineStages(Protocol):
+    """The part of the network that sees one slab at a time."""
+
+    def fine(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features at strides 2 and 4 for `(1, C, I, J, K)`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slab:
+    """A range of working voxels along k.
+
+    Args:
+        start: First voxel whose features are kept.
+        stop: First voxel after them.
+        read_start: First voxel that is read: `start` less the halo, where there is that much.
+        read_stop: First voxel that is not read.
+    """
+
+    start: int
+    stop: int
+    read_start: int
+    read_stop: int
+
+
+def plan_slabs(depth: int, *, max_slab: int, halo: int) -> list[Slab]:
+    """Cut `depth` voxels into slabs of at most `max_slab`, each read with `halo` more on both sides.
+
+    All borders are multiples of 16, so that the strides of a slab fall where the strides of one pass fall.
+
+    Args:
+        depth: Voxels along k, a multiple of 16.
+        max_slab: Most voxels of a slab without its halo; at least 16 are taken.
+        halo: Voxels beyond which an input cannot change a feature of `fine`.
+
+    Returns:
+        Slabs in order, of nearly equal size: the last one is not a sliver that pays for two halos.
+    """
+    blocks = depth // EDGE_MULTIPLE
+    count = math.ceil(blocks / max(1, max_slab // EDGE_MULTIPLE))
+    borders = [EDGE_MULTIPLE * round(n * blocks / count) for n in range(count + 1)]
+    margin = EDGE_MULTIPLE * math.ceil(halo / EDGE_MULTIPLE)
+    return [Slab(start, stop, max(0, start - margin), min(depth, stop + margin)) for start, stop in pairwise(borders)]
+
+
+def largest_slab(shape: tuple[int, int, int], *, usable_bytes: int, bytes_per_voxel: float, halo: int) -> int:
+    """Return how many voxels along k fit into memory, without the halo; at least 16.
+
+    Args:
+        shape: Padded working grid.
+        usable_bytes: What the fine stages may take.
+        bytes_per_voxel: What they take for a voxel of their input.
+        halo: As in `plan_slabs`.
+    """
+    fitting = int(usable_bytes / (bytes_per_voxel * shape[0] * shape[1]))
+    if fitting >= shape[2]:
+        return shape[2]
+    margin = EDGE_MULTIPLE * math.ceil(halo / EDGE_MULTIPLE)
+    return max(EDGE_MULTIPLE, (fitting - 2 * margin) // EDGE_MULTIPLE * EDGE_MULTIPLE)
+
+
+def fine_in_slabs(
+    net: FineStages, x: Tensor, slabs: list[Slab], *, on_slab: Callable[[], None] = lambda: None
+) -> tuple[Tensor, Tensor]:
+    """Run the fine stages slab by slab and stitch their features.
+
+    Args:
+        net: The network.
+        x: `(1, C, I, J, K)`.
+        slabs: From `plan_slabs`.
+        on_slab: Called before each slab; may raise `JobCancelled`.
+
+    Returns:
+        Features at strides 2 and 4 as one pass would give them.
+    """
+    stitched: list[Tensor] = []
+    for slab in slabs:
+        on_slab()
+        features = net.fine(x[..., slab.read_start : slab.read_stop])
+        if not stitched:
+            stitched = [
+                torch.empty((*f.shape[:-1], x.shape[-1] // stride), dtype=f.dtype, device=f.device)
+                for f, stride in zip(features, _STRIDES, strict=True)
+            ]
+        for whole, part, stride in zip(stitched, features, _STRIDES, strict=True):
+            first = (slab.start - slab.read_start) // stride
+            length = (slab.stop - slab.start) // stride
+            whole[..., slab.start // stride : slab.stop // stride] = part[..., first : first + length]
+    return stitched[0], stitched[1]

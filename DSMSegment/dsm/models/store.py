@@ -1,0 +1,201 @@
+"""Where models lie on this machine, and whether their files are the ones that were published."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dsm.errors import ModelNotFoundError, WeightsError
+from dsm.models.config import CONFIG_FILE, ModelConfig
+
+MANIFEST_FILE = "manifest.json"
+MANIFEST_VERSION = 1
+MODEL_DIR_VARIABLE = "DSM_MODEL_DIR"
+
+# Next to the package in a source tree; a wheel has no weights, and the folder is then just not there.
+_SOURCE_TREE_MODELS = Path(__file__).resolve().parents[3] / "model_weights"
+# What a manifest must list: without these it would vouch for nothing.
+_REQUIRED_FILES = frozenset({CONFIG_FILE, "model.safetensors"})
+_REINSTALL = "Install the model again."
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """An installed model.
+
+    Args:
+        name: What `find_model` takes.
+        path: Its folder.
+        num_bytes: Size of the files in its manifest.
+        digest: SHA-256 over its manifest: two folders with the same digest hold the same model.
+    """
+
+    name: str
+    path: Path
+    num_bytes: int
+    digest: str
+
+
+def model_dirs() -> list[Path]:
+    """Return the folders that are searched, in order: `$DSM_MODEL_DIR`, then `model_weights` beside the source."""
+    named = os.environ.get(MODEL_DIR_VARIABLE, "")
+    return [Path(part) for part in named.split(os.pathsep) if part] + [_SOURCE_TREE_MODELS]
+
+
+def find_model(name_or_path: str | Path) -> Path:
+    """Find the folder of a model.
+
+    Args:
+        name_or_path: A name such as `"dsm-small"`, or a folder.
+
+    Raises:
+        ModelNotFoundError: If there is no such model.
+    """
+    name = str(name_or_path)
+    if not _looks_like_path(name):
+        for folder in model_dirs():
+            if _is_model(folder / name):
+                return folder / name
+    if _is_model(Path(name)):
+        return Path(name)
+    if _looks_like_path(name):
+        raise ModelNotFoundError(f"{name} is not a model folder (no {CONFIG_FILE}).", hint="Check the path.")
+    installed = ", ".join(entry.name for entry in list_models()) or "none"
+    raise ModelNotFoundError(
+        f"No model {name!r} is installed (installed: {installed}).",
+        hint=f"Give a folder, or set {MODEL_DIR_VARIABLE} to where models are.",
+    )
+
+
+def list_models() -> list[ModelEntry]:
+    """List the installed models by name; folders without a readable manifest are left out."""
+    found: dict[str, ModelEntry] = {}
+    for folder in model_dirs():
+        children = sorted(folder.iterdir()) if folder.is_dir() else []
+        for path in children:
+            if _is_model(path) and path.name not in found:
+                try:
+                    found[path.name] = model_entry(path)
+                except WeightsError:
+                    continue
+    return sorted(found.values(), key=lambda entry: entry.name)
+
+
+def model_entry(folder: str | Path) -> ModelEntry:
+    """Describe the model in `folder` from its manifest, without reading its weights.
+
+    Raises:
+        WeightsError: If the manifest is missing, damaged or of another version.
+    """
+    folder = Path(folder)
+    files = _read_manifest(folder)
+    return ModelEntry(
+        name=folder.resolve().name,
+        path=folder,
+        num_bytes=sum(item["bytes"] for item in files.values()),
+        digest=_sha256_of_text(json.dumps(files, sort_keys=True)),
+    )
+
+
+def verify_model(folder: str | Path) -> ModelEntry:
+    """Check every file of a model against its manifest: size and SHA-256.
+
+    Raises:
+        ModelNotFoundError: If the folder is no model.
+        WeightsError: If a file is missing, was changed, or belongs to another schema version.
+    """
+    folder = Path(folder)
+    ModelConfig.load(folder)  # another schema version is a better answer than "was changed"
+    for name, item in _read_manifest(folder).items():
+        path = folder / name
+        if not path.is_file():
+            raise WeightsError(f"{path} of the model is missing.", hint=_REINSTALL)
+        size = path.stat().st_size
+        if size != item["bytes"] or sha256_of_file(path) != item["sha256"]:
+            raise WeightsError(
+                f"{path} is damaged: it is not the file that the manifest of the model lists.",
+                hint=_REINSTALL,
+                details=f"bytes {size}, expected {item['bytes']} with SHA-256 {item['sha256']}",
+            )
+    return model_entry(folder)
+
+
+def write_manifest(folder: str | Path) -> Path:
+    """Write `manifest.json` with size and SHA-256 of every other file under `folder`; call it last.
+
+    The licence and the model card are listed too, so that an installed model always comes with them.
+    """
+    folder = Path(folder)
+    files = {
+        path.relative_to(folder).as_posix(): {"sha256": sha256_of_file(path), "bytes": path.stat().st_size}
+        for path in _files(folder)
+    }
+    manifest = folder / MANIFEST_FILE
+    text = json.dumps({"manifest_version": MANIFEST_VERSION, "files": files}, indent=1)
+    manifest.write_text(text + "\n", encoding="utf-8")
+    return manifest
+
+
+def sha256_of_file(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name != MANIFEST_FILE and not path.name.startswith("."):
+            yield path
+
+
+def _looks_like_path(name: str) -> bool:
+    return os.sep in name or "/" in name or name in {"", ".", ".."}
+
+
+def _is_model(folder: Path) -> bool:
+    return (folder / CONFIG_FILE).is_file()
+
+
+def _read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
+    path = folder / MANIFEST_FILE
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        version, files = manifest["manifest_version"], manifest["files"]
+    except FileNotFoundError as error:
+        raise WeightsError(f"{path} is missing, so the model cannot be checked.", hint=_REINSTALL) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"{path} is damaged.", hint=_REINSTALL, details=repr(error)) from error
+    if version != MANIFEST_VERSION:
+        raise WeightsError(
+            f"{path} has version {version}; this program reads version {MANIFEST_VERSION}.",
+            code="model.schema",
+            hint="Install the model that belongs to this version of DSMSegment.",
+        )
+    if not _is_file_table(files):
+        raise WeightsError(f"{path} is damaged.", hint=_REINSTALL)
+    return dict(files)
+
+
+def _is_file_table(files: Any) -> bool:
+    """Whether names stay inside the folder and every file has its size and hash."""
+    return (
+        isinstance(files, dict)
+        and files.keys() >= _REQUIRED_FILES
+        and all(
+            isinstance(item, dict)
+            and isinstance(item.get("bytes"), int)
+            and isinstance(item.get("sha256"), str)
+            and not Path(name).is_absolute()
+            and ".." not in Path(name).parts
+            for name, item in files.items()
+        )
+    )
+
+
+def _sha256_of_text(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

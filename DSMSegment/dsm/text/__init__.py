@@ -1,0 +1,1 @@
+"""Language: prompts, vocabulary with SNOMED CT codes, text vectors."""

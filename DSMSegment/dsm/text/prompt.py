@@ -1,0 +1,166 @@
+"""From what a person typed to a list of prompts. Standard library only; never fails on an unknown word.
+
+Grammar: prompts are separated by `;` or new lines. Each is looked up in the vocabulary in any spelling; if that fails
+and it is a list of known things ("liver, spleen and pancreas") it is split; if that fails and a lesion word is in it,
+lesion and organ decide together. What is left is free text: it goes to the text tower as it is, with a warning.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dsm.errors import PromptError
+from dsm.text.structure import Kind, Structure
+from dsm.text.vocabulary import Vocabulary, load_vocabulary
+from dsm.text.words import Side, drop_fillers, normalise, split_side
+
+MAX_BYTES = 4096
+MAX_PROMPTS = 200
+MAX_PROMPT_CHARACTERS = 300
+
+_SEPARATORS = re.compile(r"[;\r\n]+")
+_LIST_SEPARATORS = re.compile(r"\s*(?:[,&+/]|\band\b)\s*")
+_PARENTHESES = re.compile(r"\(([^()]*)\)")
+# Where something is in relation to an organ, or that it is not there, is beyond the model: see `_unknown`.
+_RELATIONS = frozenset(
+    "near next adjacent beside behind between around outside surrounding abutting above below except without not "
+    "posterior anterior superior inferior lateral medial versus minus excluding".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One thing to segment.
+
+    Args:
+        text: What the person typed.
+        name: Canonical name in the vocabulary; the normalised words if it is free text.
+        kind: `"organ"` or `"tumor"`; for free text the lesion words decide.
+        structure: The vocabulary entry, None for free text.
+        warnings: What the person should know, in sentences.
+        suggestions: Names in the vocabulary that free text may have been meant for.
+    """
+
+    text: str
+    name: str
+    kind: Kind
+    structure: Structure | None = None
+    warnings: tuple[str, ...] = ()
+    suggestions: tuple[str, ...] = ()
+
+
+def parse_prompts(text: str | Sequence[str]) -> list[Prompt]:
+    """Read prompts.
+
+    Args:
+        text: Prompts with `;` or new lines between, or a sequence of such texts.
+
+    Returns:
+        Prompts in the order typed, each name once; "kidneys" gives two.
+
+    Raises:
+        PromptError: If there is no prompt, one has no words, or there are too many (4 kB, 200 prompts) or too long ones.
+    """
+    lines = [text] if isinstance(text, str) else list(text)
+    if sum(len(line.encode("utf-8", "replace")) for line in lines) > MAX_BYTES:
+        msg = f"The prompts are longer than {MAX_BYTES} bytes."
+        raise PromptError(msg, hint="Name structures, e.g. 'liver; left kidney', and leave out the report.")
+    pieces = [piece.strip() for line in lines for piece in _SEPARATORS.split(line) if piece.strip()]
+    if not pieces:
+        msg = "There is no prompt."
+        raise PromptError(msg, code="prompt.empty", hint="Name what to segment, e.g. 'liver; left kidney'.")
+    vocabulary = load_vocabulary()
+    prompts: dict[str, Prompt] = {}
+    for piece in pieces:
+        for prompt in _parse_one(piece, vocabulary):
+            prompts.setdefault(prompt.name, prompt)
+    if len(prompts) > MAX_PROMPTS:
+        msg = f"There are {len(prompts)} prompts; {MAX_PROMPTS} is the most."
+        raise PromptError(msg, hint="Segment in several runs.")
+    return list(prompts.values())
+
+
+def _parse_one(text: str, vocabulary: Vocabulary) -> list[Prompt]:
+    if len(text) > MAX_PROMPT_CHARACTERS:
+        msg = f"The prompt '{text[:40]}…' is longer than {MAX_PROMPT_CHARACTERS} characters."
+        raise PromptError(msg, hint="Put ';' between the things to segment.")
+    if not normalise(text):
+        msg = f"The prompt '{text}' has no words."
+        raise PromptError(msg, code="prompt.empty", hint="Name what to segment, e.g. 'liver'.")
+    for read in (_named, _listed, _described):
+        for reading in _readings(text):
+            if prompts := read(text, reading, vocabulary):
+                return prompts
+    return [_unknown(text, vocabulary)]
+
+
+def _readings(text: str) -> list[str]:
+    """The text itself, and where it has parentheses, without and only them: "atlas (C1)"."""
+    inside = _PARENTHESES.findall(text)
+    return [text, _PARENTHESES.sub(" ", text), *inside] if inside else [text]
+
+
+def _named(text: str, reading: str, vocabulary: Vocabulary) -> list[Prompt]:
+    """A name, synonym or part of one structure, or of a left and a right one."""
+    structures = vocabulary.find_all(reading)
+    side, _ = split_side(normalise(reading).split())
+    warnings = []
+    if structures and vocabulary.is_part(reading):
+        warnings.append(f"'{text}' is a part of: {structures[0].name}. All of it will be segmented.")
+    if side is None and len(structures) > 1 and not _is_plural(reading):
+        warnings.append(f"'{text}' names no side: left and right will be segmented.")
+    return [_prompt(text, structure, side, warnings) for structure in structures]
+
+
+def _listed(text: str, reading: str, vocabulary: Vocabulary) -> list[Prompt]:
+    """Several names in one line. "Mass, lung" is not a list: a lesion without a place belongs to its neighbour."""
+    parts = [part for part in _LIST_SEPARATORS.split(reading.casefold()) if normalise(part)]
+    if len(parts) < 2:
+        return []
+    read = [_named(part, part, vocabulary) or _described(part, part, vocabulary) for part in parts]
+    if any(not prompts or _is_generic(prompts[0], vocabulary) for prompts in read):
+        return []
+    return [prompt for prompts in read for prompt in prompts]
+
+
+def _described(text: str, reading: str, vocabulary: Vocabulary) -> list[Prompt]:
+    """A lesion word and an organ word, in any order and among other words."""
+    words = normalise(reading).split()
+    side, rest = split_side(words)
+    lesion = None if _RELATIONS.intersection(words) else vocabulary.lesions.find(rest, side)
+    if lesion is None:
+        return []
+    warnings = []
+    if {"and", "or"}.intersection(words) or "&" in text:
+        warnings.append(f"'{text}' is read as one thing: put ';' between two.")
+    return [_prompt(text, lesion, side, warnings)]
+
+
+def _prompt(text: str, structure: Structure, side: Side | None, warnings: list[str]) -> Prompt:
+    if side and structure.laterality is None:
+        warnings = [*warnings, f"The side is ignored: '{structure.name}' has no left and right in the vocabulary."]
+    return Prompt(text, structure.name, structure.kind, structure, tuple(warnings))
+
+
+def _is_generic(prompt: Prompt, vocabulary: Vocabulary) -> bool:
+    return prompt.structure is not None and vocabulary.lesions.is_generic(prompt.structure)
+
+
+def _is_plural(reading: str) -> bool:
+    last = reading.casefold().split()[-1]
+    return last.endswith("s") and last != normalise(last)
+
+
+def _unknown(text: str, vocabulary: Vocabulary) -> Prompt:
+    words = normalise(text).split()
+    suggestions = tuple(vocabulary.suggest(text))
+    warning = f"'{text}' is not in the vocabulary: it is segmented as free text, which is less reliable."
+    if suggestions:
+        warning += f" Did you mean '{suggestions[0]}'?"
+    warnings = [warning]
+    if relations := _RELATIONS.intersection(words):
+        warnings.append(f"'{sorted(relations)[0]}' is not understood: DSM knows things, not where they are.")
+    kind: Kind = "tumor" if vocabulary.lesions.is_lesion(words) else "organ"
+    return Prompt(text, " ".join(drop_fillers(words) or words), kind, None, tuple(warnings), suggestions)

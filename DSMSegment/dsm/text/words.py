@@ -1,0 +1,142 @@
+"""Words as clinicians type them, brought to one spelling: case, accents, plural, British forms, ordinals, sides."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+from typing import Literal
+
+Side = Literal["left", "right", "both"]
+
+_SIDES: dict[str, Side] = {
+    **dict.fromkeys(("left", "l", "lt", "lft", "sinister", "sinistra", "sinistrum"), "left"),
+    **dict.fromkeys(("right", "r", "rt", "rgt", "dexter", "dextra", "dextrum"), "right"),
+    **dict.fromkeys(("both", "bilateral"), "both"),
+}
+
+_FILLERS = frozenset(
+    "a an the of in on at from within inside to for by my his her their patient please segment segmentation outline "
+    "contour delineate mask highlight mark show find me get all any whole entire complete side sided number no region "
+    "structure scan image ct mr mri".split()
+)
+
+_BRITISH = (
+    (re.compile(r"^o(?=esoph|edem|estr)"), ""),
+    (re.compile(r"^coel"), "cel"),
+    (re.compile(r"^caec"), "cec"),
+    (re.compile(r"haem"), "hem"),
+    (re.compile(r"aemi"), "emi"),
+    (re.compile(r"tumour"), "tumor"),
+    (re.compile(r"^grey$"), "gray"),
+    (re.compile(r"^disk(s?)$"), r"disc\1"),
+)
+
+_ORDINALS = {
+    word: str(number)
+    for number, word in enumerate(
+        "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split(), start=1
+    )
+}
+_NUMBERED = re.compile(r"^(\d+)(?:st|nd|rd|th)$")
+
+_SHORT_FORMS = {
+    "abdo": "abdominal",
+    "adenoca": "adenocarcinoma",
+    "asc": "ascending",
+    "desc": "descending",
+    "hep": "hepatic",
+    "inf": "inferior",
+    "mts": "metastasis",
+    "panc": "pancreas",
+    "pulm": "pulmonary",
+    "sup": "superior",
+    "vert": "vertebra",
+}
+
+_IRREGULAR_PLURALS = {
+    "metastases": "metastasis",
+    "thromboses": "thrombosis",
+    "stenoses": "stenosis",
+    "mets": "metastasis",
+    "met": "metastasis",
+    "nuclei": "nucleus",
+    "bronchi": "bronchus",
+    "thrombi": "thrombus",
+    "emboli": "embolus",
+    "testes": "testis",
+    "teeth": "tooth",
+    "femora": "femur",
+    "nodi": "nodus",
+}
+_SINGULAR = frozenset("pancreas psoas iliopsoas gas atlas pons lens dens ascites diabetes".split())
+_SPINE = re.compile(r"\b([ctl])[\s-]spine\b")  # before the "L" of "L-spine" is read as a side
+_WORD = re.compile(r"[^\W_]+")
+
+
+def normalise(text: str) -> str:
+    """One spelling for all: `"Oesophageal  Tumours"` and `"esophageal tumor"` give the same words.
+
+    Returns:
+        Lower-case singular words with one space between; empty if there is no letter or digit.
+    """
+    plain = "".join(char for char in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(char))
+    plain = _SPINE.sub(r"\1spine", plain)
+    plain = plain.replace("'s ", " ").replace("’s ", " ")
+    return " ".join(_one_form(word) for word in _WORD.findall(plain))
+
+
+def split_side(words: list[str]) -> tuple[Side | None, list[str]]:
+    """Take "left", "Rt", "both" … out of normalised words.
+
+    Returns:
+        The side (`"both"` if both are named) and the other words.
+    """
+    sides = {_SIDES[word] for word in words if word in _SIDES}
+    rest = [word for word in words if word not in _SIDES]
+    if not rest:
+        return None, words
+    if len(sides) > 1:
+        return "both", [word for word in rest if word != "and"]
+    return (sides.pop() if sides else None), rest
+
+
+def drop_fillers(words: list[str]) -> list[str]:
+    """Words without articles, prepositions and polite phrases."""
+    return [word for word in words if word not in _FILLERS]
+
+
+def key(words: list[str]) -> tuple[str, ...]:
+    """Words without fillers in alphabetical order: "cyst of the kidney" and "kidney cyst" have one key."""
+    return tuple(sorted(drop_fillers(words)))
+
+
+@lru_cache(maxsize=8192)
+def _one_form(word: str) -> str:
+    for pattern, replacement in _BRITISH:
+        word = pattern.sub(replacement, word)
+    if word in _SHORT_FORMS:
+        return _SHORT_FORMS[word]
+    if word in _ORDINALS:
+        return _ORDINALS[word]
+    if numbered := _NUMBERED.match(word):
+        return numbered.group(1)
+    return _singular(word)
+
+
+def _singular(word: str) -> str:
+    if word in _IRREGULAR_PLURALS:
+        return _IRREGULAR_PLURALS[word]
+    if len(word) < 3 or word in _SINGULAR:
+        return word
+    if word.endswith("omata"):
+        return word[:-2]
+    if word.endswith("ae") and len(word) > 4:
+        return word[:-1]
+    if word.endswith("ies") and len(word) > 4:
+        return word[:-3] + "y"
+    if word.endswith(("sses", "xes")):
+        return word[:-2]
+    if word.endswith("s") and not word.endswith(("ss", "us", "is", "os", "ceps")):
+        return word[:-1]
+    return word

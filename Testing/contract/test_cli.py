@@ -1,0 +1,68 @@
+"""The command line as users see it: commands, help, exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+import pytest
+
+from dsm._version import __version__
+from dsm.cli.main import build_parser, main
+
+COMMANDS = {"segment", "info", "vocabulary", "models", "evaluate", "train", "worker"}
+
+
+def subparsers_of(parser):
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return action.choices
+    return {}
+
+
+def test_commands_are_there():
+    assert subparsers_of(build_parser()).keys() >= COMMANDS
+
+
+def test_every_argument_has_help():
+    def check(parser):
+        for action in parser._actions:
+            assert isinstance(action, argparse._SubParsersAction) or action.help, (parser.prog, action.dest)
+        for child in subparsers_of(parser).values():
+            check(child)
+
+    check(build_parser())
+
+
+@pytest.mark.parametrize("command", [[], *[[name] for name in sorted(COMMANDS)], ["models", "verify"]])
+def test_help_is_printed(command, capsys):
+    with pytest.raises(SystemExit) as end:
+        main([*command, "--help"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out.startswith("usage: dsm")
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"dsm {__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["dance"], ["segment"], ["models"], ["evaluate", "--unknown"]])
+def test_wrong_arguments_are_one_line_and_2(arguments, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert "--help" in captured.err
+
+
+def test_info_is_json(capsys):
+    assert main(["info", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["version"] == __version__
+    assert found["packages"]["torch"]
+    assert isinstance(found["models"], list)

@@ -1,0 +1,132 @@
+"""What Slicer's build and its Extensions Index read agrees with the disk and with itself."""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MODULE = ROOT / "DSMSegment"
+NOT_SHIPPED = {"CMakeLists.txt"}
+
+
+def cmake_list(name: str) -> list[str]:
+    """The items of `set(name ...)` in the module's CMakeLists.txt."""
+    text = (MODULE / "CMakeLists.txt").read_text(encoding="utf-8")
+    found = re.search(rf"set\({name}\s(.*?)\)", text, re.DOTALL)
+    assert found, f"no list {name}"
+    return found[1].split()
+
+
+def files_on_disk(*, python: bool) -> set[str]:
+    """Files that belong to the module, relative to its folder."""
+    paths = {
+        path.relative_to(MODULE)
+        for path in MODULE.rglob("*")
+        if path.is_file() and (path.suffix == ".py") == python and path.name not in NOT_SHIPPED
+    }
+    hidden = {path for path in paths if path.suffix == ".pyc" or any(part.startswith(".") for part in path.parts)}
+    return {path.as_posix() for path in paths - hidden}
+
+
+@pytest.mark.parametrize(("name", "python"), [("MODULE_PYTHON_SCRIPTS", True), ("MODULE_PYTHON_RESOURCES", False)])
+def test_cmake_lists_every_file_once(name: str, python: bool) -> None:
+    listed = cmake_list(name)
+    disk = files_on_disk(python=python)
+    assert len(listed) == len(set(listed)), "a file is listed twice"
+    missing, stale = sorted(disk - set(listed)), sorted(set(listed) - disk)
+    assert not missing, f"add to {name} in DSMSegment/CMakeLists.txt: {missing}"
+    assert not stale, f"remove from {name} in DSMSegment/CMakeLists.txt: {stale}"
+
+
+def test_module_folder_has_one_script() -> None:
+    assert [path.name for path in MODULE.glob("*.py")] == ["DSMSegment.py"]
+
+
+def test_no_folder_takes_a_name_that_others_use() -> None:
+    """All extensions share one path, and `slicer` imports every module in any folder of its name on it."""
+    packages = {path.parent.name for path in MODULE.glob("*/__init__.py")}
+    assert packages <= {"dsm", "DSMSegmentLib", "DSMSegmentWeb"}
+    assert not (MODULE / "slicer").exists()
+    assert not (ROOT / "Testing" / "slicer" / "__init__.py").exists()
+
+
+class TestExtensionDescription:
+    @pytest.fixture
+    def cmake(self) -> dict[str, str]:
+        text = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+        return dict(re.findall(r'set\((EXTENSION_\w+) "(.*)"\)', text)) | {
+            "project": re.findall(r"project\((\w+)\)", text)[0]
+        }
+
+    @pytest.fixture
+    def index(self) -> dict[str, object]:
+        return dict(json.loads((ROOT / "DSMSegment.json").read_text(encoding="utf-8")))
+
+    @pytest.fixture
+    def s4ext(self) -> dict[str, str]:
+        lines = (ROOT / "DSMSegment.s4ext").read_text(encoding="utf-8").splitlines()
+        return dict(line.split(maxsplit=1) for line in lines if line and not line.startswith("#"))
+
+    def test_old_description_says_what_cmake_says(self, cmake: dict[str, str], s4ext: dict[str, str]) -> None:
+        for key, name in {
+            "homepage": "EXTENSION_HOMEPAGE",
+            "contributors": "EXTENSION_CONTRIBUTORS",
+            "description": "EXTENSION_DESCRIPTION",
+            "iconurl": "EXTENSION_ICONURL",
+            "screenshoturls": "EXTENSION_SCREENSHOTURLS",
+            "depends": "EXTENSION_DEPENDS",
+        }.items():
+            assert s4ext[key] == cmake[name], key
+
+    def test_old_description_says_what_the_index_says(self, index: dict[str, object], s4ext: dict[str, str]) -> None:
+        assert s4ext["scmurl"] == index["scm_url"]
+        assert s4ext["scmrevision"] == index["scm_revision"]
+        assert s4ext["build_subdirectory"] == index["build_subdirectory"]
+        assert s4ext["category"] == index["category"]
+        assert s4ext["depends"].split() == index["build_dependencies"]
+
+    def test_names_agree(self, cmake: dict[str, str], index: dict[str, object]) -> None:
+        assert cmake["project"] == "DSMSegment"
+        assert str(index["scm_url"]).endswith("/Slicer" + cmake["project"])
+        assert cmake["EXTENSION_HOMEPAGE"] == index["scm_url"]
+
+    def test_addresses_of_pictures_are_files_of_the_repository(self, cmake: dict[str, str]) -> None:
+        base = cmake["EXTENSION_HOMEPAGE"].replace("github.com", "raw.githubusercontent.com") + "/main/"
+        for name in ("EXTENSION_ICONURL", "EXTENSION_SCREENSHOTURLS"):
+            for url in cmake[name].split():
+                assert url.startswith(base)
+        assert (ROOT / cmake["EXTENSION_ICONURL"].removeprefix(base)).is_file()
+
+    def test_icon_has_the_size_that_the_index_wants(self) -> None:
+        data = (MODULE / "Resources" / "Icons" / "DSMSegment.png").read_bytes()
+        assert data[:8] == b"\x89PNG\r\n\x1a\n"
+        assert struct.unpack(">II", data[16:24]) == (128, 128)
+
+
+class TestPanel:
+    ui = ET.parse(MODULE / "Resources" / "UI" / "DSMSegment.ui").getroot()  # noqa: S314  (our own file)
+
+    def test_panel_has_the_widgets_that_the_code_uses(self) -> None:
+        code = (MODULE / "DSMSegment.py").read_text(encoding="utf-8")
+        used = set(re.findall(r"self\.ui\.(\w+)", code))
+        assert used
+        assert used <= {widget.get("name") for widget in self.ui.iter("widget")}
+
+    def test_panel_binds_only_parameters_that_exist(self) -> None:
+        code = (MODULE / "DSMSegment.py").read_text(encoding="utf-8")
+        node = code[code.index("class DSMSegmentParameterNode") : code.index("class DSMSegmentWidget")]
+        bound = {
+            item.findtext("string") for item in self.ui.iter("property") if item.get("name") == "SlicerParameterName"
+        }
+        assert bound == {"inputVolume", "prompts", "outputSegmentation"}
+        assert bound <= set(re.findall(r"^    (\w+): ", node, re.MULTILINE))
+
+    def test_prompts_are_edited_in_a_widget_that_slicer_can_bind(self) -> None:
+        (editor,) = [widget for widget in self.ui.iter("widget") if widget.get("name") == "promptsTextEdit"]
+        assert editor.get("class") == "QTextEdit"  # QPlainTextEdit has no connector in the parameter node wrapper

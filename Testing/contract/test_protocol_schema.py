@@ -1,0 +1,126 @@
+"""The wire format, written down a second time: a change here is a change for every host and needs a decision.
+
+New optional fields and new messages may be added to the table. Anything else (a field that goes, is renamed, changes
+its type or becomes required) breaks hosts that exist, and needs a new `PROTOCOL_VERSION`.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import MISSING, fields
+from pathlib import Path
+
+import dsm
+from dsm.protocol.messages import HOST_TYPES, MAX_LINE_BYTES, PROTOCOL_VERSION, WORKER_TYPES, Device, PromptItem
+
+# Message -> its fields; "=" marks those that may be left out.
+SCHEMA = {
+    "hello": {"folder": "str", "host": "=str"},
+    "load": {"id": "str", "model": "str", "sha256": "=str", "device": "=str", "precision": "=str"},
+    "set_volume": {
+        "id": "str",
+        "key": "str",
+        "array": "str",
+        "affine": "Affine",
+        "modality": "=str",
+        "name": "=str",
+    },
+    "segment": {
+        "id": "str",
+        "volume_key": "str",
+        "prompts": "tuple[PromptItem, ...]",
+        "threshold": "=float",
+        "keep_largest": "=bool",
+        "roi": "=tuple[int, int, int, int, int, int] | None",
+        "mode": "=str",
+    },
+    "cancel": {"id": "str"},
+    "release": {"id": "str", "volume_key": "=str"},
+    "shutdown": {},
+    "ready": {
+        "pid": "int",
+        "worker": "str",
+        "python": "str",
+        "torch": "str",
+        "devices": "tuple[Device, ...]",
+    },
+    "progress": {
+        "id": "str",
+        "stage": "str",
+        "done": "int",
+        "total": "int",
+        "eta": "=float | None",
+        "note": "=str",
+    },
+    "result": {
+        "id": "str",
+        "prompt_id": "str",
+        "name": "str",
+        "kind": "str",
+        "file": "str",
+        "offset_ijk": "Index3",
+        "size": "Index3",
+        "voxels": "int",
+        "volume_mm3": "float",
+        "score": "float",
+        "empty": "bool",
+        "found": "bool",
+        "threshold": "float",
+        "seconds": "=float",
+        "warnings": "=tuple[str, ...]",
+        "suggestions": "=tuple[str, ...]",
+        "probability_file": "=str",
+        "probability_offset_ijk": "=Index3",
+    },
+    "done": {"id": "str", "seconds": "float", "device": "=str", "peak_memory": "=int", "cached": "=bool"},
+    "error": {"id": "str", "code": "str", "text": "str", "hint": "=str", "details": "=str"},
+}
+PROMPT_ITEM = {"id": "str", "text": "str", "file": "str", "probability_file": "=str"}
+DEVICE = {
+    "id": "str",
+    "name": "str",
+    "free": "=int",
+    "total": "=int",
+    "usable": "=bool",
+    "reason": "=str",
+}
+
+
+def described(cls: type) -> dict[str, str]:
+    return {field.name: str(field.type) if field.default is MISSING else f"={field.type}" for field in fields(cls)}
+
+
+def test_messages_are_those_of_protocol_1() -> None:
+    assert PROTOCOL_VERSION == 1
+    assert {name: described(cls) for name, cls in (*HOST_TYPES.items(), *WORKER_TYPES.items())} == SCHEMA
+    assert described(PromptItem) == PROMPT_ITEM
+    assert described(Device) == DEVICE
+    assert MAX_LINE_BYTES == 4 * 2**20
+
+
+def test_the_hosts_side_imports_neither_torch_nor_numpy() -> None:
+    code = (
+        "import sys, dsm.protocol.client; "
+        "bad = {'torch', 'numpy', 'dsm.core', 'SimpleITK', 'dsm.service'} & set(sys.modules); "
+        "sys.exit(repr(bad) if bad else 0)"
+    )
+    parent = str(Path(dsm.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={"PYTHONPATH": parent}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_worker_starts_without_torch_and_without_the_command_line() -> None:
+    code = (
+        "import sys, dsm.service.worker; "
+        "bad = {'torch', 'open_clip', 'monai', 'SimpleITK', 'jsonargparse', 'dsm.inference.segmenter'} "
+        "& set(sys.modules); "
+        "sys.exit(repr(bad) if bad else 0)"
+    )
+    parent = str(Path(dsm.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={"PYTHONPATH": parent}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,30 @@
+"""Every test here starts with an empty scene of real MRML classes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("slicer", reason="slicer-core is not installed")
+# The folder `Testing` itself must never be on the path: `slicer` imports every module of every folder with its own name
+# that it finds there, and this folder has that name.
+sys.path.insert(0, str(Path(__file__).parents[1] / "slicer_host"))
+
+from scene_host import SceneHost, quiet
+
+
+@pytest.fixture(scope="session")
+def _one_host() -> SceneHost:
+    quiet()
+    return SceneHost()
+
+
+@pytest.fixture(autouse=True)
+def host(_one_host: SceneHost) -> Iterator[SceneHost]:
+    """The application stand-in, with a scene that holds nothing."""
+    _one_host.scene.Clear(True)
+    yield _one_host
+    _one_host.scene.Clear(True)

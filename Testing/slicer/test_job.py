@@ -1,0 +1,343 @@
+"""One run from volume node to segments: progress, cancel, failure, and what the scene looks like after each."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import slicer
+from phantoms import mask_in, mask_of, plain_affine, segment_ids, volume_node
+
+from dsm.core.volume import Volume
+from dsm.errors import DSMError, InputError, JobCancelled, PromptError, WorkerError
+from dsm.progress import Progress
+from DSMSegmentLib import (
+    ExistingPolicy,
+    JobOptions,
+    JobProgress,
+    JobState,
+    OutcomeStatus,
+    SegmentationJob,
+    SegmentOutcome,
+    UndoHistory,
+)
+from DSMSegmentLib.backend import FindingCallback
+from DSMSegmentLib.cancel_token import CancelToken
+from DSMSegmentLib.fake_backend import FakeBackend
+
+MASKS = {"liver": mask_of(seed=1), "spleen": mask_of(seed=2), "left kidney": mask_of(seed=3)}
+
+
+class ScriptedBackend(FakeBackend):
+    """A fake that does something else after a number of results: waits for a cancel, dies, or has a defect.
+
+    Args:
+        masks: As `FakeBackend`.
+        after: Results that it delivers before.
+        act: What it does then.
+    """
+
+    def __init__(self, masks: dict[str, np.ndarray], after: int, act: Callable[[CancelToken], None]) -> None:
+        super().__init__(masks)
+        self._after = after
+        self._act = act
+        self.delivered = threading.Event()
+
+    def segment(
+        self,
+        volume: Volume,
+        prompts: Sequence[str],
+        *,
+        threshold: float,
+        progress: Progress,
+        onFinding: FindingCallback,  # noqa: N803  (name of the protocol)
+        cancel: CancelToken,
+    ) -> None:
+        for number, text in enumerate(prompts):
+            if number == self._after:
+                self.delivered.set()
+                self._act(cancel)
+            super().segment(
+                volume,
+                [text],
+                threshold=threshold,
+                progress=progress,
+                onFinding=lambda _, finding, number=number: onFinding(number, finding),
+                cancel=cancel,
+            )
+
+
+def wait_for_cancel(cancel: CancelToken) -> None:
+    deadline = time.monotonic() + 20
+    while not cancel.requested and time.monotonic() < deadline:
+        time.sleep(0.005)
+    raise JobCancelled("The job was cancelled.")
+
+
+def die(cancel: CancelToken) -> None:
+    raise WorkerError("The worker process ended unexpectedly.", code="worker.died", hint="Start it again.")
+
+
+def stumble(cancel: CancelToken) -> None:
+    raise ZeroDivisionError("division by zero")
+
+
+@pytest.fixture
+def volume() -> Any:
+    # The scene makes its subject hierarchy once, at the first use, and keeps it: not a leak of any run.
+    slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    return volume_node(plain_affine())
+
+
+def scene_content() -> dict[str, int]:
+    """Every node with its modification time."""
+    nodes = [slicer.mrmlScene.GetNthNode(n) for n in range(slicer.mrmlScene.GetNumberOfNodes())]
+    return {node.GetID(): node.GetMTime() for node in nodes}
+
+
+def poll_until(job: SegmentationJob, condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "nothing happened"
+        job.poll()
+
+
+class TestFinishedRun:
+    def test_writes_what_was_found_and_reports_the_rest(self, volume: Any) -> None:
+        job = SegmentationJob(volume, "liver; pancreas; spleen", FakeBackend(MASKS))
+        assert job.wait() is JobState.FINISHED
+        assert [(outcome.prompt.name, outcome.status) for outcome in job.outcomes] == [
+            ("liver", OutcomeStatus.WRITTEN),
+            ("pancreas", OutcomeStatus.NOT_FOUND),
+            ("spleen", OutcomeStatus.WRITTEN),
+        ]
+        assert segment_ids(job.segmentationNode) == ["DSM_liver", "DSM_spleen"]
+        for name in ("liver", "spleen"):
+            np.testing.assert_array_equal(mask_in(job.segmentationNode, f"DSM_{name}", volume), MASKS[name])
+
+    def test_tells_the_host_in_order_on_its_thread(self, volume: Any) -> None:
+        calls: list[tuple[str, Any]] = []
+        threads = set()
+
+        def note(kind: str) -> Callable[[Any], None]:
+            def call(value: JobProgress | SegmentOutcome | SegmentationJob) -> None:
+                threads.add(threading.current_thread())
+                calls.append((kind, value))
+
+            return call
+
+        job = SegmentationJob(
+            volume,
+            "liver; spleen",
+            FakeBackend(MASKS),
+            onProgress=note("progress"),
+            onResult=note("result"),
+            onFinished=note("finished"),
+        )
+        job.wait()
+        assert [kind for kind, _ in calls] == ["result", "progress", "result", "progress", "finished"]
+        assert calls[1][1] == JobProgress("decode", 1, 2)
+        assert calls[-1][1] is job
+        assert threads == {threading.main_thread()}
+
+    def test_same_prompt_twice_is_one_segment(self, volume: Any) -> None:
+        job = SegmentationJob(volume, ["liver", "Liver", "the liver"], FakeBackend(MASKS))
+        job.wait()
+        assert segment_ids(job.segmentationNode) == ["DSM_liver"]
+
+    def test_one_text_for_two_organs_gives_both(self, volume: Any) -> None:
+        masks = {"left kidney": mask_of(seed=5), "right kidney": mask_of(seed=6)}
+        job = SegmentationJob(volume, "kidneys", FakeBackend(masks))
+        job.wait()
+        for name, mask in masks.items():
+            np.testing.assert_array_equal(mask_in(job.segmentationNode, f"DSM_{name.replace(' ', '_')}", volume), mask)
+
+    def test_skipped_prompts_are_not_computed(self, volume: Any) -> None:
+        first = SegmentationJob(volume, "liver", FakeBackend(MASKS))
+        first.wait()
+        options = JobOptions(existing=ExistingPolicy.SKIP)
+        backend = ScriptedBackend({}, 0, die)
+        job = SegmentationJob(volume, "liver", backend, segmentationNode=first.segmentationNode, options=options)
+        assert job.wait() is JobState.FINISHED
+        assert [outcome.status for outcome in job.outcomes] == [OutcomeStatus.SKIPPED]
+        assert not backend.delivered.is_set()
+
+    def test_second_run_adds_no_nodes(self, volume: Any) -> None:
+        first = SegmentationJob(volume, "liver", FakeBackend(MASKS))
+        first.wait()
+        before = slicer.mrmlScene.GetNumberOfNodes()
+        for _ in range(3):
+            SegmentationJob(volume, "liver; spleen", FakeBackend(MASKS), segmentationNode=first.segmentationNode).wait()
+        assert slicer.mrmlScene.GetNumberOfNodes() == before
+
+    def test_first_run_adds_one_segmentation_with_its_display(self, volume: Any) -> None:
+        before = set(scene_content())
+        SegmentationJob(volume, "liver; spleen", FakeBackend(MASKS)).wait()
+        added = {slicer.mrmlScene.GetNodeByID(node_id).GetClassName() for node_id in set(scene_content()) - before}
+        assert added == {"vtkMRMLSegmentationNode", "vtkMRMLSegmentationDisplayNode"}
+
+
+class TestCancelledRun:
+    def test_keeps_what_was_finished(self, volume: Any) -> None:
+        job = SegmentationJob(volume, "liver; spleen", ScriptedBackend(MASKS, 1, wait_for_cancel))
+        job.start()
+        poll_until(job, lambda: len(job.outcomes) == 1)
+        job.cancel()
+        assert job.wait() is JobState.CANCELLED
+        assert segment_ids(job.segmentationNode) == ["DSM_liver"]
+
+    def test_writes_nothing_after_the_cancel(self, volume: Any) -> None:
+        before = scene_content()
+        backend = ScriptedBackend(MASKS, 2, wait_for_cancel)
+        job = SegmentationJob(volume, "liver; spleen; left kidney", backend)
+        job.start()
+        assert backend.delivered.wait(20)  # two results lie in the queue, none is in the scene
+        job.cancel()
+        assert job.wait() is JobState.CANCELLED
+        assert (job.outcomes, job.segmentationNode) == ([], None)
+        assert scene_content() == before
+
+    def test_before_the_start_needs_no_backend(self, volume: Any) -> None:
+        job = SegmentationJob(volume, "liver", ScriptedBackend(MASKS, 0, die))
+        job.cancel()
+        assert job.wait() is JobState.CANCELLED
+
+    def test_ctrl_c_in_a_script_stops_the_backend(self, volume: Any) -> None:
+        def interrupt(progress: JobProgress) -> None:
+            raise KeyboardInterrupt
+
+        job = SegmentationJob(volume, "liver; spleen", ScriptedBackend(MASKS, 1, wait_for_cancel), onProgress=interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            job.wait()
+        assert job.state is JobState.CANCELLED
+
+
+class TestFailedRun:
+    @pytest.mark.parametrize("after", [0, 1, 2])
+    def test_dead_worker_leaves_the_scene_as_it_was(self, volume: Any, after: int) -> None:
+        before = scene_content()
+        job = SegmentationJob(volume, "liver; spleen; left kidney", ScriptedBackend(MASKS, after, die))
+        assert job.wait() is JobState.FAILED
+        assert job.error is not None
+        assert job.error.code == "worker.died"
+        assert job.outcomes == []
+        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene).GetID()
+        after_run = scene_content()
+        assert before.keys() == after_run.keys()
+        assert {key for key in before if before[key] != after_run[key]} <= {hierarchy}
+
+    def test_dead_worker_leaves_hand_made_edits_of_the_meantime(self, volume: Any) -> None:
+        first = SegmentationJob(volume, "liver", FakeBackend(MASKS))
+        first.wait()
+        node = first.segmentationNode
+        options = JobOptions(existing=ExistingPolicy.REPLACE)
+        backend = ScriptedBackend({"liver": mask_of(seed=9)}, 1, die)
+        job = SegmentationJob(volume, "liver; spleen", backend, segmentationNode=node, options=options)
+        node.GetSegmentation().AddEmptySegment("drawn", "drawn meanwhile")
+        array = np.ascontiguousarray(mask_of(seed=8).transpose(2, 1, 0))
+        slicer.util.updateSegmentBinaryLabelmapFromArray(array, node, "drawn", volume)
+        assert job.wait() is JobState.FAILED
+        assert segment_ids(node) == ["DSM_liver", "drawn"]
+        np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), MASKS["liver"])
+        np.testing.assert_array_equal(mask_in(node, "drawn", volume), mask_of(seed=8))
+
+    def test_defect_becomes_an_error_that_can_be_shown(self, volume: Any) -> None:
+        job = SegmentationJob(volume, "liver", ScriptedBackend(MASKS, 0, stumble))
+        assert job.wait() is JobState.FAILED
+        assert job.error is not None
+        assert "ZeroDivisionError" in str(job.error)
+        assert isinstance(job.error.__cause__, ZeroDivisionError)
+
+    def test_mask_that_cannot_be_written_ends_the_run(self, volume: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(*args: Any) -> bool:
+            return False
+
+        monkeypatch.setattr("DSMSegmentLib.writer.setSegmentMask", refuse)
+        before = set(scene_content())
+        job = SegmentationJob(volume, "liver; spleen", ScriptedBackend(MASKS, 1, wait_for_cancel))
+        assert job.wait() is JobState.FAILED
+        assert job.error is not None
+        assert job.error.code == "output.segment"
+        assert set(scene_content()) == before
+
+
+class TestSceneThatChangesUnderTheRun:
+    @pytest.mark.parametrize("what", ["scene", "volume", "segmentation"])
+    def test_closed_scene_or_deleted_node_cancels(self, volume: Any, what: str) -> None:
+        job = SegmentationJob(volume, "liver; spleen", ScriptedBackend(MASKS, 1, wait_for_cancel))
+        job.start()
+        poll_until(job, lambda: len(job.outcomes) == 1)
+        if what == "scene":
+            slicer.mrmlScene.Clear(False)
+        else:
+            slicer.mrmlScene.RemoveNode(volume if what == "volume" else job.segmentationNode)
+        assert job.wait() is JobState.CANCELLED
+        assert len(job.outcomes) == 1
+
+
+class TestUndo:
+    def test_takes_back_run_by_run_and_nothing_else(self, volume: Any) -> None:
+        history = UndoHistory()
+        first = SegmentationJob(volume, "liver", FakeBackend(MASKS))
+        first.wait()
+        node = first.segmentationNode
+        history.add(node, first.journal)
+        second = SegmentationJob(
+            volume,
+            "liver; spleen",
+            FakeBackend({**MASKS, "liver": mask_of(seed=9)}),
+            segmentationNode=node,
+            options=JobOptions(existing=ExistingPolicy.REPLACE),
+        )
+        second.wait()
+        history.add(node, second.journal)
+        node.GetSegmentation().AddEmptySegment("drawn", "by hand")
+        assert history.undoLast(node)
+        assert segment_ids(node) == ["DSM_liver", "drawn"]
+        np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), MASKS["liver"])
+        assert history.undoLast(node)
+        assert segment_ids(node) == ["drawn"]
+        assert not history.canUndo(node)
+        assert not history.undoLast(node)
+
+    def test_run_without_a_finding_is_no_step(self, volume: Any) -> None:
+        history = UndoHistory()
+        job = SegmentationJob(volume, "liver", FakeBackend({}))
+        job.wait()
+        history.add(job.segmentationNode, job.journal)
+        assert not history.canUndo(job.segmentationNode)
+
+    def test_only_the_last_three_are_kept(self, volume: Any) -> None:
+        history = UndoHistory()
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+        for _ in range(5):
+            job = SegmentationJob(volume, "liver", FakeBackend(MASKS), segmentationNode=node)
+            job.wait()
+            history.add(node, job.journal)
+        assert [history.undoLast(node) for _ in range(4)] == [True, True, True, False]
+        assert len(segment_ids(node)) == 2
+
+
+class TestBadInput:
+    def test_empty_prompt(self, volume: Any) -> None:
+        with pytest.raises(PromptError):
+            SegmentationJob(volume, " ; \n", FakeBackend(MASKS))
+
+    def test_no_volume(self) -> None:
+        with pytest.raises(InputError):
+            SegmentationJob(None, "liver", FakeBackend(MASKS))
+
+    @pytest.mark.parametrize("threshold", [0.0, 1.0, -1.0, 2.0, float("nan")])
+    def test_threshold_out_of_range(self, threshold: float) -> None:
+        with pytest.raises(InputError, match="threshold"):
+            JobOptions(threshold=threshold)
+
+    def test_job_runs_once(self, volume: Any) -> None:
+        job = SegmentationJob(volume, "liver", FakeBackend(MASKS))
+        job.wait()
+        with pytest.raises(DSMError, match="once"):
+            job.start()

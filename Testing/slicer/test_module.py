@@ -1,0 +1,120 @@
+"""The module file: Slicer's four classes, without Slicer's application running."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import unittest
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import slicer
+from phantoms import mask_of, plain_affine, segment_ids, volume_node
+
+import DSMSegment as module  # noqa: N813  (the name of the thing tested)
+from dsm.core.volume import Volume
+from dsm.errors import InputError, WorkerError
+from DSMSegmentLib import JobState, WorkerBackend
+from DSMSegmentLib.fake_backend import FakeBackend
+from DSMSegmentLib.summary import resultText, stageText
+
+ROOT = Path(__file__).parents[2]
+
+
+class DyingBackend(FakeBackend):
+    """A fake whose worker is gone."""
+
+    def segment(self, volume: Volume, prompts: Sequence[str], **_: Any) -> None:
+        raise WorkerError("The worker process ended.", code="worker.died", hint="Start it again.", details="log")
+
+
+@pytest.fixture
+def volume() -> Any:
+    return volume_node(plain_affine())
+
+
+@pytest.mark.parametrize("suffix", ["", "Widget", "Logic", "Test"])
+def test_classes_have_the_names_that_slicer_looks_for(suffix: str) -> None:
+    assert isinstance(getattr(module, f"DSMSegment{suffix}"), type)
+
+
+def test_import_brings_no_torch_and_no_qt() -> None:
+    code = "import sys, DSMSegment; print(sorted({'torch', 'qt', 'PySide6', 'SimpleITK', 'scipy'} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT / "DSMSegment", capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_self_test_passes() -> None:
+    suite = unittest.defaultTestLoader.loadTestsFromTestCase(module.DSMSegmentTest)
+    result = unittest.TestResult()
+    suite.run(result)
+    assert result.testsRun == 2
+    assert result.wasSuccessful(), result.failures + result.errors
+
+
+class TestLogic:
+    def test_segments_and_takes_back(self, volume: Any) -> None:
+        logic = module.DSMSegmentLogic(FakeBackend({"liver": mask_of()}))
+        job = logic.segment(volume, "liver\nspleen", wait=True)
+        assert job.state is JobState.FINISHED
+        assert segment_ids(job.segmentationNode) == ["DSM_liver"]
+        assert logic.canUndo(job.segmentationNode)
+        assert logic.undoLast(job.segmentationNode)
+        assert not logic.undoLast(job.segmentationNode)
+
+    def test_runs_one_job_at_a_time(self, volume: Any) -> None:
+        logic = module.DSMSegmentLogic(FakeBackend({"liver": mask_of()}))
+        logic.segment(volume, "liver")
+        with pytest.raises(InputError, match="going on"):
+            logic.segment(volume, "spleen")
+        while not logic.poll():
+            pass
+        assert not logic.isRunning
+
+    def test_failed_run_raises_in_scripts(self, volume: Any) -> None:
+        with pytest.raises(WorkerError, match="ended"):
+            module.DSMSegmentLogic(DyingBackend({})).segment(volume, "liver", wait=True)
+
+    def test_bad_prompt_leaves_the_logic_ready(self, volume: Any) -> None:
+        logic = module.DSMSegmentLogic(FakeBackend({"liver": mask_of()}))
+        with pytest.raises(InputError):
+            logic.segment(volume, "")
+        assert logic.segment(volume, "liver", wait=True).state is JobState.FINISHED
+
+    def test_closing_scene_stops_the_run_and_forgets_undo(self, volume: Any) -> None:
+        logic = module.DSMSegmentLogic(FakeBackend({"liver": mask_of()}))
+        node = logic.segment(volume, "liver", wait=True).segmentationNode
+        job = logic.segment(volume, "liver", node)
+        logic.sceneClosing()
+        slicer.mrmlScene.Clear(False)
+        while not logic.poll():
+            pass
+        assert job.state is JobState.CANCELLED
+        assert not logic.canUndo(node)
+
+    def test_default_backend_is_the_worker_and_starts_nothing(self) -> None:
+        logic = module.DSMSegmentLogic()
+        assert isinstance(logic._backend, WorkerBackend)
+        assert logic._backend.workerPid is None
+        logic.close()
+
+
+class TestSummary:
+    def test_says_what_was_found_and_what_to_know(self, volume: Any) -> None:
+        job = module.DSMSegmentLogic(FakeBackend({"liver": mask_of()})).segment(volume, "liver; glorp", wait=True)
+        lines = resultText(job).splitlines()
+        assert lines[0].startswith("liver: ")
+        assert lines[0].endswith(" ml")
+        assert lines[1] == "glorp: not found"
+        assert "not in the vocabulary" in lines[2]
+        assert stageText(job.progress) == "Segmenting..."
+
+    def test_says_why_a_run_failed_and_what_to_do(self, volume: Any) -> None:
+        logic = module.DSMSegmentLogic(DyingBackend({}))
+        job = logic.segment(volume, "liver")
+        job.wait()
+        assert resultText(job) == "The worker process ended. Start it again."

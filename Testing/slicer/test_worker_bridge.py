@@ -1,0 +1,155 @@
+"""The whole way through the real worker process: MRML volume, worker, MRML segments."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import slicer
+from phantoms import affine_of, mask_in, obliqueness, segment_ids, tag_of
+
+from dsm.models.store import model_entry
+from DSMSegmentLib import JobState, OutcomeStatus, SegmentationJob, WorkerBackend, volumeFromNode
+
+# On one process: each worker takes a core and a second to start.
+pytestmark = pytest.mark.xdist_group("slicer_worker")
+
+PROMPTS = ["liver", "spleen", "liver tumor"]
+ENVIRONMENT = {"OMP_NUM_THREADS": "1"}
+
+
+def body_node(shape: tuple[int, int, int], name: str) -> Any:
+    """An ellipsoid of soft tissue with a denser one off its centre, on an oblique, mirrored, uneven grid."""
+    axes = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
+    radius = np.sqrt(sum(axis**2 for axis in axes))
+    dense = np.sqrt((axes[0] - 0.3) ** 2 + (axes[1] + 0.2) ** 2 + axes[2] ** 2)
+    voxels = np.where(radius < 0.9, 40, -1000) + np.where(dense < 0.3, 80, 0)
+    affine = affine_of(obliqueness(20) @ np.diag([-1.0, 1.0, 1.0]), (3.0, 2.5, 4.0))
+    return slicer.util.addVolumeFromArray(
+        np.ascontiguousarray(voxels.astype(np.int16).transpose(2, 1, 0)), affine, name
+    )
+
+
+@pytest.fixture(scope="module")
+def backend(dsm_tiny: Path) -> Iterator[WorkerBackend]:
+    backend = WorkerBackend(str(dsm_tiny), environment=ENVIRONMENT)
+    yield backend
+    backend.close()
+
+
+@pytest.fixture
+def volume() -> Any:
+    slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    return body_node((40, 44, 30), "Body")
+
+
+@pytest.fixture
+def large_volume(volume: Any) -> Any:
+    """A volume that takes seconds to encode, so that there is time to interrupt it."""
+    return body_node((150, 150, 110), "Large")
+
+
+def poll_until(job: SegmentationJob, condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"still {job.state} at {job.progress}"
+        job.poll()
+
+
+def node_ids() -> set[str]:
+    return {slicer.mrmlScene.GetNthNode(n).GetID() for n in range(slicer.mrmlScene.GetNumberOfNodes())}
+
+
+def test_segments_are_what_the_engine_computes(volume: Any, backend: WorkerBackend, dsm_tiny: Path) -> None:
+    from dsm.inference.segmenter import Segmenter
+
+    expected = Segmenter.from_pretrained(dsm_tiny).encode(volumeFromNode(volume)).segment(PROMPTS)
+    job = SegmentationJob(volume, PROMPTS, backend)
+    assert job.wait() is JobState.FINISHED, job.error
+    assert [outcome.prompt.name for outcome in job.outcomes] == PROMPTS
+    assert any(result.found for result in expected), "the tiny model found nothing: the test is void"
+    for outcome, result in zip(job.outcomes, expected, strict=True):
+        assert (outcome.status is OutcomeStatus.WRITTEN) == result.found
+        assert outcome.score == pytest.approx(result.score, abs=1e-6)
+        if result.found:
+            assert outcome.volumeMl == pytest.approx(result.volume_ml)
+            mask = mask_in(job.segmentationNode, outcome.segmentId, volume)
+            np.testing.assert_array_equal(mask, result.full_mask())
+
+
+def test_segments_say_which_model_made_them(volume: Any, backend: WorkerBackend, dsm_tiny: Path) -> None:
+    job = SegmentationJob(volume, "liver", backend)
+    job.wait()
+    segment = job.segmentationNode.GetSegmentation().GetSegment(job.outcomes[0].segmentId)
+    assert tag_of(segment, "DSM.ModelSHA256") == model_entry(dsm_tiny).digest
+    assert tag_of(segment, "DSM.Model") == "dsm-tiny"
+    assert tag_of(segment, "DSM.Device") == "cpu"
+    assert tag_of(segment, "DICOM.SegmentAlgorithmName").startswith("DSMSegment dsm-tiny ")
+
+
+def test_worker_stays_warm_and_leaves_no_files(volume: Any, backend: WorkerBackend) -> None:
+    SegmentationJob(volume, "liver", backend).wait()
+    pid = backend.workerPid
+    job = SegmentationJob(volume, "spleen", backend)
+    assert job.wait() is JobState.FINISHED
+    assert backend.workerPid == pid
+    assert backend._client is not None
+    assert list(backend._client.folder.iterdir()) == []
+
+
+def test_cancel_takes_effect_within_two_seconds(large_volume: Any, backend: WorkerBackend) -> None:
+    before = node_ids()
+    job = SegmentationJob(large_volume, PROMPTS, backend)
+    job.start()
+    poll_until(job, lambda: job.progress.stage == "encode")
+    start_s = time.monotonic()
+    job.cancel()
+    poll_until(job, lambda: job.isOver)
+    # Two seconds until the worker is killed, and one for a machine that is busy.
+    assert time.monotonic() - start_s < 3.0
+    assert job.state is JobState.CANCELLED
+    assert node_ids() == before
+
+
+def test_killed_worker_leaves_the_scene_as_it_was_and_the_next_run_works(
+    large_volume: Any, volume: Any, backend: WorkerBackend
+) -> None:
+    before = node_ids()
+    job = SegmentationJob(large_volume, PROMPTS, backend)
+    job.start()
+    poll_until(job, lambda: job.progress.stage == "encode")
+    pid = backend.workerPid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    poll_until(job, lambda: job.isOver)
+    assert job.state is JobState.FAILED
+    assert job.error is not None
+    assert job.error.code == "worker.died"
+    assert node_ids() == before
+    again = SegmentationJob(volume, "liver", backend)
+    assert again.wait() is JobState.FINISHED
+    assert backend.workerPid != pid
+    assert segment_ids(again.segmentationNode) == [outcome.segmentId for outcome in again.outcomes if outcome.segmentId]
+
+
+def test_missing_model_is_said_before_a_process_starts(volume: Any) -> None:
+    backend = WorkerBackend("dsm-nowhere")
+    job = SegmentationJob(volume, "liver", backend)
+    assert job.wait() is JobState.FAILED
+    assert job.error is not None
+    assert job.error.code == "no_model"
+    assert backend.workerPid is None
+
+
+def test_interpreter_that_does_not_exist_is_said_clearly(volume: Any, dsm_tiny: Path) -> None:
+    job = SegmentationJob(volume, "liver", WorkerBackend(str(dsm_tiny), python="/nowhere/python"))
+    assert job.wait() is JobState.FAILED
+    assert job.error is not None
+    assert job.error.code == "worker.start"
+    assert "/nowhere/python" in str(job.error)

@@ -1,0 +1,120 @@
+import json
+import shutil
+import sys
+import types
+
+import pytest
+
+from dsm.cli.main import main
+from dsm.models import store
+
+
+@pytest.fixture
+def models(tiny_model, tmp_path, monkeypatch):
+    folder = tmp_path / "models"
+    shutil.copytree(tiny_model, folder / "dsm-tiny")
+    monkeypatch.setenv("DSM_MODEL_DIR", str(folder))
+    monkeypatch.setattr(store, "_SOURCE_TREE_MODELS", tmp_path / "nothing")
+    return folder
+
+
+def output(capsys, *arguments, code=0):
+    assert main(list(arguments)) == code
+    return capsys.readouterr().out
+
+
+class TestModels:
+    def test_list(self, models, capsys):
+        name, size, path = output(capsys, "models", "list").strip().split("\t")
+        assert name == "dsm-tiny"
+        assert size.endswith(" MB")
+        assert path == str(models / "dsm-tiny")
+        (entry,) = json.loads(output(capsys, "models", "list", "--json"))
+        assert entry["name"] == "dsm-tiny"
+        assert entry["num_bytes"] > 10_000
+
+    def test_verify(self, models, capsys):
+        assert output(capsys, "models", "verify").startswith("dsm-tiny\tok\t")
+        assert output(capsys, "models", "verify", "dsm-tiny").startswith("dsm-tiny\tok\t")
+        with (models / "dsm-tiny" / "text_bank.safetensors").open("ab") as file:
+            file.write(b"x")
+        assert main(["models", "verify", "dsm-tiny"]) == 2
+        assert "is damaged" in capsys.readouterr().err
+
+    def test_path(self, models, capsys, tmp_path):
+        assert output(capsys, "models", "path", "dsm-tiny") == f"{models / 'dsm-tiny'}\n"
+        assert output(capsys, "models", "path").splitlines() == [str(models), str(tmp_path / "nothing")]
+
+    @pytest.mark.parametrize("action", ["list", "verify"])
+    def test_none_installed(self, models, capsys, action):
+        shutil.rmtree(models)
+        assert output(capsys, "models", action).startswith("No model is installed in")
+
+
+class TestInfo:
+    def test_for_people(self, models, capsys):
+        text = output(capsys, "info")
+        assert "torch" in text
+        assert "dsm-tiny" in text
+
+    def test_without_models(self, models, capsys):
+        shutil.rmtree(models)
+        assert output(capsys, "info").endswith("  none\n")
+
+
+class TestVocabulary:
+    def test_all_names(self, capsys):
+        names = output(capsys, "vocabulary").splitlines()
+        assert {"liver", "left kidney", "pancreatic tumor"} <= set(names) or len(names) > 150
+
+    def test_search_shows_synonyms(self, capsys):
+        assert any(line.startswith("liver") for line in output(capsys, "vocabulary", "liver").splitlines())
+
+    def test_json_has_codes(self, capsys):
+        found = {item["name"]: item for item in json.loads(output(capsys, "vocabulary", "liver", "--json"))}
+        assert found["liver"]["code"] == {"value": "10200004", "scheme": "SCT", "meaning": "Liver"}
+
+    def test_nothing_found_suggests(self, capsys):
+        assert main(["vocabulary", "livre"]) == 2
+        assert "liver" in capsys.readouterr().err
+
+
+def fake_module(monkeypatch, name, **functions):
+    """Put a module in the place of one that would take seconds to import."""
+    module = types.ModuleType(name)
+    for key, value in functions.items():
+        setattr(module, key, value)
+    monkeypatch.setitem(sys.modules, name, module)
+    parent, _, child = name.rpartition(".")
+    __import__(parent)
+    monkeypatch.setattr(sys.modules[parent], child, module, raising=False)
+
+
+def test_evaluate_passes_its_options_on(monkeypatch, capsys, tmp_path):
+    calls = {}
+
+    def evaluate_dataset(dataset, **options):
+        calls.update(options, dataset=dataset)
+        return {"mean_dice": 0.75, "labels": {"liver": {"dice": 0.75, "n": 2}, "spleen": {"dice": None, "n": 0}}}
+
+    fake_module(monkeypatch, "dsm.evaluation.evaluate", evaluate_dataset=evaluate_dataset)
+    out = tmp_path / "report.json"
+    arguments = ["--cases", "a, b", "--prompts", "liver; spleen", "--split", "validation", "--out", str(out)]
+    lines = output(capsys, "evaluate", str(tmp_path), "--model", "m", *arguments).splitlines()
+    assert calls["dataset"] == tmp_path
+    assert calls["model"] == "m"
+    assert calls["cases"] == ["a", "b"]
+    assert calls["prompts"] == ["liver", "spleen"]
+    assert calls["split"] == "validation"
+    assert calls["out"] == out
+    assert [line.split()[:2] for line in lines] == [["liver", "0.750"], ["spleen", "-"], ["mean", "0.750"]]
+
+
+def test_train_prints_the_folder(monkeypatch, capsys, tmp_path):
+    fake_module(monkeypatch, "dsm.training.train", main=lambda recipe, out=None: out or recipe.parent)
+    assert output(capsys, "train", str(tmp_path / "recipe.yaml")) == f"{tmp_path}\n"
+
+
+def test_worker_returns_its_code(monkeypatch):
+    fake_module(monkeypatch, "dsm.service.worker", main=lambda: 7)
+    assert main(["worker"]) == 7

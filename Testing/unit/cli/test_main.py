@@ -1,0 +1,78 @@
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dsm.cli import info
+from dsm.cli import main as cli
+from dsm.cli.main import main
+from dsm.errors import JobCancelled, ModelNotFoundError
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """Return a function that lets `dsm info` raise."""
+
+    def fail_with(error):
+        def run():
+            raise error
+
+        monkeypatch.setattr(info, "collect", run)
+
+    return fail_with
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (ModelNotFoundError("No model.", hint="Get one."), 2, "dsm: No model. Get one.\n"),
+        (ModelNotFoundError("No\n model."), 2, "dsm: No model.\n"),
+        (JobCancelled("stop"), 130, "dsm: cancelled; no file was left half-written.\n"),
+        (KeyboardInterrupt(), 130, "dsm: cancelled; no file was left half-written.\n"),
+    ],
+)
+def test_errors_become_one_line_and_a_code(failing, capsys, error, code, text):
+    failing(error)
+    assert main(["info"]) == code
+    assert capsys.readouterr().err == text
+
+
+def test_unexpected_error_is_1_and_asks_for_a_report(failing, capsys):
+    failing(ZeroDivisionError("division\nby zero"))
+    assert main(["info"]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "ZeroDivisionError: division by zero" in error
+    assert "--debug" in error
+
+
+def test_debug_shows_the_traceback(failing, capsys):
+    failing(ZeroDivisionError("x"))
+    assert main(["info", "--debug"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_termination_ends_like_ctrl_c(monkeypatch, capsys):
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(info, "collect", lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert main(["info"]) == 130
+    assert "cancelled" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_closed_pipe_is_no_crash():
+    """As in `dsm vocabulary --json | head -1`."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dsm", "vocabulary", "--json"],
+        env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    with process:
+        assert process.stdout.readline() == b"[\n"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(timeout=60) == 1

@@ -1,0 +1,159 @@
+import json
+
+import numpy as np
+import pytest
+import SimpleITK
+
+from dsm.cli.main import main
+from dsm.errors import JobCancelled
+from dsm.inference import scan as scan_module
+from dsm.inference.segmenter import Segmenter
+
+PROMPTS = "liver; left kidney; liver tumor"
+
+
+@pytest.fixture(autouse=True)
+def sure_model(monkeypatch):
+    """Random weights find little: let every score count, so that there is something to write."""
+    monkeypatch.setattr(scan_module, "_SMALLEST_SCORE", 0.0)
+
+
+def segment(scan_file, tiny_model, *arguments):
+    return main(["segment", str(scan_file), "-p", PROMPTS, "--model", str(tiny_model), *map(str, arguments)])
+
+
+def test_slicer_segmentation(scan_file, tiny_model, tmp_path, capsys, listing):
+    out = tmp_path / "out.seg.nrrd"
+    assert segment(scan_file, tiny_model, "-o", out, "--threshold", "0.1") == 0
+    assert listing() == ["out.seg.nrrd"]
+    image = SimpleITK.ReadImage(str(out))
+    names = {image.GetMetaData(key) for key in image.GetMetaDataKeys() if key.endswith("_Name")}
+    table = capsys.readouterr()
+    assert table.err == ""
+    found = {line.split("  ")[0] for line in table.out.splitlines()[1:] if "  yes" in line}
+    assert names == found
+    assert found  # else this test tests nothing: choose another seed or threshold
+    assert "liver tumor" in table.out
+
+
+def test_label_map_on_the_grid_of_the_scan(scan_file, tiny_model, tmp_path, listing):
+    out = tmp_path / "out.nii.gz"
+    assert segment(scan_file, tiny_model, "-o", out, "--threshold", "0.1") == 0
+    assert listing() == ["out.json", "out.nii.gz"]
+    scan, labels = SimpleITK.ReadImage(str(scan_file)), SimpleITK.ReadImage(str(out))
+    assert labels.GetSize() == scan.GetSize()
+    np.testing.assert_allclose(labels.GetOrigin(), scan.GetOrigin(), atol=1e-4)
+    np.testing.assert_allclose(labels.GetDirection(), scan.GetDirection(), atol=1e-6)
+    described = json.loads((tmp_path / "out.json").read_text())["labels"]
+    values = set(np.unique(SimpleITK.GetArrayFromImage(labels))) - {0}
+    assert values <= {label["value"] for label in described}
+
+
+def test_report(scan_file, tiny_model, tmp_path):
+    out, report_file = tmp_path / "out.seg.nrrd", tmp_path / "run.json"
+    assert segment(scan_file, tiny_model, "-o", out, "--report", report_file) == 0
+    report = json.loads(report_file.read_text())
+    assert report["model"]["name"] == "dsm-tiny"
+    assert len(report["model"]["sha256"]) == 64
+    assert report["device"] == "cpu"
+    assert report["input"]["shape"] == [28, 24, 20]
+    assert report["input"]["modality"] == "CT"
+    assert report["files"] == [str(out)]
+    assert [prompt["name"] for prompt in report["prompts"]] == ["liver", "left kidney", "liver tumor"]
+    assert all(0 <= prompt["score"] <= 1 for prompt in report["prompts"])
+    assert report["seconds"]["encode"] > 0
+    assert report["versions"]["torch"]
+
+
+def test_probability_maps(scan_file, tiny_model, tmp_path):
+    folder = tmp_path / "maps"
+    assert segment(scan_file, tiny_model, "-o", tmp_path / "out.seg.nrrd", "--probabilities", folder) == 0
+    assert len(list(folder.glob("*.nii.gz"))) == 3
+    values = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(next(folder.glob("liver.*")))))
+    assert values.shape == (20, 24, 28)
+    assert 0 <= values.min() <= values.max() <= 1
+
+
+def test_prompts_may_be_given_one_by_one(scan_file, tiny_model, tmp_path, capsys):
+    out = str(tmp_path / "o.seg.nrrd")
+    code = main(["segment", str(scan_file), "-p", "liver", "-p", "spleen", "-o", out, "--model", str(tiny_model)])
+    assert code == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["prompt", "liver", "spleen"]
+
+
+def test_dicom_series(tiny_model, tmp_path):
+    series = tmp_path / "series"
+    series.mkdir()
+    array = np.random.default_rng(0).integers(-200, 200, (8, 20, 20)).astype(np.int16)
+    writer = SimpleITK.ImageFileWriter()
+    writer.KeepOriginalImageUIDOn()
+    for k in range(8):
+        image = SimpleITK.GetImageFromArray(array[k])
+        image.SetSpacing((1.5, 1.5))
+        tags = {
+            "0008|0060": "CT",
+            "0020|000e": "1.2.826.0.1.3680043.2.1125.1",
+            "0020|000d": "1.2.826.0.1.3680043.2.1125.2",
+            "0008|0018": f"1.2.826.0.1.3680043.2.1125.3.{k}",
+            "0020|0032": f"0\\0\\{3 * k}",
+            "0020|0037": "1\\0\\0\\0\\1\\0",
+            "0028|1052": "0",
+            "0028|1053": "1",
+        }
+        for tag, value in tags.items():
+            image.SetMetaData(tag, value)
+        writer.SetFileName(str(series / f"{k}.dcm"))
+        writer.Execute(image)
+    out = tmp_path / "out.nii.gz"
+    assert segment(series, tiny_model, "-o", out, "--series", "1.2.826.0.1.3680043.2.1125.1") == 0
+    assert SimpleITK.ReadImage(str(out)).GetSize() == (20, 20, 8)
+
+
+def test_notes_are_printed(scan_file, tiny_model, tmp_path, capsys):
+    out = str(tmp_path / "o.seg.nrrd")
+    assert main(["segment", str(scan_file), "-p", "heart", "-o", out, "--model", str(tiny_model)]) == 0
+    assert "note: 'heart' was not in the training labels" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, JobCancelled("stop")])
+@pytest.mark.parametrize("method", ["from_pretrained", "encode"])
+def test_ctrl_c_leaves_nothing(scan_file, tiny_model, tmp_path, capsys, listing, monkeypatch, error, method):
+    def interrupted(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(Segmenter, method, interrupted)
+    code = segment(scan_file, tiny_model, "-o", tmp_path / "out.nii.gz", "--report", tmp_path / "run.json")
+    assert code == 130
+    assert listing() == []
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_ctrl_c_while_writing_leaves_nothing(scan_file, tiny_model, tmp_path, listing, monkeypatch):
+    from dsm.io import seg_nrrd
+
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(seg_nrrd, "_write_layers", interrupted)
+    assert segment(scan_file, tiny_model, "-o", tmp_path / "out.seg.nrrd") == 130
+    assert listing() == []
+
+
+def test_old_result_survives_a_failure(scan_file, tiny_model, tmp_path, monkeypatch):
+    out = tmp_path / "out.seg.nrrd"
+    out.write_text("precious")
+
+    def broken(*args, **kwargs):
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(Segmenter, "encode", broken)
+    assert segment(scan_file, tiny_model, "-o", out) == 1
+    assert out.read_text() == "precious"
+
+
+def test_nothing_is_encoded_before_the_output_is_checked(scan_file, tiny_model, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(Segmenter, "from_pretrained", lambda *a, **k: pytest.fail("the model was loaded"))
+    assert segment(scan_file, tiny_model, "-o", tmp_path / "missing" / "out.seg.nrrd") == 2
+    assert segment(scan_file, tiny_model, "-o", tmp_path / "out.seg.nrrd", "--report", tmp_path / "a.txt") == 2
+    assert segment(scan_file, tiny_model, "-o", tmp_path / "out.seg.nrrd", "--probabilities", scan_file) == 2
+    assert capsys.readouterr().err.count("\n") == 3

@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+
+from dsm.inference import components
+from dsm.inference.components import keep_large_parts
+
+
+@pytest.fixture(params=["cc3d", "scipy"], autouse=True)
+def library(request, monkeypatch):
+    if request.param == "scipy":
+        monkeypatch.setattr(components, "cc3d", None)
+    else:
+        pytest.importorskip("cc3d")
+
+
+def three_parts():
+    mask = np.zeros((12, 12, 12), np.uint8)
+    mask[0:5, 0:5, 0:4] = 1  # 100
+    mask[8:12, 8:12, 8:10] = 1  # 32
+    mask[0, 11, 11] = 1
+    return mask
+
+
+def test_largest_part_alone():
+    kept = keep_large_parts(three_parts(), fraction=1.0)
+    assert kept.dtype == bool
+    assert kept.sum() == 100
+
+
+def test_parts_above_a_fraction():
+    assert keep_large_parts(three_parts(), fraction=0.1).sum() == 132
+
+
+def test_zero_keeps_everything():
+    assert keep_large_parts(three_parts(), fraction=0.0).sum() == 133
+
+
+def test_touching_at_a_corner_is_connected():
+    mask = np.zeros((4, 4, 4), bool)
+    mask[1, 1, 1] = mask[2, 2, 2] = True
+    assert keep_large_parts(mask, fraction=1.0).sum() == 2
+
+
+def test_empty_mask_stays_empty():
+    assert not keep_large_parts(np.zeros((3, 3, 3), bool), fraction=1.0).any()
+
+
+def test_memory_order_does_not_matter():
+    mask = three_parts()
+    np.testing.assert_array_equal(
+        keep_large_parts(np.asfortranarray(mask), fraction=0.1), keep_large_parts(mask, fraction=0.1)
+    )

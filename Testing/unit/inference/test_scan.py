@@ -1,0 +1,165 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dsm.core.volume import Volume
+from dsm.errors import JobCancelled, PromptError
+from dsm.text.prompt import parse_prompts
+
+SHAPE = (30, 28, 26)
+# Channel values of the network are (HU + 125) / 400.
+SOFT, BRIGHT = (0.25, 5.0), (0.6, 5.0)
+
+
+@pytest.fixture
+def volume():
+    """Fat with a large block and a small block of tissue, and a bright block."""
+    array = np.random.default_rng(0).uniform(-110, -90, SHAPE).astype(np.float32)
+    array[3:15, 3:15, 3:15] = 50
+    array[20:24, 20:24, 20:24] = 50
+    array[24:28, 3:8, 3:8] = 200
+    return Volume(array, np.diag([1.5, 1.5, 1.5, 1.0]))
+
+
+def test_organ_keeps_its_largest_part(make_segmenter, volume):
+    scan = make_segmenter(vectors={"liver": SOFT}).encode(volume)
+    assert scan.segment("liver")[0].full_mask().sum() == 12**3
+    assert scan.segment("liver", keep_largest=False)[0].full_mask().sum() == 12**3 + 4**3 + 4 * 5 * 5
+
+
+def test_tumor_keeps_all_parts(make_segmenter, volume):
+    scan = make_segmenter(vectors={"liver tumor": SOFT}).encode(volume)
+    assert scan.segment("liver tumor")[0].full_mask().sum() == 12**3 + 4**3 + 4 * 5 * 5
+
+
+def test_free_words_lose_specks_only(make_segmenter, volume):
+    scan = make_segmenter(vectors={"zorgon": SOFT}).encode(volume)
+    (result,) = scan.segment("zorgon")
+    assert result.prompt.structure is None
+    assert result.full_mask().sum() == 12**3
+
+
+def test_result_describes_itself(make_segmenter, volume):
+    (result,) = make_segmenter(vectors={"liver": BRIGHT}).encode(volume).segment("Liver", threshold=0.4)
+    assert result.found
+    assert result.prompt.name == "liver"
+    assert result.prompt.text == "Liver"
+    assert result.mask.array.dtype == np.uint8
+    assert result.mask.array.shape == (4, 5, 5)
+    assert result.mask.offset_ijk == (24, 3, 3)
+    assert result.mask.array.flags.f_contiguous
+    assert result.shape == SHAPE
+    assert result.volume_ml == pytest.approx(100 * 1.5**3 / 1000)
+    assert 0.9 < result.score < 1
+    assert result.seconds > 0
+    assert result.threshold == 0.4
+    assert result.probability is None
+    assert result.warnings == ()
+
+
+def test_nothing_found_is_an_empty_result(make_segmenter, volume):
+    (result,) = make_segmenter(vectors={"liver": (0.99, 5.0)}).encode(volume).segment("liver")
+    assert not result.found
+    assert result.volume_ml == 0
+    assert result.mask.array.size == 0
+    assert not result.full_mask().any()
+    assert result.full_mask().shape == SHAPE
+    assert result.score < 0.05
+
+
+def test_structure_that_is_not_in_the_image_is_not_found(make_segmenter, volume):
+    """The mask looks sure of itself, the presence head says that there is no such thing here."""
+    (result,) = make_segmenter(vectors={"liver": (0.25, -5.0)}).encode(volume).segment("liver")
+    assert not result.found
+    assert result.score < 0.01
+    assert not result.full_mask().any()
+
+
+def test_probability_map_on_request(make_segmenter, volume):
+    (result,) = make_segmenter(vectors={"liver": SOFT}).encode(volume).segment("liver", probabilities=True)
+    assert result.probability.array.dtype == np.float16
+    full = result.probability.paste_into(SHAPE)
+    np.testing.assert_array_equal(full[3:15, 3:15, 3:15] > 0.5, True)
+    assert full[0, 0, 0] < 0.01
+    assert ((full > 0.5).sum()) == 12**3 + 4**3 + 4 * 5 * 5
+
+
+def test_higher_threshold_gives_a_smaller_mask(make_segmenter, volume):
+    scan = make_segmenter(stride=2, vectors={"liver": SOFT}).encode(volume)
+    sizes = [scan.segment("liver", threshold=t)[0].volume_ml for t in (0.05, 0.5, 0.95)]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] > sizes[2]
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0, -1, float("nan")])
+def test_impossible_threshold(make_segmenter, volume, threshold):
+    with pytest.raises(PromptError, match="threshold"):
+        make_segmenter().encode(volume).segment("liver", threshold=threshold)
+
+
+def test_prompts_as_text_texts_or_parsed(make_segmenter, volume):
+    scan = make_segmenter().encode(volume)
+    for prompts in ("liver; spleen", ["liver", "spleen"], parse_prompts("liver\nspleen")):
+        assert [result.prompt.name for result in scan.segment(prompts)] == ["liver", "spleen"]
+
+
+@pytest.mark.parametrize("prompts", ["", " ; ", []])
+def test_no_prompt(make_segmenter, volume, prompts):
+    with pytest.raises(PromptError):
+        make_segmenter().encode(volume).segment(prompts)
+
+
+def test_network_is_told_which_query_set(make_segmenter, volume):
+    segmenter = make_segmenter()
+    segmenter.encode(volume).segment("liver; heart; liver tumor; zorgon mass; spleen")
+    (batch,) = segmenter.net.batches
+    assert batch.organ_index.tolist() == [1, -1, -1, -1, 0]
+    assert batch.tumor_index.tolist() == [-1, -1, 0, -1, -1]
+    assert batch.is_tumor.tolist() == [False, False, True, True, False]
+
+
+def test_encoded_once_decoded_in_batches(make_segmenter, volume):
+    segmenter = make_segmenter()
+    scan = segmenter.encode(volume)
+    names = [f"vertebra L{n}" for n in range(1, 6)] + [f"vertebra T{n}" for n in range(1, 13)]
+    assert len(scan.segment(names)) == 17
+    assert segmenter.net.calls == ["fine", "coarse", "decode", "decode", "decode"]
+
+
+def test_results_stream_and_cancel_stops_them(make_segmenter, volume):
+    scan = make_segmenter().encode(volume)
+    arrived = []
+
+    def progress(stage, done, total):
+        if stage == "decode" and done == 2:
+            raise JobCancelled("stop")
+
+    with pytest.raises(JobCancelled):
+        scan.segment("liver; spleen; heart", progress=progress, on_result=arrived.append)
+    assert [result.prompt.name for result in arrived] == ["liver", "spleen"]
+    assert len(scan.segment("liver; spleen; heart")) == 3
+
+
+class TestWarnings:
+    def test_name_outside_the_training_labels(self, make_segmenter, volume):
+        scan = make_segmenter(trained=("liver",)).encode(volume)
+        liver, spleen = scan.segment("liver; spleen")
+        assert liver.warnings == ()
+        assert "not in the training labels" in spleen.warnings[0]
+        assert "candidate" in spleen.warnings[0]
+
+    def test_modality_that_does_not_fit(self, make_segmenter):
+        array = np.random.default_rng(0).uniform(0, 500, SHAPE).astype(np.float32)
+        mr = Volume(array, np.diag([1.5, 1.5, 1.5, 1.0]), "MR")
+        ct = Volume(array - 100, mr.affine, "CT")
+        (prompt,) = parse_prompts("left hippocampus")
+        prompt = replace(prompt, structure=replace(prompt.structure, modalities=("MR",)))
+        segmenter = make_segmenter(trained=(prompt.name,))
+        assert "this image is CT" in segmenter.encode(ct).segment([prompt])[0].warnings[0]
+        assert segmenter.encode(mr).segment([prompt])[0].warnings == ()
+
+    def test_those_of_prompt_and_words_come_first(self, make_segmenter, volume):
+        (result,) = make_segmenter().encode(volume).segment("zorgon")
+        assert "not in the vocabulary" in result.warnings[0]
+        assert "an odd word" in result.warnings

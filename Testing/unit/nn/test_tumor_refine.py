@@ -1,0 +1,39 @@
+import pytest
+import torch
+from dsm.nn.tumor_refine import TumorRefine
+from torch.nn import functional as F
+
+
+@pytest.fixture
+def refine():
+    torch.manual_seed(0)
+    return TumorRefine(8, 2).eval()
+
+
+def test_bias_strength_starts_at_four(refine):
+    torch.testing.assert_close(F.softplus(refine.raw_beta), torch.tensor(4.0))
+
+
+def test_looks_where_the_map_says(refine):
+    values, organs = torch.randn(1, 10, 8), torch.randn(1, 2, 8)
+    queries = torch.randn(1, 1, 8)
+    refine.raw_beta.data.fill_(1e4)
+    spot = F.one_hot(torch.tensor([3]), 10).float()
+    found = refine(queries, refine.keys_values(values), spot, organs)
+    alone = refine(queries, refine.keys_values(values[:, 3:4]), torch.ones(1, 1), organs)
+    torch.testing.assert_close(found, alone)
+
+
+def test_a_flat_map_changes_nothing(refine):
+    keys_values, organs = refine.keys_values(torch.randn(1, 10, 8)), torch.randn(1, 2, 8)
+    queries = torch.randn(1, 1, 8)
+    low, high = (refine(queries, keys_values, torch.full((1, 10), level), organs) for level in (0.0, 1.0))
+    torch.testing.assert_close(low, high)
+
+
+def test_tumors_do_not_see_one_another(refine):
+    keys_values, organs = refine.keys_values(torch.randn(2, 10, 8)), torch.randn(2, 3, 8)
+    queries, spots = torch.randn(2, 3, 8), torch.rand(2, 10)
+    together = refine(queries, keys_values, spots, organs)
+    alone = torch.cat([refine(queries[:, i : i + 1], keys_values, spots, organs) for i in range(3)], dim=1)
+    torch.testing.assert_close(together, alone)

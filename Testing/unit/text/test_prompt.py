@@ -1,0 +1,153 @@
+"""Prompts as people type them."""
+
+import pytest
+from dsm.errors import PromptError
+from dsm.text.prompt import Prompt, parse_prompts
+
+
+def names(text: str) -> list[str]:
+    return [prompt.name for prompt in parse_prompts(text)]
+
+
+def only(text: str) -> Prompt:
+    (prompt,) = parse_prompts(text)
+    return prompt
+
+
+def test_semicolon_and_new_line_separate_and_repeats_are_dropped() -> None:
+    assert names("liver; Spleen\nthe liver;;\r\n HCC ;") == ["liver", "spleen", "liver tumor"]
+
+
+def test_a_sequence_is_taken_too() -> None:
+    assert [prompt.name for prompt in parse_prompts(["liver; spleen", "aorta"])] == ["liver", "spleen", "aorta"]
+
+
+@pytest.mark.parametrize("text", ["kidneys", "both kidneys", "bilateral kidney", "left and right kidney"])
+def test_both_sides_make_two_prompts(text: str) -> None:
+    prompts = parse_prompts(text)
+    assert [prompt.name for prompt in prompts] == ["left kidney", "right kidney"]
+    assert all(prompt.warnings == () for prompt in prompts)
+
+
+def test_no_side_makes_two_prompts_and_says_so() -> None:
+    left, right = parse_prompts("kidney")
+    assert (left.name, right.name) == ("left kidney", "right kidney")
+    assert "names no side" in left.warnings[0]
+
+
+@pytest.mark.parametrize("text", ["lt kidney", "kidney, left", "L kidney", "Left Kidney", "kidney (L)", "kidney_left"])
+def test_sides_in_any_spelling(text: str) -> None:
+    assert only(text).name == "left kidney"
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("mass of the pancreas", "pancreatic tumor"),
+        ("hepatic tumour", "liver tumor"),
+        ("renal neoplasms", "kidney tumor"),
+        ("lung lesion", "lung tumor"),
+        ("cancer of the colon", "colon tumor"),
+        ("gastric carcinoma", "stomach tumor"),
+        ("mets in the liver", "liver metastasis"),
+        ("HCC", "liver tumor"),
+        ("clear cell RCC", "kidney tumor"),
+        ("metastasis of a lung cancer in the liver", "liver metastasis"),
+        ("splenic metastasis", "spleen tumor"),
+        ("left renal cyst", "left kidney cyst"),
+        ("renal cyst", "kidney cyst"),
+        ("nodule right upper lobe", "lung tumor"),
+        ("mass, lung", "lung tumor"),
+        ("lymphoma", "lymphoma"),
+        ("tumor", "tumor"),
+    ],
+)
+def test_lesion_and_organ_words(text: str, name: str) -> None:
+    prompt = only(text)
+    assert (prompt.name, prompt.kind) == (name, "tumor")
+    assert prompt.structure is not None
+
+
+def test_a_part_gives_the_whole_and_says_so() -> None:
+    prompt = only("aortic arch")
+    assert prompt.name == "aorta"
+    assert "part of" in prompt.warnings[0]
+
+
+def test_a_side_that_the_vocabulary_lacks_is_ignored_and_said_so() -> None:
+    prompt = only("left liver")
+    assert prompt.name == "liver"
+    assert "side is ignored" in prompt.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("liver, spleen and pancreas", ["liver", "spleen", "pancreas"]),
+        ("liver tumor, spleen", ["liver tumor", "spleen"]),
+        ("liver/spleen", ["liver", "spleen"]),
+        ("portal and splenic veins", ["portal vein and splenic vein"]),
+    ],
+)
+def test_lists_of_known_things_are_split(text: str, expected: list[str]) -> None:
+    assert names(text) == expected
+
+
+def test_two_lesions_in_one_phrase_are_not_dropped_in_silence() -> None:
+    assert "';' between two" in only("tumor and cyst of the kidney").warnings[0]
+
+
+def test_unknown_words_are_free_text_with_a_warning() -> None:
+    prompt = only("the Mesenteric root")
+    assert prompt == Prompt(
+        "the Mesenteric root", "mesenteric root", "organ", None, prompt.warnings, prompt.suggestions
+    )
+    assert "free text" in prompt.warnings[0]
+
+
+def test_a_typo_is_free_text_with_a_suggestion() -> None:
+    prompt = only("pancrease")
+    assert prompt.structure is None
+    assert prompt.suggestions[0] == "pancreas"
+    assert "Did you mean 'pancreas'?" in prompt.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("mesenteric mass", "tumor"),
+        ("chordoma", "tumor"),
+        ("hepatic hematoma", "tumor"),
+        ("kidney stone", "tumor"),
+        ("ivc filter", "organ"),
+        ("stroma", "organ"),
+    ],
+)
+def test_lesion_words_decide_the_kind_of_free_text(text: str, kind: str) -> None:
+    prompt = only(text)
+    assert (prompt.structure, prompt.kind) == (None, kind)
+
+
+@pytest.mark.parametrize("text", ["mass near the kidney", "liver lesion without necrosis", "not the liver"])
+def test_relations_are_not_guessed(text: str) -> None:
+    prompt = only(text)
+    assert prompt.structure is None
+    assert "not understood" in prompt.warnings[1]
+
+
+@pytest.mark.parametrize("text", ["", "  ;\n ;", "!!!", "liver; …", [], ["", " "]])
+def test_nothing_to_segment_is_an_error(text: str | list[str]) -> None:
+    with pytest.raises(PromptError) as caught:
+        parse_prompts(text)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["liver " * 1700, "liver;" * 1700, "臓" * 2000, ["liver"] * 1000, "; ".join(f"thing {n}" for n in range(300)), "a " * 200],
+)
+def test_too_much_is_an_error(text: str | list[str]) -> None:
+    with pytest.raises(PromptError) as caught:
+        parse_prompts(text)
+    assert caught.value.code == "prompt"
+    assert caught.value.hint

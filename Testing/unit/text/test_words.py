@@ -1,0 +1,53 @@
+"""Spelling: what is the same word to a clinician is the same word to DSM."""
+
+import pytest
+from dsm.text.words import key, normalise, split_side
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("  Oesophageal   TUMOURS ", "esophageal tumor"),
+        ("coeliac-trunk", "celiac trunk"),
+        ("Hæmatoma; oedema".replace("æ", "ae"), "hematoma edema"),
+        ("metastases", "metastasis"),
+        ("the patient's spleen", "the patient spleen"),
+        ("vertebrae", "vertebra"),
+        ("ovaries and masses", "ovary and mass"),
+        ("pancreas psoas biceps ascites pelvis uterus abscess", "pancreas psoas biceps ascites pelvis uterus abscess"),
+        ("kidney_right", "kidney right"),
+        ("5th rib", "5 rib"),
+        ("first lumbar vertebra", "1 lumbar vertebra"),
+        ("C-spine", "cspine"),
+        ("LNs", "ln"),
+        ("Tumör", "tumor"),
+        ("lymphomata, gliomas", "lymphoma glioma"),
+        ("\x00;…", ""),
+    ],
+)
+def test_one_spelling(typed: str, words: str) -> None:
+    assert normalise(typed) == words
+
+
+def test_normalising_twice_changes_nothing() -> None:
+    for text in ("Oesophageal tumours", "both Kidneys", "metastases", "3rd ribs", "C-spine"):
+        assert normalise(normalise(text)) == normalise(text)
+
+
+@pytest.mark.parametrize(
+    ("words", "side", "rest"),
+    [
+        ("lt kidney", "left", ["kidney"]),
+        ("kidney r", "right", ["kidney"]),
+        ("both kidney", "both", ["kidney"]),
+        ("left and right kidney", "both", ["kidney"]),
+        ("kidney", None, ["kidney"]),
+        ("left", None, ["left"]),
+    ],
+)
+def test_side_is_taken_out(words: str, side: str | None, rest: list[str]) -> None:
+    assert split_side(words.split()) == (side, rest)
+
+
+def test_key_ignores_order_and_fillers() -> None:
+    assert key("cyst of the kidney".split()) == key("kidney cyst".split())

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+from dsm.io.manifest import CaseEntry, read_manifest
+from dsm.training.cases import load_case
+
+WINDOW = ((-125.0, 275.0),)
+
+
+@pytest.fixture(scope="module")
+def entries(phantoms):
+    return read_manifest(phantoms / "phantoms")
+
+
+def load(entry, windows=WINDOW):
+    return load_case(entry, windows, rng=np.random.default_rng(0))
+
+
+def test_every_fifth_case_is_for_validation(entries):
+    assert [entry.validation for entry in entries] == [False, False, False, False, True]
+
+
+def test_image_is_what_the_network_sees(entries):
+    case = load(entries[0], (*WINDOW, (-1000.0, 0.0)))
+    assert case.image.shape == (1, 2, 28, 24, 20)
+    assert case.image.dtype == torch.float32
+    assert case.spacing_mm == (4.0, 4.0, 4.0)
+    assert (case.image >= 0).all()
+    assert (case.image <= 1).all()
+    liver = case.label[0, 0] == 1
+    assert case.image[0, 0][liver].mean() == pytest.approx((120 + 125) / 400, abs=0.02)
+    assert (case.image[0, 1][liver] == 1).all()  # above the second window
+
+
+def test_organ_is_the_union_with_its_tumor(entries):
+    case = load(entries[0])
+    assert case.entry.targets == {"liver": (1, 3), "spleen": (2,), "liver tumor": (3,)}
+    for name, ids in case.entry.targets.items():
+        voxels = case.present[name].long()
+        assert len(voxels) == min(4096, int(torch.isin(case.label, torch.tensor(ids)).sum()))
+        assert set(case.label[0, 0][tuple(voxels.T)].tolist()) == set(ids)
+
+
+def test_absent_name_is_annotated_but_not_present(entries):
+    entry = entries[0]
+    targets = {**entry.targets, "pancreas": (9,)}
+    case = load(CaseEntry(entry.case_id, entry.image, entry.label, "CT", targets, validation=False))
+    assert "pancreas" in case.entry.targets
+    assert "pancreas" not in case.present
+
+
+@pytest.mark.parametrize("axes", [(1, 0, 2), (2, 1, 0)])
+def test_orientation_in_the_file_does_not_matter(entries, tmp_path, axes):
+    original = load(entries[0])
+    turned = {}
+    for kind in ("image", "label"):
+        image = sitk.Flip(sitk.PermuteAxes(sitk.ReadImage(str(getattr(entries[0], kind))), axes), (True, False, True))
+        turned[kind] = tmp_path / f"{kind}.nii.gz"
+        sitk.WriteImage(image, str(turned[kind]))
+    case = load(CaseEntry("x", turned["image"], turned["label"], "CT", entries[0].targets, validation=False))
+    assert (case.label == original.label).all()
+    torch.testing.assert_close(case.image, original.image)
+
+
+def test_mr_has_a_window_of_its_own(entries):
+    entry = entries[0]
+    case = load(CaseEntry("x", entry.image, entry.label, "MR", entry.targets, validation=False), (*WINDOW, *WINDOW))
+    assert (case.image[:, 0] == case.image[:, 1]).all()
+    body = case.image[0, 0][case.image[0, 0] > 0]
+    assert 0.2 < body.mean() < 0.8

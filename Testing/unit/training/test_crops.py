@@ -1,0 +1,117 @@
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from dsm.io.manifest import CaseEntry
+from dsm.training.cases import Case
+from dsm.training.crops import CropSampler
+
+NAMES = {"liver": (1, 3), "spleen": (2,), "pancreas": (4,)}
+
+
+@pytest.fixture
+def case():
+    """A bright liver with a brighter tumor, a spleen, no pancreas; the image tells the label."""
+    label = torch.zeros(1, 1, 40, 36, 32, dtype=torch.uint8)
+    label[..., 8:24, 8:28, 8:24] = 1
+    label[..., 12:16, 12:16, 12:16] = 3
+    label[..., 28:34, 20:30, 20:28] = 2
+    entry = CaseEntry("x", Path("x"), Path("x"), "CT", NAMES, validation=False)
+    present = {name: torch.isin(label[0, 0], torch.tensor(NAMES[name])).nonzero().float() for name in ("liver", "spleen")}
+    return Case(entry=entry, image=label.float() / 4, label=label, spacing_mm=(1.0, 1.0, 2.0), present=present)
+
+
+def sampler(size=(32, 32, 16), *, seed=0, class_centered=0.75, spacing=1.0):
+    generator = torch.Generator().manual_seed(seed)
+    return CropSampler(size, spacing, class_centered=class_centered, generator=generator)
+
+
+def plain(crops, center):
+    """No augmentation: only the grid is left."""
+    crops._transform = lambda: torch.eye(3)
+    crops._center = lambda case, matrix: torch.tensor(center)
+    crops.intensity.transforms = ()
+    return crops
+
+
+def test_crop_has_the_size_and_the_masks_half_of_it(case):
+    crop = sampler()(case)
+    assert crop.image.shape == (1, 1, 32, 32, 16)
+    assert crop.names == ("liver", "spleen", "pancreas")
+    assert crop.masks.shape == (3, 16, 16, 8)
+    assert crop.masks.dtype == torch.bool
+    assert not crop.masks[2].any()
+    assert crop.image.min() >= 0
+    assert crop.image.max() <= 1
+
+
+def test_without_augmentation_voxels_are_cut_out(case):
+    # Same spacing, centre between voxels 15 and 16: voxels 4 … 27, and k at 2 mm: every crop voxel is half a voxel.
+    crop = plain(sampler((24, 24, 16)), (15.5, 15.5, 15.75))(case)
+    torch.testing.assert_close(crop.image[0, 0, :, :, 0], case.image[0, 0, 4:28, 4:28, 12], atol=1e-5, rtol=0)
+    torch.testing.assert_close(crop.image[0, 0, :, :, 1], case.image[0, 0, 4:28, 4:28, 12:14].mean(-1), atol=1e-5, rtol=0)
+
+
+def test_masks_lie_where_the_image_says(case):
+    crop = plain(sampler((32, 32, 32), spacing=1.0), (18.5, 18.5, 15.75))(case)
+    pooled = torch.nn.functional.avg_pool3d(crop.image, 2)[0, 0]
+    torch.testing.assert_close(crop.masks[0], pooled.isclose(torch.tensor(0.25)) | (pooled > 0.6), rtol=0, atol=0)
+    assert crop.masks[0].any()
+
+
+def test_masks_stay_with_the_image_under_augmentation(case):
+    crops = sampler((32, 32, 32), class_centered=1.0)
+    crops.intensity.transforms = ()
+    for _ in range(5):
+        crop = crops(case)
+        pooled = torch.nn.functional.avg_pool3d(crop.image, 2)[0, 0]
+        foreground = crop.masks.any(dim=0)
+        agreement = ((pooled > 0.15) == foreground).float().mean()
+        assert agreement > 0.93  # the rest are voxels at borders
+
+
+def test_outside_of_the_case_is_background(case):
+    crop = plain(sampler((16, 16, 16)), (-100.0, -100.0, -100.0))(case)
+    assert not crop.image.any()
+    assert not crop.masks.any()
+
+
+def test_class_centered_crops_show_a_present_name(case):
+    crops = sampler((16, 16, 16), class_centered=1.0)
+    assert all(crops(case).masks.any() for _ in range(10))
+
+
+def test_rotation_and_scale_stay_in_their_bounds():
+    crops = sampler()
+    for _ in range(50):
+        matrix = crops._transform()
+        scales = torch.linalg.svdvals(matrix)
+        assert 0.8 * 0.94 <= scales.min()
+        assert scales.max() <= 1.25 * 1.06
+        rotation = matrix / matrix.norm(dim=0)
+        angle = math.degrees(math.acos(min(1.0, (rotation.trace().item() - 1) / 2)))
+        assert angle <= 12 * 3**0.5 + 0.5
+        assert matrix.det() > 0  # never mirrored: left and right have names
+
+
+def test_generator_is_all_the_state(case):
+    first, second = sampler(), sampler()
+    for _ in range(3):
+        first(case)
+    second.generator.set_state(first.generator.get_state())  # another sampler, as after a resume
+    for _ in range(4):
+        one, other = first(case), second(case)
+        torch.testing.assert_close(one.image, other.image, rtol=0, atol=0)
+        assert (one.masks == other.masks).all()
+
+
+def test_crops_differ(case):
+    crops = sampler()
+    assert (crops(case).image - crops(case).image).abs().max() > 0.1
+
+
+def test_case_without_known_labels_can_be_cropped(case):
+    empty = replace(case, present={})
+    assert sampler(class_centered=1.0)(empty).image.shape == (1, 1, 32, 32, 16)

@@ -1,0 +1,88 @@
+"""Losses against numbers computed by hand."""
+
+import math
+
+import pytest
+import torch
+from dsm.training.losses import assignment_loss, level_masks, mask_loss
+
+LN2, LN3 = math.log(2), math.log(3)
+
+
+def row(*values):
+    """One prompt on a grid of 1 x 1 x n."""
+    return torch.tensor(values, dtype=torch.float32).view(1, 1, 1, -1)
+
+
+class TestMaskLoss:
+    def test_unsure_prediction(self):
+        # p = ½ everywhere: cross-entropy ln 2; Dice 1 - 2·½ / (1 + 1) = ½
+        found = mask_loss(row(0, 0), row(1, 0).bool())
+        assert found.item() == pytest.approx(LN2 + 0.5, abs=1e-4)
+
+    def test_right_and_wrong(self):
+        mask = row(1, 1, 0, 0).bool()
+        assert mask_loss(row(50, 50, -50, -50), mask).item() == pytest.approx(0, abs=1e-4)
+        assert mask_loss(row(-50, -50, 50, 50), mask).item() == pytest.approx(50 + 1, abs=1e-3)
+
+    def test_empty_mask_has_no_dice(self):
+        assert mask_loss(row(0, 0), row(0, 0).bool()).item() == pytest.approx(LN2)
+
+    def test_dice_is_averaged_over_present_masks_only(self):
+        logits = torch.cat([row(0, 0), row(0, 0), row(50, -50)])
+        masks = torch.cat([row(1, 0), row(0, 0), row(1, 0)]).bool()
+        expected = (LN2 + LN2 + 0) / 3 + (0.5 + 0) / 2
+        assert mask_loss(logits, masks).item() == pytest.approx(expected, abs=1e-4)
+
+
+class TestAssignmentLoss:
+    def test_organs_compete_where_something_is_labelled(self):
+        # Voxel 1 is organ 0: softmax over both organs and void. Voxel 2 is nothing known: organ 1 may own it, so it is
+        # left out, and organ 0 competes with void.
+        logits = torch.zeros(2, 1, 1, 2)
+        found = assignment_loss(logits, torch.tensor(0.0), row(1, 0), torch.tensor([0]))
+        assert found.item() == pytest.approx((LN3 + LN2) / 2)
+
+    def test_all_organs_annotated(self):
+        logits = torch.cat([row(2, -1), row(0, 1)])
+        found = assignment_loss(logits, torch.tensor(0.5), torch.cat([row(0, 0), row(1, 0)]), torch.tensor([0, 1]))
+        first = -math.log(math.exp(0) / (math.exp(2) + math.exp(0) + math.exp(0.5)))
+        second = -math.log(math.exp(0.5) / (math.exp(-1) + math.exp(1) + math.exp(0.5)))
+        assert found.item() == pytest.approx((first + second) / 2, abs=1e-6)
+
+    def test_fractions_of_coarse_voxels(self):
+        logits = torch.cat([row(1), row(7)])
+        found = assignment_loss(logits, torch.tensor(0.0), row(0.25), torch.tensor([0]))
+        total = math.log(math.e + 1)  # organ 1 is unknown and hidden
+        assert found.item() == pytest.approx(0.25 * (total - 1) + 0.75 * total, abs=1e-5)
+
+    def test_rows_follow_the_annotation(self):
+        logits = torch.randn(4, 2, 2, 2)
+        masks = torch.rand(2, 2, 2, 2).round()
+        masks[1] *= 1 - masks[0]
+        swapped = assignment_loss(logits, torch.tensor(0.1), masks.flip(0), torch.tensor([1, 3]))
+        expected = assignment_loss(logits, torch.tensor(0.1), masks, torch.tensor([3, 1]))
+        torch.testing.assert_close(swapped, expected)
+
+    def test_what_is_not_annotated_is_pushed_down_only_inside_other_organs(self):
+        logits = torch.zeros(2, 1, 1, 2, requires_grad=True)
+        assignment_loss(logits, torch.tensor(0.0), row(1, 0), torch.tensor([0])).backward()
+        inside, outside = logits.grad[1].flatten()
+        assert inside > 0
+        assert outside == 0
+
+    def test_void_has_a_gradient(self):
+        void = torch.tensor(0.0, requires_grad=True)
+        assignment_loss(torch.zeros(1, 1, 1, 2), void, row(0, 0), torch.tensor([0])).backward()
+        assert void.grad < 0  # nothing is labelled, so void should win
+
+
+class TestLevelMasks:
+    def test_fractions(self):
+        masks = torch.zeros(1, 4, 4, 4, dtype=torch.bool)
+        masks[0, :2, :2, :2] = True
+        masks[0, 2, 2, 2:] = True
+        found = level_masks(masks, torch.Size([2, 2, 2]))
+        expected = torch.zeros(1, 2, 2, 2)
+        expected[0, 0, 0, 0], expected[0, 1, 1, 1] = 1, 2 / 8
+        torch.testing.assert_close(found, expected)

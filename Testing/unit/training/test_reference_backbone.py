@@ -1,0 +1,50 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from dsm.models.presets import preset
+from dsm.nn.prompt_batch import PromptBatch
+from dsm.training.reference_backbone import reference_net
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
+
+
+def prompts(net):
+    return PromptBatch(
+        text=net.organ_text[:3],
+        organ_index=torch.tensor([0, -1, -1]),
+        is_tumor=torch.tensor([False, False, True]),
+        tumor_index=torch.tensor([-1, -1, 4]),
+    )
+
+
+@torch.no_grad()
+def test_small_widths_run():
+    config = replace(preset("dsm-reference"), decoder_channels=(24, 48, 96), embed_dim=12, query_dim=16, text_dim=12)
+    net = reference_net(config, torch.randn(25, 12)).eval()
+    encoding = net.encode(torch.rand(1, 1, 64, 64, 64))
+    assert encoding.embedding.shape == (1, 12, 32, 32, 32)
+    assert [a.shape[1:] for a in encoding.organ_affinities] == [(25, 4, 4, 4), (25, 8, 8, 8), (25, 16, 16, 16)]
+    decoded = net.decode(encoding, prompts(net))
+    assert decoded.logits.shape == (1, 3, 32, 32, 32)
+    assert decoded.logits.isfinite().all()
+
+
+def test_costs_what_the_published_backbone_costs():
+    net = reference_net()
+    # 62.19 M parameters and 636 GFLOP per 96³ were measured for the backbone of the release.
+    assert sum(parameter.numel() for parameter in net.backbone.swin.parameters()) / 1e6 == pytest.approx(62.19, abs=0.01)
+    assert sum(parameter.numel() for parameter in net.parameters()) < 100e6
+    with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        net.encode(torch.empty(1, 1, 96, 96, 96))
+    assert 636e9 < counter.get_total_flops() < 700e9
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@torch.no_grad()
+def test_full_size_runs():
+    net = reference_net().eval()
+    decoded = net(torch.rand(1, 1, 96, 96, 96), prompts(net))
+    assert decoded.logits.shape == (1, 3, 48, 48, 48)
+    assert decoded.logits.isfinite().all()

@@ -1,0 +1,209 @@
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from dsm.errors import ConfigError
+from dsm.models.config import ModelConfig
+from dsm.models.weights import load_model
+from dsm.training import train
+from dsm.training.recipe import Phase, Source
+from dsm.training.train import Trainer
+
+
+class Killed(BaseException):
+    """Not an Exception, as a signal is none."""
+
+
+@pytest.fixture
+def trainer(tiny_recipe, phantoms, small_bank, tmp_path):
+    def make(run="run", **changes):
+        recipe = replace(tiny_recipe, **changes)
+        return Trainer(recipe, tmp_path / run, data_root=phantoms, bank=small_bank)
+
+    return make
+
+
+def kill_in_step(monkeypatch, step):
+    """Let the process die in a step: after the forward pass, before the optimiser."""
+    real, count = train.training_loss, iter(range(1, 1000))
+
+    def dying(*args, **kwargs):
+        result = real(*args, **kwargs)
+        if next(count) == step:
+            raise Killed
+        return result
+
+    monkeypatch.setattr(train, "training_loss", dying)
+
+
+def flat(state, prefix=""):
+    """All tensors and numbers of nested dictionaries and lists."""
+    if isinstance(state, dict | list):
+        items = state.items() if isinstance(state, dict) else enumerate(state)
+        return {k: v for key, value in items for k, v in flat(value, f"{prefix}/{key}").items()}
+    return {prefix: state}
+
+
+def assert_same_run(one, other):
+    assert (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
+    states = [flat(torch.load(run / "checkpoint.pt", weights_only=True)) for run in (one, other)]
+    assert states[0].keys() == states[1].keys()
+    for name, value in states[0].items():
+        if isinstance(value, torch.Tensor):
+            assert torch.equal(value, states[1][name]), name
+        else:
+            assert value == states[1][name], name
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(request, phantoms, small_bank, tmp_path_factory):
+    """The run that a killed one is compared with; made once."""
+    made = []
+
+    def run(recipe):
+        if not made:
+            made.append(tmp_path_factory.mktemp("uninterrupted"))
+            Trainer(recipe, made[0], data_root=phantoms, bank=small_bank).run()
+        return made[0]
+
+    return run
+
+
+# Checkpoints are at steps 2, 3 (end of the phase), 4 and 6: before the first, on one, in each phase, after one.
+@pytest.mark.parametrize("step", [2, 3, 4, 6])
+def test_killed_and_resumed_is_the_uninterrupted_run(
+    trainer, tiny_recipe, uninterrupted, tmp_path, monkeypatch, step
+):
+    with monkeypatch.context() as patch:
+        kill_in_step(patch, step)
+        with pytest.raises(Killed):
+            trainer().run()
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+    torch.manual_seed(99)  # another process has other global random numbers
+    resumed = trainer()
+    resumed.run()
+    assert resumed.step == 6
+    assert_same_run(tmp_path / "run", uninterrupted(tiny_recipe))
+
+
+def test_finished_run_stays_as_it_is(trainer, tmp_path):
+    trainer().run()
+    before = (tmp_path / "run" / "model.safetensors").read_bytes()
+    trainer().run()
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == before
+
+
+def test_seed_decides(trainer, tmp_path):
+    for run, seed in (("a", 0), ("b", 1)):
+        trainer(run, seed=seed, phases=(Phase(steps=1, spacing_mm=4.0, crop=(32, 32, 32), lr=0.01),)).run()
+    assert (tmp_path / "a" / "model.safetensors").read_bytes() != (tmp_path / "b" / "model.safetensors").read_bytes()
+
+
+def test_kill_while_saving_leaves_the_last_checkpoint(trainer, tmp_path, monkeypatch):
+    made = trainer()
+    made._save()
+    before = (tmp_path / "run" / "checkpoint.pt").read_bytes()
+
+    def half(state, path):
+        path.write_bytes(b"half")
+        raise Killed
+
+    monkeypatch.setattr(torch, "save", half)
+    made.step = 1
+    with pytest.raises(Killed):
+        made._save()
+    assert (tmp_path / "run" / "checkpoint.pt").read_bytes() == before
+
+
+def test_run_leaves_a_model_and_its_provenance(uninterrupted, tiny_recipe):
+    run = uninterrupted(tiny_recipe)
+    net, config = load_model(run)
+    assert config.organs == ("spleen", "liver", "left kidney")
+    assert config.trained == ("spleen", "liver", "liver tumor")  # nobody annotated the kidney
+    assert net.organ_text.norm(dim=1).tolist() == pytest.approx([1, 1, 1], abs=1e-3)
+    provenance = json.loads((run / "provenance.json").read_text())
+    assert provenance["training_cases"] == [f"phantom_{n}" for n in range(4)]
+    assert len(provenance["manifests_sha256"]["phantoms"]) == 64
+    assert provenance["recipe"]["seed"] == 0
+    (line,) = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert line["step"] == 4
+    assert set(line["validation"]) == {"liver", "spleen"}
+
+
+def test_model_is_the_moving_average(trainer, tmp_path):
+    made = trainer(ema_decay=1.0)  # an average that never moves
+    start = {name: value.clone() for name, value in made.net.state_dict().items()}
+    made.run()
+    net, _ = load_model(tmp_path / "run")
+    assert (made.net.mask_head.mlp[1].weight - start["mask_head.mlp.1.weight"]).abs().max() > 1e-3
+    # The first update copies the first step; nothing moves after it.
+    assert (made.average.module.mask_head.mlp[1].weight - net.mask_head.mlp[1].weight).abs().max() < 1e-3
+
+
+def test_rate_rises_and_falls(trainer):
+    made = trainer()
+    phase = Phase(steps=100, spacing_mm=4.0, crop=(32, 32, 32), lr=1.0, lr_end=0.0, warmup=10)
+    rates = []
+    for step in (0, 4, 10, 50, 99):
+        made._set_rate(phase, step)
+        rates.append(made.optimizer.param_groups[0]["lr"])
+    assert rates == pytest.approx([1.0 * 0.1, 0.96 * 0.5, 0.9, 0.5, 0.01])
+
+
+def test_frozen_norm_keeps_its_statistics(trainer):
+    made = trainer(phases=(Phase(steps=1, spacing_mm=4.0, crop=(32, 32, 32), lr=0.1, freeze_norm=True),))
+    mean = made.net.encoder.stage2[1].running_mean.clone()
+    weight = made.net.encoder.stage2[1].weight.detach().clone()
+    made.run()
+    assert torch.equal(made.net.encoder.stage2[1].running_mean, mean)
+    assert not torch.equal(made.net.encoder.stage2[1].weight, weight)
+
+
+def test_bad_crop_does_not_end_the_run(trainer, monkeypatch):
+    real = train.training_loss
+
+    def poisoned(net, *args):
+        loss, parts = real(net, *args)
+        return loss * float("nan"), parts
+
+    monkeypatch.setattr(train, "training_loss", poisoned)
+    made = trainer(phases=(Phase(steps=1, spacing_mm=4.0, crop=(32, 32, 32), lr=0.1),))
+    made.run()
+    assert all(parameter.isfinite().all() for parameter in made.net.parameters())
+
+
+def test_vectors_have_no_weight_decay(trainer):
+    matrices, vectors = trainer().optimizer.param_groups
+    assert matrices["weight_decay"] == 0.01
+    assert vectors["weight_decay"] == 0
+    assert all(parameter.ndim < 2 for parameter in vectors["params"])
+
+
+def test_name_that_the_bank_lacks(trainer, tiny_recipe):
+    with pytest.raises(ConfigError, match="'pineapple'"):
+        trainer(model={**tiny_recipe.model, "organs": ["liver", "pineapple"]})
+
+
+def test_data_set_without_training_cases(trainer, phantoms):
+    folder = phantoms / "empty"
+    folder.mkdir(exist_ok=True)
+    empty = {"name": "empty", "labels": {}, "annotated": [], "cases": []}
+    (folder / "dataset.json").write_text(json.dumps(empty))
+    with pytest.raises(ConfigError, match="'empty' has no training cases"):
+        trainer(sources=(Source(folder="empty", weight=1.0),))
+
+
+def test_main_reads_the_recipe_beside_the_weights(tiny_recipe, phantoms, small_bank, tmp_path):
+    import yaml
+
+    phases = [{"steps": 1, "spacing_mm": 4.0, "crop": [32, 32, 32], "lr": 0.01}]
+    sources = [{"folder": "phantoms", "weight": 1.0}]
+    recipe = {"model": tiny_recipe.model, "data_root": str(phantoms), "sources": sources, "phases": phases}
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "recipes" / "x.yaml").write_text(yaml.safe_dump({**recipe, "out": "runs/x"}))
+    (tmp_path / "model_weights" / "text").mkdir(parents=True)
+    small_bank.save(tmp_path / "model_weights" / "text")
+    run = train.main(tmp_path / "recipes" / "x.yaml")
+    assert run == tmp_path / "runs" / "x"
+    assert ModelConfig.load(run).name == "dsm-phantom"

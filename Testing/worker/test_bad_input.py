@@ -1,0 +1,244 @@
+"""Bad input gets a code and a hint, and the next job works."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from worker_host import AFFINE, SMALL, Host, Pipes, files, phantom
+
+from dsm.errors import WorkerError
+from dsm.protocol.arrays import write_array
+from dsm.protocol.messages import MAX_LINE_BYTES, Load, PromptItem, Segment
+
+
+def refused(host: Host, job: str) -> WorkerError:
+    """Wait for the job to fail, and see that the worker still works."""
+    with pytest.raises(WorkerError) as caught:
+        host.wait(job, timeout_s=200)
+    assert host.alive
+    assert str(caught.value)
+    return caught.value
+
+
+def set_voxels(index: tuple[int, ...], value: float) -> np.ndarray:
+    array = phantom(SMALL).astype(np.float32)
+    array[index] = value
+    return array
+
+
+@pytest.mark.parametrize(
+    ("array", "code"),
+    [
+        (set_voxels((3, 4, 5), np.nan), "input.not_finite"),
+        (set_voxels((3, 4, 5), np.inf), "input.not_finite"),
+        (np.zeros((4, 4), np.int16), "input.axes"),
+        (np.zeros((4, 4, 4, 2), np.int16), "input.axes"),
+        (np.zeros((8, 8, 1), np.int16), "input.slice"),
+        (np.zeros((0, 8, 8), np.int16), "input.slice"),
+        (np.zeros((4, 4, 4), np.complex64), "input.dtype"),
+    ],
+)
+def test_array_that_is_no_volume(encoded: Host, array: np.ndarray, code: str) -> None:
+    assert refused(encoded, encoded.set_volume(array)).code == code
+    assert len(encoded.results(encoded.segment("liver"))) == 1
+
+
+SHEARED = ((3.0, 2.0, 0.0, 0.0), *AFFINE[1:])
+SINGULAR = ((0.0, 0.0, 0.0, 0.0), *AFFINE[1:])
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ({"array": "missing.npy"}, "bad_image"),
+        ({"array": "../outside.npy"}, "protocol.path"),
+        ({"array": "/etc/passwd"}, "protocol.path"),
+        ({"array": "..\\outside.npy"}, "protocol.path"),
+        ({"array": "a\0.npy"}, "protocol.path"),
+        ({"affine": SHEARED}, "geometry.sheared"),
+        ({"affine": SINGULAR}, "geometry.singular"),
+        ({"modality": "PET"}, "input.modality"),
+    ],
+)
+def test_volume_message_that_cannot_be_used(encoded: Host, options: dict[str, Any], code: str) -> None:
+    assert refused(encoded, encoded.set_volume(phantom(SMALL), **options)).code == code
+    assert len(encoded.results(encoded.segment("liver"))) == 1
+
+
+@pytest.mark.parametrize("data", [b"", b"text", b"\x93NUMPY\x01\x00v\x00{'descr': '<i2'}", os.urandom(300)])
+def test_file_that_is_no_array(host: Host, data: bytes) -> None:
+    (host.folder / "bad.npy").write_bytes(data)
+    assert refused(host, host.set_volume(phantom(SMALL), array="bad.npy")).code == "bad_image"
+
+
+@pytest.mark.parametrize(
+    ("prompts", "options", "code"),
+    [
+        (["   "], {}, "prompt.empty"),
+        (["x" * 10_000], {}, "prompt"),
+        ([], {}, "prompt.empty"),
+        (["liver"], {"mode": "magic"}, "unsupported"),
+        (["liver"], {"threshold": 2.0}, "threshold"),
+        (["liver"], {"key": "never sent"}, "no_volume"),
+        (["liver"], {"roi": (5, 5, 5, 0, 0, 0)}, "input.box"),
+    ],
+)
+def test_segment_message_that_cannot_be_used(
+    encoded: Host, prompts: list[str], options: dict[str, Any], code: str
+) -> None:
+    assert refused(encoded, encoded.segment(*prompts, **options)).code == code
+    assert len(encoded.results(encoded.segment("liver"))) == 1
+
+
+@pytest.mark.parametrize("names", [("../m", ""), ("", ""), ("/m", ""), ("m", "../p.npy"), ("m", "M"), ("a/b", "")])
+def test_result_files_outside_the_folder_are_refused(encoded: Host, names: tuple[str, str]) -> None:
+    item = PromptItem(id="p", text="liver", file=names[0], probability_file=names[1])
+    job = encoded.submit(Segment(id=encoded.new_id(), volume_key="volume", prompts=(item,)))
+    assert refused(encoded, job).code in ("protocol.path", "protocol")
+    assert not (encoded.folder.parent / "m").exists()
+
+
+def test_two_prompts_may_not_share_a_file(encoded: Host) -> None:
+    items = tuple(PromptItem(id=text, text=text, file="same.mask") for text in ("liver", "spleen"))
+    job = encoded.submit(Segment(id=encoded.new_id(), volume_key="volume", prompts=items))
+    assert refused(encoded, job).code == "protocol"
+
+
+def test_unknown_model_leaves_the_loaded_one(encoded: Host) -> None:
+    error = refused(encoded, encoded.load("dsm-nonexistent"))
+    assert error.code == "no_model"
+    assert error.hint
+    assert len(encoded.results(encoded.segment("liver"))) == 1
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "text_bank.safetensors"])
+def test_flipped_byte_in_the_model(encoded: Host, tiny_model: Path, tmp_path: Path, name: str) -> None:
+    damaged = tmp_path / "dsm tiny, damaged"
+    shutil.copytree(tiny_model, damaged)
+    data = bytearray((damaged / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (damaged / name).write_bytes(data)
+    assert refused(encoded, encoded.load(damaged)).code == "bad_checksum"
+    assert len(encoded.results(encoded.segment("liver"))) == 1
+
+
+def test_a_model_that_the_host_does_not_expect(encoded: Host, tiny_model: Path) -> None:
+    assert refused(encoded, encoded.load(tiny_model, sha256="0" * 64)).code == "bad_checksum"
+    assert refused(encoded, encoded.load(tiny_model, precision="int2")).code == "unsupported"
+
+
+def test_device_that_does_not_exist(host: Host, tiny_model: Path) -> None:
+    error = refused(host, host.load(tiny_model, device="cuda:99"))
+    assert error.code == "device"
+    assert error.hint
+
+
+GARBAGE = [
+    (b"\x00\xff\xfe\x80" * 10 + b"\n", "protocol"),
+    (b"hello?\n", "protocol"),
+    (b"[]\n", "protocol"),
+    (b'{"type":"segment","id":"x"}\n', "protocol"),
+    (b'{"type":"segment","id":"x","volume_key":1,"prompts":{}}\n', "protocol"),
+    (b'{"type":"dance","id":"x"}\n', "unsupported"),
+    (b'{"type":"done","id":"x","seconds":1}\n', "unsupported"),
+    (b'{"type":"hello","protocol":99,"folder":"/"}\n', "unsupported"),
+    (b'{"type":"hello","folder":"relative"}\n', "protocol.path"),
+    (b'{"type":"hello","folder":"/no/such/folder"}\n', "protocol.path"),
+    (b'{"type":"hello","folder":"/a\\u0000b"}\n', "protocol.path"),
+    (b"x" * (MAX_LINE_BYTES + 1000) + b"\n", "protocol.too_long"),
+    (b"[" * 50_000 + b"\n", "protocol"),
+]
+
+
+def test_garbage_is_answered_and_the_next_job_works(tmp_path: Path) -> None:
+    with Pipes() as pipes:
+        pipes.say(type="release", id="before hello")
+        assert pipes.hear()["code"] == "protocol"
+        pipes.say(type="hello", folder=str(tmp_path))
+        assert pipes.hear()["type"] == "ready"
+        for number, (line, code) in enumerate(GARBAGE):
+            pipes.write(line)
+            answer = pipes.hear()
+            assert (answer["type"], answer["code"]) == ("error", code), line[:60]
+            assert len(answer["text"]) < 500
+            pipes.say(type="release", id=str(number))
+            assert pipes.hear()["type"] == "done"
+
+
+def test_the_sender_of_a_bad_message_is_told_about_its_job(host: Host, tiny_model: Path) -> None:
+    job = host.submit(Load(id=host.new_id(), model="dsm-nonexistent"))
+    assert refused(host, job).code == "no_model"
+    with Pipes() as pipes:
+        pipes.say(type="load", id="job-5", model=7)
+        assert pipes.hear()["id"] == "job-5"
+
+
+def test_a_flood_of_jobs_is_bounded_and_every_job_is_answered(tiny_model: Path, tmp_path: Path) -> None:
+    with Pipes() as pipes:
+        pipes.say(type="hello", folder=str(tmp_path))
+        pipes.say(type="load", id="load", model=str(tiny_model))  # imports PyTorch: the others have to wait
+        line = b'{"type":"segment","id":"%d","volume_key":"none","prompts":[]}\n'
+        pipes.write(b"".join(line % number for number in range(1100)))
+        answers: dict[str, str] = {}
+        while len(answers) < 1101:
+            message = pipes.hear(200)
+            if message["type"] in ("done", "error"):
+                answers[message["id"]] = message.get("code", "")
+        assert answers["load"] == ""
+        assert answers["0"] == "no_volume"
+        assert answers["1099"] == "busy"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs prlimit")
+def test_full_disk(encoded: Host) -> None:
+    """The system refuses every byte over a limit, as a full disk would (the error is EFBIG in place of ENOSPC)."""
+    import resource
+
+    before = files(encoded)
+    soft, hard = resource.prlimit(encoded.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(encoded.pid, resource.RLIMIT_FSIZE, (20, hard))
+    try:
+        error = refused(encoded, encoded.segment("liver", "spleen", threshold=0.2, maps=True))
+    finally:
+        resource.prlimit(encoded.pid, resource.RLIMIT_FSIZE, (soft, hard))
+    assert error.code == "disk_full"
+    assert error.hint
+    assert files(encoded) == before, "nothing half-written"
+    assert len(encoded.results(encoded.segment("liver", threshold=0.2, maps=True))) == 1
+
+
+def test_folder_that_the_host_took_away(tiny_model: Path, tmp_path: Path) -> None:
+    with Pipes() as pipes:
+        folder = tmp_path / "folder"
+        folder.mkdir()
+        pipes.say(type="hello", folder=str(folder))
+        pipes.say(type="load", id="1", model=str(tiny_model))
+        write_array(folder, "a.npy", phantom(SMALL))
+        pipes.say(type="set_volume", id="2", key="v", array="a.npy", affine=AFFINE)
+        assert pipes.hear_end("2")["type"] == "done"
+        shutil.rmtree(folder)
+        item = {"id": "p", "text": "liver", "file": "m", "probability_file": "p.npy"}
+        pipes.say(type="segment", id="3", volume_key="v", prompts=[item], threshold=0.2)
+        assert pipes.hear_end("3")["code"] == "output"
+        pipes.say(type="release", id="4")
+        assert pipes.hear_end("4")["type"] == "done"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs prlimit")
+def test_memory_that_runs_out(fresh_host: Host) -> None:
+    """An array that does not fit is refused; the worker lives on."""
+    import resource
+
+    write_array(fresh_host.folder, "big.npy", np.zeros((256, 256, 1024), np.float32))
+    used = int(Path(f"/proc/{fresh_host.pid}/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+    _, hard = resource.prlimit(fresh_host.pid, resource.RLIMIT_AS)
+    resource.prlimit(fresh_host.pid, resource.RLIMIT_AS, (used + 100 * 2**20, hard))
+    assert refused(fresh_host, fresh_host.set_volume(phantom(SMALL), array="big.npy")).code == "oom_ram"
+    resource.prlimit(fresh_host.pid, resource.RLIMIT_AS, (hard, hard))
+    fresh_host.wait(fresh_host.set_volume(phantom(SMALL)), timeout_s=200)

@@ -1,0 +1,227 @@
+"""The main job through the real process: hello, load, encode, segment."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from worker_host import AFFINE, SMALL, Host, Pipes, files, phantom, slowdown
+
+from dsm._version import __version__
+from dsm.errors import WorkerError
+from dsm.protocol.arrays import read_array, read_mask
+from dsm.protocol.messages import Progress, PromptItem, Release, Result, Segment
+
+
+def stages(host: Host, job: str) -> tuple[list[str], bool]:
+    seen: list[str] = []
+    done = host.wait(
+        job, timeout_s=200, on_event=lambda event: seen.append(event.stage) if isinstance(event, Progress) else None
+    )
+    return seen, done.cached
+
+
+def test_ready_comes_before_torch_is_imported() -> None:
+    with Pipes() as pipes:
+        began = time.monotonic()
+        pipes.say(type="hello", protocol=1, folder=str(Path.cwd()))
+        ready = pipes.hear()
+        assert time.monotonic() - began < 10 * slowdown()
+        assert (ready["type"], ready["protocol"], ready["worker"]) == ("ready", 1, __version__)
+        assert ready["pid"] == pipes.process.pid
+        maps = Path(f"/proc/{ready['pid']}/maps")
+        if maps.exists():
+            assert "libtorch" not in maps.read_text(encoding="utf-8")
+        cpu = ready["devices"][0]
+        assert (cpu["id"], cpu["usable"]) == ("cpu", True)
+        assert all(device["usable"] or device["reason"] for device in ready["devices"])
+
+
+def test_masks_are_those_of_the_segmenter(encoded: Host, tiny_model: Path) -> None:
+    from dsm.core.volume import Volume
+    from dsm.inference.segmenter import Segmenter
+
+    prompts = ["liver", "left kidney", "liver tumor"]
+    results = encoded.results(encoded.segment(*prompts, threshold=0.3, maps=True))
+    scan = Segmenter.from_pretrained(tiny_model).encode(Volume(phantom(SMALL), np.array(AFFINE)))
+    expected = scan.segment(prompts, threshold=0.3, probabilities=True)
+    assert [result.prompt_id for result in results] == ["p0", "p1", "p2"]
+    assert [result.name for result in results] == prompts
+    assert any(result.found for result in results), "a model that finds nothing tests nothing"
+    for result, want in zip(results, expected, strict=True):
+        mask = np.zeros(SMALL, np.uint8)
+        box = tuple(slice(o, o + n) for o, n in zip(result.offset_ijk, result.size, strict=True))
+        mask[box] = read_mask(encoded.folder, result.file, result.size)
+        np.testing.assert_array_equal(mask, want.full_mask())
+        assert result.voxels == mask.sum()
+        assert result.volume_mm3 == pytest.approx(27.0 * result.voxels)
+        assert result.score == pytest.approx(want.score, abs=1e-4)
+        assert (result.found, result.empty) == (want.found, not mask.any())
+        assert result.threshold == 0.3
+        assert set(want.warnings) <= set(result.warnings)
+        probability = read_array(encoded.folder, result.probability_file)
+        assert want.probability is not None
+        np.testing.assert_allclose(probability, want.probability.array, atol=2e-3)
+        assert result.probability_offset_ijk == want.probability.offset_ijk
+
+
+def test_results_stream_one_by_one_before_done(encoded: Host) -> None:
+    job = encoded.segment("liver", "spleen", "pancreas")
+    order: list[str] = []
+    done = encoded.wait(job, timeout_s=200, on_event=lambda event: order.append(type(event).__name__))
+    assert order.count("Result") == 3
+    assert done.device == "cpu"
+    assert done.seconds > 0
+    assert done.peak_memory > 50 * 2**20
+
+
+def test_equal_voxels_are_encoded_once(host: Host) -> None:
+    array = phantom(SMALL)
+    array[0, 0, 0] = 7  # no other test has this volume
+    seen, cached = stages(host, host.set_volume(array))
+    assert "encode" in seen
+    assert not cached
+    for again in (host.set_volume(array), host.set_volume(array, key="another name")):
+        assert stages(host, again) == ([], True)
+    for key in ("volume", "another name", "volume"):
+        seen, _ = stages(host, host.segment("liver", key=key))
+        assert "decode" in seen
+        assert "encode" not in seen
+
+
+def test_a_key_with_new_voxels_is_encoded_anew(encoded: Host) -> None:
+    array = phantom(SMALL)
+    array[1, 2, 3] = 9
+    seen, cached = stages(encoded, encoded.set_volume(array))
+    assert "encode" in seen
+    assert not cached
+
+
+def test_two_volumes_are_kept_and_the_oldest_goes(host: Host) -> None:
+    for number, key in enumerate(("first", "second", "third")):
+        array = phantom(SMALL)
+        array[2, 2, 2] = number
+        host.wait(host.set_volume(array, key=key), timeout_s=200)
+    with pytest.raises(WorkerError) as caught:
+        host.wait(host.segment("liver", key="first"), timeout_s=200)
+    assert caught.value.code == "no_volume"
+    assert caught.value.hint
+    for key in ("second", "third"):
+        assert len(host.results(host.segment("liver", key=key))) == 1
+
+
+def test_release_frees_a_volume_or_everything(encoded: Host, tiny_model: Path) -> None:
+    encoded.wait(encoded.submit(Release(id=encoded.new_id(), volume_key="volume")), timeout_s=200)
+    with pytest.raises(WorkerError) as caught:
+        encoded.wait(encoded.segment("liver"), timeout_s=200)
+    assert caught.value.code == "no_volume"
+    assert encoded.wait(encoded.load(tiny_model), timeout_s=200).cached
+    done = encoded.wait(encoded.submit(Release(id=encoded.new_id())), timeout_s=200)
+    assert done.device == ""
+    with pytest.raises(WorkerError) as caught:
+        encoded.wait(encoded.set_volume(phantom(SMALL)), timeout_s=200)
+    assert caught.value.code == "no_model"
+    assert not encoded.wait(encoded.load(tiny_model), timeout_s=200).cached
+
+
+def test_region_cuts_the_masks(encoded: Host) -> None:
+    whole = encoded.results(encoded.segment("liver", threshold=0.2, keep_largest=False, maps=True))[0]
+    assert not whole.empty, "a model that finds nothing tests nothing"
+    full = np.zeros(SMALL, np.uint8)
+    box = tuple(slice(o, o + n) for o, n in zip(whole.offset_ijk, whole.size, strict=True))
+    full[box] = read_mask(encoded.folder, whole.file, whole.size)
+    i, j, k = (o + n // 2 for o, n in zip(whole.offset_ijk, whole.size, strict=True))
+    roi = (0, 0, 0, i, j, k)
+    cut = encoded.results(encoded.segment("liver", threshold=0.2, keep_largest=False, roi=roi, maps=True))[0]
+    inside = np.zeros(SMALL, np.uint8)
+    box = tuple(slice(o, o + n) for o, n in zip(cut.offset_ijk, cut.size, strict=True))
+    inside[box] = read_mask(encoded.folder, cut.file, cut.size)
+    np.testing.assert_array_equal(inside[:i, :j, :k], full[:i, :j, :k])
+    assert inside.sum() == full[:i, :j, :k].sum() == cut.voxels
+    far = encoded.results(encoded.segment("liver", threshold=0.2, roi=(500, 500, 500, 600, 600, 600)))[0]
+    assert (far.empty, far.found, far.file, far.size) == (True, False, "", (0, 0, 0))
+
+
+def test_prompts_that_mean_the_same_are_answered_each(encoded: Host) -> None:
+    results = encoded.results(encoded.segment("liver", "Livers", "spleen", "LIVER"))
+    assert sorted(result.prompt_id for result in results) == ["p0", "p1", "p2", "p3"]
+    livers = [result for result in results if result.name == "liver"]
+    assert len(livers) == 3
+    assert len({result.voxels for result in livers}) == 1
+    assert len({result.file for result in livers if result.file}) == (0 if livers[0].empty else 3)
+
+
+def test_a_prompt_that_names_two_structures_gives_two_results(encoded: Host) -> None:
+    first, second = encoded.results(encoded.segment("kidneys", maps=True, threshold=0.2))
+    assert {first.name, second.name} == {"left kidney", "right kidney"}
+    assert first.prompt_id == second.prompt_id == "p0"
+    stem = first.probability_file.removesuffix(".npy")
+    assert second.probability_file == f"{stem}-2.npy"
+    assert (encoded.folder / second.probability_file).is_file()
+
+
+def test_jobs_run_in_the_order_they_were_sent(host: Host) -> None:
+    """The host need not wait: a whole plan can be sent at once."""
+    jobs = [
+        host.set_volume(phantom(SMALL), key="plan"),
+        host.segment("liver", key="plan"),
+        host.segment("spleen", key="plan"),
+    ]
+    for job in jobs:
+        host.wait(job, timeout_s=200)
+
+
+def test_a_prompt_in_another_script_comes_back_unharmed(encoded: Host) -> None:
+    item = PromptItem(id="Ärger 肝臓 \U0001fac0", text="liver", file="one.mask")
+    job = encoded.submit(Segment(id="Auftrag-ß", volume_key="volume", prompts=(item,)))
+    (result,) = encoded.results(job)
+    assert (result.id, result.prompt_id) == ("Auftrag-ß", "Ärger 肝臓 \U0001fac0")
+
+
+def test_only_asked_files_appear_in_the_folder(encoded: Host) -> None:
+    before = files(encoded)
+    job = encoded.segment("liver", "spleen", threshold=0.3)
+    results: list[Result] = encoded.results(job)
+    assert files(encoded) - before == {result.file for result in results if result.file}
+
+
+def test_shutdown_finishes_what_was_sent(tiny_model: Path, tmp_path: Path) -> None:
+    with Pipes() as pipes:
+        pipes.say(type="hello", folder=str(tmp_path))
+        pipes.say(type="load", id="1", model=str(tiny_model))
+        pipes.say(type="shutdown")
+        assert pipes.hear_end("1")["type"] == "done"
+        assert pipes.process.wait(60) == 0
+
+
+def test_stray_prints_do_not_reach_the_protocol(tmp_path: Path) -> None:
+    noisy = """
+import os, subprocess, sys
+from dsm.service import session, worker
+run = session.Session.run
+def noisy(self, job, is_cancelled):
+    print("a banner"); sys.__stdout__.write("another\\n"); sys.__stdout__.flush()
+    os.write(1, b"native noise\\n")
+    child = "import sys; print('child'); assert sys.stdin.read() == ''"
+    subprocess.run([sys.executable, "-S", "-c", child], check=True)
+    return run(self, job, is_cancelled)
+session.Session.run = noisy
+sys.exit(worker.main())
+"""
+    with Host(command=[sys.executable, "-c", noisy], folder_parent=tmp_path) as host:
+        assert host.wait(host.submit(Release(id="1")), timeout_s=200).id == "1"
+        assert host.wait(host.submit(Release(id="2")), timeout_s=200).id == "2"
+        for words in ("a banner", "another", "native noise", "child"):
+            assert words in host.log
+
+
+def test_every_line_of_the_worker_is_json_with_its_version(tmp_path: Path) -> None:
+    with Pipes() as pipes:
+        pipes.say(type="hello", folder=str(tmp_path))
+        pipes.say(type="release", id="1")
+        for _ in range(2):
+            assert json.loads(json.dumps(pipes.hear()))["protocol"] == 1
