@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from dsm.text.vocabulary import Code, Structure, load_vocabulary
 
 STRUCTURES = load_vocabulary().structures
@@ -101,7 +102,11 @@ def test_the_tag_is_what_slicer_wrote() -> None:
     slicerio = pytest.importorskip("slicerio")
     path = Path(slicerio.__file__).parent / "data" / "Segmentation.seg.nrrd"
     header = path.read_bytes().split(b"\n\n", 1)[0].decode("utf-8", "replace")
-    names = {"ribs": "ribs", "cervical vertebral column": "cervical spine", "thoracic vertebral column": "thoracic spine"}
+    names = {
+        "ribs": "ribs",
+        "cervical vertebral column": "cervical spine",
+        "thoracic vertebral column": "thoracic spine",
+    }
     names |= {"lumbar vertebral column": "lumbar spine", "right lung": "right lung", "left lung": "left lung"}
     fields = dict(line.split(":=", 1) for line in header.splitlines() if ":=" in line)
     compared = 0
@@ -138,9 +143,9 @@ def test_slicer_labels_find_the_structure_of_their_code(terminologies: dict[str,
             modifier = entry.modifier.value if entry.modifier else None
             by_code.setdefault((entry.type.value, modifier), []).append(structure.name)
     wrong, right = [], 0
-    for category in terminologies["SegmentationCategoryTypeModifier-SlicerGeneralAnatomy.term.json"]["SegmentationCodes"][
-        "Category"
-    ]:
+    for category in terminologies["SegmentationCategoryTypeModifier-SlicerGeneralAnatomy.term.json"][
+        "SegmentationCodes"
+    ]["Category"]:
         for kind in category["Type"]:
             for modifier in [None, *kind.get("Modifier", [])]:
                 label = (modifier or kind).get("3dSlicerLabel")

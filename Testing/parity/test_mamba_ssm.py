@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from dsm.nn.mamba2 import Mamba2
 from dsm.ops.ssd import ssd_scan, ssd_scan_ref
 from dsm.ops.ssd_kernels import fused_ssd_scan
@@ -36,7 +37,7 @@ def test_fused_kernels_equal_the_scan(length):
     weight = torch.randn_like(expected)
     found = torch.autograd.grad((fused * weight).sum(), inputs)
     wanted = torch.autograd.grad((expected * weight).sum(), inputs)
-    for name, one, other in zip("x dt A B C D".split(), found, wanted, strict=True):
+    for name, one, other in zip(["x", "dt", "A", "B", "C", "D"], found, wanted, strict=True):
         assert ((one - other).abs().max() / other.abs().max()).item() < 5e-3, name
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from dsm.inference.slabs import fine_in_slabs, plan_slabs
 from dsm.nn.prompt_batch import PromptBatch
 

@@ -13,7 +13,7 @@ import pytest
 import slicer
 from phantoms import mask_of, plain_affine, segment_ids, volume_node
 
-import DSMSegment as module  # noqa: N813  (the name of the thing tested)
+import DSMSegment as module
 from dsm.core.volume import Volume
 from dsm.errors import InputError, WorkerError
 from DSMSegmentLib import JobState, WorkerBackend

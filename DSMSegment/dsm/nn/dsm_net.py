@@ -196,9 +196,9 @@ class DSMNet(nn.Module):
     def _tumor_queries(self, encoding: Encoding, start: Tensor, visual_prompts: Tensor | None) -> Tensor:
         queries = start.expand(len(encoding.embedding), -1, -1)
         for level, layer in enumerate(self.tumor_layers):
-            grid = encoding.anomalies[min(level, 1)].shape[1:]
+            i, j, k = encoding.anomalies[min(level, 1)].shape[1:]
             source = encoding.anomalies[level] if visual_prompts is None else visual_prompts
-            prompt_map = F.adaptive_avg_pool3d(source[:, None], grid).flatten(1)
+            prompt_map = F.adaptive_avg_pool3d(source[:, None], (i, j, k)).flatten(1)
             queries = layer(queries, encoding.tumor_keys_values[level], prompt_map, encoding.organ_queries)
         return queries
 

@@ -16,16 +16,17 @@ class MaskHead(nn.Module):
 
     def __init__(self, dim: int, embed_dim: int) -> None:
         super().__init__()
+        last = nn.Linear(dim, embed_dim + 1)
+        nn.init.constant_(last.bias[-1:], -2.0)  # most voxels belong to no prompt
         self.mlp = nn.Sequential(
             nn.LayerNorm(dim),
             nn.Linear(dim, dim),
             nn.GELU(),
             nn.Linear(dim, dim),
             nn.GELU(),
-            nn.Linear(dim, embed_dim + 1),
+            last,
         )
         self.gamma = nn.Parameter(torch.tensor(10.0))
-        nn.init.constant_(self.mlp[-1].bias[-1:], -2.0)  # most voxels belong to no prompt
 
     def forward(self, queries: Tensor, embedding: Tensor) -> Tensor:
         """Queries `(batch, prompts, dim)`, E `(batch, embed_dim, i, j, k)` → logits `(batch, prompts, i, j, k)`."""

@@ -39,6 +39,7 @@ class TriaxialSSD(nn.Module):
             permuted = normed.permute(0, *order, 1)
             sequence = permuted.flatten(1, 3)
             scanned = ahead(sequence) + behind(sequence.flip(1)).flip(1)
-            inverse = sorted(range(5), key=lambda axis, axes=(0, *order, 1): axes[axis])
+            axes = (0, *order, 1)
+            inverse = [axes.index(axis) for axis in range(5)]
             context = context + scanned.reshape(permuted.shape).permute(inverse)
         return features + self.scale[:, None, None, None] * context

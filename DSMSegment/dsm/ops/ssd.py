@@ -20,7 +20,7 @@ from dsm.ops.ssd_kernels import fused_ssd_scan
 _MAX_DIRECT_CARRY = 64
 
 
-def ssd_scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, *, chunk_size: int = 32) -> Tensor:  # noqa: N803
+def ssd_scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, *, chunk_size: int = 32) -> Tensor:
     """Scan a sequence with one decay per head, in chunks.
 
     Args:
@@ -64,7 +64,7 @@ def ssd_scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, 
     return y.flatten(1, 2)[:, :length].to(x.dtype)
 
 
-def ssd_scan_ref(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:  # noqa: N803
+def ssd_scan_ref(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
     """Scan step by step, as the equation reads. Arguments and result as `ssd_scan`."""
     batch, length, heads, head_dim = x.shape
     state = x.new_zeros(batch, heads, B.shape[-1], head_dim)

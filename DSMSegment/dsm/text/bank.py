@@ -59,7 +59,10 @@ class EmbeddingBank:
     def save(self, folder: str | Path) -> Path:
         """Write `text_bank.safetensors` into `folder`; vectors as float16, the mean as float32."""
         path = Path(folder) / BANK_FILE
-        tensors = {"vectors": self.vectors.astype(np.float16), "mean": self.mean.astype(np.float32)}
+        tensors: dict[str, np.ndarray] = {
+            "vectors": self.vectors.astype(np.float16),
+            "mean": self.mean.astype(np.float32),
+        }
         save_file(tensors, path, metadata={"names": json.dumps(self.names), "tower": self.tower})
         return path
 

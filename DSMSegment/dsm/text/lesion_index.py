@@ -103,15 +103,15 @@ class LesionIndex:
 
 
 def _first(names: dict[_Words, str], words: list[str]) -> str | None:
-    return next((names[run] for run in (tuple(sorted(words[i:j])) for i, j in _spans(len(words))) if run in names), None)
+    return next(
+        (names[run] for run in (tuple(sorted(words[i:j])) for i, j in _spans(len(words))) if run in names), None
+    )
 
 
 def _spans(count: int) -> list[tuple[int, int]]:
     """All runs of up to five of `count` words, the longest first."""
     return [
-        (start, start + length)
-        for length in range(min(count, _LONGEST), 0, -1)
-        for start in range(count - length + 1)
+        (start, start + length) for length in range(min(count, _LONGEST), 0, -1) for start in range(count - length + 1)
     ]
 
 

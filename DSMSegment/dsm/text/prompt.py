@@ -25,8 +25,32 @@ _LIST_SEPARATORS = re.compile(r"\s*(?:[,&+/]|\band\b)\s*")
 _PARENTHESES = re.compile(r"\(([^()]*)\)")
 # Where something is in relation to an organ, or that it is not there, is beyond the model: see `_unknown`.
 _RELATIONS = frozenset(
-    "near next adjacent beside behind between around outside surrounding abutting above below except without not "
-    "posterior anterior superior inferior lateral medial versus minus excluding".split()
+    [
+        "near",
+        "next",
+        "adjacent",
+        "beside",
+        "behind",
+        "between",
+        "around",
+        "outside",
+        "surrounding",
+        "abutting",
+        "above",
+        "below",
+        "except",
+        "without",
+        "not",
+        "posterior",
+        "anterior",
+        "superior",
+        "inferior",
+        "lateral",
+        "medial",
+        "versus",
+        "minus",
+        "excluding",
+    ]
 )
 
 
@@ -61,7 +85,7 @@ def parse_prompts(text: str | Sequence[str]) -> list[Prompt]:
         Prompts in the order typed, each name once; "kidneys" gives two.
 
     Raises:
-        PromptError: If there is no prompt, one has no words, or there are too many (4 kB, 200 prompts) or too long ones.
+        PromptError: If there is no prompt, one has no words, or they are too many (4 kB, 200 prompts) or too long.
     """
     lines = [text] if isinstance(text, str) else list(text)
     if sum(len(line.encode("utf-8", "replace")) for line in lines) > MAX_BYTES:
@@ -114,7 +138,7 @@ def _named(text: str, reading: str, vocabulary: Vocabulary) -> list[Prompt]:
     return [_prompt(text, structure, side, warnings) for structure in structures]
 
 
-def _listed(text: str, reading: str, vocabulary: Vocabulary) -> list[Prompt]:
+def _listed(_text: str, reading: str, vocabulary: Vocabulary) -> list[Prompt]:
     """Several names in one line. "Mass, lung" is not a list: a lesion without a place belongs to its neighbour."""
     parts = [part for part in _LIST_SEPARATORS.split(reading.casefold()) if normalise(part)]
     if len(parts) < 2:

@@ -16,9 +16,55 @@ _SIDES: dict[str, Side] = {
 }
 
 _FILLERS = frozenset(
-    "a an the of in on at from within inside to for by my his her their patient please segment segmentation outline "
-    "contour delineate mask highlight mark show find me get all any whole entire complete side sided number no region "
-    "structure scan image ct mr mri".split()
+    [
+        "a",
+        "an",
+        "the",
+        "of",
+        "in",
+        "on",
+        "at",
+        "from",
+        "within",
+        "inside",
+        "to",
+        "for",
+        "by",
+        "my",
+        "his",
+        "her",
+        "their",
+        "patient",
+        "please",
+        "segment",
+        "segmentation",
+        "outline",
+        "contour",
+        "delineate",
+        "mask",
+        "highlight",
+        "mark",
+        "show",
+        "find",
+        "me",
+        "get",
+        "all",
+        "any",
+        "whole",
+        "entire",
+        "complete",
+        "side",
+        "sided",
+        "number",
+        "no",
+        "region",
+        "structure",
+        "scan",
+        "image",
+        "ct",
+        "mr",
+        "mri",
+    ]
 )
 
 _BRITISH = (
@@ -35,7 +81,21 @@ _BRITISH = (
 _ORDINALS = {
     word: str(number)
     for number, word in enumerate(
-        "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split(), start=1
+        [
+            "first",
+            "second",
+            "third",
+            "fourth",
+            "fifth",
+            "sixth",
+            "seventh",
+            "eighth",
+            "ninth",
+            "tenth",
+            "eleventh",
+            "twelfth",
+        ],
+        start=1,
     )
 }
 _NUMBERED = re.compile(r"^(\d+)(?:st|nd|rd|th)$")
@@ -69,7 +129,9 @@ _IRREGULAR_PLURALS = {
     "femora": "femur",
     "nodi": "nodus",
 }
-_SINGULAR = frozenset("pancreas psoas iliopsoas gas atlas pons lens dens ascites diabetes".split())
+_PLURAL_ENDINGS = (("omata", "oma", 5), ("ae", "a", 5), ("ies", "y", 5), ("sses", "ss", 4), ("xes", "x", 3))
+_SINGULAR_ENDINGS = ("ss", "us", "is", "os", "ceps")
+_SINGULAR = frozenset(["pancreas", "psoas", "iliopsoas", "gas", "atlas", "pons", "lens", "dens", "ascites", "diabetes"])
 _SPINE = re.compile(r"\b([ctl])[\s-]spine\b")  # before the "L" of "L-spine" is read as a side
 _WORD = re.compile(r"[^\W_]+")
 
@@ -129,14 +191,7 @@ def _singular(word: str) -> str:
         return _IRREGULAR_PLURALS[word]
     if len(word) < 3 or word in _SINGULAR:
         return word
-    if word.endswith("omata"):
-        return word[:-2]
-    if word.endswith("ae") and len(word) > 4:
-        return word[:-1]
-    if word.endswith("ies") and len(word) > 4:
-        return word[:-3] + "y"
-    if word.endswith(("sses", "xes")):
-        return word[:-2]
-    if word.endswith("s") and not word.endswith(("ss", "us", "is", "os", "ceps")):
-        return word[:-1]
-    return word
+    for ending, replacement, shortest in _PLURAL_ENDINGS:
+        if word.endswith(ending) and len(word) >= shortest:
+            return word.removesuffix(ending) + replacement
+    return word[:-1] if word.endswith("s") and not word.endswith(_SINGULAR_ENDINGS) else word

@@ -84,7 +84,7 @@ def _with_lungs(entry: CaseEntry, label: np.ndarray, image: np.ndarray, spacing:
     """Write the lungs that were found into free voxels of `label`; one that was not found stays unknown."""
     targets = dict(entry.targets)
     names = ("right lung", "left lung")
-    for name, label_id, mask in zip(names, _LUNG_IDS, lungs_from_air(image, spacing), strict=True):
+    for name, label_id, mask in zip(names, _LUNG_IDS, lungs_from_air(image, spacing.tolist()), strict=True):
         if mask.any():
             label[mask & (label == 0)] = label_id
             targets[name] = (label_id,)

@@ -47,7 +47,7 @@ class Names:
 def training_loss(
     net: DSMNet, crop: Crop, names: Names, recipe: Recipe, generator: torch.Generator
 ) -> tuple[Tensor, dict[str, float]]:
-    """Loss of one crop and its parts.
+    """Loss of one crop and its parts; under autocast the network runs in bfloat16, the losses in float32.
 
     Args:
         net: In training mode.
@@ -71,14 +71,14 @@ def _organ_losses(
     net: DSMNet, encoding: Encoding, masks: Tensor, found: list[str], names: Names, recipe: Recipe
 ) -> dict[str, Tensor]:
     annotated = torch.tensor([names.organs[name] for name in found])
-    logits = net.mask_head(encoding.organ_queries, encoding.embedding)[0]
+    logits = net.mask_head(encoding.organ_queries, encoding.embedding)[0].float()
     zero = logits.new_zeros(())
     levels = []
     for index, affinity in enumerate(encoding.organ_affinities):
         target = level_masks(masks, affinity.shape[2:])
         layer = cast("KMaxSSMLayer", net.kmax_layers[index])
-        levels.append(assignment_loss(affinity[0], layer.void, target, annotated))
-    presence = net.presence_head(encoding.organ_queries)[0, annotated]
+        levels.append(assignment_loss(affinity[0].float(), layer.void, target, annotated))
+    presence = net.presence_head(encoding.organ_queries)[0, annotated].float()
     is_present = masks.flatten(1).any(dim=1).to(presence.dtype)
     return {
         "mask": dice_loss(logits[annotated], masks) + assignment_loss(logits, zero, masks.float(), annotated),
@@ -103,7 +103,9 @@ def _prompt_losses(
         if rows and weight:
             decoded = net.decode(encoding, names.batch([crop.names[i] for i in rows], text_only=text_only))
             masks = crop.masks[rows]
-            is_present = masks.flatten(1).any(dim=1).to(decoded.presence.dtype)
-            presence = F.binary_cross_entropy_with_logits(decoded.presence[0], is_present)
-            parts[part] = weight * mask_loss(decoded.logits[0], masks) + weight * recipe.presence_weight * presence
+            is_present = masks.flatten(1).any(dim=1).float()
+            presence = F.binary_cross_entropy_with_logits(decoded.presence[0].float(), is_present)
+            parts[part] = (
+                weight * mask_loss(decoded.logits[0].float(), masks) + weight * recipe.presence_weight * presence
+            )
     return parts

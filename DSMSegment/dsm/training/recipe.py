@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import yaml
 
 from dsm.errors import ConfigError
+
+Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +58,11 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """Settings of a run; see the YAML files in `recipes/`."""
+    """Settings of a run; see the YAML files in `recipes/`.
+
+    `precision: bfloat16` runs the network's products in bfloat16 where the CPU has instructions for it (2-3x faster),
+    else in float32; weights, losses and the optimiser stay in float32.
+    """
 
     model: dict[str, Any]
     data_root: str
@@ -76,7 +82,13 @@ class Recipe:
     validate_every: int = 500
     validation_cases: tuple[str, ...] = ()
     checkpoint_every: int = 100
+    precision: Precision = "float32"
     out: str = "runs/dsm"
+
+    def __post_init__(self) -> None:
+        if self.precision not in get_args(Precision):
+            known = " or ".join(get_args(Precision))
+            raise ConfigError(f"The precision is {self.precision!r}; it must be {known}.")
 
     @classmethod
     def load(cls, path: Path | str) -> Recipe:

@@ -83,6 +83,7 @@ class Trainer:
             self.net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.ema_decay), use_buffers=True
         )
         self.optimizer = torch.optim.AdamW(_groups(self.net, recipe.weight_decay), lr=1e-3, betas=(0.9, 0.99))
+        self.autocast = recipe.precision == "bfloat16" and _has_bfloat16()
         self.step = 0
         self.cases: list[Case] = []
         self._write_provenance(data_root)
@@ -123,7 +124,9 @@ class Trainer:
                 _freeze_norm(self.net)
             self._set_rate(phase, self.step - start)
             index = int(torch.multinomial(self.weights, 1, generator=self.generator))
-            loss, parts = training_loss(self.net, sampler(self.cases[index]), self.names, self.recipe, self.generator)
+            crop = sampler(self.cases[index])
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
+                loss, parts = training_loss(self.net, crop, self.names, self.recipe, self.generator)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             norm = nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.clip_norm)
@@ -235,6 +238,11 @@ def _names(config: ModelConfig, bank: EmbeddingBank) -> Names:
         tumors={name: row for row, name in enumerate(config.tumors)},
         text={name: text(name) for name in (*config.organs, *config.tumors)},
     )
+
+
+def _has_bfloat16() -> bool:
+    """Whether the CPU multiplies bfloat16 itself; emulated it would be slower than float32."""
+    return bool(torch.cpu.get_capabilities().get("avx512_bf16") or torch.cpu.get_capabilities().get("amx_bf16"))
 
 
 def _groups(net: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

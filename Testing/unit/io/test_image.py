@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import SimpleITK as sitk  # noqa: N813
+import SimpleITK as sitk
 
 from dsm.errors import DSMError, GeometryError, ImageError, InputError, ShapeError
 from dsm.io.image import read_volume

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import SimpleITK as sitk  # noqa: N813
+import SimpleITK as sitk
 
 from dsm.core.boxes import CroppedArray
 from dsm.core.volume import Volume

@@ -68,7 +68,7 @@ def test_other_schema_version(tmp_path, version):
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '"x"', "3"])
 def test_not_a_configuration(tmp_path, text):
-    with pytest.raises(WeightsError, match="config.json"):
+    with pytest.raises(WeightsError, match=r"config\.json"):
         ModelConfig.load(write(tmp_path, text))
 
 

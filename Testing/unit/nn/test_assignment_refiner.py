@@ -1,4 +1,5 @@
 import torch
+
 from dsm.nn.assignment_refiner import AssignmentRefiner
 
 

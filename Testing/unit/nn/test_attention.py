@@ -1,4 +1,5 @@
 import torch
+
 from dsm.nn.attention import Attention
 
 

@@ -1,7 +1,8 @@
 import pytest
 import torch
-from dsm.nn.diffusion_fusion import DiffusionFusion
 from torch.nn import functional as F
+
+from dsm.nn.diffusion_fusion import DiffusionFusion
 
 
 @pytest.fixture

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from dsm.nn.prompt_batch import PromptBatch
 from torch.nn import functional as F
+
+from dsm.nn.prompt_batch import PromptBatch
 
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}
 

@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from dsm.nn.kmax_layer import KMaxSSMLayer, LevelTokens
 
 

@@ -1,8 +1,9 @@
 import pytest
 import torch
+from torch.nn import functional as F
+
 from dsm.nn.mamba2 import GatedRMSNorm, Mamba2
 from dsm.ops.ssd import ssd_scan_ref
-from torch.nn import functional as F
 
 
 @pytest.mark.parametrize(("d_model", "expand", "headdim", "heads"), [(32, 2, 32, 2), (96, 1, 64, 3), (192, 1, 64, 3)])

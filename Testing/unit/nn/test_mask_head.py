@@ -1,4 +1,5 @@
 import torch
+
 from dsm.nn.mask_head import MaskHead, PresenceHead
 
 

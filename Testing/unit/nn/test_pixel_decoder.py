@@ -1,4 +1,5 @@
 import torch
+
 from dsm.nn.pixel_decoder import PixelDecoder
 
 

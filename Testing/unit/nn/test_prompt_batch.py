@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from dsm.nn.prompt_batch import PromptBatch
 
 

@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from dsm.nn.triaxial_ssd import TriaxialSSD
 
 

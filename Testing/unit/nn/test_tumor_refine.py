@@ -1,7 +1,8 @@
 import pytest
 import torch
-from dsm.nn.tumor_refine import TumorRefine
 from torch.nn import functional as F
+
+from dsm.nn.tumor_refine import TumorRefine
 
 
 @pytest.fixture

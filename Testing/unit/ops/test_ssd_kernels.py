@@ -6,6 +6,7 @@ import types
 
 import pytest
 import torch
+
 from dsm.ops import ssd_kernels
 from dsm.ops.ssd import ssd_scan, ssd_scan_ref
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from dsm.errors import ConfigError, MissingDependencyError, WeightsError
 from dsm.text.bank import BANK_FILE, EmbeddingBank
 from dsm.text.embed import FAR_OFF, PromptEmbedder
@@ -144,7 +145,7 @@ def test_vocabulary_prompt_and_bank_load_without_torch_and_fast() -> None:
         "dsm.text.prompt.parse_prompts('liver; HCC; left kidney');"
         "assert not {'torch', 'open_clip', 'transformers'} & set(sys.modules); print(taken)"
     )
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
@@ -160,6 +161,4 @@ def test_vocabulary_and_prompt_need_the_standard_library_only() -> None:
         "import sys, dsm.text.prompt, dsm.text.vocabulary;"
         "dsm.text.prompt.parse_prompts('liver; kidny'); assert 'numpy' not in sys.modules"
     )
-    subprocess.run(  # noqa: S603
-        [sys.executable, "-c", code], check=True, env={"PYTHONPATH": str(SHIPPED.parents[1] / "DSMSegment")}
-    )
+    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": str(SHIPPED.parents[1] / "DSMSegment")})

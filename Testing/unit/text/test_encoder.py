@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from dsm.errors import ConfigError, ResourceError
 from dsm.text.bank import BANK_FILE, EmbeddingBank
 from dsm.text.build_bank import build_bank

@@ -1,6 +1,7 @@
 """Prompts as people type them."""
 
 import pytest
+
 from dsm.errors import PromptError
 from dsm.text.prompt import Prompt, parse_prompts
 
@@ -144,7 +145,14 @@ def test_nothing_to_segment_is_an_error(text: str | list[str]) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["liver " * 1700, "liver;" * 1700, "臓" * 2000, ["liver"] * 1000, "; ".join(f"thing {n}" for n in range(300)), "a " * 200],
+    [
+        "liver " * 1700,
+        "liver;" * 1700,
+        "臓" * 2000,
+        ["liver"] * 1000,
+        "; ".join(f"thing {n}" for n in range(300)),
+        "a " * 200,
+    ],
 )
 def test_too_much_is_an_error(text: str | list[str]) -> None:
     with pytest.raises(PromptError) as caught:

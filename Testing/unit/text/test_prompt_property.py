@@ -1,18 +1,19 @@
 """Properties of the parser over all texts and over all names."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from dsm.errors import PromptError
 from dsm.text.prompt import MAX_BYTES, parse_prompts
 from dsm.text.vocabulary import load_vocabulary
 from dsm.text.words import normalise
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 NAMES = [structure.name for structure in load_vocabulary().structures]
 WORDS = sorted({word for structure in load_vocabulary().structures for word in structure.name.split()})
-PHRASES = st.lists(st.sampled_from([*WORDS, "left", "rt", "and", "of", "mass", "(", ")", ",", ";", "mets", "near"])).map(
-    " ".join
-)
+PHRASES = st.lists(
+    st.sampled_from([*WORDS, "left", "rt", "and", "of", "mass", "(", ")", ",", ";", "mets", "near"])
+).map(" ".join)
 
 
 @given(st.one_of(st.text(max_size=400), PHRASES))

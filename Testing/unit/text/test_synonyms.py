@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from dsm.text.bank import BANK_FILE, EmbeddingBank
 from dsm.text.embed import PromptEmbedder
 from dsm.text.prompt import parse_prompts

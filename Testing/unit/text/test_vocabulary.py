@@ -3,22 +3,64 @@
 from collections import defaultdict
 
 import pytest
+
 from dsm.text.first_names import FIRST_NAMES, ORGANS, TUMORS
 from dsm.text.vocabulary import Vocabulary, load_vocabulary
 from dsm.text.words import key, normalise, split_side
 
 # Class names of the total task of TotalSegmentator 2.
-SIDED = (
-    "kidney adrenal_gland lung_upper_lobe lung_lower_lobe kidney_cyst subclavian_artery common_carotid_artery "
-    "brachiocephalic_vein iliac_artery iliac_vena humerus scapula clavicula femur hip gluteus_maximus gluteus_medius "
-    "gluteus_minimus autochthon iliopsoas"
-).split()
-SINGLE = (
-    "spleen gallbladder liver stomach pancreas lung_middle_lobe_right esophagus trachea thyroid_gland small_bowel "
-    "duodenum colon urinary_bladder prostate sacrum heart aorta pulmonary_vein brachiocephalic_trunk "
-    "atrial_appendage_left superior_vena_cava inferior_vena_cava portal_vein_and_splenic_vein spinal_cord brain skull "
-    "sternum costal_cartilages"
-).split()
+SIDED = [
+    "kidney",
+    "adrenal_gland",
+    "lung_upper_lobe",
+    "lung_lower_lobe",
+    "kidney_cyst",
+    "subclavian_artery",
+    "common_carotid_artery",
+    "brachiocephalic_vein",
+    "iliac_artery",
+    "iliac_vena",
+    "humerus",
+    "scapula",
+    "clavicula",
+    "femur",
+    "hip",
+    "gluteus_maximus",
+    "gluteus_medius",
+    "gluteus_minimus",
+    "autochthon",
+    "iliopsoas",
+]
+SINGLE = [
+    "spleen",
+    "gallbladder",
+    "liver",
+    "stomach",
+    "pancreas",
+    "lung_middle_lobe_right",
+    "esophagus",
+    "trachea",
+    "thyroid_gland",
+    "small_bowel",
+    "duodenum",
+    "colon",
+    "urinary_bladder",
+    "prostate",
+    "sacrum",
+    "heart",
+    "aorta",
+    "pulmonary_vein",
+    "brachiocephalic_trunk",
+    "atrial_appendage_left",
+    "superior_vena_cava",
+    "inferior_vena_cava",
+    "portal_vein_and_splenic_vein",
+    "spinal_cord",
+    "brain",
+    "skull",
+    "sternum",
+    "costal_cartilages",
+]
 VERTEBRAE = [f"vertebrae_{p}{n}" for p, last in (("C", 7), ("T", 12), ("L", 5)) for n in range(1, last + 1)]
 TOTAL = [
     *SINGLE,

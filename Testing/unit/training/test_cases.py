@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
+
 from dsm.io.manifest import CaseEntry, read_manifest
 from dsm.training.cases import load_case
 

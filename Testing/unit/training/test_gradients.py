@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+
 from dsm.training.crops import Crop
 from dsm.training.objective import Names, training_loss
 

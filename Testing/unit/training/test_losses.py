@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+
 from dsm.training.losses import assignment_loss, level_masks, mask_loss
 
 LN2, LN3 = math.log(2), math.log(3)

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from dsm.errors import ConfigError
 from dsm.training.recipe import Recipe
 

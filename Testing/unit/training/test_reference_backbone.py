@@ -2,11 +2,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
+
 from dsm.models.presets import preset
 from dsm.nn.prompt_batch import PromptBatch
 from dsm.training.reference_backbone import reference_net
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils.flop_counter import FlopCounterMode
 
 
 def prompts(net):
@@ -33,7 +34,9 @@ def test_small_widths_run():
 def test_costs_what_the_published_backbone_costs():
     net = reference_net()
     # 62.19 M parameters and 636 GFLOP per 96³ were measured for the backbone of the release.
-    assert sum(parameter.numel() for parameter in net.backbone.swin.parameters()) / 1e6 == pytest.approx(62.19, abs=0.01)
+    assert sum(parameter.numel() for parameter in net.backbone.swin.parameters()) / 1e6 == pytest.approx(
+        62.19, abs=0.01
+    )
     assert sum(parameter.numel() for parameter in net.parameters()) < 100e6
     with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad(), FlopCounterMode(display=False) as counter:
         net.encode(torch.empty(1, 1, 96, 96, 96))

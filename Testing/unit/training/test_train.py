@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+
 from dsm.errors import ConfigError
 from dsm.models.config import ModelConfig
 from dsm.models.weights import load_model
@@ -72,9 +73,7 @@ def uninterrupted(request, phantoms, small_bank, tmp_path_factory):
 
 # Checkpoints are at steps 2, 3 (end of the phase), 4 and 6: before the first, on one, in each phase, after one.
 @pytest.mark.parametrize("step", [2, 3, 4, 6])
-def test_killed_and_resumed_is_the_uninterrupted_run(
-    trainer, tiny_recipe, uninterrupted, tmp_path, monkeypatch, step
-):
+def test_killed_and_resumed_is_the_uninterrupted_run(trainer, tiny_recipe, uninterrupted, tmp_path, monkeypatch, step):
     with monkeypatch.context() as patch:
         kill_in_step(patch, step)
         with pytest.raises(Killed):

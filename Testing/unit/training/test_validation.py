@@ -2,10 +2,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from torch.nn import functional as F
+
 from dsm.io.manifest import read_manifest
 from dsm.models.config import ModelConfig
 from dsm.training.validation import validation_dice
-from torch.nn import functional as F
 
 CONFIG = ModelConfig(name="x", organs=("spleen", "liver"), tumors=(), spacing_mm=4.0)
 
