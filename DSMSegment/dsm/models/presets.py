@@ -28,8 +28,15 @@ _PRESETS = {
             layers_per_level=1,
             windows_hu=_SOFT_TISSUE,
         ),
-        # The CPU default: about 30 kFLOP per voxel of the working grid.
-        ModelConfig(name="dsm-small", organs=ORGANS, tumors=("liver tumor",), windows_hu=_SOFT_TISSUE),
+        # The CPU default: about 45 kFLOP per voxel of the working grid.
+        ModelConfig(
+            name="dsm-small",
+            organs=ORGANS,
+            tumors=("liver tumor",),
+            channels=(32, 64, 128, 192),
+            decoder_channels=(64, 96, 128),
+            windows_hu=_SOFT_TISSUE,
+        ),
         # For GPUs: four times the cost, and a vector of its own for every tumor of DSM.
         ModelConfig(
             name="dsm-base",

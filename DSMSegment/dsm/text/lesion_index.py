@@ -58,7 +58,11 @@ class LesionIndex:
         organ's tumor.
         """
         words = drop_fillers(list(words))
-        name = _first(self._of_organ, words) or self._hosted(words) or _first(self._anywhere, words)
+        hosted = self._hosted(words)
+        if self._class(words) == "metastasis" and hosted:
+            name = hosted
+        else:
+            name = _first(self._of_organ, words) or hosted or _first(self._anywhere, words)
         if name is None:
             return None
         return self._structures.get(f"{side} {name}") or self._structures[name]

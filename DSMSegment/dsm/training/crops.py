@@ -14,6 +14,7 @@ from monai.transforms import (
     RandScaleIntensity,
     RandShiftIntensity,
 )
+from monai.utils.type_conversion import convert_to_tensor
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -75,7 +76,7 @@ class CropSampler:
         image = _sample(case.image, matrix, center, self.size, step=1, mode="bilinear")
         # Seeded a crop, so that the generator alone is the state of the sampler and a resumed run goes on alike.
         self.intensity.set_random_state(seed=int(torch.randint(2**31, (1,), generator=self.generator)))
-        image = self.intensity(image[0]).as_tensor()[None].clamp(0, 1)
+        image = convert_to_tensor(self.intensity(image[0]))[None].clamp(0, 1)
         label = _sample(case.label.float(), matrix, center, self.size, step=2, mode="nearest")[0, 0].round().byte()
         names = tuple(case.entry.targets)
         masks = [_isin(label, case.entry.targets[name]) for name in names]

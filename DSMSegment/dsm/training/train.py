@@ -107,10 +107,9 @@ class Trainer:
             if self.step < start + phase.steps:
                 self._run_phase(phase, start)
             start += phase.steps
-        folder = self.run_folder / "model"
-        save_model(self.averaged_net, self.config, folder)
-        self.bank.save(folder)
-        write_manifest(folder)
+        save_model(self.averaged_net, self.config, self.run_folder)
+        self.bank.save(self.run_folder)
+        write_manifest(self.run_folder)
 
     def _run_phase(self, phase: Phase, start: int) -> None:
         sampler = CropSampler(
