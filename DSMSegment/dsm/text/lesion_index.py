@@ -59,10 +59,8 @@ class LesionIndex:
         """
         words = drop_fillers(list(words))
         hosted = self._hosted(words)
-        if self._class(words) == "metastasis" and hosted:
-            name = hosted
-        else:
-            name = _first(self._of_organ, words) or hosted or _first(self._anywhere, words)
+        named = None if hosted and self._class(words) == "metastasis" else _first(self._of_organ, words)
+        name = named or hosted or _first(self._anywhere, words)
         if name is None:
             return None
         return self._structures.get(f"{side} {name}") or self._structures[name]

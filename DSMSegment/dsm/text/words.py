@@ -142,7 +142,7 @@ def normalise(text: str) -> str:
     Returns:
         Lower-case singular words with one space between; empty if there is no letter or digit.
     """
-    plain = "".join(char for char in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(char))
+    plain = "".join(char for char in unicodedata.normalize("NFKD", text).casefold() if not unicodedata.combining(char))
     plain = _SPINE.sub(r"\1spine", plain)
     plain = plain.replace("'s ", " ").replace("’s ", " ")
     return " ".join(_one_form(word) for word in _WORD.findall(plain))
