@@ -16,16 +16,10 @@ class MaskHead(nn.Module):
 
     def __init__(self, dim: int, embed_dim: int) -> None:
         super().__init__()
+        layers = [nn.LayerNorm(dim), nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, dim), nn.GELU()]
         last = nn.Linear(dim, embed_dim + 1)
         nn.init.constant_(last.bias[-1:], -2.0)  # most voxels belong to no prompt
-        self.mlp = nn.Sequential(
-            nn.LayerNorm(dim),
-            nn.Linear(dim, dim),
-            nn.GELU(),
-            nn.Linear(dim, dim),
-            nn.GELU(),
-            last,
-        )
+        self.mlp = nn.Sequential(*layers, last)
         self.gamma = nn.Parameter(torch.tensor(10.0))
 
     def forward(self, queries: Tensor, embedding: Tensor) -> Tensor:
