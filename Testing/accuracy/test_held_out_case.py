@@ -19,4 +19,4 @@ LARGE = ["liver", "spleen", "right kidney", "left kidney"]
 def test_large_organs_of_a_held_out_case(tmp_path: Path) -> None:
     report = evaluate_dataset(DATA, model="dsm-small", cases=["btcv_14"], prompts=LARGE, out=tmp_path / "report.json")
     dice = {name: label["dice"] for name, label in report["labels"].items()}
-    assert min(dice.values()) >= 0.75, dice
+    assert min(dice.values()) >= 0.85, dice
