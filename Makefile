@@ -1,13 +1,17 @@
-# make demo: the main job on a real CT.  make test: all checks.  Both set up everything they need first.
+# make demo: the main job on a real CT.  make web: the same in a browser.  make test: all checks.
+# Each sets up everything it needs first.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test setup lint clean
+.PHONY: demo web test setup lint clean
 
 demo: setup
 	$(BIN)/python examples/demo.py
+
+web: setup
+	PYTHONPATH=DSMSegment $(BIN)/python -m DSMSegmentWeb
 
 test: setup lint
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -q Testing

@@ -18,6 +18,12 @@ if [ ${#missing[@]} -gt 0 ]; then
   fi
 fi
 
+# A browser for the tests of the web page, which are skipped without one.
+if ! command -v chromium >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null \
+    || echo "Chromium was not installed; the tests of the web page will be skipped." >&2
+fi
+
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
   echo "Python 3.11 or newer is needed; $("$python" --version) was found. Set PYTHON=/path/to/python3.11." >&2
   exit 1

@@ -18,7 +18,8 @@ class UndoHistory:
 
     def add(self, segmentationNode: slicer.vtkMRMLSegmentationNode, journal: RunJournal) -> None:
         """Remember a run that has ended; the oldest one of the same node is forgotten when there are too many."""
-        if journal.isEmpty:
+        # A scene that was closed during the run took the node along, and a later node may get its id.
+        if journal.isEmpty or segmentationNode.GetScene() is None:
             return
         nodeId = segmentationNode.GetID()
         self._journals.append((nodeId, journal))

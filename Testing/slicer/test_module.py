@@ -19,6 +19,7 @@ from dsm.errors import InputError, WorkerError
 from DSMSegmentLib import JobState, WorkerBackend
 from DSMSegmentLib.fake_backend import FakeBackend
 from DSMSegmentLib.summary import resultText, stageText
+from DSMSegmentLib.undo import UndoHistory
 
 ROOT = Path(__file__).parents[2]
 
@@ -95,6 +96,17 @@ class TestLogic:
             pass
         assert job.state is JobState.CANCELLED
         assert not logic.canUndo(node)
+
+    def test_run_whose_scene_was_closed_is_no_undo_of_the_next_scene(self, volume: Any) -> None:
+        logic = module.DSMSegmentLogic(FakeBackend({"liver": mask_of()}))
+        job = logic.segment(volume, "liver", wait=True)
+        closed_id = job.segmentationNode.GetID()
+        slicer.mrmlScene.Clear(False)
+        history = UndoHistory()
+        history.add(job.segmentationNode, job.journal)
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+        assert node.GetID() == closed_id
+        assert not history.canUndo(node)
 
     def test_default_backend_is_the_worker_and_starts_nothing(self) -> None:
         logic = module.DSMSegmentLogic()

@@ -1,0 +1,246 @@
+"""The application behind the page: what its buttons do, and what it shows of the scene."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import slicer
+from trame_server import Server
+
+from dsm.errors import DSMError, InputError
+from dsm.io.image import read_volume
+from dsm.text.vocabulary import load_vocabulary
+from DSMSegmentLib import Backend, JobOptions, JobProgress, JobState, SegmentationJob
+from DSMSegmentLib.summary import resultText, stageText
+from DSMSegmentWeb import page
+from DSMSegmentWeb.access import Access
+from DSMSegmentWeb.edits import Edits
+from DSMSegmentWeb.exports import export
+from DSMSegmentWeb.rows import Row, missing_rows, segment_rows
+from DSMSegmentWeb.runs import Runs
+from DSMSegmentWeb.transfer import Transfer
+from DSMSegmentWeb.uploads import MAX_UPLOAD_BYTES
+from DSMSegmentWeb.viewer import Viewer
+
+_ICON = Path(__file__).resolve().parents[1] / "Resources" / "Icons" / "DSMSegment.png"
+
+
+class Application:
+    """One scene and its page.
+
+    Args:
+        server: Serves the page.
+        backend: Computes the masks.
+        access: Who may use it.
+    """
+
+    def __init__(self, server: Server, backend: Backend, access: Access) -> None:
+        self._server = server
+        self._state = server.state
+        self._access = access
+        self._runs = Runs(backend)
+        self._run: asyncio.Future[None] | None = None
+        self._missing: list[Row] = []
+        # What Undo takes back, newest last: runs and strokes lie on stacks of their own.
+        self._undo_order: list[str] = []
+        server.enable_module(page)
+        self._set_initial_state()
+        self._viewer = Viewer(server)
+        self._edits = Edits(self._viewer.editor, self._note_stroke)
+        self._transfer = Transfer(self._open_upload, self._export, self.show_error)
+        page.build_page(server, self._viewer.layout, self)
+        server.state.change("tool", "brush_mm", "selected")(self._use_tool)
+        server.controller.on_server_bind.add(self._bind)
+        server.controller.on_server_exited.add(lambda **_: self._runs.close())
+
+    async def open(self, path: Path) -> None:
+        """Open a scan in place of the one that is shown; when it cannot be read, all stays as it is.
+
+        Raises:
+            DSMError: If it cannot be read, or a run is going on.
+        """
+        self._check_idle()
+        with self._state as state:
+            state.status = f"Reading {path.name}..."
+        try:
+            # Not on the event loop: the page stays alive meanwhile.
+            volume = await asyncio.to_thread(read_volume, path)
+            self._check_idle()
+        finally:
+            with self._state as state:
+                state.status = ""
+        self._runs.forget()
+        self._edits.forget()
+        self._undo_order.clear()
+        self._missing = []
+        self._viewer.show(volume, path.name.split(".")[0] or "scan")
+        with self._state as state:
+            state.volume_name = self._viewer.volume_node.GetName()
+            state.error = ""
+            state.tool = ""
+            self._show_rows()
+
+    def segment(self, prompts: list[str], typed: str) -> None:
+        """See `page.Actions`."""
+        # As a task: the next message of this browser, which may be Cancel, waits for the answer to this one.
+        self._run = asyncio.ensure_future(self._segment(prompts, typed))
+
+    async def _segment(self, prompts: list[str], typed: str) -> None:
+        state = self._state
+        state.error, state.status, state.tool = "", "", ""
+        try:
+            if self._viewer.volume_node is None:
+                raise InputError("No scan is open.", code="input.volume", hint="Open a CT or MR scan first.")
+            run = self._runs.run(
+                self._viewer.volume_node,
+                self._viewer.segmentation_node,
+                "; ".join([*prompts, typed]),
+                JobOptions(threshold=float(state.threshold)),
+                on_progress=self._show_progress,
+                on_result=lambda _outcome: self._show_rows(),
+            )
+            state.running, state.progress = True, -1
+            state.flush()
+            self._show_end(await run)
+        except DSMError as error:
+            state.error = error.one_line
+        finally:
+            state.running = self._runs.is_running
+            self._show_rows()
+            state.flush()
+
+    def cancel(self) -> None:
+        """See `page.Actions`."""
+        self._state.status = "Cancelling..."
+        self._runs.cancel()
+
+    def undo(self) -> None:
+        """See `page.Actions`."""
+        if self._runs.is_running:
+            return
+        while self._undo_order:
+            taken_back = (
+                self._edits.undo()
+                if self._undo_order.pop() == "stroke"
+                else self._runs.undo(self._viewer.segmentation_node)
+            )
+            if taken_back:
+                break
+        self._missing = []
+        self._state.status = ""
+        self._show_rows()
+
+    def select(self, segment_id: str) -> None:
+        """See `page.Actions`."""
+        self._state.selected = segment_id
+        center = self._viewer.segmentation_node.GetSegmentCenterRAS(segment_id)
+        if center is not None:
+            slicer.vtkMRMLSliceNode.JumpAllSlices(
+                self._viewer.scene, *center, slicer.vtkMRMLSliceNode.CenteredJumpSlice
+            )
+
+    def recolor(self, segment_id: str, color: str) -> None:
+        """See `page.Actions`."""
+        segment = self._viewer.segmentation_node.GetSegmentation().GetSegment(segment_id)
+        if segment is not None:
+            segment.SetColor(*(int(color[start : start + 2], 16) / 255 for start in (1, 3, 5)))
+            self._show_rows()
+
+    def toggle(self, segment_id: str) -> None:
+        """See `page.Actions`."""
+        display = self._viewer.segmentation_node.GetDisplayNode()
+        display.SetSegmentVisibility(segment_id, not display.GetSegmentVisibility(segment_id))
+        self._show_rows()
+
+    def _set_initial_state(self) -> None:
+        self._state.update(
+            {
+                "trame__title": "DSM Segment",
+                "trame__favicon": "data:image/png;base64," + base64.b64encode(_ICON.read_bytes()).decode(),
+                "vocabulary": [structure.name for structure in load_vocabulary().structures],
+                "max_upload_bytes": MAX_UPLOAD_BYTES,
+                "volume_name": "",
+                "prompts": [],
+                "typed": "",
+                "running": False,
+                "opening": False,
+                "progress": -1,
+                "status": "",
+                "error": "",
+                "rows": [],
+                "selected": "",
+                "can_undo": False,
+                "tool": "",
+                "brush_mm": 12,
+                "threshold": 0.5,
+            }
+        )
+
+    def _bind(self, web_server: Any) -> None:
+        """Called when the web server is there and has not begun to listen."""
+        self._access.guard(web_server.app)
+        self._transfer.add_routes(web_server.app)
+
+    def _check_idle(self) -> None:
+        if self._runs.is_running:
+            message = "A run is going on in the scan that is open."
+            raise InputError(message, code="busy", hint="Wait for it, or cancel it.")
+
+    async def _open_upload(self, path: Path) -> None:
+        try:
+            await self.open(path)
+        except DSMError as error:
+            # The user knows the name of the file, not where the server put it.
+            text = str(error).replace(str(path), path.name)
+            raise InputError(text, code=error.code, hint=error.hint, details=error.details) from error
+
+    def _export(self, kind: str, folder: Path) -> Path:
+        self._check_idle()
+        return export(kind, self._viewer.volume_node, self._viewer.segmentation_node, folder)
+
+    def show_error(self, error: DSMError) -> None:
+        """Put an error on the page."""
+        with self._state as state:
+            state.error = error.one_line
+
+    def _show_progress(self, progress: JobProgress) -> None:
+        state = self._state
+        state.progress = round(100 * progress.done / progress.total) if progress.total > 1 else -1
+        state.status = stageText(progress)
+        state.flush()
+
+    def _show_end(self, job: SegmentationJob) -> None:
+        state = self._state
+        self._missing = missing_rows(job.outcomes)
+        if job.journal is not None and not job.journal.isEmpty:
+            if not self._undo_order:
+                self._viewer.fit_3d()
+            self._undo_order.append("run")
+        if job.state is JobState.FAILED:
+            state.status, state.error = "", resultText(job)
+            return
+        state.status = resultText(job)
+        if job.state is JobState.FINISHED:
+            state.prompts, state.typed = [], ""
+            state.dirty("prompts", "typed")  # the browser may have changed them since
+
+    def _show_rows(self) -> None:
+        state = self._state
+        rows = [*segment_rows(self._viewer.segmentation_node), *self._missing]
+        state.rows = [asdict(row) for row in rows]
+        ids = [row.id for row in rows if row.id]
+        if state.selected not in ids:
+            state.selected, state.tool = "", ""
+        state.can_undo = bool(self._undo_order)
+        state.flush()
+
+    def _use_tool(self, tool: str, brush_mm: float, selected: str, **_: Any) -> None:
+        self._edits.use(tool or "", selected, float(brush_mm))
+
+    def _note_stroke(self) -> None:
+        self._undo_order.append("stroke")
+        self._show_rows()

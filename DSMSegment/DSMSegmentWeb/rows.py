@@ -1,0 +1,75 @@
+"""The result list: the segments that are there, and the prompts of the last run that found nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import slicer
+import vtk
+
+from DSMSegmentLib import OutcomeStatus, SegmentOutcome
+from DSMSegmentLib.mrml import countVoxels, orientedImageFromSegment
+from DSMSegmentLib.provenance import SCORE_TAG
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the list.
+
+    Args:
+        name: Of the segment, or of the prompt that found nothing.
+        id: Of the segment; empty when nothing was found.
+        note: Volume, or why there is none.
+        score: How sure the network is that the structure is there, 0 to 1; None for segments made by hand.
+        color: As `#rrggbb`.
+        visible: Whether the views show it.
+    """
+
+    name: str
+    id: str
+    note: str
+    score: float | None
+    color: str = ""
+    visible: bool = False
+
+
+def segment_rows(node: slicer.vtkMRMLSegmentationNode | None) -> list[Row]:
+    """Return a row for each segment, in the order of the segmentation."""
+    if node is None:
+        return []
+    segmentation = node.GetSegmentation()
+    return [_segment_row(node, segment_id, segmentation.GetSegment(segment_id)) for segment_id in _ids(node)]
+
+
+def missing_rows(outcomes: Sequence[SegmentOutcome]) -> list[Row]:
+    """Return a row for each prompt that became no segment."""
+    notes = {OutcomeStatus.NOT_FOUND: "not found", OutcomeStatus.SKIPPED: "skipped, it is there already"}
+    return [
+        Row(outcome.prompt.name, "", notes[outcome.status], outcome.score)
+        for outcome in outcomes
+        if outcome.status in notes
+    ]
+
+
+def _ids(node: slicer.vtkMRMLSegmentationNode) -> Sequence[str]:
+    return tuple(node.GetSegmentation().GetSegmentIDs())
+
+
+def _segment_row(node: slicer.vtkMRMLSegmentationNode, segment_id: str, segment: slicer.vtkSegment) -> Row:
+    image = orientedImageFromSegment(node, segment_id)
+    i, j, k = image.GetSpacing()
+    return Row(
+        name=segment.GetName(),
+        id=segment_id,
+        # Counted, not taken from the run: the user may have painted since.
+        note=f"{countVoxels(image) * abs(i * j * k) / 1000.0:.1f} ml",
+        score=_score(segment),
+        color="#" + "".join(f"{round(255 * channel):02x}" for channel in segment.GetColor()),
+        visible=bool(node.GetDisplayNode().GetSegmentVisibility(segment_id)),
+    )
+
+
+def _score(segment: slicer.vtkSegment) -> float | None:
+    score = vtk.reference("")
+    return float(str(score)) if segment.GetTag(SCORE_TAG, score) else None

@@ -1,0 +1,83 @@
+"""Files that a browser sends: what they may be called, how large they may be, and that they stand on their own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from dsm.errors import ImageError
+
+#: A CT of 512 x 512 x 2000 voxels of 16 bits, uncompressed.
+MAX_UPLOAD_BYTES = 1 << 30
+
+_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
+_MAX_NAME = 100
+# A header ends well before this in files that scanners and programs write.
+_HEADER_BYTES = 1 << 16
+_NRRD_ELSEWHERE = re.compile(rb"^\s*data ?file\s*:", re.IGNORECASE | re.MULTILINE)
+_MHA_DATA = re.compile(rb"^\s*ElementDataFile\s*=\s*(\S+)", re.MULTILINE)
+
+
+def checked_name(name: str) -> str:
+    """Return the name of a file that was sent, fit for a folder of ours.
+
+    Raises:
+        ImageError: If it is of no type that can be opened.
+    """
+    last = re.split(r"[/\\]", name)[-1]
+    if not last.lower().endswith(_SUFFIXES):
+        raise ImageError(
+            f"{last[:_MAX_NAME] or 'The file'} is of no type that can be opened.",
+            code="bad_image.format",
+            hint=f"Choose one file of type {', '.join(_SUFFIXES)}.",
+        )
+    return re.sub(r"[^\w.-]+", "_", last)[-_MAX_NAME:]
+
+
+async def receive(chunks: AsyncIterator[bytes], path: Path, *, max_bytes: int = MAX_UPLOAD_BYTES) -> None:
+    """Write what arrives into a file, and stop where it gets too large.
+
+    Raises:
+        ImageError: If more than `max_bytes` arrive.
+    """
+    size = 0
+    with path.open("wb") as stream:
+        async for chunk in chunks:
+            size += len(chunk)
+            if size > max_bytes:
+                raise too_large(path.name, max_bytes)
+            stream.write(chunk)
+
+
+def too_large(name: str, max_bytes: int = MAX_UPLOAD_BYTES) -> ImageError:
+    """Return the error for a file that is too large to be sent."""
+    return ImageError(
+        f"{name} is larger than {max_bytes / (1 << 20):.0f} MiB.",
+        code="bad_image.too_large",
+        hint="Compress it, crop it, or start the server with its path.",
+    )
+
+
+def check_self_contained(path: Path) -> None:
+    """Refuse a header that names another file as its data: whoever sent it could read files of the server with it.
+
+    Raises:
+        ImageError: If the voxels are not in the file itself.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(_HEADER_BYTES)
+    if path.name.lower().endswith(".nrrd"):
+        # An empty line ends the header; what follows are voxels.
+        elsewhere = _NRRD_ELSEWHERE.search(re.split(rb"\r?\n\r?\n", head, maxsplit=1)[0])
+    elif path.name.lower().endswith(".mha"):
+        named = _MHA_DATA.search(head)
+        elsewhere = named if named and named[1] != b"LOCAL" else None
+    else:
+        return
+    if elsewhere:
+        raise ImageError(
+            f"The voxels of {path.name} are in another file.",
+            code="bad_image.detached",
+            hint="Save it as one file: .nrrd, .mha or .nii.gz.",
+        )

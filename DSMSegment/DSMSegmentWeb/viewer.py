@@ -1,0 +1,97 @@
+"""The scene and its four views: one scan, one segmentation, drawn on the server."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import slicer
+import vtk
+from trame_server import Server
+from trame_slicer.core import LayoutManager, SlicerApp
+from trame_slicer.rca_view import register_rca_factories
+from trame_slicer.segmentation import SegmentationOverwriteMode
+from trame_slicer.views import Layout, LayoutDirection, ViewLayoutDefinition
+
+from dsm.core.volume import Volume
+from DSMSegmentLib.placement import createSegmentation, removeSegmentation
+from DSMSegmentWeb.view_tools import slice_tools, view_tools
+from DSMSegmentWeb.volume_node import add_volume_node
+
+_LAYOUT = "Four-Up"
+
+if sys.platform == "linux" and not os.environ.get("DISPLAY"):
+    # Else VTK first looks for a screen, in vain, for each view.
+    os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
+
+
+class Viewer:
+    """What is shown. There is at most one scan; opening another one takes the place of the first.
+
+    Args:
+        server: That the views are streamed from.
+    """
+
+    def __init__(self, server: Server) -> None:
+        # VTK's remarks are about what only the application has; errors that matter are raised.
+        vtk.vtkObject.GlobalWarningDisplayOff()
+        self.slicer = SlicerApp()
+        self.volume_node: Any = None
+        self.segmentation_node: Any = None
+        views = self.slicer.view_manager
+        register_rca_factories(views, server, slice_view_ui_f=slice_tools, three_d_view_ui_f=view_tools)
+        self.layout = LayoutManager(self.scene, views, server)
+        self.layout.register_layout(_LAYOUT, _four_up())
+        self.layout.set_layout(_LAYOUT)
+        for view in views.get_views():
+            # Smoothing of edges costs four fifths of the time of a frame where there is no GPU.
+            view.render_window().SetMultiSamples(0)
+        self.editor.set_overwrite_mode(SegmentationOverwriteMode.ALLOW_OVERLAP)
+        self.editor.show_3d(True)
+
+    @property
+    def scene(self) -> slicer.vtkMRMLScene:
+        """The scene."""
+        return self.slicer.scene
+
+    @property
+    def editor(self) -> Any:
+        """Trame-slicer's segment editor: what paints, and what keeps the surfaces in the 3-D view up to date."""
+        return self.slicer.segmentation_editor
+
+    def show(self, volume: Volume, name: str) -> None:
+        """Show a scan with an empty segmentation, in place of what was shown before."""
+        self._remove_shown()
+        self.volume_node = add_volume_node(self.scene, volume, name)
+        self.segmentation_node = createSegmentation(self.volume_node)
+        self.editor.set_active_segmentation(self.segmentation_node, self.volume_node)
+        # Not `show_volume`: it turns volume rendering on, which takes seconds a frame where there is no GPU.
+        self.slicer.display_manager.show_volume_in_slice_background(self.volume_node)
+        self.slicer.display_manager.reset_views()
+
+    def fit_3d(self) -> None:
+        """Point the camera of the 3-D view at the surfaces; there are none yet when a scan is opened."""
+        for view in self.slicer.view_manager.get_threed_views():
+            view.reset_view()
+
+    def _remove_shown(self) -> None:
+        if self.volume_node is None:
+            return
+        self.editor.clear()
+        removeSegmentation(self.segmentation_node)
+        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(self.scene)
+        item = hierarchy.GetItemByDataNode(self.volume_node)
+        if item:
+            hierarchy.RemoveItem(item, False)
+        for node in (self.volume_node.GetDisplayNode(), self.volume_node):
+            self.scene.RemoveNode(node)
+        self.volume_node = self.segmentation_node = None
+
+
+def _four_up() -> Layout:
+    """Axial and 3-D above coronal and sagittal, as in 3D Slicer."""
+    above = [ViewLayoutDefinition.axial_view(), ViewLayoutDefinition.threed_view()]
+    below = [ViewLayoutDefinition.coronal_view(), ViewLayoutDefinition.sagittal_view()]
+    rows = [Layout(LayoutDirection.Horizontal, above), Layout(LayoutDirection.Horizontal, below)]
+    return Layout(LayoutDirection.Vertical, rows)
