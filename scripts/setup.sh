@@ -5,13 +5,15 @@ set -euo pipefail
 venv=$1
 python=${PYTHON:-python3}
 
+can_install() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; }
+
 # Shared libraries of VTK's off-screen rendering, for a machine that has no desktop.
 missing=()
 for pair in libEGL.so.1:libegl1 libGL.so.1:libgl1 libX11.so.6:libx11-6 libXrender.so.1:libxrender1; do
   ldconfig -p | grep -q "${pair%%:*}" || missing+=("${pair##*:}")
 done
 if [ ${#missing[@]} -gt 0 ]; then
-  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+  if can_install; then
     apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
   else
     echo "Missing system libraries; install them with: sudo apt-get install ${missing[*]}" >&2
@@ -19,7 +21,7 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 
 # A browser for the tests of the web page, which are skipped without one.
-if ! command -v chromium >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+if ! command -v chromium >/dev/null && can_install; then
   apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null \
     || echo "Chromium was not installed; the tests of the web page will be skipped." >&2
 fi

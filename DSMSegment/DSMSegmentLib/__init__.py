@@ -9,6 +9,7 @@ from DSMSegmentLib.job import JobOptions, JobProgress, JobState, SegmentationJob
 from DSMSegmentLib.mrml import volumeFromNode
 from DSMSegmentLib.policy import ExistingPolicy, OverlapPolicy
 from DSMSegmentLib.provenance import Provenance
+from DSMSegmentLib.runs import Runs
 from DSMSegmentLib.undo import UndoHistory
 from DSMSegmentLib.writer import SegmentationWriter
 
@@ -22,6 +23,7 @@ __all__ = [
     "OutcomeStatus",
     "OverlapPolicy",
     "Provenance",
+    "Runs",
     "SegmentOutcome",
     "SegmentationJob",
     "SegmentationWriter",

@@ -48,6 +48,15 @@ def volumeFromNode(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> Volume:
     return Volume(array, ijkToRAS(volumeNode), modality=_modality(volumeNode, array), name=name)
 
 
+def setVolume(volumeNode: slicer.vtkMRMLScalarVolumeNode, volume: Volume) -> None:
+    """Give a volume node the voxels and the affine of `volume`: the way back of `volumeFromNode`. Voxels are copied."""
+    image = vtk.vtkImageData()
+    image.SetDimensions(*volume.shape)
+    image.GetPointData().SetScalars(_scalars(volume.array))
+    volumeNode.SetAndObserveImageData(image)
+    volumeNode.SetIJKToRASMatrix(_matrixFromArray(volume.affine))
+
+
 def ijkToRAS(volumeNode: slicer.vtkMRMLVolumeNode) -> np.ndarray:
     """Return the `(4, 4)` affine from voxel index to RAS millimetres, without the parent transform."""
     matrix = vtk.vtkMatrix4x4()
@@ -100,14 +109,19 @@ def orientedImageFromCrop(crop: CroppedArray, affine: np.ndarray) -> slicer.vtkO
         affine: `(4, 4)` of the full grid, to the RAS of the node that will hold it.
     """
     (i0, j0, k0), (i1, j1, k1) = crop.box.start, crop.box.stop
-    # VTK counts i fastest, which is column-major order of an [I, J, K] array.
-    voxels = np.asarray(crop.array != 0, dtype=np.uint8).ravel(order="F")
     image = slicer.vtkOrientedImageData()
     image.SetExtent(i0, i1 - 1, j0, j1 - 1, k0, k1 - 1)
     image.SetGeometryFromImageToWorldMatrix(_matrixFromArray(affine))
-    scalars = numpy_support.numpy_to_vtk(voxels, deep=True, array_type=vtk.VTK_UNSIGNED_CHAR)
-    image.GetPointData().SetScalars(scalars)
+    image.GetPointData().SetScalars(_scalars(np.asarray(crop.array != 0, dtype=np.uint8)))
     return image
+
+
+def cropFromOrientedImage(image: slicer.vtkOrientedImageData) -> CroppedArray:
+    """Return a mask with its place in the full grid: the way back of `orientedImageFromCrop`. Voxels are not copied."""
+    if image.GetNumberOfPoints() == 0:
+        return CroppedArray(np.zeros((0, 0, 0), np.uint8), (0, 0, 0))
+    i0, _, j0, _, k0, _ = image.GetExtent()
+    return CroppedArray(_arrayIJK(image), (i0, j0, k0))
 
 
 def orientedImageFromSegment(
@@ -172,6 +186,11 @@ def _arrayIJK(image: vtk.vtkImageData) -> np.ndarray:
     if scalars.GetNumberOfComponents() > 1:
         return array.reshape(k, j, i, -1).transpose(2, 1, 0, 3)
     return array.reshape(k, j, i).transpose(2, 1, 0)
+
+
+def _scalars(array: np.ndarray) -> vtk.vtkDataArray:
+    """Copy voxels as VTK counts them: i fastest, which is column-major order of an `[I, J, K]` array."""
+    return numpy_support.numpy_to_vtk(array.ravel(order="F"), deep=True)
 
 
 def _modality(volumeNode: slicer.vtkMRMLScalarVolumeNode, array: np.ndarray) -> str:

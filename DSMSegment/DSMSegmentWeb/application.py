@@ -14,18 +14,19 @@ from trame_server import Server
 from dsm.errors import DSMError, InputError
 from dsm.io.image import read_volume
 from dsm.text.vocabulary import load_vocabulary
-from DSMSegmentLib import Backend, JobOptions, JobProgress, JobState, SegmentationJob
+from DSMSegmentLib import Backend, JobOptions, JobProgress, JobState, Runs, SegmentationJob
 from DSMSegmentLib.summary import resultText, stageText
 from DSMSegmentWeb import page
 from DSMSegmentWeb.access import Access
 from DSMSegmentWeb.edits import Edits
 from DSMSegmentWeb.exports import export
 from DSMSegmentWeb.rows import Row, missing_rows, segment_rows
-from DSMSegmentWeb.runs import Runs
 from DSMSegmentWeb.transfer import Transfer
 from DSMSegmentWeb.uploads import MAX_UPLOAD_BYTES
 from DSMSegmentWeb.viewer import Viewer
 
+# Often enough for a bar that moves, seldom enough for a server that also draws.
+_POLL_S = 0.1
 _ICON = Path(__file__).resolve().parents[1] / "Resources" / "Icons" / "DSMSegment.png"
 
 
@@ -73,7 +74,7 @@ class Application:
         finally:
             with self._state as state:
                 state.status = ""
-        self._runs.forget()
+        self._runs.sceneClosing()
         self._edits.forget()
         self._undo_order.clear()
         self._missing = []
@@ -95,21 +96,23 @@ class Application:
         try:
             if self._viewer.volume_node is None:
                 raise InputError("No scan is open.", code="input.volume", hint="Open a CT or MR scan first.")
-            run = self._runs.run(
+            job = self._runs.segment(
                 self._viewer.volume_node,
-                self._viewer.segmentation_node,
                 "; ".join([*prompts, typed]),
+                self._viewer.segmentation_node,
                 JobOptions(threshold=float(state.threshold)),
-                on_progress=self._show_progress,
-                on_result=lambda _outcome: self._show_rows(),
+                onProgress=self._show_progress,
+                onResult=lambda _outcome: self._show_rows(),
             )
             state.running, state.progress = True, -1
             state.flush()
-            self._show_end(await run)
+            while not self._runs.poll():
+                await asyncio.sleep(_POLL_S)
+            self._show_end(job)
         except DSMError as error:
             state.error = error.one_line
         finally:
-            state.running = self._runs.is_running
+            state.running = self._runs.isRunning
             self._show_rows()
             state.flush()
 
@@ -120,13 +123,13 @@ class Application:
 
     def undo(self) -> None:
         """See `page.Actions`."""
-        if self._runs.is_running:
+        if self._runs.isRunning:
             return
         while self._undo_order:
             taken_back = (
                 self._edits.undo()
                 if self._undo_order.pop() == "stroke"
-                else self._runs.undo(self._viewer.segmentation_node)
+                else self._runs.undoLast(self._viewer.segmentation_node)
             )
             if taken_back:
                 break
@@ -186,7 +189,7 @@ class Application:
         self._transfer.add_routes(web_server.app)
 
     def _check_idle(self) -> None:
-        if self._runs.is_running:
+        if self._runs.isRunning:
             message = "A run is going on in the scan that is open."
             raise InputError(message, code="busy", hint="Wait for it, or cancel it.")
 

@@ -8,15 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import slicer
-from vtk.util import numpy_support
 
-from dsm.core.boxes import CroppedArray
 from dsm.errors import InputError, OutputError
 from dsm.io.segmentation import SegmentRecord, write_labelmap
 from DSMSegmentLib import volumeFromNode
-from DSMSegmentLib.mrml import orientedImageFromSegment
+from DSMSegmentLib.mrml import cropFromOrientedImage, orientedImageFromSegment
 
 
 def export(kind: str, volume_node: Any, segmentation_node: Any, folder: Path) -> Path:
@@ -85,18 +82,9 @@ def _records(segmentation_node: Any) -> list[SegmentRecord]:
     for segment_id in segmentation.GetSegmentIDs():
         segment = segmentation.GetSegment(segment_id)
         red, green, blue = (round(255 * channel) for channel in segment.GetColor())
-        mask = _crop(orientedImageFromSegment(segmentation_node, segment_id))
+        mask = cropFromOrientedImage(orientedImageFromSegment(segmentation_node, segment_id))
         records.append(SegmentRecord(segment.GetName(), mask, (red, green, blue), segment.GetTerminology() or ""))
     return records
-
-
-def _crop(image: slicer.vtkOrientedImageData) -> CroppedArray:
-    """Return a mask with its place in the grid of the scan, which is the grid of the segmentation too."""
-    if image.GetNumberOfPoints() == 0:
-        return CroppedArray(np.zeros((0, 0, 0), np.uint8), (0, 0, 0))
-    i0, _, j0, _, k0, _ = image.GetExtent()
-    voxels = numpy_support.vtk_to_numpy(image.GetPointData().GetScalars())
-    return CroppedArray(voxels.reshape(image.GetDimensions(), order="F"), (i0, j0, k0))
 
 
 def _checked(written: Any, path: Path) -> Path:

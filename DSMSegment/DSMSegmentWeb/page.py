@@ -11,6 +11,8 @@ from trame.widgets import vuetify3 as v3
 from trame_server import Server
 from trame_slicer.core import LayoutManager
 
+from DSMSegmentWeb.uploads import SUFFIXES
+
 _EXPORTS = {
     "seg.nrrd": "Slicer segmentation",
     "nii.gz": "Label map",
@@ -79,7 +81,7 @@ def _heading() -> None:
         html.Input(
             id="dsm-file",
             type="file",
-            accept=".nii,.nii.gz,.gz,.nrrd,.mha",
+            accept=",".join((*SUFFIXES, ".gz")),  # some browsers look at the last part only
             style="display: none",
             raw_attrs=['aria-label="File of a scan"', '@change="window.dsmOpen($event.target)"'],
         )
@@ -194,15 +196,7 @@ def _tools() -> None:
             with v3.VBtnToggle(v_model=("tool",), density="compact", variant="outlined", divided=True):
                 v3.VBtn("Paint", value="paint", size="small", prepend_icon="mdi-brush")
                 v3.VBtn("Erase", value="erase", size="small", prepend_icon="mdi-eraser")
-            v3.VSlider(
-                v_model=("brush_mm",),
-                min=2,
-                max=60,
-                step=1,
-                hide_details=True,
-                density="compact",
-                raw_attrs=['aria-label="Diameter of the brush in millimetres"'],
-            )
+            _slider("brush_mm", 2, 60, step=1, label="Diameter of the brush in millimetres")
             html.Span("{{ brush_mm }} mm", classes="dsm-number")
 
 
@@ -224,12 +218,16 @@ def _exports() -> None:
                 )
     with html.Div():
         html.H2("Threshold of the next run: {{ threshold.toFixed(2) }}")
-        v3.VSlider(
-            v_model=("threshold",),
-            min=0.05,
-            max=0.95,
-            step=0.05,
-            hide_details=True,
-            density="compact",
-            raw_attrs=['aria-label="Probability from which a voxel is inside"'],
-        )
+        _slider("threshold", 0.05, 0.95, step=0.05, label="Probability from which a voxel is inside")
+
+
+def _slider(variable: str, low: float, high: float, *, step: float, label: str) -> None:
+    v3.VSlider(
+        v_model=(variable,),
+        min=low,
+        max=high,
+        step=step,
+        hide_details=True,
+        density="compact",
+        raw_attrs=[f'aria-label="{label}"'],
+    )

@@ -39,7 +39,8 @@ def segment_rows(node: slicer.vtkMRMLSegmentationNode | None) -> list[Row]:
     if node is None:
         return []
     segmentation = node.GetSegmentation()
-    return [_segment_row(node, segment_id, segmentation.GetSegment(segment_id)) for segment_id in _ids(node)]
+    ids = segmentation.GetSegmentIDs()
+    return [_segment_row(node, segment_id, segmentation.GetSegment(segment_id)) for segment_id in ids]
 
 
 def missing_rows(outcomes: Sequence[SegmentOutcome]) -> list[Row]:
@@ -50,10 +51,6 @@ def missing_rows(outcomes: Sequence[SegmentOutcome]) -> list[Row]:
         for outcome in outcomes
         if outcome.status in notes
     ]
-
-
-def _ids(node: slicer.vtkMRMLSegmentationNode) -> Sequence[str]:
-    return tuple(node.GetSegmentation().GetSegmentIDs())
 
 
 def _segment_row(node: slicer.vtkMRMLSegmentationNode, segment_id: str, segment: slicer.vtkSegment) -> Row:

@@ -11,7 +11,8 @@ from dsm.errors import ImageError
 #: A CT of 512 x 512 x 2000 voxels of 16 bits, uncompressed.
 MAX_UPLOAD_BYTES = 1 << 30
 
-_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
+#: Of the files that can be sent.
+SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
 _MAX_NAME = 100
 # A header ends well before this in files that scanners and programs write.
 _HEADER_BYTES = 1 << 16
@@ -26,11 +27,11 @@ def checked_name(name: str) -> str:
         ImageError: If it is of no type that can be opened.
     """
     last = re.split(r"[/\\]", name)[-1]
-    if not last.lower().endswith(_SUFFIXES):
+    if not last.lower().endswith(SUFFIXES):
         raise ImageError(
             f"{last[:_MAX_NAME] or 'The file'} is of no type that can be opened.",
             code="bad_image.format",
-            hint=f"Choose one file of type {', '.join(_SUFFIXES)}.",
+            hint=f"Choose one file of type {', '.join(SUFFIXES)}.",
         )
     return re.sub(r"[^\w.-]+", "_", last)[-_MAX_NAME:]
 

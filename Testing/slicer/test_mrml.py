@@ -22,7 +22,7 @@ from phantoms import (
 from dsm.core.boxes import CroppedArray
 from dsm.errors import GeometryError, InputError, ShapeError
 from DSMSegmentLib import Provenance, SegmentationWriter, volumeFromNode
-from DSMSegmentLib.mrml import orientedImageFromCrop
+from DSMSegmentLib.mrml import cropFromOrientedImage, orientedImageFromCrop, setVolume
 
 GRIDS = [(order, degrees) for order in range(len(AXIS_ORDERS)) for degrees in (0, 30)]
 
@@ -57,6 +57,26 @@ def test_one_voxel_lies_at_its_place_in_the_patient(order: int, degrees: float) 
 def test_volume_has_the_affine_of_its_node(order: int, degrees: float) -> None:
     affine = grid(order, degrees)
     np.testing.assert_allclose(volumeFromNode(volume_node(affine)).affine, affine, atol=1e-12)
+
+
+@pytest.mark.parametrize(("order", "degrees"), GRIDS)
+def test_volume_that_is_set_comes_back(order: int, degrees: float) -> None:
+    volume = volumeFromNode(volume_node(grid(order, degrees)))
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
+    setVolume(node, volume)
+    again = volumeFromNode(node)
+    np.testing.assert_array_equal(again.array, volume.array)
+    np.testing.assert_allclose(again.affine, volume.affine, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 5), (0, 0, 0)])
+def test_crop_comes_back_from_its_image(shape: tuple[int, int, int]) -> None:
+    crop = CroppedArray(
+        np.random.default_rng(0).integers(0, 2, shape).astype(np.uint8), (2, 1, 0) if shape[0] else (0, 0, 0)
+    )
+    again = cropFromOrientedImage(orientedImageFromCrop(crop, np.eye(4)))
+    assert again.offset_ijk == crop.offset_ijk
+    np.testing.assert_array_equal(again.array, crop.array)
 
 
 def test_axis_orders_are_48_and_half_are_mirrored() -> None:

@@ -47,9 +47,10 @@ class Vocabulary:
 
     def is_part(self, text: str) -> bool:
         """Whether `text` names a part of a structure rather than the whole of it."""
-        if normalise(text) in self._aliases:
+        words = normalise(text)
+        if words in self._aliases:
             return False
-        side, rest = split_side(normalise(text).split())
+        side, rest = split_side(words.split())
         return any((one, key(rest)) in self._part_keys for one in {side, None, "left", "right"} - {"both"})
 
     def suggest(self, text: str, n: int = 3) -> list[str]:

@@ -1,0 +1,115 @@
+"""Runs of prompts, one at a time, and the way back from each: what the panel, scripts and the web page share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import slicer
+
+from dsm.errors import InputError
+from DSMSegmentLib.backend import Backend
+from DSMSegmentLib.finding import SegmentOutcome
+from DSMSegmentLib.job import JobOptions, JobProgress, JobState, SegmentationJob
+from DSMSegmentLib.undo import UndoHistory
+
+
+class Runs:
+    """Starts runs, lets their results into the scene, and takes them back.
+
+    Args:
+        backend: Computes the masks.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._job: SegmentationJob | None = None
+        self._history = UndoHistory()
+
+    @property
+    def isRunning(self) -> bool:
+        """Whether a run is going on."""
+        return self._job is not None and not self._job.isOver
+
+    def segment(
+        self,
+        volumeNode: slicer.vtkMRMLScalarVolumeNode,
+        prompts: str | Sequence[str],
+        segmentationNode: slicer.vtkMRMLSegmentationNode | None = None,
+        options: JobOptions | None = None,
+        *,
+        wait: bool = False,
+        onProgress: Callable[[JobProgress], None] | None = None,
+        onResult: Callable[[SegmentOutcome], None] | None = None,
+        onFinished: Callable[[SegmentationJob], None] | None = None,
+    ) -> SegmentationJob:
+        """Segment `prompts` (separated by `;` or new lines, or a list) in a volume.
+
+        Args:
+            volumeNode: A CT or MR volume.
+            prompts: What to segment.
+            segmentationNode: Where to write; None for a new segmentation beside the volume.
+            options: Threshold and write policies.
+            wait: Return when the run is over; else call `poll` from a timer.
+            onProgress: Called with each progress, on the main thread.
+            onResult: Called with each outcome, on the main thread.
+            onFinished: Called with the job at its end.
+
+        Returns:
+            The job: its `outcomes`, `segmentationNode` and `state`.
+
+        Raises:
+            InputError: If a run is going on, or the volume or the prompts cannot be used.
+            DSMError: With `wait`, if the run failed; the scene is as before then.
+        """
+        if self.isRunning:
+            message = "A run is going on."
+            raise InputError(message, code="busy", hint="Wait for it, or cancel it.")
+
+        def finished(job: SegmentationJob) -> None:
+            if job.segmentationNode is not None and job.journal is not None:
+                self._history.add(job.segmentationNode, job.journal)
+            if onFinished is not None:
+                onFinished(job)
+
+        job = SegmentationJob(
+            volumeNode,
+            prompts,
+            self._backend,
+            segmentationNode=segmentationNode,
+            options=options,
+            onProgress=onProgress,
+            onResult=onResult,
+            onFinished=finished,
+        )
+        self._job = job
+        job.start()
+        if wait and job.wait() is JobState.FAILED and job.error is not None:
+            raise job.error
+        return job
+
+    def poll(self) -> bool:
+        """Let the results that have arrived into the scene; returns whether no run is going on."""
+        return self._job is None or self._job.poll()
+
+    def cancel(self) -> None:
+        """Stop the run; finished segments stay."""
+        if self._job is not None:
+            self._job.cancel()
+
+    def canUndo(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> bool:
+        """Whether a run on this segmentation can be taken back."""
+        return not self.isRunning and self._history.canUndo(segmentationNode)
+
+    def undoLast(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> bool:
+        """Take back the last run on this segmentation, and nothing else; returns whether there was one."""
+        return self.canUndo(segmentationNode) and self._history.undoLast(segmentationNode)
+
+    def sceneClosing(self) -> None:
+        """Stop the run and forget what could be undone."""
+        self.cancel()
+        self._history.clear()
+
+    def close(self) -> None:
+        """Stop the run and end the worker."""
+        self.cancel()
+        self._backend.close()
