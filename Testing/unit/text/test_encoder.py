@@ -74,6 +74,7 @@ def test_an_unknown_tower_is_refused() -> None:
 @needs_tower
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("tower", ["biomedclip", "clip"])
+@pytest.mark.usefixtures("encoder")  # it gets open_clip imported beside any torchvision
 def test_a_hub_out_of_reach_is_a_typed_error(tower: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import open_clip
 
