@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from dsm.core.volume import Volume
 from dsm.errors import PromptError
+from dsm.inference.feature_samples import values_at
 from dsm.inference.parts import kept_fraction
 from dsm.inference.postprocess import NOTHING, native_mask, native_probability, score
 from dsm.inference.result import PromptResult
@@ -108,6 +110,16 @@ class Scan:
                     on_result(result)
         progress("decode", len(parsed), len(parsed))
         return results
+
+    def sample_logits(self, prompt: Prompt, voxels: np.ndarray) -> np.ndarray:
+        """Return the logits of a prompt at voxels of the input grid `(n, 3)`: float32 `(n,)`, before any threshold."""
+        vectors, _ = self._embedder.embed([prompt])
+        logits, _ = self._decode([prompt], torch.from_numpy(vectors))
+        return values_at(logits[0], self.grid, voxels)
+
+    def sample_anomaly(self, voxels: np.ndarray) -> np.ndarray:
+        """Return the anomaly map at voxels of the input grid `(n, 3)`: float32 `(n,)` in [0, 1]."""
+        return values_at(self._encoding.anomalies[-1][0], self.grid, voxels)
 
     def _result(
         self,
