@@ -26,7 +26,7 @@ def keep_large_parts(mask: np.ndarray, *, fraction: float) -> np.ndarray:
     mask = mask.astype(bool, copy=False)
     if fraction <= 0:
         return mask
-    parts, count = _label(mask)
+    parts, count = label_parts(mask)
     if count < 2:
         return mask
     sizes = np.bincount(parts.reshape(-1), minlength=count + 1)
@@ -36,8 +36,8 @@ def keep_large_parts(mask: np.ndarray, *, fraction: float) -> np.ndarray:
     return np.asarray((sizes >= fraction * sizes.max())[parts])
 
 
-def _label(mask: np.ndarray) -> tuple[np.ndarray, int]:
-    """Number the parts from 1."""
+def label_parts(mask: np.ndarray) -> tuple[np.ndarray, int]:
+    """Number the connected parts of a mask from 1; return how many there are, too. Corners connect."""
     if cc3d is None:
         parts, count = ndimage.label(mask, structure=np.ones((3, 3, 3), dtype=bool))
     else:
