@@ -7,15 +7,16 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dsm.cli.output_check import check_output, check_output_folder, check_space
+from dsm.cli.output_check import check_output, check_output_folder, check_space, require_package
 from dsm.cli.progress_bar import ProgressBar
+from dsm.errors import InputError
 
 if TYPE_CHECKING:
     from dsm.core.volume import Volume
     from dsm.inference.result import PromptResult
     from dsm.inference.segmenter import Segmenter
 
-_SUFFIXES = (".seg.nrrd", ".nii.gz")
+_SUFFIXES = (".seg.nrrd", ".nii.gz", ".dcm")
 # Compressed masks take far less than a hundredth of their voxels, compressed probabilities about half of their bytes.
 _BYTES_PER_VOXEL = 1 / 64
 _BYTES_PER_PROBABILITY = 2
@@ -39,7 +40,12 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
         help="what to segment; `;` separates prompts; may be repeated",
     )
     parser.add_argument(
-        "-o", "--output", metavar="FILE", type=Path, required=True, help=".seg.nrrd (Slicer) or .nii.gz (label map)"
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=Path,
+        required=True,
+        help=".seg.nrrd (Slicer), .nii.gz (label map) or .dcm (DICOM SEG, of a DICOM series)",
     )
     parser.add_argument("--report", metavar="FILE", type=Path, help="also write what was found and how, as .json")
     parser.add_argument("--probabilities", metavar="DIR", type=Path, help="also write a probability map a prompt")
@@ -104,6 +110,14 @@ def _fraction(text: str) -> float:
 
 def _check_outputs(options: argparse.Namespace) -> None:
     check_output(options.output, suffixes=_SUFFIXES)
+    if options.output.suffix == ".dcm":
+        require_package("highdicom", extra="dicom")
+        if options.input.is_file():
+            raise InputError(
+                f"{options.input} is no DICOM series, so there is nothing that a DICOM SEG could refer to.",
+                code="input.no_dicom",
+                hint="Give the folder of a series, or write .seg.nrrd.",
+            )
     if options.output.name.endswith(".nii.gz"):
         from dsm.io.labelmap import labels_path
 
@@ -132,7 +146,7 @@ def _write_images(
     options: argparse.Namespace, results: list[PromptResult], volume: Volume, segmenter: Segmenter
 ) -> list[Path]:
     from dsm.inference.records import segment_records
-    from dsm.io.segmentation import write_labelmap, write_probabilities, write_seg_nrrd
+    from dsm.io.segmentation import write_dicom_seg, write_labelmap, write_probabilities, write_seg_nrrd
 
     files: list[Path] = []
     if options.probabilities is not None:
@@ -142,6 +156,11 @@ def _write_images(
     records = segment_records(results, model=segmenter.config.name, model_sha256=digest, device=str(segmenter.device))
     if options.output.name.endswith(".nii.gz"):
         files.append(write_labelmap(options.output, records, volume))
+    elif options.output.suffix == ".dcm":
+        from dsm.io.dicom import choose_series
+
+        series = choose_series(options.input, series_uid=options.series, modality=options.modality)
+        write_dicom_seg(options.output, records, volume, series.files)
     else:
         write_seg_nrrd(options.output, records, volume)
     return [options.output, *files]

@@ -89,7 +89,7 @@ def read_series(folder: Path, *, series_uid: str | None, modality: str | None, c
         ShapeError: If it is one slice, or in colour.
         GeometryError: If slices are missing, doubled, unevenly spaced, or tilted.
     """
-    series = _choose(folder, series_uid, modality)
+    series = choose_series(folder, series_uid=series_uid, modality=modality)
     slices = _sorted_slices(folder, [_slice(file) for file in series.files])
     _check_stack(folder, slices)
     columns, rows = slices[0].size
@@ -114,7 +114,8 @@ def read_series(folder: Path, *, series_uid: str | None, modality: str | None, c
     return Volume(array, _affine(slices), modality or series.modality, series.description or folder.name)
 
 
-def _choose(folder: Path, series_uid: str | None, modality: str | None) -> Series:
+def choose_series(folder: Path, *, series_uid: str | None = None, modality: str | None = None) -> Series:
+    """Find the one CT or MR series in a folder; raises as `read_series`."""
     every = list_series(folder)
     if not every:
         raise ImageError(

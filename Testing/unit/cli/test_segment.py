@@ -1,4 +1,6 @@
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -107,6 +109,23 @@ def test_dicom_series(tiny_model, tmp_path):
     out = tmp_path / "out.nii.gz"
     assert segment(series, tiny_model, "-o", out, "--series", "1.2.826.0.1.3680043.2.1125.1") == 0
     assert SimpleITK.ReadImage(str(out)).GetSize() == (20, 20, 8)
+
+
+def test_dicom_segmentation_of_a_dicom_series(scan_file, tiny_model, tmp_path, capsys):
+    highdicom = pytest.importorskip("highdicom")
+    sys.path.insert(0, str(Path(__file__).parents[2] / "dicom_phantoms"))
+    from dicom_series import write_series
+
+    uid = write_series(tmp_path / "series")
+    out = tmp_path / "out.dcm"
+    assert segment(tmp_path / "series", tiny_model, "-o", out, "--threshold", "0.1") == 0
+    seg = highdicom.seg.segread(out)
+    assert seg.ReferencedSeriesSequence[0].SeriesInstanceUID == uid
+    found = {line.split("  ")[0] for line in capsys.readouterr().out.splitlines()[1:] if "  yes" in line}
+    assert {seg.get_segment_description(n).segment_label for n in seg.segment_numbers} == found
+    assert seg.get_segment_description(1).algorithm_identification.parameters["Threshold"] == "0.1"
+    assert segment(scan_file, tiny_model, "-o", tmp_path / "other.dcm") == 2
+    assert "no DICOM series" in capsys.readouterr().err
 
 
 def test_notes_are_printed(scan_file, tiny_model, tmp_path, capsys):
