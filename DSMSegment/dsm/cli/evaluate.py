@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
 from dsm.cli.output_check import check_output, require_package
+from dsm.errors import InputError
 
 
 def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
     """Add the command."""
-    parser = subparsers.add_parser("evaluate", parents=parents, help="measure Dice on a labelled data set")
+    parser = subparsers.add_parser(
+        "evaluate", parents=parents, help="measure masks, lesions and rankings on a labelled data set"
+    )
     parser.add_argument("dataset", metavar="DATASET_DIR", type=Path, help="folder with dataset.json")
     parser.add_argument("--model", default="dsm-small", help="name or folder (default: %(default)s)")
     parser.add_argument("--cases", metavar="A,B", help="ids of cases; by default all")
@@ -19,7 +23,17 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
     parser.add_argument("--prompts", metavar="TEXT", help="names, separated by `;`; by default all that are annotated")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps or auto (default: %(default)s)")
     parser.add_argument("--montages", metavar="DIR", type=Path, help="also draw the masks of each case")
-    parser.add_argument("-o", "--out", metavar="FILE", type=Path, required=True, help="report, a JSON file")
+    parser.add_argument(
+        "--compare", metavar="FILE", type=Path, help="another report: also report the paired differences to it"
+    )
+    parser.add_argument(
+        "-o",
+        "--out",
+        metavar="FILE",
+        type=Path,
+        required=True,
+        help="report, a JSON file; a Markdown file and a picture go beside it",
+    )
     parser.set_defaults(run=run)
 
 
@@ -27,6 +41,8 @@ def run(options: argparse.Namespace) -> int:
     """Evaluate, print the mean Dice of each label, write the report."""
     check_output(options.out, suffixes=(".json",))
     require_package("monai", extra="train")
+    require_package("matplotlib", extra="train")
+    other = _report(options.compare) if options.compare else None
     from dsm.evaluation.evaluate import evaluate_dataset
 
     report = evaluate_dataset(
@@ -38,17 +54,34 @@ def run(options: argparse.Namespace) -> int:
         out=options.out,
         montages=options.montages,
         device=options.device,
+        compare_with=other,
     )
     for name, label in report["labels"].items():
-        print(f"{name:32} {_number(label['dice'])}  n={label['n']}")
-    print(f"{'mean':32} {_number(report['mean_dice'])}")
+        print(f"{name:32} {_text(label.get('dice'))}")
+    print(f"{'mean':32} {_text(report['mean_dice'])}")
+    if comparison := report.get("comparison"):
+        print(f"{'minus ' + comparison['other']:32} {_text(comparison['mean_dice'])}")
     return 0
+
+
+def _report(path: Path) -> dict[str, Any]:
+    """Read another report before the long work begins."""
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+        names = [row["dice"] for case in report["cases"].values() for row in case.values()]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is not a report: {error!r}.", hint="Give the JSON of `dsm evaluate`.") from error
+    if not names:
+        raise InputError(f"{path} has no cases.", hint="Give the JSON of `dsm evaluate`.")
+    return dict(report)
 
 
 def _split(text: str | None, separator: str) -> list[str] | None:
     return [part.strip() for part in text.split(separator) if part.strip()] if text else None
 
 
-def _number(dice: float | None) -> str:
+def _text(interval: dict[str, float] | None) -> str:
     """A name that no case contains has no Dice."""
-    return "-    " if dice is None else f"{dice:.3f}"
+    if interval is None:
+        return "-"
+    return f"{interval['mean']:.3f} ({interval['low']:.3f} to {interval['high']:.3f})  n={interval['n']}"

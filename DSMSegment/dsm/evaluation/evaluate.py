@@ -1,31 +1,35 @@
-"""Evaluate a model on a labelled data set: Dice per case and name on the native grid."""
+"""Evaluate a model on a labelled data set, on the grid of each image."""
 
 from __future__ import annotations
 
 import json
 import logging
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from monai.metrics import compute_dice
 
 from dsm._version import __version__
+from dsm.core.boxes import CroppedArray
 from dsm.core.volume import Volume
 from dsm.errors import InputError
-from dsm.evaluation.bootstrap import bootstrap_interval
+from dsm.evaluation.case_rows import case_rows
 from dsm.evaluation.montage import draw_montage
-from dsm.inference.result import PromptResult
+from dsm.evaluation.report_figure import draw_report
+from dsm.evaluation.report_text import report_markdown
+from dsm.evaluation.summary import compare, summarize
 from dsm.inference.segmenter import Segmenter
 from dsm.io.atomic import atomic_output
 from dsm.io.image import read_volume
 from dsm.io.manifest import CaseEntry, read_manifest
+from dsm.text.prompt import Prompt, parse_prompts
 
 logger = logging.getLogger(__name__)
+
+# Of an image and its label: rounding of headers, not a shift (mm).
+_SAME_PLACE_MM = 0.1
 
 
 def evaluate_dataset(
@@ -38,102 +42,100 @@ def evaluate_dataset(
     split: str | None = None,
     montages: Path | str | None = None,
     device: str = "cpu",
+    compare_with: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Segment every case with the names annotated in it and compare with its labels.
 
     Args:
         dataset_dir: Folder with `dataset.json`.
         model: Name or folder of the model.
-        out: Report to write (JSON).
+        out: Report to write (JSON); the same as Markdown (`.md`) and as a picture (`.png`) go beside it.
         cases: Only these case ids.
         prompts: Only these names; each must be annotated in the data set.
         split: `"validation"` or `"training"`; default both.
         montages: Folder for one PNG a case.
         device: Where to run.
+        compare_with: Another report; the paired differences to it are added as `comparison`.
 
     Returns:
-        The report: `mean_dice` (mean of the names' means), `labels` {name: dice, low, high, n}, `cases` {id: {name:
-        dice, volumes, score}}, `model`. A name that a case does not contain has no Dice; its falsely found volume is
-        given instead, and counts in `labels` as `false_positive_ml`.
+        The report, see docs/reference/evaluation.md.
 
     Raises:
         InputError: If nothing is left to evaluate, or a case or name does not exist.
+        ImageError: If a file cannot be read, or a label does not lie on its image.
     """
     entries = _selected(read_manifest(dataset_dir), cases, prompts, split)
     segmenter = Segmenter.from_pretrained(model, device=device)
     rows: dict[str, dict[str, dict[str, Any]]] = {}
+    seconds: dict[str, dict[str, float]] = {}
     for entry in entries:
-        began = time.perf_counter()
-        rows[entry.case_id] = _evaluate_case(segmenter, entry, prompts, montages)
+        rows[entry.case_id], seconds[entry.case_id] = _evaluate_case(segmenter, entry, prompts, montages)
         dice = [row["dice"] for row in rows[entry.case_id].values() if row["dice"] is not None]
         mean = float(np.mean(dice)) if dice else float("nan")
-        logger.info("%s: mean Dice %.3f, %.1f s", entry.case_id, mean, time.perf_counter() - began)
-    report = summarize(rows)
-    report["model"] = {"name": segmenter.config.name, "dsm": __version__}
-    report["dataset"] = Path(dataset_dir).name
-    with atomic_output(Path(out)) as temporary:
-        temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        logger.info("%s: mean Dice %.3f, %.1f s", entry.case_id, mean, sum(seconds[entry.case_id].values()))
+    report = {
+        "model": {"name": segmenter.config.name, "dsm": __version__},
+        "dataset": Path(dataset_dir).resolve().name,
+        "split": split or "all",
+        **summarize(rows),
+        "seconds": seconds,
+        "cases": rows,
+    }
+    if compare_with is not None:
+        report["comparison"] = compare(report, compare_with)
+    write_report(report, Path(out))
     return report
 
 
-def summarize(rows: dict[str, dict[str, dict[str, Any]]]) -> dict[str, Any]:
-    """Means and 95 % bootstrap intervals over cases.
-
-    Args:
-        rows: {case id: {name: {"dice": float or None, "found_ml": float, ...}}}.
-    """
-    names = list(dict.fromkeys(name for row in rows.values() for name in row))
-    labels: dict[str, dict[str, Any]] = {}
-    for name in names:
-        here = [row[name] for row in rows.values() if name in row]
-        dice = [item["dice"] for item in here if item["dice"] is not None]
-        absent = [item["found_ml"] for item in here if item["dice"] is None]
-        labels[name] = {"dice": None, "n": len(dice)}
-        if dice:
-            low, high = bootstrap_interval(dice)
-            labels[name] |= {"dice": float(np.mean(dice)), "low": low, "high": high}
-        if absent:
-            labels[name] |= {"false_positive_ml": float(np.mean(absent)), "n_absent": len(absent)}
-    means = [label["dice"] for label in labels.values() if label["dice"] is not None]
-    return {"mean_dice": float(np.mean(means)) if means else None, "labels": labels, "cases": rows}
-
-
-@dataclass(frozen=True, slots=True)
-class _Compared:
-    result: PromptResult
-    found: np.ndarray
-    truth: np.ndarray
+def write_report(report: dict[str, Any], out: Path) -> None:
+    """Write `out` (JSON) and, beside it, the same for people: `.md` and `.png`."""
+    with atomic_output(out) as part:
+        part.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    with atomic_output(out.with_suffix(".md")) as part:
+        part.write_text(report_markdown(report), encoding="utf-8")
+    with atomic_output(out.with_suffix(".png")) as part:
+        draw_report(report, part)
 
 
 def _evaluate_case(
     segmenter: Segmenter, entry: CaseEntry, prompts: Sequence[str] | None, montages: Path | str | None
-) -> dict[str, dict[str, Any]]:
-    volume = read_volume(entry.image, modality=entry.modality)
-    label = read_volume(entry.label, modality=entry.modality).array
-    names = [name for name in entry.targets if prompts is None or name in prompts]
-    compared = {}
-    for name, result in zip(names, segmenter.encode(volume).segment(names), strict=True):
-        compared[name] = _Compared(result, result.full_mask(), np.isin(label, entry.targets[name]))
+) -> tuple[dict[str, dict[str, Any]], dict[str, float]]:
+    """Rows by name, and the seconds that the network and the metrics took."""
+    volume, label = _read(entry)
+    wanted = {name: _one_prompt(name) for name in entry.targets if prompts is None or name in prompts}
+    began = time.perf_counter()
+    scan = segmenter.encode(volume)
+    results = dict(zip(wanted, scan.segment(list(wanted.values())), strict=True))
+    network = time.perf_counter() - began
+    rows = case_rows(entry, label, scan, results)
+    metrics = time.perf_counter() - began - network
     if montages is not None:
-        pairs = {name: (item.truth, item.found) for name, item in compared.items()}
-        draw_montage(volume, pairs, Path(montages) / f"{entry.case_id}.png")
-    return {name: _row(volume, item) for name, item in compared.items()}
+        masks = {
+            name: (CroppedArray.from_mask(np.isin(label, entry.targets[name])), result.mask)
+            for name, result in results.items()
+        }
+        draw_montage(volume, masks, Path(montages) / f"{entry.case_id}.png")
+    return rows, {"network": round(network, 2), "metrics": round(metrics, 2)}
 
 
-def _row(volume: Volume, item: _Compared) -> dict[str, Any]:
-    dice = None
-    if item.truth.any():
-        pair = [
-            torch.from_numpy(np.ascontiguousarray(mask != 0))[None, None].float() for mask in (item.found, item.truth)
-        ]
-        dice = float(compute_dice(*pair)[0, 0])
-    ml = volume.voxel_volume_mm3 / 1000
-    return {
-        "dice": dice,
-        "found_ml": round(float(np.count_nonzero(item.found)) * ml, 2),
-        "true_ml": round(float(np.count_nonzero(item.truth)) * ml, 2),
-        "score": round(item.result.score, 4),
-    }
+def _read(entry: CaseEntry) -> tuple[Volume, np.ndarray]:
+    volume = read_volume(entry.image, modality=entry.modality)
+    label = read_volume(entry.label, modality=entry.modality)
+    if label.shape != volume.shape or abs(label.affine - volume.affine).max() > _SAME_PLACE_MM:
+        raise InputError(
+            f"The label of {entry.case_id} does not lie on its image.",
+            code="geometry.label",
+            hint="Find all such cases with `dsm data check`.",
+        )
+    return volume, label.array
+
+
+def _one_prompt(name: str) -> Prompt:
+    found = parse_prompts([name])
+    if len(found) > 1:
+        both = " and ".join(prompt.name for prompt in found)
+        raise InputError(f"{name!r} in the manifest means {both}.", hint="Give each a label of its own.")
+    return found[0]
 
 
 def _selected(
@@ -150,7 +152,9 @@ def _selected(
     chosen = [
         entry
         for entry in entries
-        if (cases is None or entry.case_id in cases) and (split is None or entry.validation == (split == "validation"))
+        if (cases is None or entry.case_id in cases)
+        and (split is None or entry.validation == (split == "validation"))
+        and (prompts is None or any(name in entry.targets for name in prompts))
     ]
     if not chosen:
         raise InputError("No case is left to evaluate.", hint="Check --cases and --split.")

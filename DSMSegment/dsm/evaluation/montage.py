@@ -10,13 +10,14 @@ from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from dsm.core.boxes import CroppedArray
 from dsm.core.orientation import Orientation
 from dsm.core.volume import Volume
 
 _COLUMNS = 5
 
 
-def draw_montage(volume: Volume, masks: Mapping[str, tuple[np.ndarray, np.ndarray]], path: Path) -> None:
+def draw_montage(volume: Volume, masks: Mapping[str, tuple[CroppedArray, CroppedArray]], path: Path) -> None:
     """Draw one axial slice a name.
 
     Args:
@@ -29,12 +30,12 @@ def draw_montage(volume: Volume, masks: Mapping[str, tuple[np.ndarray, np.ndarra
     low, high = (-125, 275) if volume.modality == "CT" else np.percentile(image, [1, 99])
     i_mm, j_mm, _ = np.linalg.norm(orientation.affine_to_ras(volume.affine, volume.shape)[:3, :3], axis=0)
     rows = -(-len(masks) // _COLUMNS)
-    figure = Figure(figsize=(3 * _COLUMNS, 3 * rows), layout="tight", facecolor="black")
+    figure = Figure(figsize=(3 * min(_COLUMNS, len(masks)), 3 * rows), layout="tight", facecolor="black")
     FigureCanvasAgg(figure)
     for index, (name, pair) in enumerate(masks.items()):
-        truth, found = (orientation.to_ras(mask) != 0 for mask in pair)
+        truth, found = (orientation.to_ras(mask.paste_into(volume.shape)) != 0 for mask in pair)
         k = int(np.argmax((truth if truth.any() else found).sum(axis=(0, 1))))
-        axes = figure.add_subplot(rows, _COLUMNS, index + 1)
+        axes = figure.add_subplot(rows, min(_COLUMNS, len(masks)), index + 1)
         # Radiological view: the patient's right on the left of the picture.
         axes.imshow(image[::-1, :, k].T, cmap="gray", vmin=low, vmax=high, origin="lower", aspect=j_mm / i_mm)
         if found[..., k].any():

@@ -95,7 +95,8 @@ def test_evaluate_passes_its_options_on(monkeypatch, capsys, tmp_path):
 
     def evaluate_dataset(dataset, **options):
         calls.update(options, dataset=dataset)
-        return {"mean_dice": 0.75, "labels": {"liver": {"dice": 0.75, "n": 2}, "spleen": {"dice": None, "n": 0}}}
+        mean = {"mean": 0.75, "low": 0.7, "high": 0.8, "n": 2}
+        return {"mean_dice": mean, "labels": {"liver": {"kind": "organ", "dice": mean}, "spleen": {"kind": "organ"}}}
 
     fake_module(monkeypatch, "dsm.evaluation.evaluate", evaluate_dataset=evaluate_dataset)
     out = tmp_path / "report.json"
