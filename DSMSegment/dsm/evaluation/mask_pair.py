@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -74,8 +75,11 @@ def overlap(pair: MaskPair) -> Overlap:
         return Overlap(0.0, 0.0, None)
     found, truth = _one_hot(pair.found), _one_hot(pair.truth)
     spacing = list(pair.spacing_mm)
-    hd95 = compute_hausdorff_distance(found, truth, include_background=True, percentile=95, spacing=spacing)
-    nsd = compute_surface_dice(found, truth, [NSD_TOLERANCE_MM], include_background=True, spacing=spacing)
+    with warnings.catch_warnings():
+        # MONAI 1.6 warns about an argument that it passes itself.
+        warnings.filterwarnings("ignore", message=".*always_return_as_numpy", category=FutureWarning)
+        hd95 = compute_hausdorff_distance(found, truth, include_background=True, percentile=95, spacing=spacing)
+        nsd = compute_surface_dice(found, truth, [NSD_TOLERANCE_MM], include_background=True, spacing=spacing)
     return Overlap(float(compute_dice(found, truth)[0, 0]), float(nsd[0, 0]), float(hd95[0, 0]))
 
 
