@@ -51,8 +51,8 @@ def bootstrap_mean_of_columns(table: np.ndarray) -> Interval:
     """Percentile bootstrap of the mean of the columns' means: the Dice over several names.
 
     Args:
-        table: `(cases, names)`, NaN where a case has no value; every name has one somewhere. Cases that have none at all
-            do not count.
+        table: `(cases, names)`, NaN where a case has no value; every name has one somewhere. Cases that have none do
+            not count.
     """
     table = table[~np.isnan(table).all(axis=1)]
     drawn = table[_draws(len(table))]
