@@ -102,18 +102,18 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         self.logic = DSMSegmentLogic()
         self._timer = qt.QTimer()
         self._timer.setInterval(_POLL_INTERVAL_MS)
-        self._timer.connect("timeout()", self.onTimer)
-        self.ui.applyButton.connect("clicked(bool)", self.onApplyButton)
+        self._timer.timeout.connect(self.onTimer)
+        self.ui.applyButton.clicked.connect(self.onApplyButton)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
-        slicer.app.connect("aboutToQuit()", self.logic.close)
+        slicer.app.aboutToQuit.connect(self.logic.close)
         self.initializeParameterNode()
 
     def cleanup(self) -> None:
         """End the worker when the module is reloaded or the application closes."""
         self._timer.stop()
         self.logic.close()
-        slicer.app.disconnect("aboutToQuit()", self.logic.close)
+        slicer.app.aboutToQuit.disconnect(self.logic.close)
         self.removeObservers()
 
     def onReload(self) -> None:
@@ -220,7 +220,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         button.toolTip = reason or (_("Stop; finished segments stay.") if running else _("Segment the volume."))
 
 
-class DSMSegmentLogic(ScriptedLoadableModuleLogic, Runs):  # type: ignore[misc]
+class DSMSegmentLogic(Runs, ScriptedLoadableModuleLogic):  # type: ignore[misc]
     """Runs prompts on volumes; works without the panel, from scripts and from the Python console.
 
     Args:
@@ -231,8 +231,8 @@ class DSMSegmentLogic(ScriptedLoadableModuleLogic, Runs):  # type: ignore[misc]
     """
 
     def __init__(self, backend: Backend | None = None) -> None:
-        ScriptedLoadableModuleLogic.__init__(self)
         Runs.__init__(self, backend or WorkerBackend())
+        ScriptedLoadableModuleLogic.__init__(self)  # hands on to the classes after it: Runs must come before it
 
     def getParameterNode(self) -> Any:
         """Return the scene's parameters of this module."""

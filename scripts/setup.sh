@@ -7,14 +7,16 @@ python=${PYTHON:-python3}
 
 can_install() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; }
 
-# Shared libraries of VTK's off-screen rendering, for a machine that has no desktop.
+# Shared libraries of VTK's off-screen rendering and of Qt, for a machine that has no desktop.
 missing=()
-for pair in libEGL.so.1:libegl1 libGL.so.1:libgl1 libX11.so.6:libx11-6 libXrender.so.1:libxrender1; do
+for pair in libEGL.so.1:libegl1 libGL.so.1:libgl1 libX11.so.6:libx11-6 libXrender.so.1:libxrender1 \
+  libfontconfig.so.1:libfontconfig1 libxkbcommon.so.0:libxkbcommon0 libdbus-1.so.3:libdbus-1-3 \
+  libglib-2.0.so.0:libglib2.0-0; do
   ldconfig -p | grep -q "${pair%%:*}" || missing+=("${pair##*:}")
 done
 if [ ${#missing[@]} -gt 0 ]; then
   if can_install; then
-    apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}" fonts-dejavu-core >/dev/null
   else
     echo "Missing system libraries; install them with: sudo apt-get install ${missing[*]}" >&2
   fi

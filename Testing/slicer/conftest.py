@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +12,13 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed")
 # The folder `Testing` itself must never be on the path: `slicer` imports every module of every folder with its own name
 # that it finds there, and this folder has that name.
+sys.path.insert(0, str(Path(__file__).parents[1] / "slicer_host" / "panel"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "slicer_host"))
 
 from scene_host import SceneHost, quiet
+
+with contextlib.suppress(ImportError):  # without PySide6 the tests of the panel are skipped
+    import panel_host  # noqa: F401  (before the module file, which looks for `qt` once)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,113 @@
+"""The panel without the Slicer application: real Qt widgets, real MRML, the module's own code.
+
+Importing this makes `qt`, `ctk`, `slicer.i18n`, `slicer.parameterNodeWrapper` and `slicer.ScriptedLoadableModule`
+exist. Import it before the module file is: that file takes plain base classes where there is no application.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import types
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+sys.path.insert(0, str(Path(__file__).parent))
+
+import ctk  # noqa: F401  (registers its stand-ins)
+import parameter_node
+import qmrml
+import qt
+import scripted_module
+import slicer
+
+_WIDTH_PX, _HEIGHT_PX = 560, 1100
+
+
+def _publish(name: str, **content: Any) -> None:
+    """Make a module of the application exist, as `import slicer.<name>` and as `slicer.<name>`."""
+    module = types.ModuleType(f"slicer.{name}")
+    vars(module).update(content)
+    sys.modules[module.__name__] = module
+    setattr(slicer, name, module)
+
+
+_publish("i18n", tr=lambda text: text, translate=lambda _, text: text)
+_publish("parameterNodeWrapper", parameterNodeWrapper=parameter_node.parameterNodeWrapper)
+_publish(
+    "ScriptedLoadableModule",
+    **{name: getattr(scripted_module, name) for name in dir(scripted_module) if name.startswith("Scripted")},
+)
+qmrml.publish()
+
+_qt_application = qt.QApplication.instance() or qt.QApplication(["Slicer"])
+_qt_application.setStyle("Fusion")
+# Never the settings of whoever runs the tests.
+qt.QSettings.setDefaultFormat(qt.QSettings.IniFormat)
+qt.QSettings.setPath(qt.QSettings.IniFormat, qt.QSettings.UserScope, tempfile.mkdtemp(prefix="panel_host_"))
+_qt_application.setOrganizationName("DSMSegmentTests")
+
+
+class Application(qt.QObject):
+    """`slicer.app` with the signals that modules connect to; the rest comes from the scene's stand-in."""
+
+    startupCompleted = qt.Signal()
+    aboutToQuit = qt.Signal()
+
+    def __init__(self, scene_application: Any) -> None:
+        super().__init__()
+        self._scene_application = scene_application
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(object.__getattribute__(self, "_scene_application"), name)
+
+    def processEvents(self) -> None:
+        _qt_application.processEvents()
+
+    def clipboard(self) -> Any:
+        return _qt_application.clipboard()
+
+
+class Panel:
+    """The module's panel in a window.
+
+    Args:
+        module: The module `DSMSegment`, imported after this file.
+    """
+
+    def __init__(self, module: Any) -> None:
+        if not isinstance(slicer.app, Application):
+            slicer.app = Application(slicer.app)
+        self.window = qmrml.qMRMLWidget()
+        self.window.setLayout(qt.QVBoxLayout())
+        self.window.isEntered = True
+        self.widget = module.DSMSegmentWidget(self.window)
+        self.widget.setup()
+        self.window.resize(_WIDTH_PX, _HEIGHT_PX)
+        self.window.show()
+        self.process_events()
+
+    @property
+    def ui(self) -> Any:
+        """The widgets of the form by name."""
+        return self.widget.ui
+
+    def process_events(self) -> None:
+        """Let Qt do what is waiting."""
+        _qt_application.processEvents()
+
+    def screenshot(self, path: Path) -> None:
+        """Save a picture of the window."""
+        self.process_events()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not self.window.grab().save(str(path)):
+            raise OSError(f"{path} could not be written.")
+
+    def close(self) -> None:
+        """What Slicer does when it unloads the module."""
+        self.widget.cleanup()
+        self.window.close()
+        self.window.deleteLater()
+        self.process_events()

@@ -1,0 +1,98 @@
+"""Stand-ins for Slicer's widgets that the panel uses, over the real scene."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import qt
+import slicer
+from PySide6.QtCore import Property, Signal
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QSizePolicy, QWidget
+
+
+@qt.register_widget
+class qMRMLWidget(QWidget):  # noqa: N801
+    """A widget that hands the scene to those inside it."""
+
+    mrmlSceneChanged = Signal(object)
+
+    def setMRMLScene(self, scene: Any) -> None:
+        self.mrmlSceneChanged.emit(scene)
+
+
+@qt.register_widget
+class qMRMLNodeComboBox(QWidget):  # noqa: N801
+    """A list of the scene's nodes of some classes, to choose one from."""
+
+    currentNodeChanged = Signal(object)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        self._list = QComboBox()
+        layout.addWidget(self._list)
+        self.setSizePolicy(QSizePolicy.Expanding, QSizePolicy.Fixed)
+        self._list.activated.connect(lambda _: self._announce())
+        self._values: dict[str, Any] = {"noneDisplay": "None", "nodeTypes": []}
+        self._scene: Any = None
+        self._tags: list[int] = []
+        self._announced: Any = None
+
+    def setMRMLScene(self, scene: Any) -> None:
+        for tag in self._tags:
+            self._scene.RemoveObserver(tag)
+        self._scene = scene
+        events = (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndCloseEvent) if scene else ()
+        self._tags = [scene.AddObserver(event, lambda *_: self._refresh()) for event in events]
+        self._refresh()
+
+    def currentNode(self) -> Any:
+        node_id = self._list.currentData
+        return self._scene.GetNodeByID(node_id) if node_id and self._scene else None
+
+    def setCurrentNode(self, node: Any) -> None:
+        self._list.setCurrentIndex(max(self._list.findData(node.GetID()), 0) if node else 0 if self._none else -1)
+        self._announce()
+
+    @property
+    def _none(self) -> bool:
+        return bool(self._values.get("noneEnabled"))
+
+    def _refresh(self) -> None:
+        chosen = self._list.currentData
+        self._list.clear()
+        if self._none:
+            self._list.addItem(self._values["noneDisplay"], "")
+        for name in self._values["nodeTypes"]:
+            for number in range(self._scene.GetNumberOfNodesByClass(name)):
+                node = self._scene.GetNthNodeByClass(number, name)
+                if node.GetClassName() == name or self._values.get("showChildNodeTypes", True):
+                    self._list.addItem(node.GetName(), node.GetID())
+        self._list.setCurrentIndex(self._list.findData(chosen) if chosen else 0 if self._none else -1)
+        self._announce()
+
+    def _announce(self) -> None:
+        node = self.currentNode()
+        if node is not self._announced:
+            self._announced = node
+            self.currentNodeChanged.emit(node)
+
+    def _kept(name: str, kind: Any) -> Property:  # noqa: N805
+        """A property of the form that the stand-in keeps."""
+        return Property(
+            kind, lambda self: self._values.get(name), lambda self, value: self._values.__setitem__(name, value)
+        )
+
+    nodeTypes = _kept("nodeTypes", "QStringList")
+    noneDisplay = _kept("noneDisplay", str)
+    noneEnabled = _kept("noneEnabled", bool)
+    addEnabled = _kept("addEnabled", bool)
+    removeEnabled = _kept("removeEnabled", bool)
+    renameEnabled = _kept("renameEnabled", bool)
+    showChildNodeTypes = _kept("showChildNodeTypes", bool)
+
+
+def publish() -> None:
+    """Put the classes where panels look for them."""
+    slicer.qMRMLWidget, slicer.qMRMLNodeComboBox = qMRMLWidget, qMRMLNodeComboBox
