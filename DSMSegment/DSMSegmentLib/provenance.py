@@ -16,6 +16,18 @@ CREATED_TAG = "DSM.Created"
 # Without these two, Slicer's DICOM export calls the segment MANUAL.
 ALGORITHM_TYPE_TAG = "DICOM.SegmentAlgorithmType"
 ALGORITHM_NAME_TAG = "DICOM.SegmentAlgorithmName"
+TAGS = (
+    PROMPT_TAG,
+    MODEL_TAG,
+    MODEL_SHA256_TAG,
+    VERSION_TAG,
+    DEVICE_TAG,
+    SCORE_TAG,
+    THRESHOLD_TAG,
+    CREATED_TAG,
+    ALGORITHM_TYPE_TAG,
+    ALGORITHM_NAME_TAG,
+)
 
 # DICOM value representation LO.
 _MAX_ALGORITHM_NAME = 64
