@@ -1,0 +1,102 @@
+"""`dsm batch`: the same prompts on every scan of a folder."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from dsm.cli.output_check import require_package
+
+if TYPE_CHECKING:
+    from dsm.cohort.outcome import Outcome
+
+_FORMATS = ("auto", "dcm", "seg.nrrd", "nii.gz")
+EXIT_SOME_FAILED = 3
+
+
+def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "batch",
+        parents=parents,
+        help="segment every scan of a folder",
+        description="Segment what prompts name in every DICOM series (CT, MR) and image file below a folder. Writes "
+        "masks, a table segments.csv (and .parquet), and pages of pictures. Run it again to continue after a stop.",
+    )
+    parser.add_argument("input", metavar="INPUT", type=Path, help="folder of DICOM series and image files")
+    parser.add_argument(
+        "-p",
+        "--prompt",
+        metavar="TEXT",
+        action="append",
+        required=True,
+        help="what to segment; `;` separates prompts; may be repeated",
+    )
+    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for the results")
+    parser.add_argument(
+        "--format",
+        choices=_FORMATS,
+        default="auto",
+        help="of the masks (default: auto, which is DICOM SEG for DICOM and .seg.nrrd for files)",
+    )
+    parser.add_argument("--model", default="dsm-small", help="name or folder (default: %(default)s)")
+    parser.add_argument("--threshold", type=float, default=0.5, help="probability of a voxel inside (default: 0.5)")
+    parser.add_argument("--modality", choices=("CT", "MR"), help="by default what the files say or look like")
+    parser.add_argument("--all-parts", action="store_true", help="keep every part of an organ, not the largest alone")
+    parser.add_argument("--workers", type=int, default=1, help="worker processes a device (default: %(default)s)")
+    parser.add_argument("--device", default="cpu", help="one, or several with commas: cuda:0,cuda:1 (default: cpu)")
+    parser.add_argument("--retry-failed", action="store_true", help="do again what failed in an earlier run")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check what can be checked in a moment, then run all cases."""
+    from dsm.cohort.run import run_cohort
+    from dsm.cohort.settings import Format, Settings
+    from dsm.errors import InputError
+    from dsm.models.store import find_model, verify_model
+
+    require_package("PIL", extra="cohort")
+    if options.format in ("auto", "dcm"):
+        require_package("highdicom", extra="dicom")
+    if options.workers < 1:
+        raise InputError(f"There cannot be {options.workers} workers.", code="input.workers", hint="Give 1 or more.")
+    if not 0 < options.threshold < 1:
+        raise InputError("The threshold must lie between 0 and 1.", code="threshold", hint="0.5 is usual.")
+    assert set(_FORMATS) == set(get_args(Format))  # noqa: S101  (that module is not imported to print the help)
+    settings = Settings(
+        prompts=tuple(options.prompt),
+        model=options.model,
+        model_sha256=verify_model(find_model(options.model)).digest,
+        threshold=options.threshold,
+        keep_largest=not options.all_parts,
+        modality=options.modality,
+        format=options.format,
+    )
+    devices = [name.strip() for name in options.device.split(",") if name.strip()] * options.workers
+    summary = run_cohort(
+        options.input,
+        options.out,
+        settings,
+        devices=devices,
+        retry_failed=options.retry_failed,
+        on_outcome=_say,
+    )
+    num = len(summary.outcomes)
+    print(
+        f"{num - summary.num_failed} of {num} cases segmented, {summary.num_failed} failed, {summary.num_skipped} were "
+        f"done before; {summary.seconds:.1f} s."
+    )
+    for file in summary.files:
+        print(file)
+    return EXIT_SOME_FAILED if summary.num_failed else 0
+
+
+def _say(outcome: Outcome, done: int, total: int) -> None:
+    from dsm.cohort.one_case import summary
+    from dsm.cohort.outcome import OK
+
+    what = summary(outcome) if outcome.status == OK else f"{outcome.error_code}: {outcome.error}"
+    print(f"[{done}/{total}] {outcome.case}  {outcome.seconds:.1f} s  {what}", file=sys.stderr, flush=True)

@@ -1,0 +1,45 @@
+"""What a reader of the table should look at first: simple facts about a mask, no verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from dsm.core.boxes import bounding_box
+from dsm.core.volume import Volume
+from dsm.inference.result import PromptResult
+
+#: The mask reaches the first or last plane of the volume along some axis: the structure may be cut off.
+TOUCHES_EDGE = "touches_edge"
+#: The score is below one half.
+LOW_SCORE = "low_score"
+#: The model was not trained on this name.
+ZERO_SHOT = "zero_shot"
+#: The structure is looked for in the other modality as a rule.
+OTHER_MODALITY = "other_modality"
+#: Voxels are longer than 6 mm: four times the grid that the network works on.
+THICK_SLICES = "thick_slices"
+
+_LOW = 0.5
+_THICK_MM = 6.0
+
+
+def flags_of(result: PromptResult, volume: Volume, trained: Collection[str]) -> tuple[str, ...]:
+    """Return the flags of a result, in a fixed order."""
+    structure = result.prompt.structure
+    facts = {
+        TOUCHES_EDGE: result.found and _touches_edge(result),
+        LOW_SCORE: result.found and result.score < _LOW,
+        ZERO_SHOT: result.prompt.name not in trained,
+        OTHER_MODALITY: bool(structure and structure.modalities and volume.modality not in structure.modalities),
+        THICK_SLICES: max(volume.spacing_mm) > _THICK_MM,
+    }
+    return tuple(flag for flag, holds in facts.items() if holds)
+
+
+def _touches_edge(result: PromptResult) -> bool:
+    box = bounding_box(result.mask.array)
+    if box is None:
+        return False
+    start = [a + b for a, b in zip(box.start, result.mask.offset_ijk, strict=True)]
+    stop = [a + b for a, b in zip(box.stop, result.mask.offset_ijk, strict=True)]
+    return min(start) == 0 or any(a >= b for a, b in zip(stop, result.shape, strict=True))

@@ -1,0 +1,145 @@
+"""One case from its files to its files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from dsm.cohort.case import Case
+from dsm.cohort.flags import flags_of
+from dsm.cohort.outcome import FAILED, OK, Finding, Outcome
+from dsm.cohort.settings import Settings
+from dsm.cohort.thumbnail import draw_thumbnail
+from dsm.cohort.worker_pool import DEATHS, WorkerPool, segment_in
+from dsm.core.volume import Volume
+from dsm.errors import DSMError, WorkerError
+from dsm.inference.records import segment_records
+from dsm.inference.result import PromptResult
+from dsm.io.image import read_volume
+from dsm.io.segment_record import SegmentRecord
+from dsm.io.segmentation import write_dicom_seg, write_labelmap, write_seg_nrrd
+from dsm.text.prompt import Prompt
+
+SEGMENTATIONS = "segmentations"
+THUMBNAILS = "thumbnails"
+
+# Not the fault of the case: with a full disk every other case would fail, too.
+_FATAL = ("disk_full", "output.permission", "no_model", "bad_checksum", "device", "worker.start", "import_failed")
+
+
+class CaseRunner:
+    """Runs cases; safe for several threads.
+
+    Args:
+        folder: Of the cohort; the folders for masks and pictures are there.
+        settings: What to do.
+        prompts: Parsed from `settings.prompts`.
+        trained: Names that the model was trained on.
+        pool: Who computes.
+    """
+
+    def __init__(
+        self, folder: Path, settings: Settings, prompts: Sequence[Prompt], trained: Collection[str], pool: WorkerPool
+    ) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._prompts = prompts
+        self._trained = trained
+        self._pool = pool
+
+    def run(self, case: Case) -> Outcome:
+        """Segment a case and write its files.
+
+        What is wrong with the case alone is said in the outcome. A worker that dies gets one more try, in a new one.
+
+        Raises:
+            DSMError: If no other case can succeed either: the disk is full, or there is no model.
+        """
+        began = time.perf_counter()
+        blank = Outcome(case=case.id, source=case.source, status=FAILED, fingerprint=self._settings.fingerprint)
+        try:
+            outcome = self._segmented(case, blank)
+        except DSMError as error:
+            if error.code in (*_FATAL, "worker.closed"):
+                raise
+            outcome = replace(blank, error_code=error.code, error=case.redact(error.one_line))
+        return replace(outcome, seconds=round(time.perf_counter() - began, 3))
+
+    def _segmented(self, case: Case, blank: Outcome) -> Outcome:
+        volume = read_volume(case.path, modality=self._settings.modality, series_uid=case.series_uid)
+        results, seconds, attempts = self._compute(volume)
+        records = segment_records(results, model=self._settings.model, model_sha256=self._settings.model_sha256)
+        outcome = replace(
+            blank,
+            status=OK,
+            modality=volume.modality,
+            shape=volume.shape,
+            spacing_mm=volume.spacing_mm,
+            findings=tuple(self._finding(result, volume) for result in results),
+            worker_seconds=round(seconds, 3),
+            attempts=attempts,
+        )
+        masks = self._masks_path(case)
+        thumbnail = self._folder / THUMBNAILS / f"{case.id}.png"
+        draw_thumbnail(thumbnail, volume, records, (case.id, summary(outcome)))
+        outcome = replace(outcome, thumbnail=thumbnail.relative_to(self._folder).as_posix())
+        if not records and masks.suffix == ".dcm":
+            return outcome  # DICOM SEG cannot say that nothing was found; the table does
+        _write(masks, case, records, volume)
+        return replace(outcome, file=masks.relative_to(self._folder).as_posix())
+
+    def _compute(self, volume: Volume) -> tuple[list[PromptResult], float, int]:
+        for attempt in (1, 2):
+            try:
+                with self._pool.worker() as client:
+                    began = time.perf_counter()
+                    results = segment_in(
+                        client,
+                        volume,
+                        self._prompts,
+                        threshold=self._settings.threshold,
+                        keep_largest=self._settings.keep_largest,
+                    )
+                    return results, time.perf_counter() - began, attempt
+            except WorkerError as error:
+                if error.code not in DEATHS or self._pool.closed or attempt == 2:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _finding(self, result: PromptResult, volume: Volume) -> Finding:
+        structure = result.prompt.structure
+        kind = structure.terminology.type if structure else None
+        return Finding(
+            prompt=result.prompt.text,
+            name=result.prompt.name,
+            kind=result.prompt.kind,
+            code=f"{kind.scheme} {kind.value}" if kind else "",
+            found=result.found,
+            score=result.score,
+            volume_ml=result.volume_ml,
+            flags=flags_of(result, volume, self._trained),
+            warnings=result.warnings,
+            seconds=result.seconds,
+        )
+
+    def _masks_path(self, case: Case) -> Path:
+        wanted = self._settings.format
+        suffix = wanted if wanted != "auto" else ("dcm" if case.series_uid else "seg.nrrd")
+        return self._folder / SEGMENTATIONS / f"{case.id}.{suffix}"
+
+
+def _write(path: Path, case: Case, records: Sequence[SegmentRecord], volume: Volume) -> None:
+    if path.suffix == ".dcm":
+        write_dicom_seg(path, records, volume, case.files)
+    elif path.name.endswith(".nii.gz"):
+        write_labelmap(path, records, volume)
+    else:
+        write_seg_nrrd(path, records, volume)
+
+
+def summary(outcome: Outcome) -> str:
+    """What was found, in one line."""
+    found = [f"{finding.name} {finding.volume_ml:.0f} ml" for finding in outcome.findings if finding.found]
+    return ", ".join(found) or "nothing found"

@@ -1,0 +1,102 @@
+"""What became of a case: a JSON file each, written last, which is how a later run knows that it is done."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dsm.errors import ProtocolError
+from dsm.io.atomic import atomic_output
+from dsm.protocol.codec import from_fields
+
+OK = "ok"
+FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """The answer to one prompt.
+
+    Args:
+        prompt: As typed.
+        name: Canonical name.
+        kind: `"organ"` or `"tumor"`.
+        code: Coding scheme and value of what it is, e.g. `"SCT 10200004"`; empty for free text.
+        found: Whether there is a mask.
+        score: 0 to 1.
+        volume_ml: Of the mask.
+        flags: What a reader should look at, see `dsm.cohort.flags`.
+        warnings: Sentences.
+        seconds: Time of this prompt after the encoding.
+    """
+
+    prompt: str
+    name: str
+    kind: str
+    code: str
+    found: bool
+    score: float
+    volume_ml: float
+    flags: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of a case.
+
+    Args:
+        case: `Case.id`.
+        source: `Case.source`.
+        status: `"ok"`, or `"failed"` with the reason in `error_code` and `error`.
+        fingerprint: `Settings.fingerprint`.
+        modality: CT or MR.
+        shape: Voxels.
+        spacing_mm: Voxel size.
+        findings: One a prompt.
+        file: The masks, relative to the folder of the cohort; empty when nothing was found or the format cannot say it.
+        thumbnail: A picture, likewise.
+        error_code: Stable identifier.
+        error: What happened, without paths of DICOM files.
+        seconds: Wall time from reading to writing, waiting for a free worker included.
+        worker_seconds: Time of the worker alone.
+        attempts: 2 where the worker died the first time.
+    """
+
+    case: str
+    source: str
+    status: str
+    fingerprint: str
+    modality: str = ""
+    shape: tuple[int, ...] = ()
+    spacing_mm: tuple[float, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    file: str = ""
+    thumbnail: str = ""
+    error_code: str = ""
+    error: str = ""
+    seconds: float = 0.0
+    worker_seconds: float = 0.0
+    attempts: int = 1
+
+
+def write_outcome(folder: Path, outcome: Outcome) -> None:
+    """Write `folder/<case>.json`, whole or not at all.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    with atomic_output(folder / f"{outcome.case}.json") as part:
+        part.write_text(json.dumps(asdict(outcome), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_outcome(path: Path) -> Outcome | None:
+    """Read what `write_outcome` wrote; None for a damaged file, whose case is then done again."""
+    try:
+        fields: Any = json.loads(path.read_text(encoding="utf-8"))
+        return from_fields(Outcome, fields) if isinstance(fields, dict) else None
+    except (OSError, ValueError, ProtocolError):
+        return None

@@ -1,0 +1,192 @@
+"""A cohort from end to end: find, skip what is done, spread the rest over workers, write the table."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from dsm.cohort.case import Case, find_cases
+from dsm.cohort.lock import folder_lock
+from dsm.cohort.one_case import SEGMENTATIONS, THUMBNAILS, CaseRunner
+from dsm.cohort.outcome import FAILED, OK, Outcome, read_outcome, write_outcome
+from dsm.cohort.settings import Settings
+from dsm.cohort.table import write_tables
+from dsm.cohort.thumbnail import draw_pages
+from dsm.cohort.worker_pool import WorkerPool
+from dsm.errors import InputError, OutputError
+from dsm.io.atomic import atomic_output
+from dsm.models.config import ModelConfig
+from dsm.models.store import find_model
+from dsm.text.prompt import parse_prompts
+
+SETTINGS_FILE = "cohort.json"
+CASES = "cases"
+_WORK = ".work"
+
+OnOutcome = Callable[[Outcome, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a run did.
+
+    Args:
+        outcomes: Of all cases, those of earlier runs too, in the order they were found.
+        num_skipped: Cases that earlier runs had finished.
+        seconds: Wall time of this run.
+        files: Table and pages.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    num_skipped: int
+    seconds: float
+    files: tuple[Path, ...]
+
+    @property
+    def num_failed(self) -> int:
+        """Cases that could not be segmented."""
+        return sum(outcome.status == FAILED for outcome in self.outcomes)
+
+
+def run_cohort(
+    root: Path,
+    folder: Path,
+    settings: Settings,
+    *,
+    devices: Sequence[str],
+    retry_failed: bool = False,
+    on_outcome: OnOutcome | None = None,
+) -> Summary:
+    """Segment every scan below `root` into `folder`; a folder that was begun is continued.
+
+    Args:
+        root: A folder of DICOM series and image files, or one file.
+        folder: For the results; made when missing.
+        settings: What to do with each case.
+        devices: A worker process for each.
+        retry_failed: Do the cases again that failed in an earlier run.
+        on_outcome: Called in this thread with each finished case, how many are done, and how many there are.
+
+    Raises:
+        DSMError: If there is no scan or no model, the folder holds results of other settings or is in use, or the disk
+            is full. What was finished by then stays, with its table.
+    """
+    began = time.perf_counter()
+    prompts = parse_prompts(settings.prompts)
+    config = ModelConfig.load(find_model(settings.model))
+    cases = find_cases(root, out=folder)
+    if settings.format == "dcm" and (lone := next((case for case in cases if case.series_uid is None), None)):
+        raise InputError(
+            f"{lone.path} is no DICOM series, so there is nothing that a DICOM SEG could refer to.",
+            code="input.no_dicom",
+            hint="Choose --format auto or seg.nrrd.",
+        )
+    _make_folders(folder)
+    with folder_lock(folder):
+        _sweep(folder)
+        _check_settings(folder, settings)
+        outcomes = _finished(folder, cases, settings, retry_failed=retry_failed)
+        num_skipped = len(outcomes)
+        todo = [case for case in cases if case.id not in outcomes]
+        work = folder / _WORK
+        work.mkdir(exist_ok=True)
+        try:
+            # No more workers than cases: each takes seconds to start and a model's memory.
+            with WorkerPool(
+                devices[: max(1, len(todo))], model=settings.model, model_sha256=settings.model_sha256, folder=work
+            ) as pool:
+                runner = CaseRunner(folder, settings, prompts, config.trained, pool)
+                for outcome in _each(todo, runner, pool, num_threads=len(devices) + 1):
+                    write_outcome(folder / CASES, outcome)
+                    outcomes[outcome.case] = outcome
+                    if on_outcome is not None:
+                        on_outcome(outcome, len(outcomes), len(cases))
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+            ordered = [outcomes[case.id] for case in cases if case.id in outcomes]
+            files = _write_overview(folder, ordered, settings)
+    return Summary(tuple(ordered), num_skipped, time.perf_counter() - began, tuple(files))
+
+
+def _each(cases: Sequence[Case], runner: CaseRunner, pool: WorkerPool, *, num_threads: int) -> Iterator[Outcome]:
+    """Yield outcomes as they come. One thread more than workers, so that one reads or writes while they compute."""
+    executor = ThreadPoolExecutor(num_threads, thread_name_prefix="dsm-case")
+    waiting: set[Future[Outcome]] = {executor.submit(runner.run, case) for case in cases}
+    try:
+        while waiting:
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            # What succeeded first: an error ends the run, and what was finished shall stay.
+            for future in sorted(done, key=lambda one: one.exception() is not None):
+                yield future.result()
+    finally:
+        # Also on Ctrl+C and when the disk is full: nobody waits for an encoding that nobody will read.
+        for future in waiting:
+            future.cancel()
+        pool.close()
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _make_folders(folder: Path) -> None:
+    try:
+        for path in (folder, *(folder / name for name in (CASES, SEGMENTATIONS, THUMBNAILS))):
+            path.mkdir(parents=path == folder, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"The folder {folder} cannot be made ({error.strerror}).",
+            code="output.permission",
+            hint="Choose a folder that you may write to.",
+        ) from error
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a run that was killed could not: half-written files, and voxels that workers were given."""
+    shutil.rmtree(folder / _WORK, ignore_errors=True)
+    for part in folder.rglob(".dsm-part-*"):
+        part.unlink(missing_ok=True)
+
+
+def _check_settings(folder: Path, settings: Settings) -> None:
+    path = folder / SETTINGS_FILE
+    if path.is_file():
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))["fingerprint"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise OutputError(
+                f"{path} is damaged, so it is not known what the results in {folder} are.",
+                code="output.settings",
+                hint="Choose another folder.",
+            ) from error
+        if before != settings.fingerprint:
+            raise OutputError(
+                f"{folder} holds results of other prompts, another model or other options; see {path}.",
+                code="output.settings",
+                hint="Choose another folder, or give the same options to continue.",
+            )
+        return
+    with atomic_output(path) as part:
+        content = {"fingerprint": settings.fingerprint, "settings": asdict(settings)}
+        part.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _finished(folder: Path, cases: Sequence[Case], settings: Settings, *, retry_failed: bool) -> dict[str, Outcome]:
+    """Outcomes of earlier runs whose files are still there."""
+    outcomes = {}
+    for case in cases:
+        outcome = read_outcome(folder / CASES / f"{case.id}.json")
+        if outcome is None or outcome.fingerprint != settings.fingerprint:
+            continue
+        if outcome.status != OK and retry_failed:
+            continue
+        if all((folder / name).is_file() for name in (outcome.file, outcome.thumbnail) if name):
+            outcomes[case.id] = outcome
+    return outcomes
+
+
+def _write_overview(folder: Path, outcomes: Sequence[Outcome], settings: Settings) -> list[Path]:
+    pictures = [folder / outcome.thumbnail for outcome in outcomes if outcome.thumbnail]
+    return [*write_tables(folder, outcomes, settings), *draw_pages(folder, pictures)]

@@ -1,0 +1,42 @@
+"""What is done with every case of a cohort."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from dsm._version import __version__
+
+Format = Literal["auto", "dcm", "seg.nrrd", "nii.gz"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What decides the result of a case; two runs with the same settings can share a folder.
+
+    Args:
+        prompts: Texts, as typed.
+        model: Name of the model.
+        model_sha256: Its digest.
+        threshold: Probability above which a voxel is inside.
+        keep_largest: Keep the largest part of an organ alone.
+        modality: `"CT"` or `"MR"` instead of what the files say; None as a rule.
+        format: Of the masks; `"auto"` is DICOM SEG for DICOM, else `.seg.nrrd`.
+        version: Of the engine.
+    """
+
+    prompts: tuple[str, ...]
+    model: str
+    model_sha256: str
+    threshold: float = 0.5
+    keep_largest: bool = True
+    modality: str | None = None
+    format: Format = "auto"
+    version: str = __version__
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of everything above."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]

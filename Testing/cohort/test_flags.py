@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dsm.cohort.flags import flags_of
+from dsm.core.boxes import CroppedArray
+from dsm.core.volume import Volume
+from dsm.inference.result import PromptResult
+from dsm.text.prompt import parse_prompts
+
+SHAPE = (8, 9, 10)
+
+
+def result(name: str = "liver", *, score: float = 0.9, start: tuple[int, int, int] = (2, 2, 2)) -> PromptResult:
+    mask = CroppedArray(np.ones((3, 3, 3), np.uint8), start)
+    return PromptResult(parse_prompts(name)[0], mask, SHAPE, True, score, 1.0, 0.0, 0.5)
+
+
+def volume(*, modality: str = "CT", thickness: float = 3.0) -> Volume:
+    return Volume(np.zeros(SHAPE), np.diag([1, 1, thickness, 1]), modality)
+
+
+@pytest.mark.parametrize(
+    ("found", "scan", "flags"),
+    [
+        (result(), volume(), ()),
+        (result(start=(0, 2, 2)), volume(), ("touches_edge",)),
+        (result(start=(2, 2, 7)), volume(), ("touches_edge",)),
+        (result(start=(2, 2, 6)), volume(), ()),
+        (result(score=0.4), volume(), ("low_score",)),
+        (result("spleen"), volume(), ("zero_shot",)),
+        (result(), volume(thickness=7.5), ("thick_slices",)),
+    ],
+)
+def test_flags(found: PromptResult, scan: Volume, flags: tuple[str, ...]) -> None:
+    assert flags_of(found, scan, ("liver",)) == flags
+
+
+def test_what_was_not_found_has_no_edge_and_no_score() -> None:
+    nothing = CroppedArray(np.zeros((0, 0, 0), np.uint8), (0, 0, 0))
+    missing = PromptResult(parse_prompts("liver")[0], nothing, SHAPE, False, 0.0, 0.0, 0.0, 0.5)
+    assert flags_of(missing, volume(), ("liver",)) == ()

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dsm.cohort.lock import folder_lock
+from dsm.cohort.outcome import FAILED, OK, Finding, Outcome, read_outcome, write_outcome
+from dsm.cohort.settings import Settings
+from dsm.cohort.table import COLUMNS, write_tables
+from dsm.errors import OutputError
+
+SETTINGS = Settings(prompts=("=1+1; liver",), model="dsm-tiny", model_sha256="f" * 64)
+LIVER = Finding(
+    prompt="=1+1", name="liver", kind="organ", code="SCT 10200004", found=True, score=0.91234567, volume_ml=1512.4
+)
+NOTHING = Finding(prompt="spleen", name="spleen", kind="organ", code="", found=False, score=0.0, volume_ml=0.0)
+DONE = Outcome(
+    case="a",
+    source="a.nii",
+    status=OK,
+    fingerprint="x",
+    modality="CT",
+    shape=(5, 6, 7),
+    spacing_mm=(0.7, 0.7, 2.5),
+    findings=(LIVER, NOTHING),
+    file="segmentations/a.seg.nrrd",
+)
+BROKEN = Outcome(case="b", source="b.nii", status=FAILED, fingerprint="x", error_code="bad_image", error="Umlaut ü.")
+
+
+def test_a_row_a_prompt_and_one_for_a_failure(tmp_path: Path) -> None:
+    write_tables(tmp_path, [DONE, BROKEN], SETTINGS)
+    with (tmp_path / "segments.csv").open(encoding="utf-8-sig", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["case"] for row in rows] == ["a", "a", "b"]
+    assert rows[0]["prompt"] == "'=1+1"  # else a spreadsheet would compute it
+    assert (rows[0]["volume_ml"], rows[0]["score"], rows[0]["spacing_mm"]) == ("1512.4", "0.9123", "0.7x0.7x2.5")
+    assert (rows[1]["found"], rows[1]["file"]) == ("False", "")
+    assert (rows[2]["status"], rows[2]["error"], rows[2]["name"]) == ("failed", "Umlaut ü.", "")
+
+
+def test_parquet_has_the_same_rows_and_types(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    write_tables(tmp_path, [DONE, BROKEN], SETTINGS)
+    table = parquet.read_table(tmp_path / "segments.parquet")
+    assert table.column_names == [name for name, _ in COLUMNS]
+    assert table.column("volume_ml").to_pylist() == [1512.4, 0.0, None]
+    assert table.column("found").to_pylist() == [True, False, False]
+    assert table.column("prompt").to_pylist()[0] == "=1+1"
+
+
+def test_a_cohort_without_any_result_has_a_table_too(tmp_path: Path) -> None:
+    write_tables(tmp_path, [], SETTINGS)
+    assert len((tmp_path / "segments.csv").read_text().splitlines()) == 1
+
+
+def test_an_outcome_comes_back_as_it_was(tmp_path: Path) -> None:
+    write_outcome(tmp_path, DONE)
+    assert read_outcome(tmp_path / "a.json") == DONE
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"case": 1}', b"\xff\xfe", b"[" * 10_000])
+def test_a_damaged_outcome_counts_as_not_done(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.json").write_bytes(content)
+    assert read_outcome(tmp_path / "a.json") is None
+
+
+def test_every_setting_is_in_the_fingerprint() -> None:
+    others = [
+        Settings(prompts=("liver",), model="dsm-tiny", model_sha256="f" * 64),
+        Settings(prompts=SETTINGS.prompts, model="dsm-tiny", model_sha256="e" * 64),
+        Settings(prompts=SETTINGS.prompts, model="dsm-tiny", model_sha256="f" * 64, threshold=0.4),
+        Settings(prompts=SETTINGS.prompts, model="dsm-tiny", model_sha256="f" * 64, format="dcm"),
+    ]
+    assert len({one.fingerprint for one in [SETTINGS, *others]}) == 5
+
+
+def test_the_lock_of_a_folder_is_held_by_one_and_dies_with_it(tmp_path: Path) -> None:
+    code = (
+        "import sys, time, pathlib; from dsm.cohort.lock import folder_lock\n"
+        "with folder_lock(pathlib.Path(sys.argv[1])):\n"
+        "    print('held', flush=True); time.sleep(60)"
+    )
+    import dsm
+
+    path = {**os.environ, "PYTHONPATH": str(Path(dsm.__file__).parents[1])}
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, env=path) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(OutputError) as caught, folder_lock(tmp_path):
+            pass
+        assert caught.value.code == "output.busy"
+        other.kill()
+    with folder_lock(tmp_path):
+        pass
