@@ -11,7 +11,7 @@ demo: setup
 	$(BIN)/python examples/demo.py
 
 web: setup
-	PYTHONPATH=DSMSegment $(BIN)/python -m DSMSegmentWeb
+	$(BIN)/dsm web
 
 test: setup lint
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -q Testing

@@ -93,6 +93,11 @@ class Access:
         return hmac.compare_digest(shown.encode(), self.token.encode())
 
 
+def token_cookie(token: str) -> str:
+    """Return the cookie that shows a token, for a program that talks to a server."""
+    return f"{_COOKIE}={token}"
+
+
 def is_loopback(host: str) -> bool:
     """Whether a host name or address can only be reached from this computer."""
     if host == "localhost":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections import deque
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,6 @@ import slicer
 from trame_server import Server
 
 from dsm.errors import DSMError, InputError
-from dsm.io.image import read_volume
 from dsm.text.vocabulary import load_vocabulary
 from DSMSegmentLib import Backend, JobOptions, JobProgress, JobState, Runs, SegmentationJob
 from DSMSegmentLib.summary import resultText, stageText
@@ -21,12 +22,14 @@ from DSMSegmentWeb.access import Access
 from DSMSegmentWeb.edits import Edits
 from DSMSegmentWeb.exports import export
 from DSMSegmentWeb.rows import Row, missing_rows, segment_rows
-from DSMSegmentWeb.transfer import Transfer
+from DSMSegmentWeb.scan import Scan, read_scan
+from DSMSegmentWeb.transfer import TemporaryFolder, Transfer
 from DSMSegmentWeb.uploads import MAX_UPLOAD_BYTES
 from DSMSegmentWeb.viewer import Viewer
 
 # Often enough for a bar that moves, seldom enough for a server that also draws.
 _POLL_S = 0.1
+_MAX_UNDO = 20
 _ICON = Path(__file__).resolve().parents[1] / "Resources" / "Icons" / "DSMSegment.png"
 
 
@@ -46,20 +49,31 @@ class Application:
         self._runs = Runs(backend)
         self._run: asyncio.Future[None] | None = None
         self._missing: list[Row] = []
-        # What Undo takes back, newest last: runs and strokes lie on stacks of their own.
-        self._undo_order: list[str] = []
+        # Each takes back one run or edit, the newest is last; it returns False when that was forgotten meanwhile.
+        self._undo_steps: deque[Callable[[], bool]] = deque(maxlen=_MAX_UNDO)
+        self._scan: Scan | None = None
+        self._scan_folder: TemporaryFolder | None = None
         server.enable_module(page)
         self._set_initial_state()
         self._viewer = Viewer(server)
-        self._edits = Edits(self._viewer.editor, self._note_stroke)
+        self._edits = Edits(self._viewer.editor, self._note_edit)
         self._transfer = Transfer(self._open_upload, self._export, self.show_error)
         page.build_page(server, self._viewer.layout, self)
         server.state.change("tool", "brush_mm", "selected")(self._use_tool)
         server.controller.on_server_bind.add(self._bind)
-        server.controller.on_server_exited.add(lambda **_: self._runs.close())
 
-    async def open(self, path: Path) -> None:
+    def close(self) -> None:
+        """End the worker, and remove what was sent."""
+        self._runs.close()
+        self._keep_folder(None)
+
+    async def open(self, path: Path, *, series_uid: str | None = None, folder: TemporaryFolder | None = None) -> None:
         """Open a scan in place of the one that is shown; when it cannot be read, all stays as it is.
+
+        Args:
+            path: A file, or a folder of a DICOM series.
+            series_uid: Which series; None for the one with most slices.
+            folder: That the path lies in, to be removed when the scan is closed.
 
         Raises:
             DSMError: If it cannot be read, or a run is going on.
@@ -69,18 +83,22 @@ class Application:
             state.status = f"Reading {path.name}..."
         try:
             # Not on the event loop: the page stays alive meanwhile.
-            volume = await asyncio.to_thread(read_volume, path)
+            scan = await asyncio.to_thread(read_scan, path, series_uid)
             self._check_idle()
         finally:
             with self._state as state:
                 state.status = ""
         self._runs.sceneClosing()
         self._edits.forget()
-        self._undo_order.clear()
+        self._undo_steps.clear()
         self._missing = []
-        self._viewer.show(volume, path.name.split(".")[0] or "scan")
+        self._scan = scan
+        self._keep_folder(folder)
+        self._viewer.show(scan.volume, scan.name)
         with self._state as state:
             state.volume_name = self._viewer.volume_node.GetName()
+            state.is_dicom = bool(scan.dicom_files)
+            state.status = scan.note
             state.error = ""
             state.tool = ""
             self._show_rows()
@@ -125,13 +143,8 @@ class Application:
         """See `page.Actions`."""
         if self._runs.isRunning:
             return
-        while self._undo_order:
-            taken_back = (
-                self._edits.undo()
-                if self._undo_order.pop() == "stroke"
-                else self._runs.undoLast(self._viewer.segmentation_node)
-            )
-            if taken_back:
+        while self._undo_steps:
+            if self._undo_steps.pop()():
                 break
         self._missing = []
         self._state.status = ""
@@ -159,14 +172,26 @@ class Application:
         display.SetSegmentVisibility(segment_id, not display.GetSegmentVisibility(segment_id))
         self._show_rows()
 
+    def edit(self, name: str) -> None:
+        """See `page.Actions`."""
+        state = self._state
+        state.error = ""
+        try:
+            self._check_idle()
+            self._edits.apply(name, self._viewer.segmentation_node, state.selected)
+        except DSMError as error:
+            state.error = error.one_line
+
     def _set_initial_state(self) -> None:
         self._state.update(
             {
                 "trame__title": "DSM Segment",
-                "trame__favicon": "data:image/png;base64," + base64.b64encode(_ICON.read_bytes()).decode(),
+                "trame__favicon": _icon(),
                 "vocabulary": [structure.name for structure in load_vocabulary().structures],
                 "max_upload_bytes": MAX_UPLOAD_BYTES,
+                "trame__template_error": page.LOST,
                 "volume_name": "",
+                "is_dicom": False,
                 "prompts": [],
                 "typed": "",
                 "running": False,
@@ -193,17 +218,25 @@ class Application:
             message = "A run is going on in the scan that is open."
             raise InputError(message, code="busy", hint="Wait for it, or cancel it.")
 
-    async def _open_upload(self, path: Path) -> None:
+    async def _open_upload(self, path: Path, folder: TemporaryFolder) -> None:
         try:
-            await self.open(path)
+            await self.open(path, folder=folder)
         except DSMError as error:
             # The user knows the name of the file, not where the server put it.
-            text = str(error).replace(str(path), path.name)
+            name = "The folder" if path.is_dir() else path.name
+            text = str(error).replace(f"{path}/", "").replace(str(path), name)
             raise InputError(text, code=error.code, hint=error.hint, details=error.details) from error
+
+    def _keep_folder(self, folder: TemporaryFolder | None) -> None:
+        """Keep the folder of the scan that is open, which an export may look into, and remove the one before."""
+        before, self._scan_folder = self._scan_folder, folder
+        if before is not None:
+            before.cleanup()
 
     def _export(self, kind: str, folder: Path) -> Path:
         self._check_idle()
-        return export(kind, self._viewer.volume_node, self._viewer.segmentation_node, folder)
+        dicom_files = self._scan.dicom_files if self._scan else ()
+        return export(kind, self._viewer.volume_node, self._viewer.segmentation_node, folder, dicom_files)
 
     def show_error(self, error: DSMError) -> None:
         """Put an error on the page."""
@@ -220,9 +253,9 @@ class Application:
         state = self._state
         self._missing = missing_rows(job.outcomes)
         if job.journal is not None and not job.journal.isEmpty:
-            if not self._undo_order:
+            if not self._undo_steps:
                 self._viewer.fit_3d()
-            self._undo_order.append("run")
+            self._undo_steps.append(lambda: self._runs.undoLast(self._viewer.segmentation_node))
         if job.state is JobState.FAILED:
             state.status, state.error = "", resultText(job)
             return
@@ -238,12 +271,17 @@ class Application:
         ids = [row.id for row in rows if row.id]
         if state.selected not in ids:
             state.selected, state.tool = "", ""
-        state.can_undo = bool(self._undo_order)
+        state.can_undo = bool(self._undo_steps)
         state.flush()
 
     def _use_tool(self, tool: str, brush_mm: float, selected: str, **_: Any) -> None:
         self._edits.use(tool or "", selected, float(brush_mm))
 
-    def _note_stroke(self) -> None:
-        self._undo_order.append("stroke")
+    def _note_edit(self, take_back: Callable[[], bool]) -> None:
+        self._undo_steps.append(take_back)
         self._show_rows()
+
+
+def _icon() -> str:
+    """Return the icon as a data address; an installed engine comes without the extension's resources."""
+    return "data:image/png;base64," + base64.b64encode(_ICON.read_bytes()).decode() if _ICON.is_file() else ""

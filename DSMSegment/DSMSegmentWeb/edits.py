@@ -1,4 +1,4 @@
-"""Paint and erase by hand, on the segment that is selected in the list."""
+"""Corrections by hand, on the segment that is selected in the list: strokes in a view, and filters at one press."""
 
 from __future__ import annotations
 
@@ -7,57 +7,90 @@ from typing import Any
 
 from trame_slicer.segmentation import (
     BrushDiameterMode,
+    ScissorsEffectFillMode,
     SegmentationEffectErase,
     SegmentationEffectNoTool,
     SegmentationEffectPaint,
+    SegmentationEffectScissors,
 )
 from undo_stack import UndoStack
 
-_EFFECTS = {"": SegmentationEffectNoTool, "paint": SegmentationEffectPaint, "erase": SegmentationEffectErase}
+from dsm.errors import InputError
+from DSMSegmentLib.journal import RunJournal
+from DSMSegmentLib.mrml import countVoxels, orientedImageFromSegment, setSegmentMask
+from DSMSegmentWeb.segment_filters import FILTERS
+
+_BRUSHES = {"paint": SegmentationEffectPaint, "erase": SegmentationEffectErase}
+_SCISSORS = {"cut": ScissorsEffectFillMode.ERASE_INSIDE, "keep": ScissorsEffectFillMode.ERASE_OUTSIDE}
 # Each step keeps the mask that it changed.
 _MAX_STROKES = 10
 
 
 class Edits:
-    """The tools of trame-slicer's segment editor that the page offers.
+    """The tools of the page.
 
     Args:
-        editor: The segment editor.
-        on_stroke: Called after each stroke.
+        editor: Trame-slicer's segment editor.
+        on_edit: Called after each edit with what takes it back; that returns whether there was something to take back.
     """
 
-    def __init__(self, editor: Any, on_stroke: Callable[[], None]) -> None:
+    def __init__(self, editor: Any, on_edit: Callable[[Callable[[], bool]], None]) -> None:
         self._editor = editor
-        self._on_stroke = on_stroke
+        self._on_edit = on_edit
         self._strokes = UndoStack(undo_limit=_MAX_STROKES)
         self._count = 0
-        self._strokes.index_changed.connect(self._note)
+        self._strokes.index_changed.connect(self._note_stroke)
         editor.set_undo_stack(self._strokes)
 
     def use(self, tool: str, segment_id: str, brush_mm: float) -> None:
-        """Take a tool in hand: `"paint"`, `"erase"`, or `""` for none."""
-        if tool and segment_id:
-            self._editor.set_active_segment_id(segment_id)
-            effect = self._editor.set_active_effect_type(_EFFECTS[tool])
-            effect.set_use_sphere_brush(True)
-            effect.set_brush_diameter(brush_mm, BrushDiameterMode.Absolute)
-        else:
-            self._editor.deactivate_effect()
+        """Take a tool in hand: `"paint"`, `"erase"`, `"cut"` or `"keep"` (scissors), or `""` for none."""
+        if not segment_id or tool not in (*_BRUSHES, *_SCISSORS):
+            self._editor.set_active_effect_type(SegmentationEffectNoTool)
+            return
+        self._editor.set_active_segment_id(segment_id)
+        if tool in _SCISSORS:
+            self._editor.set_active_effect_type(SegmentationEffectScissors).set_fill_mode(_SCISSORS[tool])
+            return
+        effect = self._editor.set_active_effect_type(_BRUSHES[tool])
+        effect.set_use_sphere_brush(True)
+        effect.set_brush_diameter(brush_mm, BrushDiameterMode.Absolute)
 
-    def undo(self) -> bool:
-        """Take back the last stroke; returns whether there was one."""
-        if not self._strokes.can_undo():
-            return False
-        self._strokes.undo()
-        return True
+    def apply(self, name: str, segmentation_node: Any, segment_id: str) -> None:
+        """Apply a filter of `segment_filters.py` to a segment.
+
+        Raises:
+            InputError: If there is no such filter, or the segment is empty or would become so.
+        """
+        if name not in FILTERS or segmentation_node.GetSegmentation().GetSegment(segment_id) is None:
+            raise InputError("There is nothing to correct.", code="input.edit", hint="Select a segment in the list.")
+        image = orientedImageFromSegment(segmentation_node, segment_id)
+        changed = FILTERS[name](image) if countVoxels(image) else image
+        if not countVoxels(changed):
+            message = "Nothing of the segment would be left."
+            raise InputError(message, code="input.edit", hint="It is empty or too thin; paint it first.")
+        journal = RunJournal(segmentation_node)
+        journal.noteChanging(segment_id)
+        setSegmentMask(segmentation_node, segment_id, changed)
+
+        def take_back() -> bool:
+            journal.revert()
+            return True
+
+        self._on_edit(take_back)
 
     def forget(self) -> None:
         """Forget all strokes."""
         self._strokes.clear()
 
-    def _note(self, index: int) -> None:
+    def _take_back_stroke(self) -> bool:
+        if not self._strokes.can_undo():
+            return False
+        self._strokes.undo()
+        return True
+
+    def _note_stroke(self, index: int) -> None:
         grown = index > self._count
         # A full stack forgets its oldest stroke without saying so.
         self._count = min(index, _MAX_STROKES)
         if grown:
-            self._on_stroke()
+            self._on_edit(self._take_back_stroke)

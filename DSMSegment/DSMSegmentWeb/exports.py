@@ -1,29 +1,42 @@
-"""What is shown, as a file to take home: a Slicer segmentation, a label map with its names, or the whole scene."""
+"""What is shown, as a file to take home: a segmentation for Slicer or a PACS, a label map, or the whole scene."""
 
 from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import slicer
+import vtk
 
 from dsm.errors import InputError, OutputError
-from dsm.io.segmentation import SegmentRecord, write_labelmap
-from DSMSegmentLib import volumeFromNode
+from dsm.io.segmentation import SegmentRecord, write_dicom_seg, write_labelmap
+from DSMSegmentLib import provenance, volumeFromNode
 from DSMSegmentLib.mrml import cropFromOrientedImage, orientedImageFromSegment
 
 
-def export(kind: str, volume_node: Any, segmentation_node: Any, folder: Path) -> Path:
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What is written: a scan, its segmentation, the files of its DICOM series, and the path without its suffix."""
+
+    volume_node: Any
+    segmentation_node: Any
+    dicom_files: Sequence[str]
+    stem: Path
+
+
+def export(kind: str, volume_node: Any, segmentation_node: Any, folder: Path, dicom_files: Sequence[str] = ()) -> Path:
     """Write what is shown into an empty folder.
 
     Args:
-        kind: `"seg.nrrd"`, `"nii.gz"`, `"json"` (the names of the label map's values) or `"mrb"`.
+        kind: `"seg.nrrd"`, `"nii.gz"`, `"json"` (the names of the label map's values), `"dcm"` (DICOM SEG) or `"mrb"`.
         volume_node: The scan, or None when nothing is open.
         segmentation_node: Its segmentation.
         folder: Where to write.
+        dicom_files: Of the series of the scan; empty when it is no DICOM series.
 
     Returns:
         The file, named after the scan.
@@ -41,39 +54,56 @@ def export(kind: str, volume_node: Any, segmentation_node: Any, folder: Path) ->
         message = "There is no segment yet, so there is nothing to export."
         raise InputError(message, code="input.export", hint="Segment something first.")
     stem = re.sub(r"[^\w.-]+", "_", volume_node.GetName()).strip("._") or "scan"
-    return _WRITERS[kind](folder / stem, volume_node, segmentation_node)
+    return _WRITERS[kind](_Shown(volume_node, segmentation_node, dicom_files, folder / stem))
 
 
-def _write_seg_nrrd(stem: Path, _volume_node: Any, segmentation_node: Any) -> Path:
-    path = stem.with_name(f"{stem.name}.seg.nrrd")
+def _write_seg_nrrd(shown: _Shown) -> Path:
+    path = _path(shown, "seg.nrrd")
     # A storage node of its own: the one in the scene would remember a folder that is gone a moment later.
     storage = slicer.vtkMRMLSegmentationStorageNode()
     storage.SetFileName(str(path))
     storage.SetUseCompression(True)
-    return _checked(storage.WriteData(segmentation_node), path)
+    return _checked(storage.WriteData(shown.segmentation_node), path)
 
 
-def _write_labelmap(stem: Path, volume_node: Any, segmentation_node: Any) -> Path:
-    path = stem.with_name(f"{stem.name}.nii.gz")
-    write_labelmap(path, _records(segmentation_node), volumeFromNode(volume_node))
+def _write_labelmap(shown: _Shown) -> Path:
+    path = _path(shown, "nii.gz")
+    write_labelmap(path, _records(shown.segmentation_node), volumeFromNode(shown.volume_node))
     return path
 
 
-def _write_names(stem: Path, volume_node: Any, segmentation_node: Any) -> Path:
-    return _write_labelmap(stem, volume_node, segmentation_node).with_name(f"{stem.name}.json")
+def _write_names(shown: _Shown) -> Path:
+    _write_labelmap(shown)
+    return _path(shown, "json")
 
 
-def _write_scene(stem: Path, volume_node: Any, _segmentation_node: Any) -> Path:
-    path = stem.with_name(f"{stem.name}.mrb")
-    return _checked(volume_node.GetScene().WriteToMRB(str(path), None, None) and zipfile.is_zipfile(path), path)
+def _write_dicom_seg(shown: _Shown) -> Path:
+    if not shown.dicom_files:
+        message = "The scan is no DICOM series, so there is nothing that a DICOM SEG could refer to."
+        raise InputError(message, code="input.no_dicom", hint="Open the DICOM series, or choose another type.")
+    path = _path(shown, "dcm")
+    volume = volumeFromNode(shown.volume_node)
+    write_dicom_seg(path, _records(shown.segmentation_node), volume, shown.dicom_files)
+    return path
 
 
-_WRITERS: dict[str, Callable[[Path, Any, Any], Path]] = {
+def _write_scene(shown: _Shown) -> Path:
+    path = _path(shown, "mrb")
+    written = shown.volume_node.GetScene().WriteToMRB(str(path), None, None)
+    return _checked(written and zipfile.is_zipfile(path), path)
+
+
+_WRITERS: dict[str, Callable[[_Shown], Path]] = {
     "seg.nrrd": _write_seg_nrrd,
     "nii.gz": _write_labelmap,
     "json": _write_names,
+    "dcm": _write_dicom_seg,
     "mrb": _write_scene,
 }
+
+
+def _path(shown: _Shown, suffix: str) -> Path:
+    return shown.stem.with_name(f"{shown.stem.name}.{suffix}")
 
 
 def _records(segmentation_node: Any) -> list[SegmentRecord]:
@@ -83,8 +113,19 @@ def _records(segmentation_node: Any) -> list[SegmentRecord]:
         segment = segmentation.GetSegment(segment_id)
         red, green, blue = (round(255 * channel) for channel in segment.GetColor())
         mask = cropFromOrientedImage(orientedImageFromSegment(segmentation_node, segment_id))
-        records.append(SegmentRecord(segment.GetName(), mask, (red, green, blue), segment.GetTerminology() or ""))
+        terminology = segment.GetTerminology() or ""
+        records.append(SegmentRecord(segment.GetName(), mask, (red, green, blue), terminology, _tags(segment)))
     return records
+
+
+def _tags(segment: Any) -> dict[str, str]:
+    """Return what `Provenance` wrote; the names of all tags cannot be asked for from Python."""
+    tags = {}
+    for name in provenance.TAGS:
+        value = vtk.reference("")
+        if segment.GetTag(name, value):
+            tags[name] = str(value)
+    return tags
 
 
 def _checked(written: Any, path: Path) -> Path:

@@ -13,12 +13,30 @@ from trame_slicer.core import LayoutManager
 
 from DSMSegmentWeb.uploads import SUFFIXES
 
+_HAS_SEGMENT = "rows.some((row) => row.id) && !running"
+# Of each type: what it is, and when there is something to write.
 _EXPORTS = {
-    "seg.nrrd": "Slicer segmentation",
-    "nii.gz": "Label map",
-    "json": "Names of the label map's values",
-    "mrb": "Slicer scene",
+    "seg.nrrd": ("Slicer segmentation", _HAS_SEGMENT),
+    "nii.gz": ("Label map", _HAS_SEGMENT),
+    "json": ("Names of the label map's values", _HAS_SEGMENT),
+    "dcm": ("DICOM SEG, of a DICOM series", f"is_dicom && {_HAS_SEGMENT}"),
+    "mrb": ("Slicer scene", "volume_name && !running"),
 }
+_TOOLS = {
+    "paint": ("Paint", "mdi-brush", "Paint with a ball"),
+    "erase": ("Erase", "mdi-eraser", "Erase with a ball"),
+    "cut": ("Cut", "mdi-content-cut", "Scissors: take away what you draw round, through all slices"),
+    "keep": ("Keep", "mdi-selection", "Scissors: keep only what you draw round, through all slices"),
+}
+_FILTERS = {
+    "largest": ("Largest part", "Keep only the largest connected part"),
+    "specks": ("No specks", "Take away parts of less than half a millilitre"),
+    "smooth": ("Smooth", "Make each voxel what most of its neighbours are"),
+}
+# Stands in place of the page when the server does not answer any more; page.js waits for it to come back.
+LOST = """<main id="dsm-lost" class="dsm-lost" role="alert"><h1>The server does not answer</h1>
+<p>The page goes on by itself as soon as it does. A scene that was closed, or a server that was started anew, has
+forgotten what was not exported.</p><p><a href="">Try now</a></p></main>"""
 # trame serves what stands here, and puts it into the page.
 serve = {"dsm_web": str(Path(__file__).with_name("static"))}
 scripts = ["dsm_web/page.js"]
@@ -46,6 +64,9 @@ class Actions(Protocol):
     def toggle(self, segment_id: str) -> None:
         """Show or hide a segment."""
 
+    def edit(self, name: str) -> None:
+        """Apply a filter to the segment that is selected."""
+
 
 def build_page(server: Server, views: LayoutManager, actions: Actions) -> VAppLayout:
     """Lay the page out. What it shows is in the state of the server (`application.py`)."""
@@ -57,7 +78,7 @@ def build_page(server: Server, views: LayoutManager, actions: Actions) -> VAppLa
                 _prompt(actions)
                 _messages()
                 _results(actions)
-                _tools()
+                _tools(actions)
                 _exports()
         with v3.VMain(classes="fill-height"):
             views.initialize_layout_grid(layout)
@@ -70,14 +91,8 @@ def _heading() -> None:
         html.Div("Research use only. Not a medical device.", classes="dsm-small")
     with html.Div(classes="dsm-line"):
         html.Div("{{ volume_name || 'No scan is open' }}", classes="dsm-grow dsm-volume", title=("volume_name",))
-        v3.VBtn(
-            "Open",
-            size="small",
-            prepend_icon="mdi-folder-open-outline",
-            loading=("opening",),
-            disabled=("running",),
-            click="window.document.getElementById('dsm-file').click()",
-        )
+        _open_button("Open file", "dsm-file")
+        _open_button("Folder", "dsm-folder")
         html.Input(
             id="dsm-file",
             type="file",
@@ -85,6 +100,27 @@ def _heading() -> None:
             style="display: none",
             raw_attrs=['aria-label="File of a scan"', '@change="window.dsmOpen($event.target)"'],
         )
+        html.Input(
+            id="dsm-folder",
+            type="file",
+            style="display: none",
+            raw_attrs=[
+                'aria-label="Folder of a DICOM series"',
+                "webkitdirectory",
+                '@change="window.dsmOpen($event.target)"',
+            ],
+        )
+
+
+def _open_button(text: str, input_id: str) -> None:
+    v3.VBtn(
+        text,
+        size="small",
+        variant="tonal",
+        loading=("opening",),
+        disabled=("running",),
+        click=f"window.document.getElementById('{input_id}').click()",
+    )
 
 
 def _prompt(actions: Actions) -> None:
@@ -189,30 +225,40 @@ def _results(actions: Actions) -> None:
                 )
 
 
-def _tools() -> None:
-    with html.Div(v_if="selected"):
+def _tools(actions: Actions) -> None:
+    with html.Div(v_if="selected", classes="dsm-tools"):
         html.H2("Correct {{ (rows.find((row) => row.id === selected) || {}).name }}")
-        with html.Div(classes="dsm-line"):
-            with v3.VBtnToggle(v_model=("tool",), density="compact", variant="outlined", divided=True):
-                v3.VBtn("Paint", value="paint", size="small", prepend_icon="mdi-brush")
-                v3.VBtn("Erase", value="erase", size="small", prepend_icon="mdi-eraser")
+        with v3.VBtnToggle(
+            v_model=("tool",), density="compact", variant="outlined", divided=True, raw_attrs=['aria-label="Tool"']
+        ):
+            for tool, (text, icon, title) in _TOOLS.items():
+                v3.VBtn(text, value=tool, size="small", prepend_icon=icon, raw_attrs=[f'title="{title}"'])
+        with html.Div(classes="dsm-line", v_if="tool === 'paint' || tool === 'erase'"):
             _slider("brush_mm", 2, 60, step=1, label="Diameter of the brush in millimetres")
             html.Span("{{ brush_mm }} mm", classes="dsm-number")
+        with html.Div(classes="d-flex flex-wrap ga-1 mt-1"):
+            for name, (text, title) in _FILTERS.items():
+                v3.VBtn(
+                    text,
+                    size="small",
+                    variant="tonal",
+                    disabled=("running",),
+                    click=(actions.edit, f"['{name}']"),
+                    raw_attrs=[f'title="{title}"'],
+                )
 
 
 def _exports() -> None:
     with html.Div():
         html.H2("Export")
         with html.Div(classes="d-flex flex-wrap ga-1 mt-1"):
-            for kind, title in _EXPORTS.items():
+            for kind, (title, condition) in _EXPORTS.items():
                 v3.VBtn(
                     f".{kind}",
                     href=f"export/{kind}",
                     size="small",
                     variant="tonal",
-                    disabled=(
-                        "!volume_name || running" if kind == "mrb" else "!rows.some((row) => row.id) || running",
-                    ),
+                    disabled=(f"!({condition})",),
                     classes="text-none",
                     raw_attrs=["download", f'title="{title}"'],
                 )

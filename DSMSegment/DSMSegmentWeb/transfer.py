@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
-from aiohttp import web
+from aiohttp import BodyPartReader, web
 
 from dsm.errors import DSMError
-from DSMSegmentWeb.uploads import MAX_UPLOAD_BYTES, check_self_contained, checked_name, receive, too_large
+from DSMSegmentWeb.archive import unpack
+from DSMSegmentWeb.uploads import (
+    MAX_UPLOAD_BYTES,
+    check_self_contained,
+    checked_name,
+    receive,
+    receive_folder,
+    too_large,
+)
 
 _CHUNK_BYTES = 1 << 20
 
+TemporaryFolder = tempfile.TemporaryDirectory[str]
+
 
 class Transfer:
-    """The addresses `upload` and `export/KIND`.
+    """The addresses `upload`, `upload-folder` and `export/KIND`.
 
     Args:
-        open_scan: Opens a file; it may be gone when the call has ended.
+        open_scan: Opens a file or a folder; it lies in the temporary folder, which becomes the callee's.
         export: Writes what is shown as a file of a kind into a folder, and returns the file.
         show_error: Puts an error on the page.
     """
 
     def __init__(
         self,
-        open_scan: Callable[[Path], Awaitable[None]],
+        open_scan: Callable[[Path, TemporaryFolder], Awaitable[None]],
         export: Callable[[str, Path], Path],
         show_error: Callable[[DSMError], None],
     ) -> None:
@@ -35,21 +46,49 @@ class Transfer:
 
     def add_routes(self, app: web.Application) -> None:
         """Make the addresses known."""
-        app.router.add_post("/upload", self._receive)
+        app.router.add_post("/upload", self._receive_file)
+        app.router.add_post("/upload-folder", self._receive_folder)
         app.router.add_get("/export/{kind}", self._send)
 
-    async def _receive(self, request: web.Request) -> web.Response:
-        try:
+    async def _receive_file(self, request: web.Request) -> web.Response:
+        async def save(folder: Path) -> Path:
             name = checked_name(request.query.get("name", ""))
             if (request.content_length or 0) > MAX_UPLOAD_BYTES:
                 raise too_large(name)
-            with tempfile.TemporaryDirectory(prefix="dsm-upload-") as folder:
-                path = Path(folder) / name
-                await receive(request.content.iter_chunked(_CHUNK_BYTES), path)
+            path = folder / name
+            await receive(request.content.iter_chunked(_CHUNK_BYTES), path)
+            if path.suffix.lower() != ".zip":
                 check_self_contained(path)
-                await self._open_scan(path)
+                return path
+            unpacked = folder / "unpacked"
+            unpacked.mkdir()
+            await asyncio.to_thread(unpack, path, unpacked)
+            path.unlink()
+            return unpacked
+
+        return await self._open(save)
+
+    async def _receive_folder(self, request: web.Request) -> web.Response:
+        async def save(folder: Path) -> Path:
+            if (request.content_length or 0) > MAX_UPLOAD_BYTES:
+                raise too_large("The folder")
+            parts = await request.multipart()
+            files = (_chunks(part) async for part in parts if isinstance(part, BodyPartReader))
+            await receive_folder(files, folder)
+            return folder
+
+        return await self._open(save)
+
+    async def _open(self, save: Callable[[Path], Awaitable[Path]]) -> web.Response:
+        folder = TemporaryFolder(prefix="dsm-upload-")
+        try:
+            await self._open_scan(await save(Path(folder.name)), folder)
         except DSMError as error:
+            folder.cleanup()
             return self._refuse(error)
+        except BaseException:
+            folder.cleanup()
+            raise
         return web.Response(text="opened")
 
     async def _send(self, request: web.Request) -> web.StreamResponse:
@@ -71,3 +110,8 @@ class Transfer:
     def _refuse(self, error: DSMError) -> web.Response:
         self._show_error(error)
         return web.Response(status=400, text=error.one_line)
+
+
+async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
+    while chunk := await part.read_chunk(_CHUNK_BYTES):
+        yield bytes(chunk)

@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from dsm.errors import ImageError
+from DSMSegmentWeb.archive import MAX_FILES
 
 #: A CT of 512 x 512 x 2000 voxels of 16 bits, uncompressed.
 MAX_UPLOAD_BYTES = 1 << 30
 
 #: Of the files that can be sent.
-SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
+SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha", ".zip")
 _MAX_NAME = 100
 # A header ends well before this in files that scanners and programs write.
 _HEADER_BYTES = 1 << 16
@@ -49,6 +50,34 @@ async def receive(chunks: AsyncIterator[bytes], path: Path, *, max_bytes: int = 
             if size > max_bytes:
                 raise too_large(path.name, max_bytes)
             stream.write(chunk)
+
+
+async def receive_folder(
+    files: AsyncIterator[AsyncIterator[bytes]],
+    folder: Path,
+    *,
+    max_bytes: int = MAX_UPLOAD_BYTES,
+    max_files: int = MAX_FILES,
+) -> None:
+    """Write the files of a folder under names of ours, 00000, 00001..., whatever they are called.
+
+    Raises:
+        ImageError: If there are more files or bytes than are allowed.
+    """
+    number, room = 0, max_bytes
+    async for chunks in files:
+        if number == max_files:
+            raise ImageError(
+                f"The folder holds more than {max_files} files.",
+                code="bad_image.too_large",
+                hint="Choose the folder of one series.",
+            )
+        path = folder / f"{number:05}"
+        try:
+            await receive(chunks, path, max_bytes=room)
+        except ImageError as error:
+            raise too_large("The folder", max_bytes) from error
+        number, room = number + 1, room - path.stat().st_size
 
 
 def too_large(name: str, max_bytes: int = MAX_UPLOAD_BYTES) -> ImageError:

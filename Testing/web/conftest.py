@@ -1,4 +1,4 @@
-"""A real server process with the tiny model, and a real browser that looks at it."""
+"""Real server processes with the tiny model, and a real browser that looks at them."""
 
 from __future__ import annotations
 
@@ -8,29 +8,50 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+from page_driver import IDLE
+
 ROOT = Path(__file__).parents[2]
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 _SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 
+StartServer = Callable[..., Any]
 
-@pytest.fixture(scope="module")
-def address(dsm_tiny: Path) -> Iterator[str]:
-    """Where the page is; the server runs for the tests of one file."""
-    pytest.importorskip("trame_slicer", reason="trame-slicer is not installed")
-    command = [sys.executable, "-m", "DSMSegmentWeb", "--model", str(dsm_tiny), "--port", "0", "--no-browser"]
+
+@contextmanager
+def running_server(model: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run `dsm web`; yields the process and its address, and ends it as Ctrl+C does."""
+    command = [sys.executable, "-m", "dsm", "web", "--model", str(model), "--no-browser", "--port", "0", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "DSMSegment"), "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:
-            line = next(line for line in server.stdout if "is at" in line)
-            yield re.search(r"http://\S+", line)[0]  # type: ignore[index]
+            line = next((line for line in server.stdout if "is at" in line), "")
+            assert line, "the server ended while it started"
+            yield server, re.search(r"http://\S+", line)[0]  # type: ignore[index]
         finally:
             server.terminate()
+
+
+@pytest.fixture(scope="module")
+def start_server(dsm_tiny: Path) -> Callable[..., Any]:
+    """Start a server of one's own: `with start_server("--port", "8123") as (process, address)`."""
+    pytest.importorskip("trame_slicer", reason="trame-slicer is not installed")
+    return lambda *arguments: running_server(dsm_tiny, *arguments)
+
+
+@pytest.fixture(scope="module")
+def address(start_server: StartServer) -> Iterator[str]:
+    """Where the server of the tests of one file is."""
+    with start_server() as (_, where):
+        yield where
 
 
 @pytest.fixture(scope="module")
@@ -46,18 +67,30 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def open_page(browser: Any, address: str) -> Iterator[Callable[[], Any]]:
-    """Open the page in a fresh window of 1280 x 800, and wait until a scan is shown."""
-    opened = []
+def open_page(browser: Any) -> Iterator[Callable[[str], Any]]:
+    """Open an address in a browser of its own, of 1280 x 800, and wait until a scan is shown."""
+    contexts = []
 
-    def open_it() -> Any:
-        page = browser.new_page(viewport={"width": 1280, "height": 800}, accept_downloads=True)
-        opened.append(page)
-        page.on("dialog", lambda dialog: dialog.accept())
-        page.goto(address)
-        page.wait_for_selector("#dsm-segment:not([disabled])", timeout=60_000)
-        return page
+    def open_it(where: str) -> Any:
+        contexts.append(browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True))
+        return opened(contexts[-1], where)
 
     yield open_it
-    for page in opened:
-        page.close()
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture(scope="module")
+def page(browser: Any, address: str) -> Iterator[Any]:
+    """One page for the tests of one file: what one leaves is what the next one finds."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
+    yield opened(context, address)
+    context.close()
+
+
+def opened(context: Any, where: str) -> Any:
+    page = context.new_page()
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.goto(where, timeout=120_000)
+    page.wait_for_selector(IDLE, timeout=60_000)
+    return page

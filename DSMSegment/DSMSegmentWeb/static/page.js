@@ -1,22 +1,35 @@
-// What the page needs of the browser itself: sending files, and a key that works wherever the focus is.
+// What the page needs of the browser itself: sending files, a key that works wherever the focus is, and waiting for a
+// server that does not answer.
 (function () {
+  const state = () => window.trame.state;
+
   async function open(files) {
-    const state = window.trame.state;
     if (!files.length) return;
-    if (state.get("rows").some((row) => row.id) &&
+    if (state().get("rows").some((row) => row.id) &&
         !window.confirm("Opening another scan closes this one and its segments. Go on?")) return;
-    if (files[0].size > state.get("max_upload_bytes")) {
-      state.set("error", `${files[0].name} is too large to be sent. Crop it, or start the server with its path.`);
+    const name = files.length > 1 ? "The folder" : files[0].name;
+    if (files.reduce((sum, file) => sum + file.size, 0) > state().get("max_upload_bytes")) {
+      state().set("error", `${name} is too large to be sent. Crop it, or start the server with its path.`);
       return;
     }
-    state.set("opening", true);
+    state().set("opening", true);
     try {
       // The server puts the reason of a refusal on the page itself.
-      await fetch(`upload?name=${encodeURIComponent(files[0].name)}`, { method: "POST", body: files[0] });
+      await (files.length > 1 ? sendFolder(files) : sendFile(files[0]));
     } catch (error) {
-      state.set("error", `${files[0].name} could not be sent (${error.message}). Is the server still running?`);
+      state().set("error", `${name} could not be sent (${error.message}). Is the server still running?`);
     }
-    state.set("opening", false);
+    state().set("opening", false);
+  }
+
+  function sendFile(file) {
+    return fetch(`upload?name=${encodeURIComponent(file.name)}`, { method: "POST", body: file });
+  }
+
+  function sendFolder(files) {
+    const form = new FormData();
+    for (const file of files) form.append("file", file, "file"); // names stay here: they may be those of patients
+    return fetch("upload-folder", { method: "POST", body: form });
   }
 
   window.dsmOpen = function (input) {
@@ -25,10 +38,23 @@
     open(files);
   };
 
+  // The files of all folders below, one list.
+  async function filesOf(entry) {
+    if (entry.isFile) return [await new Promise((resolve, reject) => entry.file(resolve, reject))];
+    const reader = entry.createReader();
+    const files = [];
+    for (;;) {
+      const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+      if (!some.length) return files;
+      for (const child of some) files.push(...(await filesOf(child)));
+    }
+  }
+
   document.addEventListener("dragover", (event) => event.preventDefault());
-  document.addEventListener("drop", (event) => {
+  document.addEventListener("drop", async (event) => {
     event.preventDefault();
-    open([...event.dataTransfer.files]);
+    const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry()).filter(Boolean);
+    open((await Promise.all(entries.map(filesOf))).flat());
   });
 
   document.addEventListener("keydown", (event) => {
@@ -38,4 +64,15 @@
       setTimeout(() => document.getElementById("dsm-segment")?.click(), 50);
     }
   });
+
+  // Any answer is worth loading the page again: the scene if it is there, else a page that says that it is gone.
+  setInterval(async () => {
+    if (!document.getElementById("dsm-lost")) return;
+    try {
+      await fetch("index.html", { cache: "no-store" });
+    } catch {
+      return; // still nobody there
+    }
+    window.location.reload();
+  }, 1000);
 })();

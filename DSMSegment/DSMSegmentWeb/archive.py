@@ -1,0 +1,84 @@
+"""A zip of a DICOM series that a browser sent: what is taken out of it, and which ones are refused."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+import zlib
+from pathlib import Path
+
+from dsm.errors import ImageError
+
+#: A series of 5000 slices, unpacked.
+MAX_UNPACKED_BYTES = 4 << 30
+MAX_FILES = 20_000
+
+# 100 bytes an entry are common, 400 are long names.
+_MAX_DIRECTORY_BYTES = 400 * MAX_FILES
+_END_RECORD = b"PK\x05\x06"
+_ZIP64_LOCATOR = b"PK\x06\x07"
+_END_BYTES = (1 << 16) + 64
+_CHUNK_BYTES = 1 << 20
+
+
+def unpack(archive: Path, folder: Path, *, max_bytes: int = MAX_UNPACKED_BYTES, max_files: int = MAX_FILES) -> None:
+    """Take the files out of a zip, into one folder and under names of ours: 00000, 00001...
+
+    So no name in the zip can lead out of the folder, and series that were exported into many folders are read as one.
+
+    Args:
+        archive: The zip.
+        folder: An empty one.
+        max_bytes: Of all files together. They are counted while they are unpacked: a zip may lie about its sizes.
+        max_files: How many there may be.
+
+    Raises:
+        ImageError: If it is no zip, damaged or encrypted, or holds more than is allowed.
+    """
+    _check_directory(archive)
+    try:
+        with zipfile.ZipFile(archive) as packed:
+            entries = [entry for entry in packed.infolist() if not entry.is_dir()]
+            if len(entries) > max_files:
+                raise _too_much(archive, f"{len(entries)} files; the limit is {max_files}")
+            room = min(max_bytes, shutil.disk_usage(folder).free // 2)
+            for number, entry in enumerate(entries):
+                room -= _unpack_one(packed, entry, folder / f"{number:05}", room)
+                if room < 0:
+                    raise _too_much(archive, f"more than {max_bytes / (1 << 20):.0f} MiB")
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        # RuntimeError: encrypted. NotImplementedError: a compression that Python does not know.
+        raise ImageError(
+            f"{archive.name} is no zip that can be unpacked ({error}).",
+            code="bad_image.zip",
+            hint="Zip the folder again without a password, or open the folder itself.",
+        ) from error
+
+
+def _unpack_one(packed: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, room: int) -> int:
+    """Unpack at most `room` bytes and one more chunk; returns how many were unpacked."""
+    size = 0
+    with packed.open(entry) as source, path.open("xb") as target:
+        while size <= room and (chunk := source.read(_CHUNK_BYTES)):
+            size += len(chunk)
+            target.write(chunk)
+    return size
+
+
+def _check_directory(archive: Path) -> None:
+    """Refuse a zip whose list of contents alone would fill the memory; `zipfile` reads it as a whole."""
+    with archive.open("rb") as stream:
+        stream.seek(max(0, archive.stat().st_size - _END_BYTES))
+        tail = stream.read()
+    end = tail.rfind(_END_RECORD)
+    directory_bytes = int.from_bytes(tail[end + 12 : end + 16], "little") if end >= 0 else 0
+    if directory_bytes > _MAX_DIRECTORY_BYTES or _ZIP64_LOCATOR in tail[max(0, end - 20) : end]:
+        raise _too_much(archive, "more files than a series has")
+
+
+def _too_much(archive: Path, what: str) -> ImageError:
+    return ImageError(
+        f"{archive.name} holds {what}.",
+        code="bad_image.too_large",
+        hint="Zip one series alone, or start the server with the path of its folder.",
+    )

@@ -1,0 +1,70 @@
+"""`python -m DSMSegmentWeb.scene_process`: one scene and its page. `scenes.py` starts it, and ends it by its pipe."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import threading
+from importlib import resources
+from pathlib import Path
+
+from trame.app import get_server
+
+from dsm.errors import DSMError
+from DSMSegmentLib import WorkerBackend
+from DSMSegmentWeb.access import Access
+from DSMSegmentWeb.application import Application
+
+_LOOPBACK = "127.0.0.1"
+_END_S = 5.0
+
+
+def main() -> None:
+    """Serve until the standard input ends."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--device", required=True)
+    parser.add_argument("--series")
+    parser.add_argument("scan", nargs="?", type=Path)
+    options = parser.parse_args()
+    server = get_server(client_type="vue3")
+    access = Access.to(_LOOPBACK, os.environ)
+    application = Application(server, WorkerBackend(options.model, device=options.device), access)
+    loop = asyncio.get_event_loop()
+
+    async def ready() -> None:
+        problem = ""
+        try:
+            await application.open(options.scan or _chest_ct(), series_uid=options.series)
+        except DSMError as error:
+            application.show_error(error)
+            problem = error.one_line
+        sys.stdout.write(json.dumps({"port": server.port, "problem": problem}) + "\n")
+        sys.stdout.flush()
+        # Nobody reads further lines, and a full pipe would stop us.
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+    def end_with_parent() -> None:
+        sys.stdin.buffer.read()
+        asyncio.run_coroutine_threadsafe(server.stop(), loop)
+        threading.Timer(_END_S, os._exit, (1,)).start()
+
+    server.controller.on_server_ready.add(lambda **_: asyncio.create_task(ready()))
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    del sys.argv[1:]  # trame would read our command line as its own
+    server.start(port=0, host=_LOOPBACK, open_browser=False, show_connection_info=False, disable_logging=True)
+    application.close()
+    # Tearing VTK down takes seconds, and frees nothing that the end of the process does not free.
+    os._exit(0)
+
+
+def _chest_ct() -> Path:
+    """Return the CT that comes in the package slicerio: 128 x 128 x 34 voxels of 3 x 3 x 10 mm."""
+    return Path(str(resources.files("slicerio") / "data" / "CTChest4.nrrd"))
+
+
+if __name__ == "__main__":
+    main()

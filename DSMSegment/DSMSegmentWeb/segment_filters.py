@@ -1,0 +1,84 @@
+"""What changes a whole segment at one press: its largest part alone, without specks, or smoother."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import slicer
+import vtk
+
+from DSMSegmentLib.mrml import cropFromOrientedImage
+
+# Millilitres; smaller parts are noise of a network more often than anatomy.
+_SPECK_ML = 0.5
+# Slices that are much thicker than their pixels say little about each other.
+_MAX_ANISOTROPY = 2.0
+
+Filter = Callable[[slicer.vtkOrientedImageData], slicer.vtkOrientedImageData]
+
+
+def largest_part(image: slicer.vtkOrientedImageData) -> slicer.vtkOrientedImageData:
+    """Return the largest connected part of a mask. Voxels are connected by their faces, as in Slicer's Islands."""
+    parts = _numbered_parts(image, min_voxels=0)
+    voxels = cropFromOrientedImage(parts).array
+    voxels[voxels > 1] = 0  # parts are numbered from the largest
+    return parts
+
+
+def without_specks(image: slicer.vtkOrientedImageData) -> slicer.vtkOrientedImageData:
+    """Return a mask without its parts of less than half a millilitre; the largest part always stays."""
+    voxel_ml = abs(float(np.prod(image.GetSpacing()))) / 1000.0
+    largest = int(np.count_nonzero(cropFromOrientedImage(largest_part(image)).array))
+    return _numbered_parts(image, min_voxels=min(round(_SPECK_ML / voxel_ml), largest))
+
+
+def smoother(image: slicer.vtkOrientedImageData) -> slicer.vtkOrientedImageData:
+    """Return a mask in which each voxel is what most of its neighbours are: a median over 3 voxels an axis.
+
+    Axes with a spacing of more than twice the smallest are left out.
+    """
+    spacing = np.abs(image.GetSpacing())
+    reach = np.where(spacing <= _MAX_ANISOTROPY * spacing.min(), 1, 0)
+    median = vtk.vtkImageMedian3D()
+    median.SetInputData(_padded(image, reach))
+    median.SetKernelSize(*(int(1 + 2 * number) for number in reach))
+    median.Update()
+    return _placed(median.GetOutput(), image)
+
+
+FILTERS: Mapping[str, Filter] = {"largest": largest_part, "specks": without_specks, "smooth": smoother}
+
+
+def _numbered_parts(image: slicer.vtkOrientedImageData, *, min_voxels: int) -> slicer.vtkOrientedImageData:
+    """Return the parts of a mask as numbers, 1 for the largest; those with fewer voxels are left out."""
+    cast = vtk.vtkImageCast()
+    cast.SetInputData(image)
+    cast.SetOutputScalarTypeToUnsignedInt()
+    islands = slicer.vtkITKIslandMath()
+    islands.SetInputConnection(cast.GetOutputPort())
+    islands.SetFullyConnected(False)
+    islands.SetMinimumSize(min_voxels)
+    islands.Update()
+    return _placed(islands.GetOutput(), image)
+
+
+def _padded(image: slicer.vtkOrientedImageData, reach: np.ndarray) -> vtk.vtkImageData:
+    """Return the mask with an empty rim: it is cropped to what it covers, and a filter would take its edge for more."""
+    low, high = np.reshape(image.GetExtent(), (3, 2)).T
+    pad = vtk.vtkImageConstantPad()
+    pad.SetInputData(image)
+    pad.SetConstant(0)
+    pad.SetOutputWholeExtent(np.stack([low - reach, high + reach], axis=1).ravel().tolist())
+    pad.Update()
+    return pad.GetOutput()
+
+
+def _placed(voxels: vtk.vtkImageData, image: slicer.vtkOrientedImageData) -> slicer.vtkOrientedImageData:
+    """Return voxels of the grid of a mask as an oriented image."""
+    placed = slicer.vtkOrientedImageData()
+    placed.DeepCopy(voxels)
+    matrix = vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    placed.SetGeometryFromImageToWorldMatrix(matrix)
+    return placed

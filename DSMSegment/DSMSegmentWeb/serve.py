@@ -1,0 +1,120 @@
+"""Start the server, say where it is, and serve until it is told to end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import webbrowser
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+from aiohttp import web
+
+from dsm.errors import ConfigError, MissingDependencyError
+from dsm.models.store import find_model
+from DSMSegmentWeb.access import Access
+from DSMSegmentWeb.gate import Gate
+from DSMSegmentWeb.scenes import Limits, Scenes
+
+
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """What to serve, and where.
+
+    Args:
+        scan: That each scene starts with; None for the chest CT of the package slicerio.
+        series: UID of the DICOM series, where the folder of the scan holds several.
+        model: Name or folder.
+        device: `"cpu"`, `"cuda"`, ...
+        host: Address to listen on.
+        port: 0 takes any that is free.
+        limits: How many scenes, and for how long.
+        opens_browser: Whether to open the page.
+    """
+
+    scan: Path | None = None
+    series: str | None = None
+    model: str = "dsm-small"
+    device: str = "cpu"
+    host: str = "127.0.0.1"
+    port: int = 8080
+    limits: Limits = field(default_factory=Limits)
+    opens_browser: bool = True
+
+
+def serve(options: ServeOptions) -> None:
+    """Serve until Ctrl+C or SIGTERM.
+
+    Raises:
+        ModelNotFoundError: If there is no such model.
+        ConfigError: If the token is too short, or nobody can listen there.
+        MissingDependencyError: If a package is not installed.
+        WorkerError: If a scene does not start.
+    """
+    find_model(options.model)
+    for package in ("trame_slicer", "slicer", "slicerio"):
+        if find_spec(package) is None:
+            message = f"The page needs a package that is not installed ({package})."
+            raise MissingDependencyError(message, hint="Install it with: pip install 'dsmsegment[slicer]'")
+    asyncio.run(_serve(options, Access.to(options.host, os.environ)))
+
+
+async def _serve(options: ServeOptions, access: Access) -> None:
+    told = _told_to_end()
+    scenes = Scenes(_scene_arguments(options), options.limits)
+    runner = web.AppRunner(Gate(scenes, access).application())
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, options.host, options.port).start()
+        except OSError as error:
+            raise ConfigError(
+                f"Nobody can listen on {options.host}:{options.port} ({error.strerror}).",
+                hint="Choose another --port; 0 takes any that is free.",
+            ) from error
+        first = await scenes.prepare()
+        if first.problem:
+            print("dsm web:", first.problem, file=sys.stderr)
+        _announce(access, runner.addresses[0][1], opens_browser=options.opens_browser)
+        await told.wait()
+    finally:
+        await runner.cleanup()
+
+
+def _scene_arguments(options: ServeOptions) -> list[str]:
+    arguments = ["--model", options.model, "--device", options.device]
+    if options.series:
+        arguments += ["--series", options.series]
+    if options.scan:
+        arguments += ["--", str(options.scan.absolute())]
+    return arguments
+
+
+def _told_to_end() -> asyncio.Event:
+    """Return an event that Ctrl+C and SIGTERM set."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # Windows, where Ctrl+C raises KeyboardInterrupt
+            loop.add_signal_handler(number, told.set)
+    return told
+
+
+def _announce(access: Access, port: int, *, opens_browser: bool) -> None:
+    """Print the address, and who can reach it."""
+    query = f"?token={access.token}" if access.token else ""
+    host = f"[{access.host}]" if ":" in access.host else access.host
+    address = f"http://{host}:{port}/{query}"
+    print(f"DSM Segment is at {address}", flush=True)
+    if access.token:
+        print(
+            "Whoever has this address can open a scene of their own, with the scan that the server was started with. "
+            "The connection is not encrypted: beyond a network that you trust, put it behind a proxy with TLS.",
+            flush=True,
+        )
+    if opens_browser:
+        webbrowser.open(address)

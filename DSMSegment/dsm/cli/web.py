@@ -1,0 +1,84 @@
+"""`dsm web`: the workflow in a browser."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+from typing import Any
+
+from dsm.cli.output_check import require_package
+
+
+def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "web",
+        parents=parents,
+        help="segment in a browser, without the Slicer application",
+        description="Text-prompted segmentation in a browser. Research use only, not a medical device.",
+    )
+    parser.add_argument(
+        "scan",
+        metavar="SCAN",
+        nargs="?",
+        type=Path,
+        help="NIfTI, NRRD or MHA file, or a DICOM series folder (default: a chest CT)",
+    )
+    parser.add_argument("--series", metavar="UID", help="which DICOM series, where the folder holds several")
+    parser.add_argument("--model", default="dsm-small", help="name or folder (default: %(default)s)")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8080, help="0 takes any that is free (default: %(default)s)")
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on (default: %(default)s, this computer only); all others need the token that is "
+        "printed, or that of $DSM_WEB_TOKEN",
+    )
+    parser.add_argument(
+        "--max-scenes", type=_count, default=4, metavar="N", help="browsers' scenes at a time (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--idle-minutes",
+        type=_minutes,
+        default=30.0,
+        metavar="M",
+        help="close a scene that was not used for so long (default: %(default)g)",
+    )
+    parser.add_argument("--no-browser", action="store_true", help="only print the address")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until Ctrl+C."""
+    require_package("aiohttp", extra="slicer")
+    from DSMSegmentWeb.scenes import Limits
+    from DSMSegmentWeb.serve import ServeOptions, serve
+
+    serve(
+        ServeOptions(
+            scan=options.scan,
+            series=options.series,
+            model=options.model,
+            device=options.device,
+            host=options.host,
+            port=options.port,
+            limits=Limits(scenes=options.max_scenes, idle_s=60.0 * options.idle_minutes),
+            opens_browser=not options.no_browser,
+        )
+    )
+    return 0
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more.")
+    return number
+
+
+def _minutes(text: str) -> float:
+    minutes = float(text)
+    if not (minutes > 0 and math.isfinite(minutes)):
+        raise argparse.ArgumentTypeError(f"{text} is not more than 0.")
+    return minutes

@@ -1,0 +1,71 @@
+"""What a person does on the page, for the tests: type prompts, look at the views, take files home."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+IDLE = "#dsm-segment:not([disabled])"
+
+
+def views(page: Any) -> np.ndarray:
+    """The pixels right of the panel, `[rows, columns, 3]`, once they are at rest."""
+    before = None
+    for _ in range(40):
+        page.wait_for_timeout(500)
+        image = Image.open(io.BytesIO(page.screenshot())).convert("RGB").crop((340, 0, 1280, 800))
+        pixels = np.asarray(image, dtype=np.int16)
+        if before is not None and np.array_equal(before, pixels):
+            return pixels
+        before = pixels
+    raise AssertionError("the views do not come to rest")
+
+
+def changed(before: np.ndarray, after: np.ndarray) -> float:
+    """Fraction of the pixels that are visibly different."""
+    return float((np.abs(after - before).max(axis=2) > 20).mean())
+
+
+def prompt(page: Any, text: str) -> None:
+    """Type prompts and run them."""
+    page.locator(".dsm-prompt input").click()
+    page.keyboard.type(text)
+    page.keyboard.press("Control+Enter")
+
+
+def segment(page: Any, text: str) -> None:
+    """Run prompts until there is a result."""
+    prompt(page, text)
+    page.wait_for_selector(".dsm-rows button.dsm-name", timeout=120_000)
+    page.wait_for_selector(IDLE, timeout=120_000)
+
+
+def names(page: Any) -> list[str]:
+    """The names in the list of results."""
+    return list(page.locator(".dsm-rows .dsm-name").all_inner_texts())
+
+
+def volume_ml(page: Any, row: int = 0) -> float:
+    """The volume of a row in millilitres."""
+    return float(page.locator(".dsm-rows li .dsm-note").nth(row).inner_text().split()[0])
+
+
+def wait_for_volume(page: Any, other_than: float) -> float:
+    """Wait until the volume of the first row changes; returns the new one in millilitres."""
+    page.wait_for_function(
+        "before => parseFloat(document.querySelector('.dsm-rows li .dsm-note').innerText) !== before", arg=other_than
+    )
+    return volume_ml(page)
+
+
+def download(page: Any, kind: str, folder: Path) -> Path:
+    """Press an export button and keep the file."""
+    with page.expect_download(timeout=60_000) as started:
+        page.get_by_role("link", name=f".{kind}", exact=True).click()
+    path = folder / started.value.suggested_filename
+    started.value.save_as(path)
+    return path
