@@ -11,7 +11,7 @@ import pytest
 # Tests are imported by path (import-mode=importlib), so their helpers have to be found by hand.
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "dicom_phantoms")]
 
-from batch_process import Batch, command, environment
+from batch_process import Batch, command, environment  # noqa: E402
 
 
 @pytest.fixture

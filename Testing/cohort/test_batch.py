@@ -65,7 +65,7 @@ def test_a_cohort_of_dicom_and_files(batch: Batch, tmp_path: Path) -> None:
     assert refused == {
         tilted: "geometry.sheared",
         missing: "geometry.missing_slices",
-        "broken.nrrd": "bad_image.damaged",
+        "broken.nrrd": "bad_image.format",
     }
     # The masks are those of `dsm segment`, on the same grid.
     seg = highdicom.seg.segread(out / rows[uid, "liver"]["file"])
@@ -108,12 +108,14 @@ def test_a_run_that_was_stopped_is_continued(batch: Batch, tmp_path: Path, how: 
     for number in range(4):
         write_scan(root / f"{number}.nii.gz", *[LARGE] * (number > 1))
     with subprocess.Popen(command(root, out), env=environment(), stderr=subprocess.PIPE, text=True) as process:
-        wait_until(lambda: len(list((out / "cases").glob("*.json"))) >= 2)
+        wait_until(lambda: len(list((out / "cases").glob("[!.]*.json"))) >= 2)
         process.send_signal(how)
         process.wait(60)
     finished = everything(out / "cases")
     assert 2 <= len(finished) < 4
-    masks = {path: stamp for path, stamp in everything(out / "segmentations").items() if Path(path).name[0] in "01"}
+    names = {name.removesuffix(".json") for name in finished}
+    masks = {path: stamp for path, stamp in everything(out / "segmentations").items() if path.split(".")[0] in names}
+    assert len(masks) == len(finished)
     if how == signal.SIGINT:
         assert process.returncode == 130
         assert not (out / ".work").exists()

@@ -26,7 +26,12 @@ def picture(path: Path, affine: np.ndarray) -> np.ndarray:
     volume = Volume(np.full(mask.shape, -160, np.int16), affine)
     record = SegmentRecord("x", CroppedArray.from_mask(np.ascontiguousarray(mask)), (255, 0, 0))
     draw_thumbnail(path, volume, [record], ("case", "zweite Zeile 臓器"))
-    return np.asarray(Image.open(path))
+    return pixels_of(path)
+
+
+def pixels_of(path: Path) -> np.ndarray:
+    with Image.open(path) as opened:
+        return np.asarray(opened)
 
 
 AFFINES = [
@@ -50,7 +55,7 @@ def test_the_right_of_the_patient_is_on_the_left_of_the_picture(tmp_path: Path, 
 def test_a_scan_without_segments_is_drawn_too(tmp_path: Path) -> None:
     volume = Volume(np.random.default_rng(0).normal(size=(9, 8, 7)), np.eye(4), "MR")
     draw_thumbnail(tmp_path / "a.png", volume, [], ("a", "nothing found"))
-    assert np.asarray(Image.open(tmp_path / "a.png")).max() > 100
+    assert pixels_of(tmp_path / "a.png").max() > 100
 
 
 def test_pages_hold_24_and_old_ones_go(tmp_path: Path) -> None:
@@ -58,6 +63,9 @@ def test_pages_hold_24_and_old_ones_go(tmp_path: Path) -> None:
     (tmp_path / "overview-09.png").write_bytes(b"old")
     pages = draw_pages(tmp_path, [tmp_path / "a.png"] * 25)
     assert [page.name for page in pages] == ["overview-01.png", "overview-02.png"]
-    assert Image.open(pages[0]).size == (4 * 440, 6 * 264)
-    assert Image.open(pages[1]).size == (440, 264)
+    sizes = []
+    for page in pages:
+        with Image.open(page) as opened:
+            sizes.append(opened.size)
+    assert sizes == [(4 * 440, 6 * 264), (440, 264)]
     assert sorted(tmp_path.glob("overview-*")) == pages

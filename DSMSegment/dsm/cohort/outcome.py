@@ -98,5 +98,5 @@ def read_outcome(path: Path) -> Outcome | None:
     try:
         fields: Any = json.loads(path.read_text(encoding="utf-8"))
         return from_fields(Outcome, fields) if isinstance(fields, dict) else None
-    except (OSError, ValueError, ProtocolError):
+    except (OSError, ValueError, RecursionError, ProtocolError):
         return None
