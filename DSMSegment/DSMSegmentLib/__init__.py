@@ -5,10 +5,12 @@ Names that Slicer users call are written as Slicer writes them (camelCase).
 
 from DSMSegmentLib.backend import Backend, WorkerBackend
 from DSMSegmentLib.finding import Finding, OutcomeStatus, SegmentOutcome
-from DSMSegmentLib.job import JobOptions, JobProgress, JobState, SegmentationJob
+from DSMSegmentLib.job import JobOptions, JobState, SegmentationJob
+from DSMSegmentLib.job_progress import JobProgress
 from DSMSegmentLib.mrml import volumeFromNode
 from DSMSegmentLib.policy import ExistingPolicy, OverlapPolicy
 from DSMSegmentLib.provenance import Provenance
+from DSMSegmentLib.request import SegmentRequest
 from DSMSegmentLib.runs import Runs
 from DSMSegmentLib.undo import UndoHistory
 from DSMSegmentLib.writer import SegmentationWriter
@@ -25,6 +27,7 @@ __all__ = [
     "Provenance",
     "Runs",
     "SegmentOutcome",
+    "SegmentRequest",
     "SegmentationJob",
     "SegmentationWriter",
     "UndoHistory",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
@@ -13,16 +13,28 @@ from dsm.core.boxes import CroppedArray
 from dsm.core.volume import Volume
 from dsm.errors import OutputError
 from dsm.models.store import find_model, model_entry
-from dsm.progress import Progress
-from dsm.protocol.arrays import content_key, read_mask, write_array
+from dsm.protocol.arrays import content_key, read_array, read_mask, write_array
 from dsm.protocol.client import WorkerClient
-from dsm.protocol.messages import Done, Load, PromptItem, Request, Result, Segment, SetVolume
-from dsm.protocol.messages import Progress as ProgressMessage
+from dsm.protocol.messages import (
+    Done,
+    Load,
+    Progress,
+    PromptItem,
+    Ready,
+    Release,
+    Request,
+    Result,
+    Segment,
+    SetVolume,
+)
 from DSMSegmentLib.cancel_token import CancelToken
 from DSMSegmentLib.finding import Finding
+from DSMSegmentLib.job_progress import JobProgress
 from DSMSegmentLib.provenance import Provenance
+from DSMSegmentLib.request import SegmentRequest
 
 FindingCallback = Callable[[int, Finding], None]
+ProgressCallback = Callable[[JobProgress], None]
 
 
 class Backend(Protocol):
@@ -35,10 +47,9 @@ class Backend(Protocol):
     def segment(
         self,
         volume: Volume,
-        prompts: Sequence[str],
+        request: SegmentRequest,
         *,
-        threshold: float,
-        progress: Progress,
+        onProgress: ProgressCallback,
         onFinding: FindingCallback,
         cancel: CancelToken,
     ) -> None:
@@ -92,10 +103,9 @@ class WorkerBackend:
     def segment(
         self,
         volume: Volume,
-        prompts: Sequence[str],
+        request: SegmentRequest,
         *,
-        threshold: float,
-        progress: Progress,
+        onProgress: ProgressCallback,
         onFinding: FindingCallback,
         cancel: CancelToken,
     ) -> None:
@@ -104,10 +114,39 @@ class WorkerBackend:
         A worker that does not stop within two seconds of a cancel is killed; the next run starts a new one.
         """
         entry = model_entry(find_model(self._model))
-        run = _Run(self._runningClient(), progress, onFinding, cancel)
+        run = _Run(self._runningClient(), onProgress, onFinding, cancel)
         done = run.load(str(entry.path.resolve()), self._device)
         self._provenance = Provenance(entry.name, entry.digest, __version__, done.device or self._device)
-        run.segment(run.sendVolume(volume), prompts, threshold)
+        run.segment(run.sendVolume(volume), request)
+
+    def choose(self, model: str, device: str) -> None:
+        """Take another model or device for the runs to come."""
+        self._model, self._device = model, device
+
+    def test(self) -> Ready:
+        """Start the worker and load the model, to see whether it works; may be called on a helper thread.
+
+        Returns:
+            What the worker says about itself and the devices of this computer.
+
+        Raises:
+            DSMError: If there is no such model, or the worker or the model cannot be started.
+        """
+        entry = model_entry(find_model(self._model))
+        client = self._runningClient()
+        client.wait(client.submit(Load(id=client.new_id(), model=str(entry.path.resolve()), device=self._device)))
+        client.poll()
+        return client.ready
+
+    def release(self) -> None:
+        """Let the worker give back the memory of the model and of all encoded volumes."""
+        if self._client is not None and self._client.alive:
+            self._client.submit(Release(id=self._client.new_id()))
+
+    @property
+    def log(self) -> str:
+        """The last lines that the worker wrote to its log."""
+        return self._client.log if self._client is not None else ""
 
     def close(self) -> None:
         """End the worker."""
@@ -129,10 +168,10 @@ class _Run:
     """The requests of one run, one after the other."""
 
     def __init__(
-        self, client: WorkerClient, progress: Progress, onFinding: FindingCallback, cancel: CancelToken
+        self, client: WorkerClient, onProgress: ProgressCallback, onFinding: FindingCallback, cancel: CancelToken
     ) -> None:
         self._client = client
-        self._progress = progress
+        self._onProgress = onProgress
         self._onFinding = onFinding
         self._cancel = cancel
 
@@ -166,12 +205,26 @@ class _Run:
             (self._client.folder / name).unlink(missing_ok=True)
         return key
 
-    def segment(self, volumeKey: str, prompts: Sequence[str], threshold: float) -> None:
+    def segment(self, volumeKey: str, request: SegmentRequest) -> None:
         items = tuple(
-            PromptItem(id=str(index), text=text, file=self._client.new_file(".mask"))
-            for index, text in enumerate(prompts)
+            PromptItem(
+                id=str(index),
+                text=text,
+                file=self._client.new_file(".mask"),
+                probability_file=self._client.new_file(".npy") if request.probabilities else "",
+            )
+            for index, text in enumerate(request.prompts)
         )
-        self._request(Segment(id=self._client.new_id(), volume_key=volumeKey, prompts=items, threshold=threshold))
+        self._request(
+            Segment(
+                id=self._client.new_id(),
+                volume_key=volumeKey,
+                prompts=items,
+                threshold=request.threshold,
+                keep_largest=request.keepLargest,
+                roi=(*request.roi.start, *request.roi.stop) if request.roi else None,
+            )
+        )
 
     def _request(self, request: Request) -> Done:
         jobId = self._client.submit(request)
@@ -180,13 +233,15 @@ class _Run:
         self._client.poll()  # the same events again, meant for hosts without a thread: drop them
         return done
 
-    def _take(self, event: ProgressMessage | Result) -> None:
-        if isinstance(event, ProgressMessage):
-            self._progress(event.stage, event.done, event.total)
+    def _take(self, event: Progress | Result) -> None:
+        if isinstance(event, Progress):
+            self._onProgress(JobProgress(event.stage, event.done, event.total, event.eta, event.note))
             return
         mask = read_mask(self._client.folder, event.file, event.size)
-        if event.file:
-            (self._client.folder / event.file).unlink(missing_ok=True)
+        probability = read_array(self._client.folder, event.probability_file) if event.probability_file else None
+        for name in (event.file, event.probability_file):
+            if name:
+                (self._client.folder / name).unlink(missing_ok=True)
         finding = Finding(
             mask=CroppedArray(mask, event.offset_ijk),
             found=event.found,
@@ -195,5 +250,6 @@ class _Run:
             seconds=event.seconds,
             threshold=event.threshold,
             warnings=event.warnings,
+            probability=None if probability is None else CroppedArray(probability, event.probability_offset_ijk),
         )
         self._onFinding(int(event.prompt_id), finding)

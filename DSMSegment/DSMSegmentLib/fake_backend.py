@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
-from dsm.core.boxes import CroppedArray
+from dsm.core.boxes import Box, CroppedArray
 from dsm.core.volume import Volume
 from dsm.errors import JobCancelled
-from dsm.progress import Progress
-from DSMSegmentLib.backend import FindingCallback
+from DSMSegmentLib.backend import FindingCallback, ProgressCallback
 from DSMSegmentLib.cancel_token import CancelToken
 from DSMSegmentLib.finding import Finding
+from DSMSegmentLib.job_progress import JobProgress
 from DSMSegmentLib.provenance import Provenance
+from DSMSegmentLib.request import SegmentRequest
 
 
 class FakeBackend:
@@ -34,18 +35,17 @@ class FakeBackend:
     def segment(
         self,
         volume: Volume,
-        prompts: Sequence[str],
+        request: SegmentRequest,
         *,
-        threshold: float,
-        progress: Progress,
+        onProgress: ProgressCallback,
         onFinding: FindingCallback,
         cancel: CancelToken,
     ) -> None:
         """See `Backend.segment`."""
-        for index, text in enumerate(prompts):
+        for index, text in enumerate(request.prompts):
             if cancel.requested:
                 raise JobCancelled("The job was cancelled.")
-            mask = self._masks.get(text, np.zeros(volume.shape, np.uint8))
+            mask = _inside(self._masks.get(text, np.zeros(volume.shape, np.uint8)), request.roi)
             found = bool(mask.any())
             onFinding(
                 index,
@@ -55,10 +55,19 @@ class FakeBackend:
                     score=0.9 if found else 0.1,
                     volumeMl=float(np.count_nonzero(mask)) * volume.voxel_volume_mm3 / 1000.0,
                     seconds=0.0,
-                    threshold=threshold,
+                    threshold=request.threshold,
+                    probability=CroppedArray.from_mask(mask.astype(np.float16)) if request.probabilities else None,
                 ),
             )
-            progress("decode", index + 1, len(prompts))
+            onProgress(JobProgress("decode", index + 1, len(request.prompts)))
 
     def close(self) -> None:
         """There is nothing to give back."""
+
+
+def _inside(mask: np.ndarray, roi: Box | None) -> np.ndarray:
+    if roi is None:
+        return mask
+    cut = np.zeros_like(mask)
+    cut[roi.slices] = mask[roi.slices]
+    return cut

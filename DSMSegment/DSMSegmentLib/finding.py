@@ -24,6 +24,7 @@ class Finding:
         seconds: Time that this prompt took.
         threshold: Probability from which a voxel is inside.
         warnings: Sentences for the user.
+        probability: float16 map of probabilities where it was asked for; 0 outside its box.
     """
 
     mask: CroppedArray
@@ -33,6 +34,7 @@ class Finding:
     seconds: float
     threshold: float = 0.5
     warnings: tuple[str, ...] = ()
+    probability: CroppedArray | None = None
 
 
 class OutcomeStatus(Enum):
@@ -50,7 +52,7 @@ class SegmentOutcome:
     Args:
         prompt: As it was understood.
         status: Written, not found, or skipped because a segment of that name exists.
-        segmentId: Of the segment that was written; empty otherwise.
+        segmentId: Of the segment that was written; empty otherwise, unless empty segments are wanted.
         score: 0 to 1.
         volumeMl: Of the mask.
         seconds: Time that this prompt took.

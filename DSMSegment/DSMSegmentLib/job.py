@@ -1,9 +1,10 @@
-"""One run: volume node in, segments out, with progress, cancel, and a scene that stays whole when it fails."""
+"""One run: volume node in, segments out, with progress and cancel; what was finished stays, whatever comes after."""
 
 from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -16,11 +17,17 @@ from dsm.text.prompt import Prompt, parse_prompts
 from DSMSegmentLib.backend import Backend
 from DSMSegmentLib.cancel_token import CancelToken
 from DSMSegmentLib.finding import Finding, OutcomeStatus, SegmentOutcome
+from DSMSegmentLib.job_progress import JobProgress
 from DSMSegmentLib.journal import RunJournal
-from DSMSegmentLib.mrml import hasLinearParent, volumeFromNode
+from DSMSegmentLib.mrml import affineInSegmentation, hasLinearParent, volumeFromNode
 from DSMSegmentLib.policy import ExistingPolicy, OverlapPolicy
+from DSMSegmentLib.probability_store import ProbabilityStore
+from DSMSegmentLib.request import SegmentRequest
+from DSMSegmentLib.roi import boxFromRoi
 from DSMSegmentLib.writer import SegmentationWriter
 
+# What one `poll` may take before it lets the window draw; a write that has begun is finished.
+_POLL_BUDGET_S = 0.03
 # Long enough to hand the interpreter to the threads that read the worker's pipes: while the application is in its own
 # event loop, a timer that calls `poll` is their only chance. Short enough not to be felt in the window.
 _POLL_WAIT_S = 0.01
@@ -44,32 +51,30 @@ class JobOptions:
         threshold: Probability from which a voxel is inside, 0 to 1.
         existing: What to do with segments that have the name of a prompt.
         overlap: What to do where segments overlap.
+        keepLargest: Whether islands of structures that have one part are dropped.
+        keepEmpty: Whether a prompt that found nothing leaves an empty segment.
+        roi: Only voxels inside are segmented; None for the whole volume. A segment that is replaced keeps what it has
+            outside.
     """
 
     threshold: float = 0.5
     existing: ExistingPolicy = ExistingPolicy.ADD
     overlap: OverlapPolicy = OverlapPolicy.ALLOW
+    keepLargest: bool = True
+    keepEmpty: bool = False
+    roi: slicer.vtkMRMLMarkupsROINode | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 < self.threshold < 1.0:
             raise InputError(f"The threshold is {self.threshold}; it must lie between 0 and 1.", code="input.threshold")
 
 
-@dataclass(frozen=True, slots=True)
-class JobProgress:
-    """Where the run is: `done` of `total` steps of `stage` (see `dsm.progress`)."""
-
-    stage: str
-    done: int
-    total: int
-
-
 class SegmentationJob:
     """Runs prompts on a volume node and writes what is found.
 
     The network runs in the backend; the scene is only touched inside `poll`, which the host calls on its main thread
-    from a timer, or which `wait` calls for scripts. Finished prompts stay when the user cancels. When the run fails,
-    the scene becomes what it was before.
+    from a timer, or which `wait` calls for scripts. Finished prompts stay, also when the user cancels or the run fails:
+    the rest is then listed in `missing`.
 
     Args:
         volumeNode: What to segment.
@@ -77,6 +82,7 @@ class SegmentationJob:
         backend: Computes the masks.
         segmentationNode: Where to write; None makes a new one, once the first result has arrived.
         options: How to segment and write.
+        probabilities: Where to keep the maps of what is found; None for none.
         onProgress: Called with each progress, on the main thread.
         onResult: Called with each outcome once it is in the scene, on the main thread.
         onFinished: Called once with the job, in whatever state it ended.
@@ -93,6 +99,7 @@ class SegmentationJob:
         *,
         segmentationNode: slicer.vtkMRMLSegmentationNode | None = None,
         options: JobOptions | None = None,
+        probabilities: ProbabilityStore | None = None,
         onProgress: Callable[[JobProgress], None] | None = None,
         onResult: Callable[[SegmentOutcome], None] | None = None,
         onFinished: Callable[[SegmentationJob], None] | None = None,
@@ -102,6 +109,8 @@ class SegmentationJob:
         self._volumeNode = volumeNode
         self._scene = volumeNode.GetScene()
         self._backend = backend
+        self._probabilities = probabilities
+        roi = boxFromRoi(self._options.roi, volumeNode) if self._options.roi is not None else None
         self._onProgress, self._onResult, self._onFinished = onProgress, onResult, onFinished
         self._writer = SegmentationWriter(
             volumeNode,
@@ -109,8 +118,18 @@ class SegmentationJob:
             segmentationNode,
             existing=self._options.existing,
             overlap=self._options.overlap,
+            keepEmpty=self._options.keepEmpty,
+            roi=roi,
         )
         self._prompts, self._skipped = self._plan(parse_prompts(prompts))
+        self._request = SegmentRequest(
+            # One text may stand for several prompts ("kidneys"), a name never does.
+            prompts=tuple(prompt.name if prompt.structure else prompt.text for prompt in self._prompts),
+            threshold=self._options.threshold,
+            keepLargest=self._options.keepLargest,
+            roi=roi,
+            probabilities=probabilities is not None,
+        )
         self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._cancel = CancelToken()
@@ -137,6 +156,12 @@ class SegmentationJob:
         return tuple(self._prompts + self._skipped)
 
     @property
+    def missing(self) -> tuple[Prompt, ...]:
+        """Prompts that have no outcome (yet)."""
+        done = {outcome.prompt.name for outcome in self.outcomes}
+        return tuple(prompt for prompt in self.prompts if prompt.name not in done)
+
+    @property
     def isOver(self) -> bool:
         """Whether the job has ended, in whatever way."""
         return self.state not in (JobState.READY, JobState.RUNNING)
@@ -160,7 +185,8 @@ class SegmentationJob:
         if self.state is JobState.RUNNING and self._nodesAreGone():
             self.cancel()
         wait = _POLL_WAIT_S
-        while self.state is JobState.RUNNING:
+        deadline = time.monotonic() + _POLL_BUDGET_S
+        while self.state is JobState.RUNNING and time.monotonic() < deadline:
             try:
                 event = self._events.get(timeout=wait)
             except queue.Empty:
@@ -206,10 +232,8 @@ class SegmentationJob:
             if self._prompts:
                 self._backend.segment(
                     self._volume,
-                    # One text may stand for several prompts ("kidneys"), a name never does.
-                    [prompt.name if prompt.structure else prompt.text for prompt in self._prompts],
-                    threshold=self._options.threshold,
-                    progress=lambda *step: self._events.put(partial(self._report, JobProgress(*step))),
+                    self._request,
+                    onProgress=lambda progress: self._events.put(partial(self._report, progress)),
                     onFinding=lambda index, finding: self._events.put(partial(self._write, index, finding)),
                     cancel=self._cancel,
                 )
@@ -234,6 +258,10 @@ class SegmentationJob:
             self._writeError = error
             self.cancel()
             return
+        node = self.segmentationNode
+        if self._probabilities is not None and finding.probability is not None and outcome.segmentId and node:
+            affine = affineInSegmentation(self._volume.affine, self._volumeNode, node)
+            self._probabilities.put(node, outcome.segmentId, finding.probability, affine)
         self._note(outcome)
 
     def _note(self, outcome: SegmentOutcome) -> None:
@@ -246,10 +274,10 @@ class SegmentationJob:
         if isinstance(error, JobCancelled) or (error is None and self._cancel.requested):
             self.state = JobState.CANCELLED
         elif error is not None:
-            self._writer.revert()
-            self.outcomes.clear()
             self.error = error
             self.state = JobState.FAILED
+            if self.journal is not None and self.journal.isEmpty:
+                self.journal.revert()  # a new segmentation that got nothing goes again
         else:
             self.state = JobState.FINISHED
         if not self._nodesAreGone():

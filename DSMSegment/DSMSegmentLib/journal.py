@@ -70,6 +70,14 @@ class RunJournal:
         if self._ownsNode and segmentation.GetNumberOfSegments() == 0:
             removeSegmentation(self._node)
 
+    def revertSegment(self, segmentId: str) -> None:
+        """Take back what the run did to one segment, and forget it."""
+        if segmentId in self._added:
+            self._added.remove(segmentId)
+            self._node.GetSegmentation().RemoveSegment(segmentId)
+        elif segmentId in self._before:
+            self._restore(segmentId, self._before.pop(segmentId))
+
     def _restore(self, segmentId: str, before: _SegmentBefore) -> None:
         segmentation = self._node.GetSegmentation()
         segment = segmentation.GetSegment(segmentId)

@@ -6,12 +6,14 @@ it lies where the volume lies, in whatever way the user has moved it.
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import slicer
 import vtk
 from vtk.util import numpy_support
 
-from dsm.core.boxes import CroppedArray
+from dsm.core.boxes import Box, CroppedArray
 from dsm.core.volume import Volume
 from dsm.errors import GeometryError, InputError
 
@@ -171,6 +173,45 @@ def removeVoxels(image: slicer.vtkOrientedImageData, other: slicer.vtkOrientedIm
     taken = (voxels != 0) & (_arrayIJK(sampled) != 0)
     voxels[taken] = 0
     return int(np.count_nonzero(taken))
+
+
+def addVoxelsOutside(image: slicer.vtkOrientedImageData, other: slicer.vtkOrientedImageData, box: Box) -> None:
+    """Put into mask `image` what mask `other`, on whatever grid, covers outside of `box` (on the grid of `image`).
+
+    The extent of `image` grows as it must; none of its voxels is lost.
+    """
+    if other.GetNumberOfPoints() == 0:
+        return
+    inner = image.GetExtent()
+    outer = _extentIn(other, image)
+    extent = [min(inner[n], outer[n]) if n % 2 == 0 else max(inner[n], outer[n]) for n in range(6)]
+    matrix = vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    union, sampled = slicer.vtkOrientedImageData(), slicer.vtkOrientedImageData()
+    union.SetExtent(*extent)
+    union.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
+    union.SetGeometryFromImageToWorldMatrix(matrix)
+    _Resample.ResampleOrientedImageToReferenceOrientedImage(other, union, sampled, False)  # False: nearest neighbour
+    kept = np.array(_arrayIJK(sampled) != 0, dtype=np.uint8)
+    start = extent[0::2]
+    hole = [slice(max(a - s, 0), max(b - s, 0)) for a, b, s in zip(box.start, box.stop, start, strict=True)]
+    kept[tuple(hole)] = 0
+    here = tuple(slice(inner[2 * n] - start[n], inner[2 * n + 1] + 1 - start[n]) for n in range(3))
+    kept[here] |= _arrayIJK(image) != 0
+    image.SetExtent(*extent)
+    image.GetPointData().SetScalars(_scalars(kept))
+
+
+def _extentIn(image: slicer.vtkOrientedImageData, grid: slicer.vtkOrientedImageData) -> list[int]:
+    """Return the extent of `image` in voxels of `grid`."""
+    toWorld, fromWorld = vtk.vtkMatrix4x4(), vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(toWorld)
+    grid.GetWorldToImageMatrix(fromWorld)
+    matrix = _arrayFromMatrix(fromWorld) @ _arrayFromMatrix(toWorld)
+    extent = image.GetExtent()
+    corners = np.array([[*corner, 1.0] for corner in product(extent[0:2], extent[2:4], extent[4:6])]) @ matrix.T
+    low, high = np.floor(corners.min(0) + 0.5).astype(int), np.floor(corners.max(0) + 0.5).astype(int)
+    return [int(value) for pair in zip(low[:3], high[:3], strict=True) for value in pair]
 
 
 def countVoxels(image: slicer.vtkOrientedImageData) -> int:

@@ -9,7 +9,9 @@ import slicer
 from dsm.errors import InputError
 from DSMSegmentLib.backend import Backend
 from DSMSegmentLib.finding import SegmentOutcome
-from DSMSegmentLib.job import JobOptions, JobProgress, JobState, SegmentationJob
+from DSMSegmentLib.job import JobOptions, JobState, SegmentationJob
+from DSMSegmentLib.job_progress import JobProgress
+from DSMSegmentLib.probability_store import ProbabilityStore
 from DSMSegmentLib.undo import UndoHistory
 
 
@@ -24,6 +26,7 @@ class Runs:
         self._backend = backend
         self._job: SegmentationJob | None = None
         self._history = UndoHistory()
+        self._probabilities = ProbabilityStore()
 
     @property
     def isRunning(self) -> bool:
@@ -38,6 +41,7 @@ class Runs:
         options: JobOptions | None = None,
         *,
         wait: bool = False,
+        keepProbabilities: bool = False,
         onProgress: Callable[[JobProgress], None] | None = None,
         onResult: Callable[[SegmentOutcome], None] | None = None,
         onFinished: Callable[[SegmentationJob], None] | None = None,
@@ -50,6 +54,7 @@ class Runs:
             segmentationNode: Where to write; None for a new segmentation beside the volume.
             options: Threshold and write policies.
             wait: Return when the run is over; else call `poll` from a timer.
+            keepProbabilities: Whether `setThreshold` can be used on the results.
             onProgress: Called with each progress, on the main thread.
             onResult: Called with each outcome, on the main thread.
             onFinished: Called with the job at its end.
@@ -59,7 +64,7 @@ class Runs:
 
         Raises:
             InputError: If a run is going on, or the volume or the prompts cannot be used.
-            DSMError: With `wait`, if the run failed; the scene is as before then.
+            DSMError: With `wait`, if the run failed; what was finished before is in the scene.
         """
         if self.isRunning:
             message = "A run is going on."
@@ -77,6 +82,7 @@ class Runs:
             self._backend,
             segmentationNode=segmentationNode,
             options=options,
+            probabilities=self._probabilities if keepProbabilities else None,
             onProgress=onProgress,
             onResult=onResult,
             onFinished=finished,
@@ -104,10 +110,26 @@ class Runs:
         """Take back the last run on this segmentation, and nothing else; returns whether there was one."""
         return self.canUndo(segmentationNode) and self._history.undoLast(segmentationNode)
 
+    def canSetThreshold(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None, segmentId: str) -> bool:
+        """Whether the probabilities of a segment are kept."""
+        return not self.isRunning and self._probabilities.has(segmentationNode, segmentId)
+
+    def setThreshold(
+        self,
+        segmentationNode: slicer.vtkMRMLSegmentationNode,
+        segmentId: str,
+        threshold: float,
+        *,
+        keepLargest: bool = False,
+    ) -> float:
+        """Move the threshold of a segment, without the network; see `ProbabilityStore.setThreshold`."""
+        return self._probabilities.setThreshold(segmentationNode, segmentId, threshold, keepLargest=keepLargest)
+
     def sceneClosing(self) -> None:
         """Stop the run and forget what could be undone."""
         self.cancel()
         self._history.clear()
+        self._probabilities.clear()
 
     def close(self) -> None:
         """Stop the run and end the worker."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.finding import OutcomeStatus
-from DSMSegmentLib.job import JobProgress, JobState, SegmentationJob
+from DSMSegmentLib.job import JobState, SegmentationJob
+from DSMSegmentLib.job_progress import JobProgress
 
 
 def stageText(progress: JobProgress) -> str:

@@ -11,10 +11,12 @@ import numpy as np
 import slicer
 from slicer.util import NodeModify
 
+from dsm.core.boxes import Box
 from dsm.errors import InputError, OutputError
 from DSMSegmentLib.finding import Finding, OutcomeStatus, SegmentOutcome
 from DSMSegmentLib.journal import RunJournal
 from DSMSegmentLib.mrml import (
+    addVoxelsOutside,
     affineInSegmentation,
     countVoxels,
     orientedImageFromCrop,
@@ -44,6 +46,8 @@ class SegmentationWriter:
         segmentationNode: Where to write; None makes one when the first finding arrives.
         existing: What to do with segments of the same name.
         overlap: What to do where segments overlap.
+        keepEmpty: Whether a prompt that found nothing gets an empty segment.
+        roi: Voxels that were segmented; a segment that is replaced keeps what it has outside. None for all.
 
     Raises:
         InputError: If the segmentation cannot take masks.
@@ -58,6 +62,8 @@ class SegmentationWriter:
         *,
         existing: ExistingPolicy = ExistingPolicy.ADD,
         overlap: OverlapPolicy = OverlapPolicy.ALLOW,
+        keepEmpty: bool = False,
+        roi: Box | None = None,
     ) -> None:
         if segmentationNode is not None:
             _checkWritable(segmentationNode, volumeNode, affine)
@@ -65,6 +71,8 @@ class SegmentationWriter:
         self._affine = affine
         self._existing = existing
         self._overlap = overlap
+        self._keepEmpty = keepEmpty
+        self._roi = roi
         self.segmentationNode = segmentationNode
         self.journal: RunJournal | None = None
         self._written: list[str] = []
@@ -94,10 +102,16 @@ class SegmentationWriter:
             seconds=finding.seconds,
             warnings=tuple(dict.fromkeys((*prompt.warnings, *finding.warnings))),
         )
+        replaced = self._replacedBy(prompt, node)
         if not finding.found or not finding.mask.array.any():
+            if self._keepEmpty and not replaced:
+                segmentId = _addSegment(prompt, node, journal)
+                _describe(node.GetSegmentation().GetSegment(segmentId), prompt, finding, provenance)
+                return replace(outcome, segmentId=segmentId)
             return outcome
         image = orientedImageFromCrop(finding.mask, affineInSegmentation(self._affine, self._volumeNode, node))
-        replaced = self._replacedBy(prompt, node)
+        if replaced and self._roi is not None:
+            addVoxelsOutside(image, orientedImageFromSegment(node, replaced), self._roi)
         # Segments of the same run may overlap under any policy: a tumor lies inside its organ.
         others = [id_ for id_ in node.GetSegmentation().GetSegmentIDs() if id_ not in (*self._written, replaced)]
         if self._overlap is OverlapPolicy.KEEP_EXISTING:
@@ -114,6 +128,7 @@ class SegmentationWriter:
             segmentId = replaced or _addSegment(prompt, node, journal)
             self._written.append(segmentId)
             if not setSegmentMask(node, segmentId, image):
+                journal.revertSegment(segmentId)
                 message = f"{node.GetName()} does not take the mask of {segmentId}."
                 raise OutputError(message, code="output.segment", hint="Choose a new segmentation.")
             _describe(node.GetSegmentation().GetSegment(segmentId), prompt, finding, provenance)
@@ -125,11 +140,6 @@ class SegmentationWriter:
         if self.segmentationNode is not None and self.journal is not None and not self.journal.isEmpty:
             with NodeModify(self.segmentationNode):
                 packLayers(self.segmentationNode)
-
-    def revert(self) -> None:
-        """Leave the scene as it was before the first `write`."""
-        if self.journal is not None:
-            self.journal.revert()
 
     def _begin(self) -> tuple[slicer.vtkMRMLSegmentationNode, RunJournal]:
         node = self.segmentationNode

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import slicer
-from phantoms import mask_in, mask_of, plain_affine, segment_ids, volume_node
+from phantoms import mask_in, mask_of, plain_affine, roi_node, segment_ids, volume_node
 
 from dsm.core.volume import Volume
 from dsm.errors import DSMError, InputError, JobCancelled, PromptError, WorkerError
-from dsm.progress import Progress
 from DSMSegmentLib import (
     ExistingPolicy,
     JobOptions,
@@ -23,9 +23,10 @@ from DSMSegmentLib import (
     OutcomeStatus,
     SegmentationJob,
     SegmentOutcome,
+    SegmentRequest,
     UndoHistory,
 )
-from DSMSegmentLib.backend import FindingCallback
+from DSMSegmentLib.backend import FindingCallback, ProgressCallback
 from DSMSegmentLib.cancel_token import CancelToken
 from DSMSegmentLib.fake_backend import FakeBackend
 
@@ -50,22 +51,20 @@ class ScriptedBackend(FakeBackend):
     def segment(
         self,
         volume: Volume,
-        prompts: Sequence[str],
+        request: SegmentRequest,
         *,
-        threshold: float,
-        progress: Progress,
-        onFinding: FindingCallback,  # noqa: N803  (name of the protocol)
+        onProgress: ProgressCallback,
+        onFinding: FindingCallback,
         cancel: CancelToken,
     ) -> None:
-        for number, text in enumerate(prompts):
+        for number, text in enumerate(request.prompts):
             if number == self._after:
                 self.delivered.set()
                 self._act(cancel)
             super().segment(
                 volume,
-                [text],
-                threshold=threshold,
-                progress=progress,
+                replace(request, prompts=(text,)),
+                onProgress=onProgress,
                 onFinding=lambda _, finding, number=number: onFinding(number, finding),
                 cancel=cancel,
             )
@@ -181,6 +180,59 @@ class TestFinishedRun:
         assert added == {"vtkMRMLSegmentationNode", "vtkMRMLSegmentationDisplayNode"}
 
 
+class TestRegion:
+    def test_only_the_region_is_segmented(self, volume: Any) -> None:
+        options = JobOptions(roi=roi_node(volume, (3, 4, 3), (6, 8, 5)))
+        job = SegmentationJob(volume, "liver", FakeBackend(MASKS), options=options)
+        assert job.wait() is JobState.FINISHED
+        expected = np.zeros_like(MASKS["liver"])
+        expected[3:6, 4:8, 3:5] = MASKS["liver"][3:6, 4:8, 3:5]
+        np.testing.assert_array_equal(mask_in(job.segmentationNode, "DSM_liver", volume), expected)
+
+    def test_rerun_keeps_what_the_segment_has_outside(self, volume: Any) -> None:
+        first = SegmentationJob(volume, "liver", FakeBackend(MASKS))
+        first.wait()
+        roi = roi_node(volume, (3, 4, 3), (6, 8, 5))
+        options = JobOptions(roi=roi, existing=ExistingPolicy.REPLACE)
+        other = mask_of(seed=9)
+        job = SegmentationJob(
+            volume, "liver", FakeBackend({"liver": other}), segmentationNode=first.segmentationNode, options=options
+        )
+        assert job.wait() is JobState.FINISHED
+        expected = MASKS["liver"].copy()
+        expected[3:6, 4:8, 3:5] = other[3:6, 4:8, 3:5]
+        np.testing.assert_array_equal(mask_in(job.segmentationNode, "DSM_liver", volume), expected)
+
+    def test_region_outside_of_the_volume_is_said_before_the_run(self, volume: Any) -> None:
+        roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode")
+        roi.SetCenter(5000, 0, 0)
+        roi.SetSize(1, 1, 1)
+        with pytest.raises(InputError, match="outside"):
+            SegmentationJob(volume, "liver", FakeBackend(MASKS), options=JobOptions(roi=roi))
+
+
+class TestResponsiveness:
+    def test_one_poll_does_not_write_everything_at_once(self, volume: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Ten writes of 20 ms that have all arrived: a poll takes two or so of them and comes back."""
+        names = [f"thing {number}" for number in range(10)]
+        backend = ScriptedBackend({}, 9, lambda _: None)
+        job = SegmentationJob(volume, names, backend, onResult=lambda _: time.sleep(0.02))
+        job.start()
+        assert backend.delivered.wait(20)
+        start_s = time.monotonic()
+        job.poll()
+        assert time.monotonic() - start_s < 0.1
+        assert 1 <= len(job.outcomes) < 5
+        assert job.wait() is JobState.FINISHED
+        assert len(job.outcomes) == 10
+
+    def test_empty_segments_are_kept_when_wanted(self, volume: Any) -> None:
+        job = SegmentationJob(volume, "liver; spleen", FakeBackend({}), options=JobOptions(keepEmpty=True))
+        job.wait()
+        assert [outcome.status for outcome in job.outcomes] == [OutcomeStatus.NOT_FOUND] * 2
+        assert segment_ids(job.segmentationNode) == ["DSM_liver", "DSM_spleen"]
+
+
 class TestCancelledRun:
     def test_keeps_what_was_finished(self, volume: Any) -> None:
         job = SegmentationJob(volume, "liver; spleen", ScriptedBackend(MASKS, 1, wait_for_cancel))
@@ -218,19 +270,21 @@ class TestCancelledRun:
 
 class TestFailedRun:
     @pytest.mark.parametrize("after", [0, 1, 2])
-    def test_dead_worker_leaves_the_scene_as_it_was(self, volume: Any, after: int) -> None:
-        before = scene_content()
-        job = SegmentationJob(volume, "liver; spleen; left kidney", ScriptedBackend(MASKS, after, die))
+    def test_dead_worker_leaves_what_was_finished_and_names_the_rest(self, volume: Any, after: int) -> None:
+        before = set(scene_content())
+        names = ["liver", "spleen", "left kidney"]
+        job = SegmentationJob(volume, names, ScriptedBackend(MASKS, after, die))
         assert job.wait() is JobState.FAILED
         assert job.error is not None
         assert job.error.code == "worker.died"
-        assert job.outcomes == []
-        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene).GetID()
-        after_run = scene_content()
-        assert before.keys() == after_run.keys()
-        assert {key for key in before if before[key] != after_run[key]} <= {hierarchy}
+        assert [outcome.prompt.name for outcome in job.outcomes] == names[:after]
+        assert [prompt.name for prompt in job.missing] == names[after:]
+        if after:
+            assert segment_ids(job.segmentationNode) == [f"DSM_{name}" for name in names[:after]]
+        else:
+            assert set(scene_content()) == before
 
-    def test_dead_worker_leaves_hand_made_edits_of_the_meantime(self, volume: Any) -> None:
+    def test_failed_run_can_be_taken_back(self, volume: Any) -> None:
         first = SegmentationJob(volume, "liver", FakeBackend(MASKS))
         first.wait()
         node = first.segmentationNode
@@ -241,6 +295,8 @@ class TestFailedRun:
         array = np.ascontiguousarray(mask_of(seed=8).transpose(2, 1, 0))
         slicer.util.updateSegmentBinaryLabelmapFromArray(array, node, "drawn", volume)
         assert job.wait() is JobState.FAILED
+        np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), mask_of(seed=9))
+        job.journal.revert()
         assert segment_ids(node) == ["DSM_liver", "drawn"]
         np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), MASKS["liver"])
         np.testing.assert_array_equal(mask_in(node, "drawn", volume), mask_of(seed=8))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import unittest
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from phantoms import mask_of, plain_affine, segment_ids, volume_node
 import DSMSegment as module
 from dsm.core.volume import Volume
 from dsm.errors import InputError, WorkerError
-from DSMSegmentLib import JobState, WorkerBackend
+from DSMSegmentLib import JobState, SegmentRequest, WorkerBackend
 from DSMSegmentLib.fake_backend import FakeBackend
 from DSMSegmentLib.summary import resultText, stageText
 from DSMSegmentLib.undo import UndoHistory
@@ -27,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 class DyingBackend(FakeBackend):
     """A fake whose worker is gone."""
 
-    def segment(self, volume: Volume, prompts: Sequence[str], **_: Any) -> None:
+    def segment(self, volume: Volume, request: SegmentRequest, **_: Any) -> None:
         raise WorkerError("The worker process ended.", code="worker.died", hint="Start it again.", details="log")
 
 

@@ -97,7 +97,7 @@ class TestNeighbours:
         outcome = write(writer, "spleen", box(5, 12))
         np.testing.assert_array_equal(mask_in(handmade, outcome.segmentId, volume), box(5, 12))
         np.testing.assert_array_equal(mask_in(handmade, "mine", volume), box(2, 5))
-        writer.revert()
+        writer.journal.revert()
         np.testing.assert_array_equal(mask_in(handmade, "mine", volume), box(2, 8))
         assert segment_ids(handmade) == ["mine"]
 
@@ -132,7 +132,7 @@ class TestNeighbours:
         covered = ((index > -0.5) & (index < 3.5)).all(axis=1)
         assert 0 < covered.sum() < len(covered)
         np.testing.assert_array_equal(left[tuple(inside.T)], ~covered)
-        writer.revert()
+        writer.journal.revert()
         np.testing.assert_array_equal(mask_in(handmade, "mine", volume), box(2, 8))
 
 
@@ -172,7 +172,7 @@ class TestSameName:
         writer = writer_for(volume, handmade, existing=ExistingPolicy.REPLACE)
         write(writer, "liver", box(9, 12))
         writer.finish()
-        writer.revert()
+        writer.journal.revert()
         np.testing.assert_array_equal(mask_in(handmade, "mine", volume), box(2, 8))
         assert (segment.GetName(), segment.GetColor()) == ("Liver", (0.1, 0.2, 0.3))
         assert (segment.GetTerminology(), tag_of(segment, "Mine")) == (terminology, "yes")
@@ -274,13 +274,13 @@ class TestPlace:
         before = slicer.mrmlScene.GetNumberOfNodes()
         writer = writer_for(volume)
         write(writer, "liver", mask_of())
-        writer.revert()
+        writer.journal.revert()
         assert slicer.mrmlScene.GetNumberOfNodes() == before
 
     def test_node_with_a_segment_of_the_user_stays_when_its_run_is_taken_back(self, volume: Any) -> None:
         writer = writer_for(volume)
         write(writer, "liver", mask_of())
         writer.segmentationNode.GetSegmentation().AddEmptySegment("drawn", "drawn meanwhile")
-        writer.revert()
+        writer.journal.revert()
         assert writer.segmentationNode.GetScene() is not None
         assert segment_ids(writer.segmentationNode) == ["drawn"]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import slicer
+import vtk
 
 from dsm.core.boxes import CroppedArray
 from dsm.text.prompt import Prompt, parse_prompts
@@ -86,3 +87,19 @@ def tag_of(segment: Any, name: str) -> str:
     value = vtk.mutable("")
     assert segment.GetTag(name, value), f"the segment has no tag {name}"
     return str(value)
+
+
+def roi_node(volume: Any, start: tuple[int, int, int], stop: tuple[int, int, int]) -> Any:
+    """Add an ROI that covers voxels `start` to `stop` of a volume whose axes are the patient's, but for their signs."""
+    matrix = slicer.util.arrayFromVTKMatrix(_ijk_to_ras(volume))
+    low, high = (matrix @ [*np.subtract(corner, 0.49 if corner == start else 0.51), 1.0] for corner in (start, stop))
+    roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "R")
+    roi.SetCenter(*((low + high) / 2)[:3])
+    roi.SetSize(*np.abs(high - low)[:3])
+    return roi
+
+
+def _ijk_to_ras(volume: Any) -> vtk.vtkMatrix4x4:
+    matrix = vtk.vtkMatrix4x4()
+    volume.GetIJKToRASMatrix(matrix)
+    return matrix

@@ -1,0 +1,26 @@
+"""What one run asks of the backend."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dsm.core.boxes import Box
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRequest:
+    """Prompts for one volume, and how to segment them.
+
+    Args:
+        prompts: One text a prompt, each for one structure.
+        threshold: Probability from which a voxel is inside, 0 to 1.
+        keepLargest: Whether islands of structures that have one part are dropped.
+        roi: Voxels in which masks are wanted; None for the whole volume.
+        probabilities: Whether each finding comes with its map of probabilities.
+    """
+
+    prompts: tuple[str, ...]
+    threshold: float = 0.5
+    keepLargest: bool = True
+    roi: Box | None = None
+    probabilities: bool = False

@@ -1,0 +1,99 @@
+"""Thresholds move without the network, and memory stays bounded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import slicer
+from phantoms import SHAPE, affine_of, mask_in, obliqueness, segment_ids, tag_of, volume_node
+
+from dsm.core.boxes import CroppedArray
+from dsm.errors import InputError
+from DSMSegmentLib.islands import largestIsland
+from DSMSegmentLib.mrml import ijkToRAS
+from DSMSegmentLib.placement import createSegmentation
+from DSMSegmentLib.probability_store import ProbabilityStore
+
+OFFSET = (2, 1, 3)
+
+
+@pytest.fixture
+def volume() -> Any:
+    return volume_node(affine_of(obliqueness(20) @ np.diag([-1.0, 1.0, 1.0])))
+
+
+@pytest.fixture
+def node(volume: Any) -> Any:
+    node = createSegmentation(volume)
+    for name in ("a", "b"):
+        node.GetSegmentation().AddEmptySegment(name, name)
+    return node
+
+
+def probabilities() -> np.ndarray:
+    return np.random.default_rng(0).random((7, 8, 5)).astype(np.float16)
+
+
+def expected(probability: np.ndarray, threshold: float) -> np.ndarray:
+    full = np.zeros(SHAPE, np.uint8)
+    full[2:9, 1:9, 3:8] = probability.astype(np.float32) > np.float32(np.float16(threshold))
+    return full
+
+
+@pytest.mark.parametrize("threshold", [0.1, 0.37, 0.5, 0.99])
+def test_threshold_gives_the_voxels_above_it(volume: Any, node: Any, threshold: float) -> None:
+    store = ProbabilityStore()
+    store.put(node, "a", CroppedArray(probabilities(), OFFSET), ijkToRAS(volume))
+    volume_ml = store.setThreshold(node, "a", threshold)
+    mask = expected(probabilities(), threshold)
+    np.testing.assert_array_equal(mask_in(node, "a", volume), mask)
+    assert volume_ml == pytest.approx(mask.sum() * abs(np.linalg.det(ijkToRAS(volume)[:3, :3])) / 1000)
+    assert tag_of(node.GetSegmentation().GetSegment("a"), "DSM.Threshold") == f"{threshold:g}"
+
+
+def test_other_segments_keep_their_voxels(volume: Any, node: Any) -> None:
+    store = ProbabilityStore()
+    for name in ("a", "b"):
+        store.put(node, name, CroppedArray(probabilities(), OFFSET), ijkToRAS(volume))
+        store.setThreshold(node, name, 0.5)
+    store.setThreshold(node, "a", 0.2)
+    np.testing.assert_array_equal(mask_in(node, "b", volume), expected(probabilities(), 0.5))
+
+
+def test_a_threshold_above_all_empties_the_segment_and_a_lower_one_fills_it_again(volume: Any, node: Any) -> None:
+    store = ProbabilityStore()
+    store.put(node, "a", CroppedArray(probabilities() / 2, OFFSET), ijkToRAS(volume))
+    assert store.setThreshold(node, "a", 0.9) == 0.0
+    assert segment_ids(node) == ["a", "b"]
+    assert store.setThreshold(node, "a", 0.1) > 0.0
+
+
+def test_oldest_maps_go_first(volume: Any, node: Any) -> None:
+    store = ProbabilityStore(maxBytes=probabilities().nbytes + 1)
+    for name in ("a", "b"):
+        store.put(node, name, CroppedArray(probabilities(), OFFSET), ijkToRAS(volume))
+    assert (store.has(node, "a"), store.has(node, "b")) == (False, True)
+    with pytest.raises(InputError, match="not kept"):
+        store.setThreshold(node, "a", 0.5)
+
+
+def test_threshold_must_lie_between_0_and_1(node: Any) -> None:
+    with pytest.raises(InputError, match="between 0 and 1"):
+        ProbabilityStore().setThreshold(node, "a", 1.0)
+
+
+def test_largest_island_is_the_one_with_most_voxels() -> None:
+    mask = np.zeros(SHAPE, np.uint8)
+    mask[1:4, 1:4, 1:4] = 1
+    big = np.zeros(SHAPE, np.uint8)
+    big[6:12, 5:9, 3:7] = 1
+    np.testing.assert_array_equal(largestIsland(mask | big), big)
+    np.testing.assert_array_equal(largestIsland(np.zeros(SHAPE, np.uint8)), 0)
+
+
+def test_unknown_node_has_no_map() -> None:
+    assert not ProbabilityStore().has(None, "a")
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    assert not ProbabilityStore().has(node, "a")
