@@ -1,0 +1,1 @@
+"""Public data sets as they are downloaded, to our manifest; and whether a manifest is right."""

@@ -1,0 +1,138 @@
+"""Write the manifest of a data set, and the label maps that it needs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dsm.core.boxes import CroppedArray
+from dsm.core.volume import Volume
+from dsm.datasets.amos import find_amos
+from dsm.datasets.btcv import find_btcv
+from dsm.datasets.flare import find_flare
+from dsm.datasets.found_set import FoundCase, FoundSet
+from dsm.datasets.kits import find_kits
+from dsm.datasets.msd import find_msd
+from dsm.datasets.pyradiomics import find_pyradiomics
+from dsm.datasets.totalsegmentator import find_totalsegmentator
+from dsm.errors import ImageError, OutputError
+from dsm.io.atomic import atomic_output
+from dsm.io.image import read_volume
+from dsm.io.manifest import MANIFEST
+from dsm.io.nifti import write_nifti
+
+logger = logging.getLogger(__name__)
+
+#: Reads each layout.
+LAYOUTS: dict[str, Callable[[Path], FoundSet]] = {
+    "msd": find_msd,
+    "btcv": find_btcv,
+    "kits": find_kits,
+    "totalsegmentator": find_totalsegmentator,
+    "amos": find_amos,
+    "flare": find_flare,
+    "pyradiomics": find_pyradiomics,
+}
+
+
+def import_set(layout: str, folder: Path | str, out: Path | str) -> dict[str, Any]:
+    """Write `dataset.json` for a data set that lies in `folder` as it was downloaded.
+
+    Files that can be used as they are stay where they are; the manifest names them relative to `out`. Label maps that
+    had to be merged or renumbered go into `out/labels`, single sequences of 4-D images into `out/images`.
+
+    Args:
+        layout: One of `LAYOUTS`.
+        folder: The data set.
+        out: Folder to write into; made if it is not there.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        ImageError: If the folder has another layout, a file is missing or a label map has an unknown label.
+        OutputError: If nothing can be written.
+    """
+    found = LAYOUTS[layout](Path(folder))
+    out = Path(out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{out} cannot be made: {error.strerror}.", hint="Choose another folder.") from error
+    cases = []
+    for case in found.cases:
+        cases.append(_case_entry(found, case, out))
+        logger.info("%s: %d of %d", case.case_id, len(cases), len(found.cases))
+    occurring = {name for case in cases for name in case["present"]}
+    manifest = {
+        "name": found.name,
+        "complete": found.complete,
+        "labels": {str(label_id): name for label_id, name in found.labels.items()},
+        # A set where nobody has a cyst may be one where nobody looked for them.
+        "annotated": [name for name in found.annotated if name in occurring],
+        "union": {whole: list(parts) for whole, parts in found.union.items()},
+        "cases": cases,
+    }
+    with atomic_output(out / MANIFEST) as part:
+        part.write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return manifest
+
+
+def _case_entry(found: FoundSet, case: FoundCase, out: Path) -> dict[str, Any]:
+    image = case.image if isinstance(case.image, Path) else _written(case.image(), out / "images", case.case_id)
+    if isinstance(case.label, Path):
+        label_path, label = case.label, read_volume(case.label, modality=case.modality)
+    else:
+        label = case.label()
+        label_path = _written(label, out / "labels", case.case_id, is_label=True)
+    if not image.is_file():
+        raise ImageError(f"{image} is missing; {case.case_id} has a label only.", hint="Download it again.")
+    return {
+        "id": case.case_id,
+        "image": _relative(image, out),
+        "label": _relative(label_path, out),
+        "modality": case.modality,
+        "shape": list(label.shape),
+        "spacing_mm": [round(mm, 4) for mm in label.spacing_mm],
+        "present": _present(found, case, label.array),
+    }
+
+
+def _present(found: FoundSet, case: FoundCase, label: np.ndarray) -> dict[str, int]:
+    """Voxels of each annotated name that occurs."""
+    ids, counts = np.unique(label, return_counts=True)
+    voxels: dict[str, int] = {}
+    for label_id, count in zip(ids, counts, strict=True):
+        if label_id == 0:
+            continue
+        if int(label_id) not in found.labels or int(label_id) != label_id:
+            raise ImageError(
+                f"The label map of {case.case_id} has the label {label_id:g}, which {found.name} does not know.",
+                code="dataset.label",
+                hint="It may be of another year's set, or damaged.",
+            )
+        name = found.labels[int(label_id)]
+        voxels[name] = voxels.get(name, 0) + int(count)
+    sums = {name: sum(voxels.get(part, 0) for part in found.union.get(name, [name])) for name in found.annotated}
+    return {name: count for name, count in sums.items() if count}
+
+
+def _written(volume: Volume, folder: Path, name: str, *, is_label: bool = False) -> Path:
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name}.nii.gz"
+    with atomic_output(path) as part:
+        write_nifti(part, CroppedArray(volume.array, (0, 0, 0)), volume.shape, volume.affine, is_label=is_label)
+    return path
+
+
+def _relative(path: Path, out: Path) -> str:
+    try:
+        return Path(os.path.relpath(path.resolve(), out.resolve())).as_posix()
+    except ValueError:  # another drive of Windows
+        return path.resolve().as_posix()
