@@ -15,6 +15,7 @@ import SimpleITK as sitk  # noqa: N813  (the name that everyone gives it)
 
 from dsm.core.volume import Volume
 from dsm.errors import GeometryError, ImageError, ShapeError
+from dsm.io.dicom_frames import Frame, list_frames, read_frames, transfer_syntax
 
 _MODALITIES = ("CT", "MR")
 
@@ -56,6 +57,7 @@ class _Slice:
     spacing: tuple[float, float]
     size: tuple[int, int]
     rescale: tuple[str, str]
+    frame: Frame | None = None  # of a multi-frame file
 
     @property
     def normal(self) -> np.ndarray:
@@ -90,28 +92,43 @@ def read_series(folder: Path, *, series_uid: str | None, modality: str | None, c
         GeometryError: If slices are missing, doubled, unevenly spaced, or tilted.
     """
     series = choose_series(folder, series_uid=series_uid, modality=modality)
-    slices = _sorted_slices(folder, [_slice(file) for file in series.files])
+    slices = _sorted_slices(folder, [item for file in series.files for item in _slices(file)])
     _check_stack(folder, slices)
     columns, rows = slices[0].size
     num_voxels = columns * rows * len(slices)
     # Two rescales in one series would not fit into the type of the first slice.
     one_rescale = len({item.rescale for item in slices}) == 1
     check_size(folder, num_voxels, num_voxels * (2 if one_rescale else 4))
+    array = _read_voxels(folder, slices, one_rescale=one_rescale)
+    return Volume(array, _affine(slices), modality or series.modality, series.description or folder.name)
+
+
+def _read_voxels(folder: Path, slices: list[_Slice], *, one_rescale: bool) -> np.ndarray:
+    frames = [item.frame for item in slices if item.frame is not None]
+    if len(frames) == len(slices):
+        return read_frames(frames)
+    if frames:
+        raise ImageError(
+            f"The series in {folder} mixes multi-frame files and single slices.",
+            code="bad_image.multi_frame",
+            hint="Move one kind to another folder.",
+        )
     reader = sitk.ImageSeriesReader()
     reader.SetImageIO("GDCMImageIO")
     reader.SetFileNames([item.file for item in slices])
     if not one_rescale:
         reader.SetOutputPixelType(sitk.sitkFloat32)
     try:
-        array = sitk.GetArrayFromImage(reader.Execute()).transpose(2, 1, 0)
+        return np.asarray(sitk.GetArrayFromImage(reader.Execute()).transpose(2, 1, 0))
     except RuntimeError as error:
+        syntax = transfer_syntax(slices[0].file)
         raise ImageError(
-            f"The series in {folder} has a file that is cut off, damaged or compressed in an unknown way.",
+            f"The series in {folder} has a file that is cut off, damaged or compressed in an unknown way"
+            f"{f' ({syntax})' * bool(syntax)}.",
             code="bad_image.damaged",
             hint="Export it again, uncompressed.",
             details=str(error),
         ) from error
-    return Volume(array, _affine(slices), modality or series.modality, series.description or folder.name)
 
 
 def choose_series(folder: Path, *, series_uid: str | None = None, modality: str | None = None) -> Series:
@@ -194,14 +211,11 @@ def _numbers(file: str, header: sitk.ImageFileReader, tag: str, count: int) -> n
     return numbers
 
 
-def _slice(file: str) -> _Slice:
+def _slices(file: str) -> list[_Slice]:
+    """Where the slices of a file lie: one, but for a multi-frame image."""
     header = _header(file)
     if int(_text(header, "0028|0008") or 1) > 1:
-        raise ImageError(
-            f"{file} is an enhanced multi-frame image.",
-            code="bad_image.multi_frame",
-            hint="Convert it first, for example in Slicer by saving it as .nrrd.",
-        )
+        return [_slice_of_frame(frame) for frame in list_frames(file)]
     if header.GetNumberOfComponents() > 1:
         raise ShapeError(
             f"{file} is in colour.", code="input.dtype", hint="Give the original series, not a screenshot or a fusion."
@@ -210,15 +224,22 @@ def _slice(file: str) -> _Slice:
     # Row spacing first: the distance between rows, along the columns.
     between_rows, between_columns = _numbers(file, header, "0028|0030", 2)
     columns, rows = header.GetSize()[:2]
-    return _Slice(
-        file=file,
-        origin=_numbers(file, header, "0020|0032", 3),
-        row=axes[:3],
-        column=axes[3:],
-        spacing=(float(between_columns), float(between_rows)),
-        size=(columns, rows),
-        rescale=(_text(header, "0028|1053"), _text(header, "0028|1052")),
-    )
+    return [
+        _Slice(
+            file=file,
+            origin=_numbers(file, header, "0020|0032", 3),
+            row=axes[:3],
+            column=axes[3:],
+            spacing=(float(between_columns), float(between_rows)),
+            size=(columns, rows),
+            rescale=(_text(header, "0028|1053"), _text(header, "0028|1052")),
+        )
+    ]
+
+
+def _slice_of_frame(frame: Frame) -> _Slice:
+    rescale = (str(frame.slope), str(frame.intercept))
+    return _Slice(frame.file, frame.origin, frame.row, frame.column, frame.spacing, frame.size, rescale, frame)
 
 
 def _sorted_slices(folder: Path, slices: list[_Slice]) -> list[_Slice]:
