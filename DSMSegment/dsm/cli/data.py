@@ -48,5 +48,5 @@ def run_check(options: argparse.Namespace) -> int:
     for problem in check_sets([folder.resolve() for folder in options.folders]):
         count += 1
         print(problem, flush=True)
-    print(f"{count} problems." if count else "No problem was found.")
+    print(f"{count or 'No'} problem{'s' if count > 1 else ''} found.")
     return _FOUND_PROBLEMS if count else 0

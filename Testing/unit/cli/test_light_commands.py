@@ -111,6 +111,25 @@ def test_evaluate_passes_its_options_on(monkeypatch, capsys, tmp_path):
     assert [line.split()[:2] for line in lines] == [["liver", "0.750"], ["spleen", "-"], ["mean", "0.750"]]
 
 
+def test_evaluate_reads_the_other_report_first(monkeypatch, capsys, tmp_path):
+    mean = {"mean": 0.75, "low": 0.7, "high": 0.8, "n": 2}
+    other = {"model": {"name": "old"}, "cases": {"a": {"liver": {"dice": 0.5}}}}
+
+    def evaluate_dataset(dataset, *, compare_with, **options):
+        assert compare_with == other
+        return {"mean_dice": mean, "labels": {}, "comparison": {"other": "old", "mean_dice": mean}}
+
+    fake_module(monkeypatch, "dsm.evaluation.evaluate", evaluate_dataset=evaluate_dataset)
+    report = tmp_path / "old.json"
+    arguments = ["evaluate", str(tmp_path), "--out", str(tmp_path / "new.json"), "--compare", str(report)]
+    for content in ("not json", "[]", '{"cases": {}}', '{"cases": {"a": {"liver": 1}}}'):
+        report.write_text(content)
+        assert main(arguments) == 2
+        assert "old.json" in capsys.readouterr().err
+    report.write_text(json.dumps(other))
+    assert "minus old" in output(capsys, *arguments)
+
+
 def test_train_prints_the_folder(monkeypatch, capsys, tmp_path):
     fake_module(monkeypatch, "dsm.training.train", main=lambda recipe, out=None: out or recipe.parent)
     assert output(capsys, "train", str(tmp_path / "recipe.yaml")) == f"{tmp_path}\n"
