@@ -15,11 +15,11 @@ from types import FrameType
 from typing import NoReturn
 
 from dsm._version import __version__
-from dsm.cli import batch, data, evaluate, info, models, segment, train, vocabulary, web, worker
+from dsm.cli import batch, bench, data, evaluate, info, models, segment, serve, train, vocabulary, web, worker
 from dsm.errors import DSMError, JobCancelled
 
 # Each has `add_parser(subparsers, parents)`; none imports more than the standard library before it runs.
-_COMMANDS = (segment, batch, info, vocabulary, models, evaluate, data, train, web, worker)
+_COMMANDS = (segment, batch, serve, info, vocabulary, models, evaluate, data, train, bench, web, worker)
 
 EXIT_UNEXPECTED = 1
 EXIT_EXPECTED = 2

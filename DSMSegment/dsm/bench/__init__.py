@@ -1,0 +1,1 @@
+"""What the engine costs, measured beside other networks in the same run."""

@@ -1,0 +1,137 @@
+"""What our own pipeline takes: from a file to masks, prompt by prompt, and with the size of the scan."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from dsm.bench.phantom import phantom_ct
+from dsm.bench.stopwatch import Stopwatch, peak_rss_bytes
+from dsm.core.boxes import Index3
+from dsm.inference.records import segment_records
+from dsm.inference.segmenter import Segmenter
+from dsm.io.image import read_volume
+from dsm.io.segmentation import write_labelmap
+from dsm.text.first_names import ORGANS, OTHERS, TUMORS
+from dsm.text.prompt import Prompt, parse_prompts
+from dsm.text.vocabulary import load_vocabulary
+
+# One of each way to a query: an organ of the set, a structure outside of it, a tumor.
+NEXT_PROMPTS = ("spleen", "thyroid gland", "liver tumor")
+_FLOP_EDGE = 64
+
+
+def whole_run(model: str, scan: Path, out: Path) -> dict[str, Any]:
+    """Segment 25 organs of a scan, from its file to a label map; then prompt once more, in three ways.
+
+    Args:
+        model: Name or folder.
+        scan: `.nii.gz`.
+        out: Folder for the label map.
+
+    Returns:
+        A row of the report, and what later prompts took.
+    """
+    clock = Stopwatch()
+    with clock.stage("read"):
+        volume = read_volume(scan)
+    with clock.stage("model"):
+        segmenter = Segmenter.from_pretrained(model)
+    with clock.stage("encode"):
+        encoded = segmenter.encode(volume)
+    with clock.stage("prompts"):
+        results = encoded.segment(ORGANS)
+    with clock.stage("write"):
+        write_labelmap(out / "dsm.nii.gz", segment_records(results, model=model), volume)
+    row = _row(clock, segmenter, encoded.grid.padded_shape)
+    return {
+        **row,
+        "found": sum(result.found for result in results),
+        "next_prompt_cpu_s": {name: _least(lambda name=name: encoded.segment(name)) for name in NEXT_PROMPTS},
+    }
+
+
+def prompt_costs(model: str, counts: Sequence[int]) -> dict[str, Any]:
+    """Encode the phantom and ask for different numbers of structures.
+
+    Returns:
+        CPU seconds: `"encode"`, and of each count of prompts.
+    """
+    segmenter = Segmenter.from_pretrained(model)
+    volume = phantom_ct()
+    clock = Stopwatch()
+    with clock.stage("encode"):
+        encoded = segmenter.encode(volume)
+    prompts = _many_prompts(max(counts))
+    return {
+        "encode": clock.total.cpu_s,
+        "prompts": {str(count): _least(lambda count=count: encoded.segment(prompts[:count])) for count in counts},
+    }
+
+
+def size_costs(model: str, depths: Sequence[int]) -> dict[str, Any]:
+    """Encode phantoms of different numbers of slices and ask for the 25 organs.
+
+    Returns:
+        For each depth, CPU seconds of `"encode"` and `"prompts"`.
+    """
+    segmenter = Segmenter.from_pretrained(model)
+    costs = {}
+    for depth in depths:
+        volume = phantom_ct((512, 512, depth))
+        clock = Stopwatch()
+        with clock.stage("encode"):
+            encoded = segmenter.encode(volume)
+        with clock.stage("prompts"):
+            encoded.segment(ORGANS)
+        costs[str(depth)] = {stage: cost.cpu_s for stage, cost in clock.stages.items()}
+        del encoded
+    return costs
+
+
+def _row(clock: Stopwatch, segmenter: Segmenter, shape: Index3) -> dict[str, Any]:
+    per_voxel = _flops_per_voxel(segmenter)
+    return {
+        "name": "dsm",
+        "title": f"{segmenter.config.name}, 25 organs",
+        "source": "body box at 1.5 mm, one pass",
+        "cpu_s": clock.total.cpu_s,
+        "wall_s": clock.total.wall_s,
+        "peak_rss_bytes": peak_rss_bytes(),
+        "kflop_per_voxel": per_voxel / 1e3,
+        "tflop": per_voxel * math.prod(shape) / 1e12,
+        "windows": 1,
+        "windows_run": 1,
+        "stages_cpu_s": {stage: cost.cpu_s for stage, cost in clock.stages.items()},
+    }
+
+
+@torch.inference_mode()
+def _flops_per_voxel(segmenter: Segmenter) -> float:
+    x = torch.zeros(1, segmenter.config.num_channels, _FLOP_EDGE, _FLOP_EDGE, _FLOP_EDGE)
+    with FlopCounterMode(display=False) as counter:
+        segmenter.net.encode(x)
+    return float(counter.get_total_flops()) / _FLOP_EDGE**3
+
+
+def _least(job: Callable[[], object]) -> float:
+    """CPU seconds of the cheaper of two runs: the first one meets cold caches."""
+    costs = []
+    for _ in range(2):
+        clock = Stopwatch()
+        with clock.stage("job"):
+            job()
+        costs.append(clock.total)
+    return min(cost.cpu_s for cost in costs)
+
+
+def _many_prompts(count: int) -> list[Prompt]:
+    """Return organs first, then tumors and other structures, then the rest of the vocabulary; none twice."""
+    names = [*ORGANS, *TUMORS, *OTHERS, *(structure.name for structure in load_vocabulary().structures)]
+    prompts = {(prompt.name, prompt.kind): prompt for name in names for prompt in parse_prompts(name)}
+    return list(prompts.values())[:count]

@@ -1,0 +1,44 @@
+"""The few numbers that the bench is about, and how good each should be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+# At most this, or at least where the number is a fraction of the peak.
+BARS = {
+    "run_vs_totalsegmentator_3mm": 1 / 10,
+    "run_vs_dsm_reference": 1 / 20,
+    "next_prompt_vs_encode": 1 / 20,
+    "hundred_prompts_vs_encode": 1 / 2,
+    "fraction_of_conv_peak": 0.6,
+    "peak_rss_gb": 4.0,
+}
+_AT_LEAST = ("fraction_of_conv_peak",)
+
+
+def ratios(report: Mapping[str, Any]) -> dict[str, float]:
+    """Compute the ratios, all of CPU seconds but the last two.
+
+    `fraction_of_conv_peak` is what the network computes an encoding's CPU second, cropping and resampling included,
+    divided by the measured peak of plain convolutions. `peak_rss_gb` is in 10⁹ bytes.
+
+    Args:
+        report: Of `run_bench`, with `"rows"`, `"curves"` and `"machine"`.
+    """
+    rows = {row["name"]: row for row in report["rows"]}
+    own, prompts = rows["dsm"], report["curves"]["prompts"]
+    encode = own["stages_cpu_s"]["encode"]
+    return {
+        "run_vs_totalsegmentator_3mm": own["cpu_s"] / rows["totalsegmentator-3mm"]["cpu_s"],
+        "run_vs_dsm_reference": own["cpu_s"] / rows["dsm-reference"]["cpu_s"],
+        "next_prompt_vs_encode": max(own["next_prompt_cpu_s"].values()) / encode,
+        "hundred_prompts_vs_encode": prompts["prompts"]["100"] / prompts["encode"],
+        "fraction_of_conv_peak": 1e3 * own["tflop"] / encode / report["machine"]["conv_peak_gflops"],
+        "peak_rss_gb": own["peak_rss_bytes"] / 1e9,
+    }
+
+
+def passes(name: str, value: float) -> bool:
+    """Whether a ratio reaches its bar."""
+    return value >= BARS[name] if name in _AT_LEAST else value <= BARS[name]

@@ -1,0 +1,60 @@
+"""`dsm bench`: what a run costs here, beside other networks."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from dsm.cli.output_check import check_output_folder, require_package
+
+
+def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "bench",
+        parents=parents,
+        help="measure time and memory, beside other networks in the same run",
+        description="Measure time and memory on a synthetic CT, beside other networks with random weights.",
+    )
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument(
+        "--quick", action="store_true", help="few windows of each other network: about 5 minutes (default)"
+    )
+    size.add_argument("--full", action="store_true", help="more windows, more networks, larger scans")
+    parser.add_argument("--model", default="dsm-small", help="name or folder (default: %(default)s)")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="of each measured process; CPU seconds compare best with 1 (default)"
+    )
+    parser.add_argument(
+        "-o", "--out", metavar="DIR", type=Path, required=True, help="folder for bench.json, bench.md and bench.png"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure, print the table, write the report."""
+    check_output_folder(options.out)
+    for package in ("monai", "matplotlib"):
+        require_package(package, extra="train")
+    from dsm.bench.figure import draw_bench
+    from dsm.bench.report import to_markdown
+    from dsm.bench.run import FULL, QUICK, run_bench
+    from dsm.models.store import find_model, verify_model
+
+    verify_model(find_model(options.model))
+    plan = FULL if options.full else QUICK
+    report = run_bench(plan, model=options.model, threads=options.threads, say=_say)
+    options.out.mkdir(exist_ok=True)
+    text = to_markdown(report)
+    (options.out / "bench.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    (options.out / "bench.md").write_text(text, encoding="utf-8")
+    draw_bench(report, options.out / "bench.png")
+    print(text)
+    return 0
+
+
+def _say(what: str) -> None:
+    print(f"measuring: {what}", file=sys.stderr, flush=True)
