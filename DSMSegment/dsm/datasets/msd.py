@@ -20,21 +20,19 @@ from dsm.text.vocabulary import load_vocabulary
 
 # What the labels of the ten tasks are called here; None is a part that has no name here. The names of a task are
 # unlike those of every other, so they tell which task it is, whatever its folder is called.
-_TASKS: dict[frozenset[str], dict[str, str | None]] = {
-    frozenset(names): names
-    for names in (
-        {"edema": "peritumoral edema", "non-enhancing tumor": None, "enhancing tumour": None},
-        {"left atrium": "left atrium"},
-        {"liver": "liver", "cancer": "liver tumor"},
-        {"anterior": "anterior hippocampus", "posterior": "posterior hippocampus"},
-        {"pz": None, "tz": None},
-        {"cancer": "lung tumor"},
-        {"pancreas": "pancreas", "cancer": "pancreatic tumor"},
-        {"vessel": "hepatic vessel", "tumour": "liver tumor"},
-        {"spleen": "spleen"},
-        {"colon cancer primaries": "colon tumor"},
-    )
-}
+_NAMES: tuple[dict[str, str | None], ...] = (
+    {"edema": "peritumoral edema", "non-enhancing tumor": None, "enhancing tumour": None},
+    {"left atrium": "left atrium"},
+    {"liver": "liver", "cancer": "liver tumor"},
+    {"anterior": "anterior hippocampus", "posterior": "posterior hippocampus"},
+    {"pz": None, "tz": None},
+    {"cancer": "lung tumor"},
+    {"pancreas": "pancreas", "cancer": "pancreatic tumor"},
+    {"vessel": "hepatic vessel", "tumour": "liver tumor"},
+    {"spleen": "spleen"},
+    {"colon cancer primaries": "colon tumor"},
+)
+_TASKS = {frozenset(names): names for names in _NAMES}
 # Names that the labels above make together; the organ with its tumor, and wholes whose parts have no name here.
 _UNIONS = {
     "liver": ("liver", "liver tumor"),

@@ -87,9 +87,8 @@ def _moved(crop: CroppedArray, box: Box) -> np.ndarray:
     """Bring a crop into a larger box."""
     mask = np.zeros(box.size, dtype=bool)
     if crop.array.size:
-        start = tuple(a - b for a, b in zip(crop.box.start, box.start, strict=True))
-        stop = tuple(a - b for a, b in zip(crop.box.stop, box.start, strict=True))
-        mask[Box(start, stop).slices] = crop.array != 0
+        place = tuple(slice(a - o, b - o) for a, b, o in zip(crop.box.start, crop.box.stop, box.start, strict=True))
+        mask[place] = crop.array != 0
     return mask
 
 

@@ -50,7 +50,7 @@ def draw_report(report: Mapping[str, Any], path: Path) -> None:
 
 
 def _draw_rankings(axes: Axes, report: Mapping[str, Any], names: list[str]) -> None:
-    ticks = []
+    ticks: list[str] = []
     for name in names:
         for key, title in zip(_AUROC, _AUROC_TITLES, strict=True):
             if key in report["labels"][name]:
