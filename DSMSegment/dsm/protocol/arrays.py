@@ -67,14 +67,25 @@ def read_array(folder: Path, name: str) -> np.ndarray:
         with path.open("rb") as file:
             shape, column_major, dtype = _read_header(file, name)
             count = math.prod(shape)
-            if os.fstat(file.fileno()).st_size - file.tell() != count * dtype.itemsize:
-                raise ImageError(f"The array file '{name}' does not have the length that its header says.")
+            _check_length(file, name, count * dtype.itemsize)
             flat = np.fromfile(file, dtype=dtype, count=count)
     except OSError as error:
         raise ImageError(f"The array file '{name}' cannot be read ({error.strerror}).") from error
     # Native bytes: PyTorch knows no others.
     flat = flat.astype(dtype.newbyteorder("="), copy=False)
     return flat.reshape(shape, order="F" if column_major else "C")
+
+
+def array_header(folder: Path, name: str) -> tuple[tuple[int, ...], np.dtype]:
+    """Return shape and type of what `write_array` wrote without reading it; raises as `read_array`."""
+    path = resolve_in_folder(folder, name)
+    try:
+        with path.open("rb") as file:
+            shape, _, dtype = _read_header(file, name)
+            _check_length(file, name, math.prod(shape) * dtype.itemsize)
+    except OSError as error:
+        raise ImageError(f"The array file '{name}' cannot be read ({error.strerror}).") from error
+    return shape, dtype
 
 
 def content_key(array: np.ndarray, affine: Sequence[Sequence[float]], modality: str) -> str:
@@ -134,6 +145,11 @@ def read_mask(folder: Path, name: str, size: Sequence[int]) -> np.ndarray:
     if not name and math.prod(size) == 0:
         return np.zeros(tuple(size), np.uint8)
     return unpack_mask(resolve_in_folder(folder, name).read_bytes(), size)
+
+
+def _check_length(file: BinaryIO, name: str, num_bytes: int) -> None:
+    if os.fstat(file.fileno()).st_size - file.tell() != num_bytes:
+        raise ImageError(f"The array file '{name}' does not have the length that its header says.")
 
 
 def _read_header(file: BinaryIO, name: str) -> tuple[tuple[int, ...], bool, np.dtype]:

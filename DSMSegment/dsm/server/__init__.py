@@ -1,0 +1,1 @@
+"""The worker's messages over HTTP, for several users of one machine: `dsm serve`."""

@@ -1,0 +1,36 @@
+"""Errors of the engine as answers of the server: a status, and a JSON object of code, text and hint."""
+
+from __future__ import annotations
+
+from dsm.errors import DSMError
+
+_STATUS = {
+    "token": 401,
+    "not_found": 404,
+    "no_volume": 404,
+    "upload.length": 411,
+    "upload.too_large": 413,
+    "upload.checksum": 400,
+    "upload.truncated": 400,
+    "quota": 429,
+    "busy": 429,
+    "disk_full": 507,
+    "closing": 503,
+}
+
+
+class ServerError(DSMError):
+    """A request that cannot be served."""
+
+    code = "request"
+
+
+def status_of(error: DSMError) -> int:
+    """Return the HTTP status for an error: by its code, else 422 for what the user can change."""
+    return _STATUS.get(error.code, 422)
+
+
+def not_found(what: str) -> ServerError:
+    """There is no such thing, or it belongs to somebody else: both look the same from outside."""
+    code = "no_volume" if what == "volume" else "not_found"
+    return ServerError(f"There is no such {what} (any more).", code=code, hint="Send it again.")

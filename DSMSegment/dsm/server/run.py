@@ -1,0 +1,118 @@
+"""The server process: its folder, its workers, and uvicorn around the application."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import uvicorn
+
+from dsm.errors import ConfigError, OutputError
+from dsm.models.store import find_model, verify_model
+from dsm.server.app import Service, create_app
+from dsm.server.lane import WorkerSetup
+from dsm.server.limits import Limits
+from dsm.server.scheduler import Scheduler
+from dsm.server.users import Users
+from dsm.server.volumes import VolumeStore
+
+_SHUTDOWN_S = 5
+
+
+def serve(
+    *,
+    host: str,
+    port: int,
+    tokens: Path | None,
+    certificate: Path | None,
+    key: Path | None,
+    model: str,
+    devices: Sequence[str],
+    folder: Path | None,
+    limits: Limits,
+    say: Callable[[str], None],
+) -> int:
+    """Serve until the process is interrupted; all uploaded voxels are removed at the end.
+
+    Args:
+        host: Address to listen on.
+        port: 0 for any that is free.
+        tokens: File of users; None for one user and a new token, which `say` gets.
+        certificate: For HTTPS.
+        key: Likewise.
+        model: Name or folder.
+        devices: A worker process for each.
+        folder: Where voxels are kept, in a folder of their own; None for the system's temporary files.
+        limits: Of users.
+        say: Gets the address and the new token, for a person.
+
+    Raises:
+        ConfigError: If the tokens, the certificate or the address cannot be used.
+        ModelError: If there is no such model.
+        OutputError: If the folder cannot be written to.
+    """
+    logging.getLogger("dsm.server").setLevel(logging.INFO)
+    users, token = (Users.from_file(tokens), "") if tokens is not None else Users.with_new_token()
+    entry = verify_model(find_model(model))
+    try:
+        own = Path(tempfile.mkdtemp(prefix="dsm-serve-", dir=folder))  # for its owner alone
+    except OSError as error:
+        raise OutputError(
+            f"{folder} cannot be written to ({error.strerror}).", hint="Choose another --folder."
+        ) from error
+    try:
+        volumes_folder, work_folder = own / "volumes", own / "work"
+        volumes_folder.mkdir()
+        work_folder.mkdir()
+        volumes = VolumeStore(volumes_folder, limits)
+        setup = WorkerSetup(str(entry.path.resolve()), entry.digest, work_folder, volumes)
+        service = Service(
+            users=users,
+            volumes=volumes,
+            scheduler=Scheduler(devices, setup, limits),
+            limits=limits,
+            model=entry.name,
+            model_sha256=entry.digest,
+            num_workers=len(devices),
+        )
+        config = uvicorn.Config(
+            create_app(service),
+            log_config=None,
+            access_log=False,  # it would log the query
+            server_header=False,
+            timeout_graceful_shutdown=_SHUTDOWN_S,
+            timeout_keep_alive=30,
+            ssl_certfile=str(certificate) if certificate else None,
+            ssl_keyfile=str(key) if key else None,
+        )
+        with _bound(host, port) as listener:
+            scheme = "https" if certificate else "http"
+            say(f"Serving {entry.name} at {scheme}://{host}:{listener.getsockname()[1]}")
+            if token:
+                say(f"Token: {token}")
+            try:
+                uvicorn.Server(config).run(sockets=[listener])
+            except KeyboardInterrupt:
+                pass  # uvicorn has shut down in order and passes the signal on
+            except OSError as error:  # what ssl says of a wrong certificate is an OSError, too
+                raise ConfigError(f"The certificate or its key cannot be used ({error}).") from error
+    finally:
+        shutil.rmtree(own, ignore_errors=True)
+    return 0
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family, backlog=256)
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{host}:{port} cannot be listened on ({why}).", hint="Choose another port.") from error
+    if sys.platform != "win32":
+        listener.set_inheritable(False)  # workers must not hold the port when the server has gone
+    return listener

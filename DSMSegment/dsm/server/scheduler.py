@@ -1,0 +1,175 @@
+"""Jobs that wait, and the worker processes that run them; a job goes where its volume is encoded already."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from dsm.server.job import Job, Question, error_event
+from dsm.server.lane import Lane, WorkerSetup
+from dsm.server.limits import Limits
+from dsm.server.problems import ServerError, not_found
+
+_MAX_ATTEMPTS = 2
+# A job that waited so long runs next, wherever its volume is.
+_PATIENCE_S = 20.0
+
+
+class Scheduler:
+    """Accepts jobs of users, within their limits, and runs each one; safe for several threads.
+
+    Args:
+        devices: A worker process for each.
+        setup: Of the workers.
+        limits: For each user.
+        clock: Seconds that never run backwards.
+    """
+
+    def __init__(
+        self,
+        devices: Sequence[str],
+        setup: WorkerSetup,
+        limits: Limits,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._volumes = setup.volumes
+        self._limits = limits
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._waiting: deque[Job] = deque()
+        self._jobs: dict[str, Job] = {}
+        self._closing = False
+        self._lanes = [Lane(device, setup, self) for device in devices]
+
+    def start(self) -> None:
+        """Start the workers; they load the model at once."""
+        for lane in self._lanes:
+            lane.thread.start()
+
+    def close(self) -> None:
+        """End all workers; jobs that were not finished fail with the code `closing`."""
+        with self._changed:
+            self._closing = True
+            waiting, self._waiting = list(self._waiting), deque()
+            self._changed.notify_all()
+        for job in waiting:
+            job.emit(error_event("closing", "The server is shutting down."), state="failed")
+        for lane in self._lanes:
+            lane.close()
+
+    @property
+    def num_alive(self) -> int:
+        """Workers that have the model loaded."""
+        return sum(lane.ready for lane in self._lanes)
+
+    @property
+    def num_waiting(self) -> int:
+        """Jobs that wait."""
+        return len(self._waiting)
+
+    @property
+    def pids(self) -> list[int]:
+        """Process ids of the workers."""
+        return [lane.client.pid for lane in self._lanes if lane.client is not None]
+
+    def submit(self, user: str, question: Question) -> Job:
+        """Accept a job; from now on it ends with an answer, also when a worker dies.
+
+        Raises:
+            ServerError: If there is no such volume, the user has too many jobs, or too many wait.
+        """
+        self._volumes.get(user, question.volume)
+        with self._changed:
+            if self._closing:
+                raise ServerError("The server is shutting down.", code="closing", hint="Try later.")
+            own = sum(job.user == user and job.is_open for job in self._jobs.values())
+            if own >= self._limits.jobs_per_user:
+                raise ServerError(
+                    f"You have {own} jobs that wait or run, which is the most.", code="quota", hint="Wait for them."
+                )
+            if len(self._waiting) >= self._limits.waiting_jobs:
+                raise ServerError(f"{len(self._waiting)} jobs are waiting.", code="busy", hint="Try again in a minute.")
+            job = Job(secrets.token_hex(16), user, question, clock=self._clock)
+            self._jobs[job.id] = job
+            self._waiting.append(job)
+            self._forget_oldest(user)
+            self._changed.notify_all()
+        return job
+
+    def get(self, user: str, job_id: str) -> Job:
+        """Return a job of this user.
+
+        Raises:
+            ServerError: If there is none.
+        """
+        with self._changed:
+            job = self._jobs.get(job_id)
+        if job is None or job.user != user:
+            raise not_found("job")
+        job.touch()
+        return job
+
+    def cancel(self, job: Job) -> None:
+        """Stop a job, waiting or running; one that has ended stays as it is."""
+        with self._changed:
+            job.cancel_wanted = True
+            if job in self._waiting:
+                self._waiting.remove(job)
+                job.emit(error_event("cancelled", "The job was cancelled before it began."), state="cancelled")
+                return
+        for lane in self._lanes:
+            lane.cancel(job)
+
+    def forget(self, job: Job) -> None:
+        """Cancel a job and drop its results."""
+        self.cancel(job)
+        with self._changed:
+            self._jobs.pop(job.id, None)
+
+    def expire(self) -> None:
+        """Drop finished jobs that nobody asks for."""
+        horizon = self._clock() - self._limits.job_idle_s
+        with self._changed:
+            for job in [job for job in self._jobs.values() if not job.is_open and job.last_used < horizon]:
+                del self._jobs[job.id]
+
+    def _forget_oldest(self, user: str) -> None:
+        finished = [job for job in self._jobs.values() if job.user == user and not job.is_open]
+        for job in finished[: max(0, len(finished) - self._limits.finished_jobs_per_user)]:
+            del self._jobs[job.id]
+
+    def take(self, encoded: Sequence[str]) -> Job | None:
+        """Wait for the next job for a worker that has `encoded` volumes; None at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closing)
+            if self._closing:
+                return None
+            job = self._choose(encoded)
+            self._waiting.remove(job)
+            job.state = "running"
+            job.attempts += 1
+            return job
+
+    def _choose(self, encoded: Sequence[str]) -> Job:
+        """The oldest job whose volume is here; else the oldest whose volume no other worker has; else the oldest."""
+        oldest = self._waiting[0]
+        if self._clock() - oldest.created > _PATIENCE_S:
+            return oldest
+        elsewhere = {key for lane in self._lanes for key in lane.encoded} - set(encoded)
+        here = (job for job in self._waiting if job.question.volume in encoded)
+        free = (job for job in self._waiting if job.question.volume not in elsewhere)
+        return next(here, None) or next(free, None) or oldest
+
+    def put_back(self, job: Job) -> bool:
+        """Let a job wait again, first in line, after its worker died. False when it had its tries."""
+        with self._changed:
+            if job.attempts >= _MAX_ATTEMPTS or self._closing:
+                return False
+            job.state = "waiting"
+            self._waiting.appendleft(job)
+            self._changed.notify_all()
+            return True
