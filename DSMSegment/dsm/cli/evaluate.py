@@ -16,7 +16,7 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser(
         "evaluate", parents=parents, help="measure masks, lesions and rankings on a labelled data set"
     )
-    parser.add_argument("dataset", metavar="DATASET_DIR", type=Path, help="folder with dataset.json")
+    parser.add_argument("dataset", metavar="DATASET_DIR", type=Path, help="folder with dataset.json, or this file")
     parser.add_argument("--model", default="dsm-small", help="name or folder (default: %(default)s)")
     parser.add_argument("--cases", metavar="A,B", help="ids of cases; by default all")
     parser.add_argument("--split", choices=("training", "validation"), help="only these cases")

@@ -14,7 +14,7 @@ import numpy as np
 from dsm._version import __version__
 from dsm.core.boxes import CroppedArray
 from dsm.core.volume import Volume
-from dsm.errors import InputError
+from dsm.errors import ImageError, InputError
 from dsm.evaluation.case_rows import case_rows
 from dsm.evaluation.montage import draw_montage
 from dsm.evaluation.report_figure import draw_report
@@ -47,7 +47,7 @@ def evaluate_dataset(
     """Segment every case with the names annotated in it and compare with its labels.
 
     Args:
-        dataset_dir: Folder with `dataset.json`.
+        dataset_dir: Folder with `dataset.json`, or this file.
         model: Name or folder of the model.
         out: Report to write (JSON); the same as Markdown (`.md`) and as a picture (`.png`) go beside it.
         cases: Only these case ids.
@@ -64,7 +64,10 @@ def evaluate_dataset(
         InputError: If nothing is left to evaluate, or a case or name does not exist.
         ImageError: If a file cannot be read, or a label does not lie on its image.
     """
-    entries = _selected(read_manifest(dataset_dir), cases, prompts, split)
+    folder = Path(dataset_dir).resolve()
+    folder = folder.parent if folder.is_file() else folder
+    entries = _selected(read_manifest(folder), cases, prompts, split)
+    _check_files(entries)
     segmenter = Segmenter.from_pretrained(model, device=device)
     rows: dict[str, dict[str, dict[str, Any]]] = {}
     seconds: dict[str, dict[str, float]] = {}
@@ -75,7 +78,7 @@ def evaluate_dataset(
         logger.info("%s: mean Dice %.3f, %.1f s", entry.case_id, mean, sum(seconds[entry.case_id].values()))
     report = {
         "model": {"name": segmenter.config.name, "dsm": __version__},
-        "dataset": Path(dataset_dir).resolve().name,
+        "dataset": folder.name,
         "split": split or "all",
         **summarize(rows),
         "seconds": seconds,
@@ -95,6 +98,14 @@ def write_report(report: dict[str, Any], out: Path) -> None:
         part.write_text(report_markdown(report), encoding="utf-8")
     with atomic_output(out.with_suffix(".png")) as part:
         draw_report(report, part)
+
+
+def _check_files(entries: Sequence[CaseEntry]) -> None:
+    """Find a missing file now, not after hours."""
+    for entry in entries:
+        for path in (entry.image, entry.label):
+            if not path.exists():
+                raise ImageError(f"{path} of {entry.case_id} does not exist.", hint="Check it with `dsm data check`.")
 
 
 def _evaluate_case(

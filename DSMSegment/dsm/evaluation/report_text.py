@@ -14,6 +14,7 @@ _MASKS = {
     "false_positive_ml": "ml found where it is not",
 }
 _TUMORS = {
+    "num_lesions": "Lesions",
     "lesion_sensitivity": "Lesions found",
     "false_positives": "False positives a scan",
     "false_positives_tumor_free": "… tumor-free scans",
@@ -52,10 +53,12 @@ def report_markdown(report: Mapping[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def cell(interval: Mapping[str, float] | None) -> str:
-    """A mean with its interval, `0.95 (0.93–0.96), n = 4`."""
+def cell(interval: Mapping[str, float] | int | None) -> str:
+    """A mean with its interval, `0.950 (0.930 to 0.960), n = 4`, or a count."""
     if interval is None:
         return "–"
+    if isinstance(interval, int):
+        return str(interval)
     mean, low, high = (_number(interval[key]) for key in ("mean", "low", "high"))
     return f"{mean} ({low} to {high}), n = {interval['n']:.0f}"
 

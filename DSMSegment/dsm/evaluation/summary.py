@@ -54,13 +54,17 @@ def summarize(rows: Rows) -> dict[str, Any]:
 
     Returns:
         `mean_dice` of the names that occur (None if none does) and `labels` {name: {`kind`, measure: `{mean, low, high,
-        n}`}}; a name has the measures that at least one case has.
+        n}`}}; a name has the measures that at least one case has, and tumors have `num_lesions`.
     """
     by_name: dict[str, list[Row]] = {}
     for case in rows.values():
         for name, row in case.items():
             by_name.setdefault(name, []).append(row)
-    labels = {name: {"kind": found[0]["kind"], **_means(found)} for name, found in by_name.items()}
+    labels: dict[str, dict[str, Any]] = {}
+    for name, found in by_name.items():
+        labels[name] = {"kind": found[0]["kind"], **_means(found)}
+        if found[0]["kind"] == "tumor":
+            labels[name]["num_lesions"] = sum(len(row["lesions"]) for row in found)
     table = _dice_table([{name: row["dice"] for name, row in case.items()} for case in rows.values()])
     mean = bootstrap_mean_of_columns(table).as_dict() | {"names": table.shape[1]} if table.size else None
     return {"mean_dice": mean, "labels": labels}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from dsm.errors import InputError
+from dsm.errors import ImageError, InputError
 from dsm.evaluation.evaluate import evaluate_dataset
 
 
@@ -77,6 +77,7 @@ def test_summary_of_the_names(report):
     assert labels["liver tumor"]["dice"]["n"] == 1
     assert labels["liver tumor"]["presence_specificity"]["n"] == 1
     assert labels["liver tumor"]["false_positives"]["n"] == 2
+    assert labels["liver tumor"]["num_lesions"] == 1
     gain = labels["liver tumor"]["auroc_gain_host"]["mean"]
     host = labels["liver tumor"]["auroc_host"]["mean"] - labels["liver tumor"]["anomaly_auroc_host"]["mean"]
     assert gain == pytest.approx(host, abs=1e-4)
@@ -88,13 +89,14 @@ def test_files(report):
     text = out.with_suffix(".md").read_text()
     assert "| liver tumor |" in text
     assert "phantom_2" in text
+    assert "| Lesions | 1 |" in text
     assert out.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
     assert {path.name for path in (out.parent / "montages").iterdir()} == {f"phantom_{n}.png" for n in range(3)}
 
 
 def test_repeatable_and_compared_with_itself(report, phantoms, tiny_model, tmp_path):
     options = {"cases": ["phantom_0"], "out": tmp_path / "b.json"}
-    again = evaluate_dataset(phantoms, model=str(tiny_model), **options, compare_with=report[0])
+    again = evaluate_dataset(phantoms / "dataset.json", model=str(tiny_model), **options, compare_with=report[0])
     assert again["cases"]["phantom_0"] == report[0]["cases"]["phantom_0"]
     differences = [
         interval[key]
@@ -119,6 +121,15 @@ def test_label_that_lies_elsewhere(phantoms, tiny_model, tmp_path):
     with pytest.raises(InputError, match="does not lie on its image"):
         evaluate_dataset(tmp_path, model=str(tiny_model), out=tmp_path / "r.json")
     assert not (tmp_path / "r.json").exists()
+
+
+def test_missing_file_is_found_before_the_work(phantoms, tmp_path):
+    manifest = json.loads((phantoms / "dataset.json").read_text())
+    for case in manifest["cases"]:
+        case |= {"image": str(phantoms / case["image"]), "label": "nothing.nii.gz"}
+    (tmp_path / "dataset.json").write_text(json.dumps(manifest))
+    with pytest.raises(ImageError, match=r"nothing\.nii\.gz of phantom_0"):
+        evaluate_dataset(tmp_path, model="there is none", out=tmp_path / "r.json")
 
 
 @pytest.mark.parametrize(
