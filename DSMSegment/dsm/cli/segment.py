@@ -49,6 +49,9 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--report", metavar="FILE", type=Path, help="also write what was found and how, as .json")
     parser.add_argument("--probabilities", metavar="DIR", type=Path, help="also write a probability map a prompt")
+    parser.add_argument("--uncertainty", metavar="DIR", type=Path, help="also write an uncertainty map a prompt")
+    parser.add_argument("--fast", action="store_true", help="leave out the diffusion prompts of tumors")
+    parser.add_argument("--seed", type=int, default=0, help="of the diffusion prompts (default: %(default)s)")
     parser.add_argument("--model", default="dsm-small", help="name or folder (default: %(default)s)")
     parser.add_argument(
         "--threshold", type=_fraction, default=0.5, help="probability of a voxel inside (default: %(default)s)"
@@ -78,6 +81,7 @@ def run(options: argparse.Namespace) -> int:
         _check_room(options, volume)
         progress("load", 1, 4)
         from dsm.inference.segmenter import Segmenter
+        from dsm.inference.visual_prompt import Sampling
 
         segmenter = Segmenter.from_pretrained(options.model, device=options.device, progress=progress)
         scan = segmenter.encode(volume, progress=progress)
@@ -85,6 +89,9 @@ def run(options: argparse.Namespace) -> int:
             prompts,
             threshold=options.threshold,
             probabilities=options.probabilities is not None,
+            uncertainty=options.uncertainty is not None,
+            fast=options.fast,
+            sampling=Sampling(seed=options.seed),
             keep_largest=not options.all_parts,
             progress=progress,
         )
@@ -124,8 +131,9 @@ def _check_outputs(options: argparse.Namespace) -> None:
         check_output(labels_path(options.output), suffixes=(".json",))
     if options.report is not None:
         check_output(options.report, suffixes=(".json",))
-    if options.probabilities is not None:
-        check_output_folder(options.probabilities)
+    for folder in (options.probabilities, options.uncertainty):
+        if folder is not None:
+            check_output_folder(folder)
 
 
 def _read(options: argparse.Namespace) -> Volume:
@@ -138,8 +146,9 @@ def _read(options: argparse.Namespace) -> Volume:
 def _check_room(options: argparse.Namespace, volume: Volume) -> None:
     num_voxels = volume.array.size
     check_space(options.output, int(_BYTES_PER_VOXEL * num_voxels))
-    if options.probabilities is not None:
-        check_space(options.probabilities, _BYTES_PER_PROBABILITY * num_voxels)
+    for folder in (options.probabilities, options.uncertainty):
+        if folder is not None:
+            check_space(folder, _BYTES_PER_PROBABILITY * num_voxels)
 
 
 def _write_images(
@@ -152,6 +161,9 @@ def _write_images(
     if options.probabilities is not None:
         maps = [(result.prompt.name, result.probability) for result in results if result.probability is not None]
         files += write_probabilities(options.probabilities, maps, volume)
+    if options.uncertainty is not None:
+        maps = [(result.prompt.name, result.uncertainty) for result in results if result.uncertainty is not None]
+        files += write_probabilities(options.uncertainty, maps, volume)
     digest = segmenter.entry.digest if segmenter.entry else ""
     records = segment_records(results, model=segmenter.config.name, model_sha256=digest, device=str(segmenter.device))
     if options.output.name.endswith(".nii.gz"):

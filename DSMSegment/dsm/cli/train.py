@@ -13,7 +13,7 @@ from dsm.cli.output_check import require_package
 def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
     """Add the command."""
     parser = subparsers.add_parser("train", parents=parents, help="train from a recipe, or go on where a run stopped")
-    parser.add_argument("recipe", metavar="RECIPE", type=Path, help="YAML file, e.g. recipes/organs.yaml")
+    parser.add_argument("recipe", metavar="RECIPE", type=Path, help="YAML file, e.g. recipes/stage1-organs.yaml")
     parser.add_argument("-o", "--out", metavar="DIR", type=Path, help="folder of the run; by default the recipe's")
     parser.set_defaults(run=run)
 

@@ -86,6 +86,22 @@ def native_probability(logits: Tensor, grid: WorkingGrid) -> CroppedArray:
     return _to_input(CroppedArray(map_, box.start), grid)
 
 
+def native_uncertainty(mean_probability: Tensor, grid: WorkingGrid) -> CroppedArray:
+    """Uncertainty on the input grid, float16, 0 sure to 1 undecided.
+
+    `2 √(p (1 - p))` of the mean probability p over the hypotheses: twice the standard deviation of "the voxel is
+    inside", in which their spread and the doubt of each add up (law of total variance). It is the network's own
+    opinion and not calibrated.
+
+    Args:
+        mean_probability: `(I, J, K)`, float32, on the CPU: the padded working grid divided by the stride of features.
+        grid: Where it lies.
+    """
+    found = native_probability(torch.logit(mean_probability, eps=1e-6), grid)
+    p = found.array.astype(np.float32)
+    return CroppedArray((2 * np.sqrt(p * (1 - p))).astype(np.float16), found.offset_ijk)
+
+
 def score(mean_probability: float, presence_logit: float) -> float:
     """Return how much a result can be trusted, 0 to 1.
 

@@ -24,6 +24,7 @@ class PromptResult:
         seconds: Time that this prompt took after the encoding.
         threshold: Probability above which a voxel is inside.
         probability: float16 map where it was asked for; 0 outside its box.
+        uncertainty: float16 map where it was asked for, 0 sure to 1 undecided; see `native_uncertainty`.
         warnings: What the user should know, one sentence each.
     """
 
@@ -36,6 +37,7 @@ class PromptResult:
     seconds: float
     threshold: float
     probability: CroppedArray | None = None
+    uncertainty: CroppedArray | None = None
     warnings: tuple[str, ...] = ()
 
     def full_mask(self) -> np.ndarray:

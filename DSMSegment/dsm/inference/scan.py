@@ -14,8 +14,9 @@ from dsm.core.volume import Volume
 from dsm.errors import PromptError
 from dsm.inference.feature_samples import values_at
 from dsm.inference.parts import kept_fraction
-from dsm.inference.postprocess import NOTHING, native_mask, native_probability, score
+from dsm.inference.postprocess import NOTHING, native_mask, native_probability, native_uncertainty, score
 from dsm.inference.result import PromptResult
+from dsm.inference.visual_prompt import Sampling, decode_with_visual_prompts
 from dsm.inference.working_grid import WorkingGrid
 from dsm.models.config import ModelConfig
 from dsm.nn.dsm_net import DSMNet, Encoding
@@ -28,6 +29,7 @@ from dsm.text.prompt import Prompt, parse_prompts
 _BATCH = 8
 # A mask is at least half sure inside by its threshold, so below this the presence head says "not here" (under 0.1).
 _SMALLEST_SCORE = 0.05
+_SAMPLING = Sampling()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +58,9 @@ class Scan:
         *,
         threshold: float = 0.5,
         probabilities: bool = False,
+        uncertainty: bool = False,
+        fast: bool = False,
+        sampling: Sampling = _SAMPLING,
         keep_largest: bool = True,
         progress: Progress = ignore_progress,
         on_result: Callable[[PromptResult], None] | None = None,
@@ -66,6 +71,9 @@ class Scan:
             prompts: Text (`;` or a new line separates prompts), several texts, or parsed prompts.
             threshold: Probability above which a voxel is inside.
             probabilities: Also return a probability map a prompt.
+            uncertainty: Also return an uncertainty map a prompt.
+            fast: Leave out the visual prompts of tumors.
+            sampling: How visual prompts are drawn.
             keep_largest: Keep the largest connected part of an organ, and drop specks of free-text prompts; tumors keep
                 all their parts.
             progress: Stages `"text"` and `"decode"`; may raise `JobCancelled`.
@@ -90,7 +98,8 @@ class Scan:
             batch = parsed[start : start + _BATCH]
             progress("decode", start, len(parsed))
             began = time.perf_counter()
-            logits, presence = self._decode(batch, torch.from_numpy(vectors[start : start + _BATCH]))
+            text = torch.from_numpy(vectors[start : start + _BATCH])
+            logits, presence, mean = self._decode(batch, text, None if fast else sampling, spread=uncertainty)
             share = (time.perf_counter() - began) / len(batch)
             for row, prompt in enumerate(batch):
                 if row:
@@ -103,6 +112,7 @@ class Scan:
                     seconds=share,
                     threshold=threshold,
                     probabilities=probabilities,
+                    mean_probability=None if mean is None else mean[row],
                     keep_fraction=kept_fraction(prompt) if keep_largest else 0.0,
                 )
                 results.append(result)
@@ -111,10 +121,12 @@ class Scan:
         progress("decode", len(parsed), len(parsed))
         return results
 
-    def sample_logits(self, prompt: Prompt, voxels: np.ndarray) -> np.ndarray:
+    def sample_logits(
+        self, prompt: Prompt, voxels: np.ndarray, *, fast: bool = False, sampling: Sampling = _SAMPLING
+    ) -> np.ndarray:
         """Return the logits of a prompt at voxels of the input grid `(n, 3)`: float32 `(n,)`, before any threshold."""
         vectors, _ = self._embedder.embed([prompt])
-        logits, _ = self._decode([prompt], torch.from_numpy(vectors))
+        logits, *_ = self._decode([prompt], torch.from_numpy(vectors), None if fast else sampling, spread=False)
         return values_at(logits[0], self.grid, voxels)
 
     def sample_anomaly(self, voxels: np.ndarray) -> np.ndarray:
@@ -131,6 +143,7 @@ class Scan:
         seconds: float,
         threshold: float,
         probabilities: bool,
+        mean_probability: Tensor | None,
         keep_fraction: float,
     ) -> PromptResult:
         """Bring the logits of one prompt to the input grid; `seconds` were spent on it before."""
@@ -149,11 +162,14 @@ class Scan:
             seconds=seconds + time.perf_counter() - began,
             threshold=threshold,
             probability=probability,
+            uncertainty=None if mean_probability is None else native_uncertainty(mean_probability, self.grid),
             warnings=(*prompt.warnings, *notes, *self._warnings(prompt)),
         )
 
-    def _decode(self, prompts: Sequence[Prompt], text: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits `(prompts, i, j, k)` and presence `(prompts,)` on the CPU."""
+    def _decode(
+        self, prompts: Sequence[Prompt], text: Tensor, sampling: Sampling | None, *, spread: bool
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Logits `(prompts, i, j, k)`, presence `(prompts,)` and, with `spread`, mean probability, on the CPU."""
         device = self._encoding.embedding.device
         batch = PromptBatch(
             text=text.to(device),
@@ -162,8 +178,13 @@ class Scan:
             tumor_index=_rows(prompts, self._config.tumors, device),
         )
         with torch.inference_mode():
-            decoded = self._net.decode(self._encoding, batch)
-        return decoded.logits[0].float().cpu(), decoded.presence[0].float().cpu()
+            if sampling is None:
+                decoded = self._net.decode(self._encoding, batch)
+                mean = decoded.logits[0].sigmoid() if spread else None
+            else:
+                decoded, mean = decode_with_visual_prompts(self._net, self._encoding, batch, sampling, spread=spread)
+        mean = None if mean is None else mean.float().cpu()
+        return decoded.logits[0].float().cpu(), decoded.presence[0].float().cpu(), mean
 
     def _warnings(self, prompt: Prompt) -> list[str]:
         warnings = []

@@ -35,6 +35,7 @@ class ModelConfig:
         spacing_mm: Working grid.
         windows_hu: One intensity channel each, mapped to [0, 1].
         state_space_refinement: Refine the k-means assignment at 12 and 24 mm (off for an ablation).
+        visual_prompt: Denoise a coarse mask of each tumor prompt and let it steer the tumor queries.
         schema_version: Version of this file's layout.
     """
 
@@ -54,6 +55,7 @@ class ModelConfig:
     spacing_mm: float = 1.5
     windows_hu: tuple[tuple[float, float], ...] = ((-125.0, 275.0),)
     state_space_refinement: bool = True
+    visual_prompt: bool = False
     schema_version: int = SCHEMA_VERSION
 
     @property

@@ -97,6 +97,8 @@ def fill_with_noise(net: DSMNet, rng: np.random.Generator) -> None:
         elif isinstance(module, DiffusionFusion):
             module.gamma.fill_(0.5)
     net.anomaly_weight.fill_(1.0)
+    if net.denoiser is not None:
+        net.visual_weight.fill_(1.0)
 
 
 def _uniform(rng: np.random.Generator, low: float, high: float, like: Tensor) -> Tensor:

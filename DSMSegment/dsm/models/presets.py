@@ -27,6 +27,7 @@ _PRESETS = {
             num_heads=4,
             layers_per_level=1,
             windows_hu=_SOFT_TISSUE,
+            visual_prompt=True,
         ),
         # The CPU default: about 45 kFLOP per voxel of the working grid.
         ModelConfig(
@@ -36,6 +37,7 @@ _PRESETS = {
             channels=(32, 64, 128, 192),
             decoder_channels=(64, 96, 128),
             windows_hu=_SOFT_TISSUE,
+            visual_prompt=True,
         ),
         # For GPUs: four times the cost, and a vector of its own for every tumor of DSM.
         ModelConfig(
@@ -48,6 +50,7 @@ _PRESETS = {
             embed_dim=48,
             query_dim=256,
             windows_hu=_SOFT_TISSUE,
+            visual_prompt=True,
         ),
         # The published configuration, for comparison: 45 queries of 512 channels on the widths of Swin UNETR-48, whose
         # blocks per stage are 2. Its backbone is `dsm.training.reference_backbone`, because it needs MONAI.

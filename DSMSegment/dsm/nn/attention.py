@@ -27,7 +27,7 @@ class Attention(nn.Module):
         return self.key_value(context).unflatten(-1, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
 
     def forward(self, queries: Tensor, keys_values: Tensor, bias: Tensor | None = None) -> Tensor:
-        """Attend from `(batch, queries, dim)`; `bias` is added to the logits, broadcast to `(batch, 1, 1, tokens)`."""
+        """Attend from `(batch, queries, dim)`; `bias` is added to the logits `(batch, heads, queries, tokens)`."""
         keys, values = keys_values
         q = self.query(queries).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
         attended = F.scaled_dot_product_attention(q, keys, values, attn_mask=bias)

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from dsm.nn.encoder import Encoder
 from dsm.nn.kmax_layer import KMaxSSMLayer, LevelMemory, LevelTokens, OrganState
+from dsm.nn.mask_denoiser import MaskDenoiser
 from dsm.nn.mask_head import MaskHead, PresenceHead
 from dsm.nn.network_config import NetworkConfig
 from dsm.nn.pixel_decoder import PixelDecoder, PixelFeatures
@@ -51,6 +52,11 @@ class Decoded(NamedTuple):
     logits: Tensor
     presence: Tensor
     queries: Tensor
+
+
+def tumor_rows(prompts: PromptBatch) -> Tensor:
+    """Rows of the prompts that are answered by tumor queries, int64."""
+    return (prompts.is_tumor & (prompts.organ_index < 0)).nonzero()[:, 0]
 
 
 class DSMNet(nn.Module):
@@ -95,6 +101,10 @@ class DSMNet(nn.Module):
         self.mask_head = MaskHead(dim, config.embed_dim)
         self.presence_head = PresenceHead(dim)
         self.anomaly_weight = nn.Parameter(torch.tensor(0.0))
+        self.denoiser: MaskDenoiser | None = None
+        if config.visual_prompt:
+            self.denoiser = MaskDenoiser(dim, config.num_heads)
+            self.visual_weight = nn.Parameter(torch.tensor(0.0))
 
     @property
     def fine_halo(self) -> int:
@@ -151,16 +161,38 @@ class DSMNet(nn.Module):
         Args:
             encoding: From `encode`.
             prompts: What is looked for.
-            visual_prompts: Where to look for each tumor, in [0, 1], at 6 mm `(batch, i, j, k)`: the seam for the
-                denoised visual prompt. Default: the anomaly maps.
+            visual_prompts: Where to look for each tumor prompt, in [0, 1], at 12 mm `(batch, tumor prompts, i, j, k)`;
+                from the denoiser (`dsm.inference.visual_prompt`). Default: the anomaly maps.
         """
         queries = self.prompt_queries(encoding, prompts, visual_prompts=visual_prompts)
         logits = self.mask_head(queries, encoding.embedding)
-        if prompts.is_tumor.any():
+        is_tumor = tumor_rows(prompts)
+        if len(is_tumor):
             anomaly = F.interpolate(encoding.anomalies[-1][:, None], scale_factor=2.0, mode="trilinear")
-            tumor = prompts.is_tumor.to(logits.dtype)[:, None, None, None]
-            logits = logits + self.anomaly_weight * tumor * (anomaly - 0.5)
+            hint = self.anomaly_weight * (anomaly - 0.5)
+            if visual_prompts is not None and self.denoiser is not None:
+                size = encoding.embedding.shape[2:]
+                hint = hint + self.visual_weight * (F.interpolate(visual_prompts, size, mode="trilinear") - 0.5)
+            logits = logits.index_add(1, is_tumor, hint.expand(-1, len(is_tumor), -1, -1, -1).to(logits.dtype))
         return Decoded(logits, self.presence_head(queries), queries)
+
+    def predict_clean_masks(self, encoding: Encoding, prompts: PromptBatch, noisy: Tensor, time: Tensor) -> Tensor:
+        """Clean coarse masks of the tumor prompts from noisy ones, as logits; one scan only.
+
+        Args:
+            encoding: From `encode`.
+            prompts: What is looked for; only its tumors count.
+            noisy: `(tumor prompts, hypotheses, i, j, k)` at 12 mm, masks in [-1, 1] plus noise.
+            time: Noise level of each hypothesis in [0, 1].
+
+        Returns:
+            As `noisy`.
+        """
+        if self.denoiser is None:
+            raise RuntimeError("This network was built without a visual prompt.")
+        rows = tumor_rows(prompts)
+        queries = self.tumor_init(prompts.text[rows], prompts.tumor_index[rows])[None]
+        return self.denoiser(noisy, time, queries, encoding.memories[1], encoding.anomalies[1], encoding.organ_queries)
 
     def prompt_queries(
         self, encoding: Encoding, prompts: PromptBatch, *, visual_prompts: Tensor | None = None
@@ -197,8 +229,8 @@ class DSMNet(nn.Module):
         queries = start.expand(len(encoding.embedding), -1, -1)
         for level, layer in enumerate(self.tumor_layers):
             i, j, k = encoding.anomalies[min(level, 1)].shape[1:]
-            source = encoding.anomalies[level] if visual_prompts is None else visual_prompts
-            prompt_map = F.adaptive_avg_pool3d(source[:, None], (i, j, k)).flatten(1)
+            source = encoding.anomalies[level][:, None] if visual_prompts is None else visual_prompts
+            prompt_map = F.adaptive_avg_pool3d(source, (i, j, k)).flatten(2)
             queries = layer(queries, encoding.tumor_keys_values[level], prompt_map, encoding.organ_queries)
         return queries
 

@@ -32,3 +32,5 @@ class NetworkConfig(Protocol):
     def text_dim(self) -> int: ...  # noqa: D102
     @property
     def state_space_refinement(self) -> bool: ...  # noqa: D102
+    @property
+    def visual_prompt(self) -> bool: ...  # noqa: D102

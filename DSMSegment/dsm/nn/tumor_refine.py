@@ -43,12 +43,13 @@ class TumorRefine(nn.Module):
         Args:
             queries: `(batch, prompts, dim)`.
             keys_values: From `keys_values`.
-            prompt_map: Where to look, in [0, 1], `(batch, tokens)`: the anomaly map, or a denoised visual prompt.
+            prompt_map: Where to look, in [0, 1], `(batch, 1 or prompts, tokens)`: the anomaly map, or denoised visual
+                prompts.
             organs: Finished organ queries `(batch, organs, dim)`.
 
         Returns:
             `(batch, prompts, dim)`.
         """
         bias = F.softplus(self.raw_beta) * (prompt_map - 0.5)
-        queries = queries + self.cross(self.cross_norm(queries), keys_values, bias[:, None, None])
+        queries = queries + self.cross(self.cross_norm(queries), keys_values, bias[:, None])
         return attend_to_organs(self, queries, organs)

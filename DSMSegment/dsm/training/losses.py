@@ -76,3 +76,30 @@ def level_masks(masks: Tensor, size: torch.Size) -> Tensor:
     """Fractions of each voxel of a coarser grid: masks `(names, i, j, k)` → `(names, *size)` in [0, 1]."""
     stride = masks.shape[1] // size[0]
     return F.avg_pool3d(masks[None].float(), stride)[0]
+
+
+def anomaly_loss(affinity: Tensor, void: Tensor, organs: Tensor, lesions: Tensor) -> Tensor:
+    """Inside annotated organs, the void must beat every organ query where a lesion is, and nowhere else.
+
+    Cross-entropy of `σ(void - max_n M_n)` against the lesions; lesion voxels weigh as in `mask_loss`.
+
+    Args:
+        affinity: Mask logits of the organ queries at one level `(organs, i, j, k)`.
+        void: Logit of belonging to none, one number.
+        organs: Fraction of each voxel in any annotated organ or lesion `(i, j, k)` in [0, 1].
+        lesions: Fraction of each voxel in lesions `(i, j, k)` in [0, 1].
+
+    Returns:
+        One number; 0 where no annotated organ is in sight.
+
+    References:
+        `a = -max_n M_n`: MaxQuery (arXiv 2304.00212), ZePT, DSM (arXiv 2506.12747).
+    """
+    if not organs.any():
+        return affinity.new_zeros(())
+    share = ((lesions * organs).sum() / organs.sum()).clamp_min(1e-4)
+    weight = ((1 - share) / share).sqrt().clamp(1, _MAX_FOREGROUND_WEIGHT)
+    logits = void - affinity.amax(dim=0)
+    return F.binary_cross_entropy_with_logits(logits, lesions, weight=organs, pos_weight=weight, reduction="sum") / (
+        organs.sum()
+    )

@@ -1,4 +1,4 @@
-"""The training objective of one crop: masks, every level's assignment, text-only prompts, tumors, presence."""
+"""The training objective of one crop: masks, assignments, anomaly, alignment, text-only prompts, tumors, presence."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dsm.nn.dsm_net import DSMNet, Encoding
+from dsm.nn.dsm_net import Decoded, DSMNet, Encoding
 from dsm.nn.kmax_layer import KMaxSSMLayer
 from dsm.nn.prompt_batch import PromptBatch
+from dsm.training.alignment import AlignmentHead
 from dsm.training.crops import Crop
-from dsm.training.losses import assignment_loss, dice_loss, level_masks, mask_loss
+from dsm.training.losses import anomaly_loss, assignment_loss, dice_loss, level_masks, mask_loss
+from dsm.training.mask_noise import MaskNoise
 from dsm.training.recipe import Recipe
 
 
@@ -23,7 +25,7 @@ class Names:
 
     Attributes:
         organs: Row of each organ.
-        tumors: Row of each tumor.
+        tumors: Row of each tumor that can be asked; -1 for one without a vector of its own.
         text: Centred text vector of each name.
     """
 
@@ -45,7 +47,14 @@ class Names:
 
 
 def training_loss(
-    net: DSMNet, crop: Crop, names: Names, recipe: Recipe, generator: torch.Generator
+    net: DSMNet,
+    crop: Crop,
+    names: Names,
+    recipe: Recipe,
+    generator: torch.Generator,
+    *,
+    alignment: AlignmentHead | None = None,
+    noise: MaskNoise | None = None,
 ) -> tuple[Tensor, dict[str, float]]:
     """Loss of one crop and its parts; under autocast the network runs in bfloat16, the losses in float32.
 
@@ -54,58 +63,94 @@ def training_loss(
         crop: The sample.
         names: What the network can be asked.
         recipe: Weights of the parts.
-        generator: Source of randomness (id dropout, which names are asked by text).
+        generator: Source of randomness (id dropout, which names are asked by text, noise).
+        alignment: Aligns queries with their text; without it there is no such part.
+        noise: Noise of the denoiser's training; needed where the network has a visual prompt.
     """
     known = torch.rand(len(names.organs), generator=generator) >= recipe.id_dropout
     encoding = net.encode(crop.image.contiguous(memory_format=torch.channels_last_3d), known_organs=known)
     parts: dict[str, Tensor] = {}
     organs = [i for i, name in enumerate(crop.names) if name in names.organs]
+    tumors = [i for i, name in enumerate(crop.names) if name in names.tumors]
+    lesions = crop.masks[tumors].any(dim=0)
     if organs:
-        parts |= _organ_losses(net, encoding, crop.masks[organs], [crop.names[i] for i in organs], names, recipe)
-    parts |= _prompt_losses(net, encoding, crop, names, recipe, generator)
-    total = torch.stack(list(parts.values())).sum()
+        found = [crop.names[i] for i in organs]
+        parts |= _organ_losses(net, encoding, crop.masks[organs], lesions, found, names, recipe)
+    organs = [organs[i] for i in torch.randperm(len(organs), generator=generator).tolist()][: recipe.text_prompts]
+    tumors = [tumors[i] for i in torch.randperm(len(tumors), generator=generator).tolist()][: recipe.tumor_prompts]
+    hide_id = bool(torch.rand((), generator=generator) < recipe.id_dropout)
+    queries, texts = [encoding.organ_queries[0]], [net.organ_text]
+    if organs and recipe.text_weight:
+        prompts = names.batch([crop.names[i] for i in organs], text_only=True)
+        decoded = net.decode(encoding, prompts)
+        parts["text"] = recipe.text_weight * _prompt_loss(decoded, crop.masks[organs], recipe)
+    if tumors and recipe.tumor_weight:
+        prompts = names.batch([crop.names[i] for i in tumors], text_only=hide_id)
+        visual = None
+        if net.denoiser is not None and noise is not None:
+            parts["denoise"], visual = _denoise(net, encoding, prompts, crop.masks[tumors], recipe, noise, generator)
+        decoded = net.decode(encoding, prompts, visual_prompts=visual)
+        parts["tumor"] = recipe.tumor_weight * _prompt_loss(decoded, crop.masks[tumors], recipe)
+        queries.append(decoded.queries[0])
+        texts.append(prompts.text)
+    if alignment is not None and recipe.alignment_weight:
+        parts["alignment"] = recipe.alignment_weight * alignment(torch.cat(queries), torch.cat(texts))
+    total = torch.stack([part.float() for part in parts.values()]).sum()
     return total, {name: float(value.detach()) for name, value in parts.items()}
 
 
 def _organ_losses(
-    net: DSMNet, encoding: Encoding, masks: Tensor, found: list[str], names: Names, recipe: Recipe
+    net: DSMNet,
+    encoding: Encoding,
+    masks: Tensor,
+    lesions: Tensor,
+    found: list[str],
+    names: Names,
+    recipe: Recipe,
 ) -> dict[str, Tensor]:
+    """A lesion belongs to its organ's mask, but no organ query may claim it: that is what makes it an anomaly."""
     annotated = torch.tensor([names.organs[name] for name in found])
     logits = net.mask_head(encoding.organ_queries, encoding.embedding)[0].float()
     zero = logits.new_zeros(())
-    levels = []
+    levels, anomalies = [], []
     for index, affinity in enumerate(encoding.organ_affinities):
-        target = level_masks(masks, affinity.shape[2:])
+        size = affinity.shape[2:]
         layer = cast("KMaxSSMLayer", net.kmax_layers[index])
-        levels.append(assignment_loss(affinity[0].float(), layer.void, target, annotated))
+        levels.append(assignment_loss(affinity[0].float(), layer.void, level_masks(masks & ~lesions, size), annotated))
+        inside, lesion = level_masks(torch.stack([(masks.any(dim=0) | lesions), lesions]), size)
+        anomalies.append(anomaly_loss(affinity[0, annotated].float(), layer.void, inside, lesion))
     presence = net.presence_head(encoding.organ_queries)[0, annotated].float()
     is_present = masks.flatten(1).any(dim=1).to(presence.dtype)
-    return {
+    parts = {
         "mask": dice_loss(logits[annotated], masks) + assignment_loss(logits, zero, masks.float(), annotated),
         "levels": recipe.level_weight * torch.stack(levels).mean(),
         "presence": recipe.presence_weight * F.binary_cross_entropy_with_logits(presence, is_present),
     }
-
-
-def _prompt_losses(
-    net: DSMNet, encoding: Encoding, crop: Crop, names: Names, recipe: Recipe, generator: torch.Generator
-) -> dict[str, Tensor]:
-    """Some names asked by their text alone; all annotated tumors."""
-    parts = {}
-    order = torch.randperm(len(crop.names), generator=generator).tolist()
-    organs = [i for i in order if crop.names[i] in names.organs][: recipe.text_prompts]
-    tumors = [i for i in order if crop.names[i] in names.tumors]
-    hide_id = bool(torch.rand((), generator=generator) < recipe.id_dropout)
-    for part, rows, weight, text_only in (
-        ("text", organs, recipe.text_weight, True),
-        ("tumor", tumors, recipe.tumor_weight, hide_id),
-    ):
-        if rows and weight:
-            decoded = net.decode(encoding, names.batch([crop.names[i] for i in rows], text_only=text_only))
-            masks = crop.masks[rows]
-            is_present = masks.flatten(1).any(dim=1).float()
-            presence = F.binary_cross_entropy_with_logits(decoded.presence[0].float(), is_present)
-            parts[part] = (
-                weight * mask_loss(decoded.logits[0].float(), masks) + weight * recipe.presence_weight * presence
-            )
+    if recipe.anomaly_weight:
+        parts["anomaly"] = recipe.anomaly_weight * torch.stack(anomalies).mean()
     return parts
+
+
+def _prompt_loss(decoded: Decoded, masks: Tensor, recipe: Recipe) -> Tensor:
+    is_present = masks.flatten(1).any(dim=1).float()
+    presence = F.binary_cross_entropy_with_logits(decoded.presence[0].float(), is_present)
+    return mask_loss(decoded.logits[0].float(), masks) + recipe.presence_weight * presence
+
+
+def _denoise(
+    net: DSMNet,
+    encoding: Encoding,
+    prompts: PromptBatch,
+    masks: Tensor,
+    recipe: Recipe,
+    noise: MaskNoise,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor | None]:
+    """Loss of the denoiser, and its prediction as a visual prompt; sometimes none, so that the fast mode works, too."""
+    target = noise.target(masks, encoding.anomalies[1].shape[1:])
+    noisy, time = noise.add(target, generator)
+    clean = net.predict_clean_masks(encoding, prompts, noisy, time)[:, 0].float()
+    loss = F.binary_cross_entropy_with_logits(clean, target) + dice_loss(clean, target > 0.5)
+    if torch.rand((), generator=generator) < recipe.visual_prompt_dropout:
+        return recipe.denoise_weight * loss, None
+    return recipe.denoise_weight * loss, clean.detach().sigmoid()[None]

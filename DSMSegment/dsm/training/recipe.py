@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 import yaml
 
 from dsm.errors import ConfigError
+from dsm.training.synthetic_lesions import LesionRules
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -26,6 +27,8 @@ class Phase:
         lr_end: Learning rate at its end (linear).
         freeze_norm: Use BatchNorm's running statistics, so that training sees what inference will.
         warmup: Steps over which the rate rises from 0.
+        frozen: Parts of the network (attributes of `DSMNet`) that do not learn in this phase.
+        encoder_rate: Rate of the encoder and the pixel decoder as a share of the others'.
     """
 
     steps: int
@@ -35,6 +38,8 @@ class Phase:
     lr_end: float | None = None
     freeze_norm: bool = False
     warmup: int = 0
+    frozen: tuple[str, ...] = ()
+    encoder_rate: float = 1.0
 
     def __post_init__(self) -> None:
         if len(self.crop) != 3 or any(edge <= 0 or edge % 16 for edge in self.crop):
@@ -49,11 +54,15 @@ class Source:
         folder: Folder with `dataset.json`, relative to the recipe's `data_root`.
         weight: How often it is drawn, relative to the others.
         add_lungs: Add lungs from air as a pseudo-label (CT without lung labels).
+        synthetic_lesions: Put lesions into the crops of this set.
+        hidden: Annotated names that training must not see: left out to be measured as unseen.
     """
 
     folder: str
     weight: float
     add_lungs: bool = False
+    synthetic_lesions: bool = False
+    hidden: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,24 +70,34 @@ class Recipe:
     """Settings of a run; see the YAML files in `recipes/`.
 
     `precision: bfloat16` runs the network's products in bfloat16 where the CPU has instructions for it (2-3x faster),
-    else in float32; weights, losses and the optimiser stay in float32.
+    else in float32; weights, losses and the optimiser stay in float32. `start_from` is a model folder, relative to the
+    recipes' parent, whose weights the run starts with. `crops_per_step` is the global batch, however many processes
+    share it.
     """
 
     model: dict[str, Any]
     data_root: str
     sources: tuple[Source, ...]
     phases: tuple[Phase, ...]
+    start_from: str | None = None
+    synthetic_lesions: LesionRules | None = None
     seed: int = 0
+    crops_per_step: int = 1
     weight_decay: float = 0.01
     clip_norm: float = 1.0
     ema_decay: float = 0.998
     id_dropout: float = 0.3
     text_prompts: int = 3
+    tumor_prompts: int = 4
     class_centered: float = 0.75
     level_weight: float = 0.3
     presence_weight: float = 0.1
     text_weight: float = 0.3
     tumor_weight: float = 0.3
+    anomaly_weight: float = 0.0
+    alignment_weight: float = 0.0
+    denoise_weight: float = 0.3
+    visual_prompt_dropout: float = 0.3
     validate_every: int = 500
     validation_cases: tuple[str, ...] = ()
     checkpoint_every: int = 100
@@ -109,6 +128,8 @@ class Recipe:
         for key, kind in (("sources", Source), ("phases", Phase)):
             if key in values:
                 values[key] = tuple(_build(kind, item) for item in values[key])
+        if values.get("synthetic_lesions"):
+            values["synthetic_lesions"] = _build(LesionRules, values["synthetic_lesions"])
         values["validation_cases"] = tuple(values.get("validation_cases", ()))
         recipe: Recipe = _build(cls, values)
         return recipe
@@ -119,6 +140,13 @@ class Recipe:
         return sum(phase.steps for phase in self.phases)
 
 
+def _as_tuples(value: Any) -> Any:
+    """Lists of YAML as tuples, so that settings cannot change."""
+    if isinstance(value, dict):
+        return {key: _as_tuples(item) for key, item in value.items()}
+    return tuple(value) if isinstance(value, list) else value
+
+
 def _build(kind: type, values: dict[str, Any]) -> Any:
     known = [f.name for f in fields(kind)]
     for key in values:
@@ -127,6 +155,6 @@ def _build(kind: type, values: dict[str, Any]) -> Any:
             hint = f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(known)}."
             raise ConfigError(f"Unknown key {key!r} in the recipe.", hint=hint)
     try:
-        return kind(**{key: tuple(value) if key == "crop" else value for key, value in values.items()})
+        return kind(**{key: _as_tuples(value) for key, value in values.items()} if kind is not Recipe else values)
     except TypeError as error:
         raise ConfigError(f"The recipe is incomplete: {error}.") from error

@@ -7,7 +7,8 @@ import json
 import logging
 import platform
 import time
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,13 +21,17 @@ from dsm.errors import ConfigError
 from dsm.io.manifest import MANIFEST, CaseEntry, read_manifest
 from dsm.models.config import SCHEMA_VERSION, ModelConfig
 from dsm.models.store import write_manifest
-from dsm.models.weights import save_model
+from dsm.models.weights import load_model, save_model
 from dsm.nn.dsm_net import DSMNet
 from dsm.text.bank import EmbeddingBank
+from dsm.training.alignment import AlignmentHead
 from dsm.training.cases import Case, load_case
-from dsm.training.crops import CropSampler
+from dsm.training.crops import Crop, CropSampler
+from dsm.training.mask_noise import MaskNoise
 from dsm.training.objective import Names, training_loss
-from dsm.training.recipe import Phase, Recipe
+from dsm.training.processes import Processes
+from dsm.training.recipe import Phase, Recipe, Source
+from dsm.training.synthetic_lesions import add_lesions
 from dsm.training.validation import validation_dice
 
 logger = logging.getLogger(__name__)
@@ -50,8 +55,10 @@ def main(recipe_path: Path | str, *, out: Path | str | None = None, text_bank: P
     root = recipe_path.resolve().parent.parent
     run = Path(out) if out else root / recipe.out
     bank = EmbeddingBank.load(text_bank or root / "model_weights" / "text")
-    trainer = Trainer(recipe, run, data_root=root / recipe.data_root, bank=bank)
-    trainer.run()
+    with Processes.from_environment() as processes:
+        start = root / recipe.start_from if recipe.start_from else None
+        data_root = root / recipe.data_root
+        Trainer(recipe, run, data_root=data_root, bank=bank, start_from=start, processes=processes).run()
     return run
 
 
@@ -63,26 +70,44 @@ class Trainer:
         run: Folder for the log, checkpoints and the model.
         data_root: Folder that the sources' folders are relative to.
         bank: Text vectors.
+        start_from: Model folder whose weights the run starts with.
+        processes: The processes that share the run.
     """
 
-    def __init__(self, recipe: Recipe, run: Path, *, data_root: Path, bank: EmbeddingBank) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        run: Path,
+        *,
+        data_root: Path,
+        bank: EmbeddingBank,
+        start_from: Path | None = None,
+        processes: Processes | None = None,
+    ) -> None:
         self.recipe, self.run_folder, self.bank = recipe, run, bank
+        self.processes = processes or Processes()
         run.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(recipe.seed)
-        self.generator = torch.Generator().manual_seed(recipe.seed)
-        self.entries, self.weights, self.add_lungs = _entries(recipe, data_root)
-        pseudo = ("right lung", "left lung") if any(self.add_lungs) else ()
+        self.generator = torch.Generator()
+        self.entries, self.weights, self.sources = _entries(recipe, data_root)
+        pseudo = ("right lung", "left lung") if any(source.add_lungs for source in self.sources) else ()
         self.config = _config(recipe, {name for entry in self.entries for name in entry.targets}.union(pseudo))
-        self.names = _names(self.config, bank)
+        self.names = _names(self.config, bank, recipe.synthetic_lesions.names if recipe.synthetic_lesions else ())
         self.folders = [data_root / source.folder for source in recipe.sources]
         organ_text = torch.stack([self.names.text[name] for name in self.config.organs])
         self.net = DSMNet(self.config, organ_text)
+        if start_from is not None:
+            _start_from(self.net, start_from)
         self.net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         _slow_norm(self.net)
+        self.alignment = AlignmentHead(self.config.query_dim, self.config.text_dim) if recipe.alignment_weight else None
+        self.noise = MaskNoise() if self.config.visual_prompt else None
         self.average = torch.optim.swa_utils.AveragedModel(
             self.net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.ema_decay), use_buffers=True
         )
-        self.optimizer = torch.optim.AdamW(_groups(self.net, recipe.weight_decay), lr=1e-3, betas=(0.9, 0.99))
+        self.optimizer = torch.optim.AdamW(
+            _groups(self.net, self.alignment, recipe.weight_decay), lr=1e-3, betas=(0.9, 0.99)
+        )
         self.autocast = recipe.precision == "bfloat16" and _has_bfloat16()
         self.step = 0
         self.cases: list[Case] = []
@@ -98,8 +123,8 @@ class Trainer:
         self._resume()
         rng = np.random.default_rng(self.recipe.seed)
         self.cases = [
-            load_case(entry, self.config.windows_hu, rng=rng, add_lungs=add_lungs)
-            for entry, add_lungs in zip(self.entries, self.add_lungs, strict=True)
+            load_case(entry, self.config.windows_hu, rng=rng, add_lungs=source.add_lungs)
+            for entry, source in zip(self.entries, self.sources, strict=True)
         ]
         logger.info("%d cases loaded", len(self.cases))
         start = 0
@@ -107,14 +132,16 @@ class Trainer:
             if self.step < start + phase.steps:
                 self._run_phase(phase, start)
             start += phase.steps
-        save_model(self.averaged_net, self.config, self.run_folder)
-        self.bank.save(self.run_folder)
-        write_manifest(self.run_folder)
+        if self.processes.is_first:
+            save_model(self.averaged_net, self.config, self.run_folder)
+            self.bank.save(self.run_folder)
+            write_manifest(self.run_folder)
 
     def _run_phase(self, phase: Phase, start: int) -> None:
         sampler = CropSampler(
             phase.crop, phase.spacing_mm, class_centered=self.recipe.class_centered, generator=self.generator
         )
+        _freeze_parts(self.net, phase.frozen)
         recent: dict[str, list[float]] = {}
         began = time.perf_counter()
         while self.step < start + phase.steps:
@@ -122,13 +149,9 @@ class Trainer:
             if phase.freeze_norm:
                 _freeze_norm(self.net)
             self._set_rate(phase, self.step - start)
-            index = int(torch.multinomial(self.weights, 1, generator=self.generator))
-            crop = sampler(self.cases[index])
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
-                loss, parts = training_loss(self.net, crop, self.names, self.recipe, self.generator)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            norm = nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.clip_norm)
+            parts = self._accumulate(sampler, phase)
+            parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+            norm = nn.utils.clip_grad_norm_(parameters, self.recipe.clip_norm)
             if torch.isfinite(norm):  # one bad crop must not end a run of hours
                 self.optimizer.step()
             self.average.update_parameters(self.net)
@@ -137,9 +160,9 @@ class Trainer:
                 recent.setdefault(name, []).append(value)
             if self.step % 50 == 0:
                 seconds = (time.perf_counter() - began) / 50
-                self._log(
-                    step=self.step, seconds=round(seconds, 3), **{n: float(np.mean(v)) for n, v in recent.items()}
-                )
+                left = round(seconds * (self.recipe.total_steps - self.step))
+                means = {name: float(np.mean(values)) for name, values in recent.items()}
+                self._log(step=self.step, seconds=round(seconds, 3), seconds_left=left, **means)
                 recent, began = {}, time.perf_counter()
             if self.step % self.recipe.checkpoint_every == 0:
                 self._save()
@@ -148,15 +171,50 @@ class Trainer:
                 began = time.perf_counter()
         self._save()
 
+    def _accumulate(self, sampler: CropSampler, phase: Phase) -> dict[str, float]:
+        """Gradients of this step's crops, averaged over all processes; returns the loss and its parts."""
+        self.optimizer.zero_grad(set_to_none=True)
+        count = self.recipe.crops_per_step
+        sums: dict[str, float] = {}
+        for index in self.processes.share(count):
+            # Seeded a crop: a resumed run and any number of processes draw the same ones.
+            self.generator.manual_seed(_seed(self.recipe.seed, self.step, index))
+            crop = self._draw(sampler, phase)
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
+                loss, parts = training_loss(
+                    self.net,
+                    crop,
+                    self.names,
+                    self.recipe,
+                    self.generator,
+                    alignment=self.alignment,
+                    noise=self.noise,
+                )
+            (loss / count).backward()
+            for name, value in {"loss": float(loss.detach()), **parts}.items():
+                sums[name] = sums.get(name, 0.0) + value / count
+        trained = [self.net] if self.alignment is None else [self.net, self.alignment]
+        return self.processes.add_up(trained, sums)
+
+    def _draw(self, sampler: CropSampler, phase: Phase) -> Crop:
+        index = int(torch.multinomial(self.weights, 1, generator=self.generator))
+        case, source, rules = self.cases[index], self.sources[index], self.recipe.synthetic_lesions
+        crop = sampler(case)
+        if rules is None or not source.synthetic_lesions:
+            return crop
+        return add_lesions(crop, rules, phase.spacing_mm, modality=case.entry.modality, generator=self.generator)
+
     def _set_rate(self, phase: Phase, step: int) -> None:
         end = phase.lr if phase.lr_end is None else phase.lr_end
         rate = phase.lr + (end - phase.lr) * step / phase.steps
         if step < phase.warmup:
             rate *= (step + 1) / phase.warmup
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * (phase.encoder_rate if group["is_encoder"] else 1.0)
 
     def _validate(self) -> None:
+        if not self.processes.is_first:
+            return
         entries = [e for e in self._all_entries() if e.case_id in self.recipe.validation_cases]
         dice = validation_dice(self.averaged_net, self.config, entries)
         self._log(step=self.step, validation=dice, mean=float(np.mean(list(dice.values()))) if dice else None)
@@ -165,6 +223,8 @@ class Trainer:
         return [entry for folder in self.folders for entry in read_manifest(folder)]
 
     def _log(self, **values: Any) -> None:
+        if not self.processes.is_first:
+            return
         line = json.dumps(values)
         logger.info(line)
         with (self.run_folder / "log.jsonl").open("a", encoding="utf-8") as log:
@@ -172,13 +232,15 @@ class Trainer:
 
     def _save(self) -> None:
         """Replace the checkpoint in one step, so that a kill leaves the old or the new one."""
+        if not self.processes.is_first:
+            return
         path = self.run_folder / CHECKPOINT
         state = {
             "step": self.step,
             "net": self.net.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "generator": self.generator.get_state(),
+            "alignment": self.alignment.state_dict() if self.alignment else {},
         }
         torch.save(state, path.with_suffix(".part"))
         path.with_suffix(".part").replace(path)
@@ -191,7 +253,8 @@ class Trainer:
         self.net.load_state_dict(state["net"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.generator.set_state(state["generator"])
+        if self.alignment is not None:
+            self.alignment.load_state_dict(state["alignment"])
         self.step = state["step"]
         logger.info("resumed at step %d", self.step)
 
@@ -206,17 +269,38 @@ class Trainer:
         (self.run_folder / "provenance.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
-def _entries(recipe: Recipe, data_root: Path) -> tuple[list[CaseEntry], Tensor, list[bool]]:
-    """Training cases of all sources, how often each is drawn, and whether it gets lungs from air."""
-    entries, weights, add_lungs = [], [], []
+def _entries(recipe: Recipe, data_root: Path) -> tuple[list[CaseEntry], Tensor, list[Source]]:
+    """Training cases of all sources, how often each is drawn, and the source of each."""
+    entries, weights, sources = [], [], []
     for source in recipe.sources:
         cases = [entry for entry in read_manifest(data_root / source.folder) if not entry.validation]
         if not cases:
             raise ConfigError(f"The data set {source.folder!r} has no training cases.")
-        entries += cases
+        entries += [_without(entry, source.hidden) for entry in cases]
         weights += [source.weight / len(cases)] * len(cases)
-        add_lungs += [source.add_lungs] * len(cases)
-    return entries, torch.tensor(weights), add_lungs
+        sources += [source] * len(cases)
+    return entries, torch.tensor(weights), sources
+
+
+def _without(entry: CaseEntry, hidden: Sequence[str]) -> CaseEntry:
+    """The case as if some names had never been annotated; a union keeps their voxels."""
+    return replace(entry, targets={name: ids for name, ids in entry.targets.items() if name not in hidden})
+
+
+def _seed(seed: int, step: int, index: int) -> int:
+    digest = hashlib.sha256(f"{seed}/{step}/{index}".encode()).digest()
+    return int.from_bytes(digest[:7])
+
+
+def _start_from(net: DSMNet, folder: Path) -> None:
+    """Take over the weights of an earlier stage; parts that are new keep their random start."""
+    earlier, _ = load_model(folder)
+    _, unexpected = net.load_state_dict(earlier.state_dict(), strict=False)
+    if unexpected:
+        raise ConfigError(
+            f"The weights in {folder} have parts that this network lacks: {', '.join(unexpected[:3])}.",
+            hint="Give the recipe the model settings of the earlier stage.",
+        )
 
 
 def _config(recipe: Recipe, annotated: set[str]) -> ModelConfig:
@@ -225,7 +309,7 @@ def _config(recipe: Recipe, annotated: set[str]) -> ModelConfig:
     return ModelConfig.from_dict({**values, "trained": known})
 
 
-def _names(config: ModelConfig, bank: EmbeddingBank) -> Names:
+def _names(config: ModelConfig, bank: EmbeddingBank, synthetic: Sequence[str]) -> Names:
     def text(name: str) -> Tensor:
         vector = bank.vector(name)
         if vector is None:
@@ -234,8 +318,8 @@ def _names(config: ModelConfig, bank: EmbeddingBank) -> Names:
 
     return Names(
         organs={name: row for row, name in enumerate(config.organs)},
-        tumors={name: row for row, name in enumerate(config.tumors)},
-        text={name: text(name) for name in (*config.organs, *config.tumors)},
+        tumors=dict.fromkeys(synthetic, -1) | {name: row for row, name in enumerate(config.tumors)},
+        text={name: text(name) for name in (*config.organs, *config.tumors, *synthetic)},
     )
 
 
@@ -244,11 +328,27 @@ def _has_bfloat16() -> bool:
     return bool(torch.cpu.get_capabilities().get("avx512_bf16") or torch.cpu.get_capabilities().get("amx_bf16"))
 
 
-def _groups(net: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """No weight decay on vectors and scalars (norms, biases, temperatures, decay rates)."""
-    matrices = [p for p in net.parameters() if p.ndim >= 2]
-    vectors = [p for p in net.parameters() if p.ndim < 2]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+def _groups(net: DSMNet, alignment: nn.Module | None, weight_decay: float) -> list[dict[str, Any]]:
+    """Encoder and rest apart; no weight decay on vectors and scalars (norms, biases, temperatures, decay rates)."""
+    encoder = [*net.encoder.parameters(), *net.pixel_decoder.parameters()]
+    known = {id(p) for p in encoder}
+    others = [p for p in net.parameters() if id(p) not in known]
+    if alignment is not None:
+        others += list(alignment.parameters())
+    return [
+        {
+            "params": [p for p in parameters if (p.ndim >= 2) == decays],
+            "weight_decay": weight_decay if decays else 0.0,
+            "is_encoder": is_encoder,
+        }
+        for is_encoder, parameters in ((True, encoder), (False, others))
+        for decays in (True, False)
+    ]
+
+
+def _freeze_parts(net: DSMNet, names: Sequence[str]) -> None:
+    for name, parameter in net.named_parameters():
+        parameter.requires_grad_(name.split(".")[0] not in names)
 
 
 def _slow_norm(net: nn.Module) -> None:

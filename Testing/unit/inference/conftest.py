@@ -40,6 +40,8 @@ class ThresholdNet(nn.Module):
         self.calls: list[str] = []
         self.batches: list[object] = []
 
+    denoiser = None  # no visual prompt
+
     def fine(self, x: Tensor) -> tuple[Tensor, Tensor]:
         self.calls.append("fine")
         blocks = x[:, :1].unfold(2, 2, 2).unfold(3, 2, 2).unfold(4, 2, 2).flatten(5)  # (1, 1, i, j, k, 8)

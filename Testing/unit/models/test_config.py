@@ -32,6 +32,7 @@ def test_round_trip(tmp_path):
         spacing_mm=2.0,
         windows_hu=((-1000.0, 400.0), (-125.0, 275.0)),
         state_space_refinement=False,
+        visual_prompt=True,
     )
     defaults = ModelConfig(name="x", organs=("liver",), tumors=())
     same = {f.name for f in dataclasses.fields(config) if getattr(config, f.name) == getattr(defaults, f.name)}

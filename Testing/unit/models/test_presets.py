@@ -44,7 +44,7 @@ def test_flop_counter_sees_every_kind_of_product():
 
 
 def test_small_is_what_the_recipe_trains():
-    model = yaml.safe_load((RECIPES / "organs.yaml").read_text(encoding="utf-8"))["model"]
+    model = yaml.safe_load((RECIPES / "stage2-tumors.yaml").read_text(encoding="utf-8"))["model"]
     assert ModelConfig.from_dict({**model, "schema_version": 1}) == preset("dsm-small")
 
 

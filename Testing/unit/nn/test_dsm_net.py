@@ -143,8 +143,8 @@ def test_visual_prompt_takes_the_place_of_the_anomaly_map(net):
     encoding = net.encode(volume(1, 1, 32, 32, 32))
     prompts = mixed_prompts(net)
     default = net.decode(encoding, prompts).queries
-    spot = torch.zeros(1, 8, 8, 8)
-    spot[0, 2, 3, 4] = 1
+    spot = torch.zeros(1, 2, 4, 4, 4)  # a map for each of the two tumor prompts
+    spot[0, :, 1, 1, 2] = 1
     spots = net.decode(encoding, prompts, visual_prompts=spot).queries
     torch.testing.assert_close(spots[:, :2], default[:, :2])
     assert (spots[:, 2:] - default[:, 2:]).abs().amax(dim=(0, 2)).min() > 1e-4

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from dsm.training.losses import assignment_loss, level_masks, mask_loss
+from dsm.training.losses import anomaly_loss, assignment_loss, level_masks, mask_loss
 
 LN2, LN3 = math.log(2), math.log(3)
 
@@ -87,3 +87,18 @@ class TestLevelMasks:
         expected = torch.zeros(1, 2, 2, 2)
         expected[0, 0, 0, 0], expected[0, 1, 1, 1] = 1, 2 / 8
         torch.testing.assert_close(found, expected)
+
+
+def test_anomaly_loss_by_hand():
+    # Two organs, three voxels: best affinities 2, 1, 0; void 0. Voxel 1 is a lesion, voxel 2 in no organ.
+    affinity = torch.tensor([[2.0, -1.0, 0.0], [0.0, 1.0, -5.0]]).view(2, 3, 1, 1)
+    organs = torch.tensor([1.0, 1.0, 0.0]).view(3, 1, 1)
+    lesions = torch.tensor([0.0, 1.0, 0.0]).view(3, 1, 1)
+    # σ(void - 2) should be 0, σ(void - 1) should be 1; half of the organ is lesion, so both weigh 1.
+    expected = (math.log(1 + math.exp(-2)) + math.log(1 + math.exp(1))) / 2
+    assert anomaly_loss(affinity, torch.tensor(0.0), organs, lesions).item() == pytest.approx(expected)
+
+
+def test_anomaly_loss_needs_an_annotated_organ():
+    nothing = torch.zeros(2, 2, 2)
+    assert anomaly_loss(torch.randn(3, 2, 2, 2), torch.tensor(0.0), nothing, nothing) == 0

@@ -162,8 +162,8 @@ def test_frozen_norm_keeps_its_statistics(trainer):
 def test_bad_crop_does_not_end_the_run(trainer, monkeypatch):
     real = train.training_loss
 
-    def poisoned(net, *args):
-        loss, parts = real(net, *args)
+    def poisoned(*args, **options):
+        loss, parts = real(*args, **options)
         return loss * float("nan"), parts
 
     monkeypatch.setattr(train, "training_loss", poisoned)
@@ -173,10 +173,10 @@ def test_bad_crop_does_not_end_the_run(trainer, monkeypatch):
 
 
 def test_vectors_have_no_weight_decay(trainer):
-    matrices, vectors = trainer().optimizer.param_groups
-    assert matrices["weight_decay"] == 0.01
-    assert vectors["weight_decay"] == 0
-    assert all(parameter.ndim < 2 for parameter in vectors["params"])
+    for group in trainer().optimizer.param_groups:
+        assert group["params"]
+        for parameter in group["params"]:
+            assert group["weight_decay"] == (0.01 if parameter.ndim >= 2 else 0)
 
 
 def test_name_that_the_bank_lacks(trainer, tiny_recipe):
@@ -206,3 +206,55 @@ def test_main_reads_the_recipe_beside_the_weights(tiny_recipe, phantoms, small_b
     run = train.main(tmp_path / "recipes" / "x.yaml")
     assert run == tmp_path / "runs" / "x"
     assert ModelConfig.load(run).name == "dsm-phantom"
+
+
+def test_hidden_names_are_never_seen(trainer):
+    made = trainer(sources=(Source(folder="phantoms", weight=1.0, hidden=("liver tumor",)),))
+    assert all(set(entry.targets) == {"liver", "spleen"} for entry in made.entries)
+    assert all(entry.targets["liver"] == (1, 3) for entry in made.entries)  # its voxels still are liver
+    assert made.config.trained == ("spleen", "liver")
+
+
+def test_second_stage_starts_with_the_first(trainer, tiny_recipe, phantoms, small_bank, tmp_path):
+    trainer("one").run()
+    stage1 = load_model(tmp_path / "one")[0].state_dict()
+    recipe = replace(tiny_recipe, model={**tiny_recipe.model, "visual_prompt": True})
+    second = Trainer(recipe, tmp_path / "two", data_root=phantoms, bank=small_bank, start_from=tmp_path / "one")
+    state = second.net.state_dict()
+    assert stage1.keys() < state.keys()
+    assert all(torch.equal(state[name], tensor) for name, tensor in stage1.items())
+    assert {name.split(".")[0] for name in state.keys() - stage1.keys()} == {"denoiser", "visual_weight"}
+
+
+def test_weights_of_another_network_are_refused(trainer, tiny_recipe, phantoms, small_bank, tmp_path):
+    trainer("one", model={**tiny_recipe.model, "visual_prompt": True}).run()
+    with pytest.raises(ConfigError, match="parts that this network lacks"):
+        Trainer(tiny_recipe, tmp_path / "two", data_root=phantoms, bank=small_bank, start_from=tmp_path / "one")
+
+
+def test_frozen_parts_stay_and_others_learn(trainer, tiny_recipe, tmp_path):
+    phase = Phase(steps=2, spacing_mm=4.0, crop=(32, 32, 32), lr=0.01, frozen=("organ_init",))
+    made = trainer(phases=(phase,))
+    before = {name: tensor.clone() for name, tensor in made.net.state_dict().items()}
+    made.run()
+    changed = {name for name, tensor in made.net.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert not any(name.startswith("organ_init.") for name in changed)
+    assert any(name.startswith("kmax_layers.") for name in changed)
+
+
+def test_encoder_has_its_own_rate(trainer):
+    made = trainer()
+    made._set_rate(Phase(steps=10, spacing_mm=4.0, crop=(32, 32, 32), lr=0.01, encoder_rate=0.1), 0)
+    rates = {group["is_encoder"]: group["lr"] for group in made.optimizer.param_groups}
+    assert rates == {True: pytest.approx(0.001), False: pytest.approx(0.01)}
+
+
+def test_all_parts_of_the_second_stage_learn_together(trainer, tiny_recipe):
+    model = {**tiny_recipe.model, "visual_prompt": True}
+    changes = {"anomaly_weight": 0.1, "alignment_weight": 0.1, "tumor_weight": 0.5, "visual_prompt_dropout": 0.0}
+    made = trainer(model=model, **changes)
+    made.run()
+    assert made.net.visual_weight != 0
+    log = [json.loads(line) for line in (made.run_folder / "log.jsonl").read_text().splitlines()]
+    assert log  # the validation at step 4
+    assert made.alignment is not None
