@@ -32,7 +32,7 @@ def calls(monkeypatch):
     """A stand-in for `mamba_ssm` that notes how it is called and computes the right thing."""
     noted = []
 
-    def mamba_chunk_scan_combined(x, dt, A, B, C, chunk_size, D=None, **others):  # noqa: N803
+    def mamba_chunk_scan_combined(x, dt, A, B, C, chunk_size, D=None, **others):
         noted.append({"x": x, "dt": dt, "A": A, "B": B, "C": C, "chunk_size": chunk_size, "D": D, **others})
         return ssd_scan_ref(x.float(), dt, A, B[:, :, 0].float(), C[:, :, 0].float(), D)
 
