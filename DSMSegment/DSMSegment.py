@@ -14,17 +14,16 @@ import slicer
 import vtk
 from slicer.util import VTKObservationMixin
 
-from dsm.errors import DSMError
 from DSMSegmentLib import (
     Backend,
     ExistingPolicy,
     JobOptions,
-    JobProgress,
     JobState,
     OutcomeStatus,
     OverlapPolicy,
     Runs,
     SegmentationJob,
+    SegmentOutcome,
     WorkerBackend,
 )
 from DSMSegmentLib.application import (
@@ -33,15 +32,20 @@ from DSMSegmentLib.application import (
     ScriptedLoadableModuleTest,
     ScriptedLoadableModuleWidget,
     parameterNodeWrapper,
-    qt,
     translate,
 )
 from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.fake_backend import FakeBackend
-from DSMSegmentLib.summary import resultText, stageText
-
-# Often enough for a progress bar that moves, seldom enough for an idle window.
-_POLL_INTERVAL_MS = 100
+from DSMSegmentLib.history_menu import HistoryMenu
+from DSMSegmentLib.mrml import modalityOfNode
+from DSMSegmentLib.prompt_edit import PromptEdit
+from DSMSegmentLib.results_section import ResultsSection
+from DSMSegmentLib.run_log import RunLog
+from DSMSegmentLib.run_section import RunSection
+from DSMSegmentLib.sequences import browserOf
+from DSMSegmentLib.settings import Settings
+from DSMSegmentLib.setup_section import SetupSection
+from DSMSegmentLib.structure_tree import StructureTree
 
 
 class DSMSegment(ScriptedLoadableModule):  # type: ignore[misc]
@@ -69,20 +73,30 @@ class DSMSegmentParameterNode:
 
     inputVolume: The volume to segment.
     prompts: One structure per line.
+    roi: Segment only inside; none for the whole volume.
+    allTimePoints: Whether every time point of a sequence is segmented.
     outputSegmentation: Where to write; none makes a new segmentation.
     existingPolicy: What to do with segments that have the name of a prompt.
     overlapPolicy: What to do where segments overlap.
+    threshold: Probability from which a voxel is inside.
+    keepLargest: Drop islands of structures that have one part.
+    keepEmpty: A prompt that finds nothing leaves an empty segment.
     """
 
     inputVolume: slicer.vtkMRMLScalarVolumeNode
     prompts: str = ""
+    roi: slicer.vtkMRMLMarkupsROINode
+    allTimePoints: bool = False
     outputSegmentation: slicer.vtkMRMLSegmentationNode
     existingPolicy: ExistingPolicy = ExistingPolicy.ADD
     overlapPolicy: OverlapPolicy = OverlapPolicy.ALLOW
+    threshold: float = 0.5
+    keepLargest: bool = True
+    keepEmpty: bool = False
 
 
 class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: ignore[misc]
-    """The panel: volume, prompts, output, one button that starts and cancels, and what came of it."""
+    """The panel: its sections know their widgets, this class connects them to each other and to the scene."""
 
     def __init__(self, parent: Any = None) -> None:
         ScriptedLoadableModuleWidget.__init__(self, parent)
@@ -90,7 +104,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         self.logic: Any = None
         self._parameterNode: Any = None
         self._parameterNodeGuiTag: Any = None
-        self._timer: Any = None
+        self._updating = False
 
     def setup(self) -> None:
         """Build the panel; called once, when the module is first opened."""
@@ -100,10 +114,17 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = DSMSegmentLogic()
-        self._timer = qt.QTimer()
-        self._timer.setInterval(_POLL_INTERVAL_MS)
-        self._timer.timeout.connect(self.onTimer)
+        self._log = RunLog()
+        self._settings = Settings()
+        self._run = RunSection(self.ui, self.logic, self._log, self.onResult, self.onFinished, self.onTick)
+        self._results = ResultsSection(self.ui, self.logic, self.onRerun, self._run.say)
+        self._prompts = PromptEdit(self.ui.promptsTextEdit, self.ui.hintsLabel, self.onSubmit)
+        self._tree = StructureTree(self.ui.structureTree, self.ui.structureFilterEdit, self._prompts.append)
+        self._history = HistoryMenu(self.ui.historyButton, self._settings, self.ui.promptsTextEdit.setPlainText)
+        self._setup = SetupSection(self.ui, self._settings, self.logic.backend, self._updateContext, self._run.say)
+        self.ui.browseButton.toggled.connect(self._tree.setVisible)
         self.ui.applyButton.clicked.connect(self.onApplyButton)
+        self.ui.copyReportButton.clicked.connect(self.onCopyReport)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         slicer.app.aboutToQuit.connect(self.logic.close)
@@ -111,9 +132,11 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
 
     def cleanup(self) -> None:
         """End the worker when the module is reloaded or the application closes."""
-        self._timer.stop()
+        self._run.close()
+        self._results.close()
         self.logic.close()
         slicer.app.aboutToQuit.disconnect(self.logic.close)
+        self.setParameterNode(None)
         self.removeObservers()
 
     def onReload(self) -> None:
@@ -123,19 +146,18 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         super().onReload()
 
     def enter(self) -> None:
-        """Called each time the module is opened."""
+        """Called each time the module is opened, also when the user comes back from the Segment Editor."""
         self.initializeParameterNode()
+        self._results.noteEdits()
 
     def exit(self) -> None:
         """Called each time another module is opened; a run goes on."""
-        if self._parameterNode:
-            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
-            self._parameterNodeGuiTag = None
-            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._checkCanApply)
+        self.setParameterNode(None)
 
     def onSceneStartClose(self, caller: Any, event: Any) -> None:
         """Stop the run before its nodes vanish."""
         self.logic.sceneClosing()
+        self._results.close()
         self.setParameterNode(None)
 
     def onSceneEndClose(self, caller: Any, event: Any) -> None:
@@ -160,64 +182,98 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         if self._parameterNode:
             self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui)
             self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._checkCanApply)
-            self._checkCanApply()
+            self._updateContext()
 
     def onApplyButton(self, checked: bool = False) -> None:
         """Start a run, or cancel the one that is running."""
         if self.logic.isRunning:
-            self.ui.statusLabel.text = _("Cancelling...")
-            self.logic.cancel()
-            return
-        parameters = self._parameterNode
-        options = JobOptions(existing=parameters.existingPolicy, overlap=parameters.overlapPolicy)
-        try:
-            self.logic.segment(
-                parameters.inputVolume,
-                parameters.prompts,
-                parameters.outputSegmentation,
-                options,
-                onProgress=self.onProgress,
-                onFinished=self.onFinished,
-            )
-        except DSMError as error:
-            self.ui.statusLabel.text = error.one_line
-            return
-        self._timer.start()
-        self._checkCanApply()
+            self._run.cancel()
+        else:
+            self._start(self._parameterNode.prompts)
 
-    def onTimer(self) -> None:
-        """Let the results that have arrived into the scene."""
-        if self.logic.poll():
-            self._timer.stop()
+    def onSubmit(self) -> None:
+        """Start a run on Ctrl+Enter; never cancel one."""
+        if not self.logic.isRunning and self.ui.applyButton.enabled:
+            self._start(self._parameterNode.prompts)
 
-    def onProgress(self, progress: JobProgress) -> None:
-        """Show where the run is."""
-        self.ui.progressBar.maximum = max(progress.total, 1)
-        self.ui.progressBar.value = progress.done
-        self.ui.statusLabel.text = stageText(progress)
+    def onRerun(self, prompts: list[str]) -> None:
+        """Segment prompts again, in place of the segments that they gave."""
+        self._start(prompts, ExistingPolicy.REPLACE)
+
+    def onResult(self, outcome: SegmentOutcome) -> None:
+        """Show a segment as soon as it is there."""
+        self._results.addOutcome(self.logic.segmentationNode, outcome)
 
     def onFinished(self, job: SegmentationJob) -> None:
-        """Say what came of the run."""
-        self.ui.statusLabel.text = resultText(job)
-        if job.error is not None:
-            slicer.util.errorDisplay(job.error.one_line, detailedText=job.error.details)
-        elif job.segmentationNode is not None and job.segmentationNode.GetScene() is not None and self._parameterNode:
-            self._parameterNode.outputSegmentation = job.segmentationNode
+        """Select what the run has written, and look out for edits by hand from now on."""
+        node = job.segmentationNode
+        if node is not None and node.GetScene() is slicer.mrmlScene and self._parameterNode:
+            self._parameterNode.outputSegmentation = node
+        self._results.watch()
+        self._updateContext()
+
+    def onTick(self) -> None:
+        """Take in what the setup has found out."""
+        self._setup.poll()
+
+    def onCopyReport(self, checked: bool = False) -> None:
+        """Copy what one needs to know for help."""
+        backend = self.logic.backend
+        report = self._log.report(device=backend.provenance.device, worker=getattr(backend, "log", ""))
+        slicer.app.clipboard().setText(report)
+        self._run.say(_("The report was copied; paste it where you ask for help."))
+
+    def _start(self, prompts: Any, existing: ExistingPolicy | None = None) -> None:
+        parameters = self._parameterNode
+        if not self._setup.confirmLicence():
+            self._run.say(_("The licence of the model was not accepted."))
+            return
+        options = JobOptions(
+            threshold=parameters.threshold,
+            existing=existing or parameters.existingPolicy,
+            overlap=parameters.overlapPolicy,
+            keepLargest=parameters.keepLargest,
+            keepEmpty=parameters.keepEmpty,
+            roi=parameters.roi,
+        )
+        volumeNode, all4D = parameters.inputVolume, parameters.allTimePoints
+        self._results.startRun()
+        if self._run.start(
+            volumeNode,
+            prompts,
+            parameters.outputSegmentation,
+            options,
+            all4D=all4D and browserOf(volumeNode) is not None,
+        ):
+            self._settings.addToHistory(parameters.prompts)
+        self._updateContext()
+
+    def _updateContext(self) -> None:
+        """Tell the sections what the others have changed."""
+        if not self._parameterNode:
+            return
+        volumeNode = self._parameterNode.inputVolume
+        self._prompts.setContext(modalityOfNode(volumeNode), self._setup.trained)
         self._checkCanApply()
 
     def _checkCanApply(self, caller: Any = None, event: Any = None) -> None:
-        button = self.ui.applyButton
+        if self._updating or not self._parameterNode:
+            return
+        self._updating = True
+        parameters = self._parameterNode
         running = self.logic.isRunning
-        self.ui.progressBar.visible = running
-        button.text = _("Cancel") if running else _("Segment")
-        reason = ""
-        if not running and self._parameterNode:
-            if not self._parameterNode.inputVolume:
-                reason = _("Select a CT or MR volume first.")
-            elif not self._parameterNode.prompts.strip():
-                reason = _("Type what to segment first, one structure per line.")
-        button.enabled = not reason
-        button.toolTip = reason or (_("Stop; finished segments stay.") if running else _("Segment the volume."))
+        reason = self._setup.reason
+        if not reason and not parameters.inputVolume:
+            reason = _("Select a CT or MR volume first.")
+        elif not reason and not parameters.prompts.strip():
+            reason = _("Type what to segment first, one structure per line.")
+        self._run.update(reason)
+        self._setup.setRunning(running)
+        self.ui.allTimePointsCheckBox.visible = browserOf(parameters.inputVolume) is not None
+        if not running:
+            self._results.setNodes(parameters.inputVolume, parameters.outputSegmentation)
+        self.ui.logTextEdit.setPlainText(self._log.text)
+        self._updating = False
 
 
 class DSMSegmentLogic(Runs, ScriptedLoadableModuleLogic):  # type: ignore[misc]
@@ -231,7 +287,7 @@ class DSMSegmentLogic(Runs, ScriptedLoadableModuleLogic):  # type: ignore[misc]
     """
 
     def __init__(self, backend: Backend | None = None) -> None:
-        Runs.__init__(self, backend or WorkerBackend())
+        Runs.__init__(self, backend or WorkerBackend(device="auto"))
         ScriptedLoadableModuleLogic.__init__(self)  # hands on to the classes after it: Runs must come before it
 
     def getParameterNode(self) -> Any:

@@ -74,7 +74,7 @@ class SegmentationJob:
 
     The network runs in the backend; the scene is only touched inside `poll`, which the host calls on its main thread
     from a timer, or which `wait` calls for scripts. Finished prompts stay, also when the user cancels or the run fails:
-    the rest is then listed in `missing`.
+    the rest is then listed in `missing`, and `seconds` is how long it took.
 
     Args:
         volumeNode: What to segment.
@@ -134,6 +134,8 @@ class SegmentationJob:
         self._thread: threading.Thread | None = None
         self._cancel = CancelToken()
         self._writeError: DSMError | None = None
+        self._startS = 0.0
+        self.seconds = 0.0
         self.state = JobState.READY
         self.outcomes: list[SegmentOutcome] = []
         self.progress = JobProgress("load", 0, 1)
@@ -171,6 +173,7 @@ class SegmentationJob:
         if self.state is not JobState.READY:
             raise InputError("A job runs only once.", code="input.job", hint="Make a new job.")
         self.state = JobState.RUNNING
+        self._startS = time.monotonic()
         for prompt in self._skipped:
             self._events.put(partial(self._note, SegmentOutcome(prompt, OutcomeStatus.SKIPPED)))
         self._thread = threading.Thread(target=self._run, name="dsm-job", daemon=True)
@@ -271,6 +274,7 @@ class SegmentationJob:
 
     def _end(self, error: DSMError | None) -> None:
         error = self._writeError or error
+        self.seconds = time.monotonic() - self._startS if self._startS else 0.0
         if isinstance(error, JobCancelled) or (error is None and self._cancel.requested):
             self.state = JobState.CANCELLED
         elif error is not None:

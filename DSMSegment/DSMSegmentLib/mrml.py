@@ -46,8 +46,15 @@ def volumeFromNode(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> Volume:
     image = volumeNode.GetImageData()
     if image is None or image.GetPointData().GetScalars() is None:
         raise InputError(f"{name} holds no image.", code="input.empty", hint="Load it again.")
-    array = _arrayIJK(image)
+    array = arrayIJK(image)
     return Volume(array, ijkToRAS(volumeNode), modality=_modality(volumeNode, array), name=name)
+
+
+def modalityOfNode(volumeNode: slicer.vtkMRMLScalarVolumeNode | None) -> str:
+    """Return `"CT"` or `"MR"`; empty where there is no image."""
+    if volumeNode is None or volumeNode.GetImageData() is None:
+        return ""
+    return _modality(volumeNode, arrayIJK(volumeNode.GetImageData()))
 
 
 def setVolume(volumeNode: slicer.vtkMRMLScalarVolumeNode, volume: Volume) -> None:
@@ -63,7 +70,7 @@ def ijkToRAS(volumeNode: slicer.vtkMRMLVolumeNode) -> np.ndarray:
     """Return the `(4, 4)` affine from voxel index to RAS millimetres, without the parent transform."""
     matrix = vtk.vtkMatrix4x4()
     volumeNode.GetIJKToRASMatrix(matrix)
-    return _arrayFromMatrix(matrix)
+    return arrayFromMatrix(matrix)
 
 
 def hasLinearParent(node: slicer.vtkMRMLTransformableNode) -> bool:
@@ -100,7 +107,7 @@ def affineInSegmentation(
             code="geometry.transform",
             hint="Choose a new segmentation, or put both under the same transform.",
         )
-    return np.asarray(_arrayFromMatrix(matrix) @ affine)
+    return np.asarray(arrayFromMatrix(matrix) @ affine)
 
 
 def orientedImageFromCrop(crop: CroppedArray, affine: np.ndarray) -> slicer.vtkOrientedImageData:
@@ -123,7 +130,7 @@ def cropFromOrientedImage(image: slicer.vtkOrientedImageData) -> CroppedArray:
     if image.GetNumberOfPoints() == 0:
         return CroppedArray(np.zeros((0, 0, 0), np.uint8), (0, 0, 0))
     i0, _, j0, _, k0, _ = image.GetExtent()
-    return CroppedArray(_arrayIJK(image), (i0, j0, k0))
+    return CroppedArray(arrayIJK(image), (i0, j0, k0))
 
 
 def orientedImageFromSegment(
@@ -169,8 +176,8 @@ def removeVoxels(image: slicer.vtkOrientedImageData, other: slicer.vtkOrientedIm
         return 0
     sampled = slicer.vtkOrientedImageData()
     _Resample.ResampleOrientedImageToReferenceOrientedImage(other, image, sampled, False)  # False: nearest neighbour
-    voxels = _arrayIJK(image)
-    taken = (voxels != 0) & (_arrayIJK(sampled) != 0)
+    voxels = arrayIJK(image)
+    taken = (voxels != 0) & (arrayIJK(sampled) != 0)
     voxels[taken] = 0
     return int(np.count_nonzero(taken))
 
@@ -192,12 +199,12 @@ def addVoxelsOutside(image: slicer.vtkOrientedImageData, other: slicer.vtkOrient
     union.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
     union.SetGeometryFromImageToWorldMatrix(matrix)
     _Resample.ResampleOrientedImageToReferenceOrientedImage(other, union, sampled, False)  # False: nearest neighbour
-    kept = np.array(_arrayIJK(sampled) != 0, dtype=np.uint8)
+    kept = np.array(arrayIJK(sampled) != 0, dtype=np.uint8)
     start = extent[0::2]
     hole = [slice(max(a - s, 0), max(b - s, 0)) for a, b, s in zip(box.start, box.stop, start, strict=True)]
     kept[tuple(hole)] = 0
     here = tuple(slice(inner[2 * n] - start[n], inner[2 * n + 1] + 1 - start[n]) for n in range(3))
-    kept[here] |= _arrayIJK(image) != 0
+    kept[here] |= arrayIJK(image) != 0
     image.SetExtent(*extent)
     image.GetPointData().SetScalars(_scalars(kept))
 
@@ -207,19 +214,48 @@ def _extentIn(image: slicer.vtkOrientedImageData, grid: slicer.vtkOrientedImageD
     toWorld, fromWorld = vtk.vtkMatrix4x4(), vtk.vtkMatrix4x4()
     image.GetImageToWorldMatrix(toWorld)
     grid.GetWorldToImageMatrix(fromWorld)
-    matrix = _arrayFromMatrix(fromWorld) @ _arrayFromMatrix(toWorld)
+    matrix = arrayFromMatrix(fromWorld) @ arrayFromMatrix(toWorld)
     extent = image.GetExtent()
     corners = np.array([[*corner, 1.0] for corner in product(extent[0:2], extent[2:4], extent[4:6])]) @ matrix.T
     low, high = np.floor(corners.min(0) + 0.5).astype(int), np.floor(corners.max(0) + 0.5).astype(int)
     return [int(value) for pair in zip(low[:3], high[:3], strict=True) for value in pair]
 
 
+def maskOnVolume(
+    segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, volumeNode: slicer.vtkMRMLScalarVolumeNode
+) -> CroppedArray:
+    """Return one segment's mask (uint8) on the grid of a volume, whatever grid the segmentation has."""
+    image = orientedImageFromSegment(segmentationNode, segmentId)
+    if image.GetNumberOfPoints() == 0:
+        return cropFromOrientedImage(image)
+    grid, sampled = slicer.vtkOrientedImageData(), slicer.vtkOrientedImageData()
+    i, j, k = volumeNode.GetImageData().GetDimensions()
+    grid.SetExtent(0, i - 1, 0, j - 1, 0, k - 1)
+    grid.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
+    affine = affineInSegmentation(ijkToRAS(volumeNode), volumeNode, segmentationNode)
+    grid.SetGeometryFromImageToWorldMatrix(_matrixFromArray(affine))
+    _Resample.ResampleOrientedImageToReferenceOrientedImage(image, grid, sampled, False)  # False: nearest neighbour
+    return CroppedArray.from_mask((arrayIJK(sampled) != 0).astype(np.uint8))
+
+
+def segmentLayer(segment: slicer.vtkSegment) -> slicer.vtkOrientedImageData | None:
+    """Return the image that holds the mask of a segment, and those of the segments that share it; None for none."""
+    layer = segment.GetRepresentation(_BINARY_LABELMAP)
+    return slicer.vtkOrientedImageData.SafeDownCast(layer) if layer is not None else None
+
+
+def voxelVolumeMl(image: slicer.vtkOrientedImageData) -> float:
+    """Return the volume of one voxel."""
+    i, j, k = image.GetSpacing()
+    return abs(i * j * k) / 1000.0
+
+
 def countVoxels(image: slicer.vtkOrientedImageData) -> int:
     """Return how many voxels are inside a mask."""
-    return int(np.count_nonzero(_arrayIJK(image))) if image.GetNumberOfPoints() else 0
+    return int(np.count_nonzero(arrayIJK(image))) if image.GetNumberOfPoints() else 0
 
 
-def _arrayIJK(image: vtk.vtkImageData) -> np.ndarray:
+def arrayIJK(image: vtk.vtkImageData) -> np.ndarray:
     """View the voxels in index order; a further axis of components stays last."""
     i, j, k = image.GetDimensions()
     scalars = image.GetPointData().GetScalars()
@@ -247,7 +283,8 @@ def _modality(volumeNode: slicer.vtkMRMLScalarVolumeNode, array: np.ndarray) -> 
     return "CT" if array.size and array.min() <= _AIR_HU else "MR"
 
 
-def _arrayFromMatrix(matrix: vtk.vtkMatrix4x4) -> np.ndarray:
+def arrayFromMatrix(matrix: vtk.vtkMatrix4x4) -> np.ndarray:
+    """Return a `(4, 4)` array of a matrix."""
     return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
 
 

@@ -12,7 +12,7 @@ from dsm.core.boxes import CroppedArray
 from dsm.errors import InputError, OutputError
 from DSMSegmentLib.islands import largestIsland
 from DSMSegmentLib.mrml import countVoxels, orientedImageFromCrop, setSegmentMask
-from DSMSegmentLib.provenance import THRESHOLD_TAG
+from DSMSegmentLib.provenance import THRESHOLD_TAG, VOLUME_TAG
 
 # A liver in a CT of 512 x 512 x 400 voxels takes some 40 MB.
 _MAX_BYTES = 512 * 2**20
@@ -99,8 +99,10 @@ class ProbabilityStore:
             segmentation.ClearSegment(segmentId)
         elif not setSegmentMask(segmentationNode, segmentId, image):
             raise OutputError(f"{segmentationNode.GetName()} does not take the mask.", code="output.segment")
+        volumeMl = countVoxels(image) * float(abs(np.linalg.det(map_.affine[:3, :3]))) / 1000.0
         segmentation.GetSegment(segmentId).SetTag(THRESHOLD_TAG, f"{threshold:g}")
-        return countVoxels(image) * float(abs(np.linalg.det(map_.affine[:3, :3]))) / 1000.0
+        segmentation.GetSegment(segmentId).SetTag(VOLUME_TAG, f"{volumeMl:.4f}")
+        return volumeMl
 
     def clear(self) -> None:
         """Forget all maps."""

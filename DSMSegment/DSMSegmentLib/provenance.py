@@ -13,9 +13,14 @@ DEVICE_TAG = "DSM.Device"
 SCORE_TAG = "DSM.Score"
 THRESHOLD_TAG = "DSM.Threshold"
 CREATED_TAG = "DSM.Created"
+VOLUME_TAG = "DSM.VolumeMl"
+SECONDS_TAG = "DSM.Seconds"
 # Without these two, Slicer's DICOM export calls the segment MANUAL.
 ALGORITHM_TYPE_TAG = "DICOM.SegmentAlgorithmType"
 ALGORITHM_NAME_TAG = "DICOM.SegmentAlgorithmName"
+# Values of the first: made by the network, and made by it but changed by hand.
+AUTOMATIC = "AUTOMATIC"
+MANUALLY_CHANGED = "SEMIAUTOMATIC"
 TAGS = (
     PROMPT_TAG,
     MODEL_TAG,
@@ -57,7 +62,7 @@ class Provenance:
     def tags(self, promptText: str, *, score: float, threshold: float) -> dict[str, str]:
         """Return all tags for one segment; those without a value are left out."""
         tags = {
-            ALGORITHM_TYPE_TAG: "AUTOMATIC",
+            ALGORITHM_TYPE_TAG: AUTOMATIC,
             ALGORITHM_NAME_TAG: self.algorithmName,
             PROMPT_TAG: promptText,
             MODEL_TAG: self.model,

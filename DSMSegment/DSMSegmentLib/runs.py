@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 
 import slicer
 
-from dsm.errors import InputError
+from dsm.errors import DSMError, InputError
 from DSMSegmentLib.backend import Backend
 from DSMSegmentLib.finding import SegmentOutcome
 from DSMSegmentLib.job import JobOptions, JobState, SegmentationJob
 from DSMSegmentLib.job_progress import JobProgress
 from DSMSegmentLib.probability_store import ProbabilityStore
+from DSMSegmentLib.sequences import SequenceRun
 from DSMSegmentLib.undo import UndoHistory
 
 
@@ -24,9 +25,19 @@ class Runs:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._job: SegmentationJob | None = None
+        self._job: SegmentationJob | SequenceRun | None = None
         self._history = UndoHistory()
         self._probabilities = ProbabilityStore()
+
+    @property
+    def backend(self) -> Backend:
+        """What computes the masks."""
+        return self._backend
+
+    @property
+    def segmentationNode(self) -> slicer.vtkMRMLSegmentationNode | None:
+        """Where the newest run writes; None until its first result has arrived."""
+        return self._job.segmentationNode if self._job is not None else None
 
     @property
     def isRunning(self) -> bool:
@@ -66,9 +77,7 @@ class Runs:
             InputError: If a run is going on, or the volume or the prompts cannot be used.
             DSMError: With `wait`, if the run failed; what was finished before is in the scene.
         """
-        if self.isRunning:
-            message = "A run is going on."
-            raise InputError(message, code="busy", hint="Wait for it, or cancel it.")
+        self._checkIdle()
 
         def finished(job: SegmentationJob) -> None:
             if job.segmentationNode is not None and job.journal is not None:
@@ -92,6 +101,49 @@ class Runs:
         if wait and job.wait() is JobState.FAILED and job.error is not None:
             raise job.error
         return job
+
+    def segmentSequence(
+        self,
+        volumeNode: slicer.vtkMRMLScalarVolumeNode,
+        prompts: str | Sequence[str],
+        options: JobOptions | None = None,
+        *,
+        wait: bool = False,
+        onProgress: Callable[[JobProgress], None] | None = None,
+        onResult: Callable[[SegmentOutcome], None] | None = None,
+        onFinished: Callable[[SegmentationJob], None] | None = None,
+    ) -> SequenceRun:
+        """Segment `prompts` in every time point of the sequence that a volume shows; see `segment`.
+
+        The segmentations go into a new sequence, which the browser of the images shows, too. It is no step of undo:
+        delete the new sequence instead.
+
+        Raises:
+            InputError: If a run is going on, or the volume is no time point of a sequence.
+            DSMError: With `wait`, if the run failed; time points that were finished before are in the scene.
+        """
+        self._checkIdle()
+        self._job = run = SequenceRun(
+            volumeNode,
+            lambda **callbacks: self._started(
+                SegmentationJob(volumeNode, prompts, self._backend, options=options, **callbacks)
+            ),
+            onProgress=onProgress,
+            onResult=onResult,
+            onFinished=onFinished,
+        )
+        if wait and run.wait() is JobState.FAILED and isinstance(run.error, DSMError):
+            raise run.error
+        return run
+
+    @staticmethod
+    def _started(job: SegmentationJob) -> SegmentationJob:
+        job.start()
+        return job
+
+    def _checkIdle(self) -> None:
+        if self.isRunning:
+            raise InputError("A run is going on.", code="busy", hint="Wait for it, or cancel it.")
 
     def poll(self) -> bool:
         """Let the results that have arrived into the scene; returns whether no run is going on."""

@@ -37,3 +37,32 @@ def resultText(job: SegmentationJob) -> str:
     lines += job.warnings
     lines += [warning for outcome in job.outcomes for warning in outcome.warnings]
     return "\n".join(lines)
+
+
+def progressText(progress: JobProgress) -> str:
+    """Return one line for a run that is going on: the stage, how far it is, and how long it still takes."""
+    text = f"{progress.note}: {stageText(progress)}" if progress.note else stageText(progress)
+    if progress.stage == "decode" and progress.total > 1:
+        text = _("Segmenting {done} of {total}...").format(
+            done=min(progress.done + 1, progress.total), total=progress.total
+        )
+    if progress.etaS is not None and progress.etaS >= 1:
+        text += " " + _("about {seconds:.0f} s left").format(seconds=progress.etaS)
+    return text
+
+
+def finishedText(job: SegmentationJob) -> str:
+    """Return one line for a run that has ended."""
+    found = sum(outcome.status is OutcomeStatus.WRITTEN for outcome in job.outcomes)
+    missing = [outcome.prompt.name for outcome in job.outcomes if outcome.status is OutcomeStatus.NOT_FOUND]
+    parts = [_("{count} found").format(count=found)]
+    if missing:
+        parts.append(_("not found: {names}").format(names=", ".join(missing)))
+    if job.missing:
+        parts.append(_("not segmented: {names}").format(names=", ".join(prompt.name for prompt in job.missing)))
+    counts = "; ".join(parts) + "."
+    if job.state is JobState.FAILED and job.error is not None:
+        return f"{job.error.one_line} {counts}"
+    if job.state is JobState.CANCELLED:
+        return _("Cancelled. {counts}").format(counts=counts)
+    return _("Finished in {seconds:.1f} s: {counts}").format(seconds=job.seconds, counts=counts)

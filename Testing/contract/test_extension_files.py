@@ -113,8 +113,9 @@ class TestPanel:
     ui = ET.parse(MODULE / "Resources" / "UI" / "DSMSegment.ui").getroot()  # noqa: S314  (our own file)
 
     def test_panel_has_the_widgets_that_the_code_uses(self) -> None:
-        code = (MODULE / "DSMSegment.py").read_text(encoding="utf-8")
-        used = set(re.findall(r"self\.ui\.(\w+)", code))
+        files = [MODULE / "DSMSegment.py", *(MODULE / "DSMSegmentLib").glob("*.py")]
+        code = "\n".join(path.read_text(encoding="utf-8") for path in files)
+        used = set(re.findall(r"\b_?ui\.(\w+)", code))
         assert used
         assert used <= {widget.get("name") for widget in self.ui.iter("widget")}
 
@@ -124,8 +125,16 @@ class TestPanel:
         bound = {
             item.findtext("string") for item in self.ui.iter("property") if item.get("name") == "SlicerParameterName"
         }
-        assert bound == {"inputVolume", "prompts", "outputSegmentation"}
-        assert bound <= set(re.findall(r"^    (\w+): ", node, re.MULTILINE))
+        described, _, annotated = node.partition('"""\n\n')
+        assert described
+        assert bound == set(re.findall(r"^    (\w+): ", annotated, re.MULTILINE))
+
+    def test_every_button_and_choice_of_the_form_is_used(self) -> None:
+        files = [MODULE / "DSMSegment.py", *(MODULE / "DSMSegmentLib").glob("*.py")]
+        code = "\n".join(path.read_text(encoding="utf-8") for path in files)
+        kinds = ("QPushButton", "QToolButton", "QTableWidget", "QTreeWidget", "QTextEdit")
+        buttons = {widget.get("name") for widget in self.ui.iter("widget") if widget.get("class") in kinds}
+        assert buttons <= set(re.findall(r"\b_?ui\.(\w+)", code))
 
     def test_prompts_are_edited_in_a_widget_that_slicer_can_bind(self) -> None:
         (editor,) = [widget for widget in self.ui.iter("widget") if widget.get("name") == "promptsTextEdit"]

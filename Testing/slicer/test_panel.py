@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from phantoms import affine_of, obliqueness, segment_ids
 
 import DSMSegment as module
 from DSMSegmentLib import WorkerBackend
+from DSMSegmentLib.settings import Settings
 
 panel_host = pytest.importorskip("panel_host", reason="PySide6 is not installed")
 
@@ -24,10 +26,33 @@ PROMPTS = "liver\nspleen\nliver tumor"
 
 
 @pytest.fixture(scope="module")
-def backend(dsm_tiny: Path) -> Iterator[WorkerBackend]:
-    backend = WorkerBackend(str(dsm_tiny), environment={"OMP_NUM_THREADS": "1"})
+def backend() -> Iterator[WorkerBackend]:
+    backend = WorkerBackend(environment={"OMP_NUM_THREADS": "1"})
     yield backend
     backend.close()
+
+
+@pytest.fixture(autouse=True)
+def tiny_model(dsm_tiny: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model that the user has chosen: `dsm-tiny` under a name that the panel does not hide."""
+    folder = tmp_path_factory.getbasetemp() / "models"
+    if not folder.exists():
+        shutil.copytree(dsm_tiny, folder / "dsm-test")
+    monkeypatch.setenv("DSM_MODEL_DIR", str(folder))
+    Settings().model = "dsm-test"
+
+
+@pytest.fixture(autouse=True)
+def questions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every modal question, answered with OK."""
+    asked: list[str] = []
+
+    def confirm(text: str, **_: Any) -> bool:
+        asked.append(text)
+        return True
+
+    monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", confirm)
+    return asked
 
 
 @pytest.fixture
@@ -40,7 +65,7 @@ def volume() -> Any:
 
 @pytest.fixture
 def panel(volume: Any, backend: WorkerBackend, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.setattr(module, "WorkerBackend", lambda: backend)
+    monkeypatch.setattr(module, "WorkerBackend", lambda **_: backend)
     panel = panel_host.Panel(module)
     yield panel
     monkeypatch.setattr(backend, "close", lambda: None)  # the worker stays warm for the next test
@@ -52,6 +77,7 @@ def process_until(panel: Any, condition: Callable[[], bool], timeout_s: float = 
     while not condition():
         assert time.monotonic() < deadline, panel.ui.statusLabel.text
         panel.process_events()
+        time.sleep(0.005)
 
 
 def test_type_and_press_segment(panel: Any, volume: Any) -> None:
@@ -60,7 +86,7 @@ def test_type_and_press_segment(panel: Any, volume: Any) -> None:
     panel.ui.promptsTextEdit.setPlainText(PROMPTS)
     assert panel.ui.applyButton.enabled
     panel.ui.applyButton.click()
-    assert panel.ui.applyButton.text == "Cancel"
+    assert panel.ui.applyButton.text == "Cancel", panel.ui.statusLabel.text
     process_until(panel, lambda: not panel.widget.logic.isRunning)
     node = panel.ui.outputSegmentationSelector.currentNode()
     assert node is not None

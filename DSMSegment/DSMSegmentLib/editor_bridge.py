@@ -1,0 +1,114 @@
+"""To the Segment Editor and back: the same node, volume and segment, and a tag on what was changed by hand there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import slicer
+
+from dsm.core.boxes import CroppedArray, bounding_box
+from DSMSegmentLib.mrml import arrayIJK, countVoxels, orientedImageFromSegment, segmentLayer, voxelVolumeMl
+from DSMSegmentLib.provenance import ALGORITHM_TYPE_TAG, AUTOMATIC, MANUALLY_CHANGED, VOLUME_TAG
+from DSMSegmentLib.result_rows import tagOf
+
+
+def openInSegmentEditor(
+    segmentationNode: slicer.vtkMRMLSegmentationNode, volumeNode: slicer.vtkMRMLVolumeNode | None, segmentId: str = ""
+) -> None:
+    """Open Slicer's Segment Editor on a segment, with the settings that the user has in it."""
+    slicer.util.selectModule("SegmentEditor")
+    editorNode = slicer.mrmlScene.GetSingletonNode("SegmentEditor", "vtkMRMLSegmentEditorNode")
+    editorNode.SetAndObserveSegmentationNode(segmentationNode)
+    if volumeNode is not None:
+        editorNode.SetAndObserveSourceVolumeNode(volumeNode)
+    if segmentId:
+        editorNode.SetSelectedSegmentID(segmentId)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Mask:
+    """One segment inside a copy of its layer."""
+
+    layer: slicer.vtkOrientedImageData
+    label: int
+    source: slicer.vtkOrientedImageData
+    time: int
+
+
+class EditWatch:
+    """Finds out which segments of the network were changed by hand since this object was made.
+
+    Layers are copied as they are, not segment by segment: it takes some 40 ms for a CT of 512 x 512 x 400 voxels. A
+    segment is compared only when its layer has changed.
+    """
+
+    def __init__(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
+        self.segmentationNode = segmentationNode
+        self._masks = self._copy()
+        self._originals: dict[str, _Mask] = {}
+
+    def markEdited(self) -> list[str]:
+        """Call segments that have changed SEMIAUTOMATIC, as DICOM does, and give them their new volume.
+
+        Returns:
+            Ids of the segments that were marked now.
+        """
+        edited = [segmentId for segmentId, mask in self._masks.items() if self._isEdited(segmentId, mask)]
+        for segmentId in edited:
+            self._originals[segmentId] = self._masks.pop(segmentId)
+            segment = self.segmentationNode.GetSegmentation().GetSegment(segmentId)
+            segment.SetTag(ALGORITHM_TYPE_TAG, MANUALLY_CHANGED)
+            image = orientedImageFromSegment(self.segmentationNode, segmentId)
+            segment.SetTag(VOLUME_TAG, f"{countVoxels(image) * voxelVolumeMl(image):.4f}")
+        return edited
+
+    def original(self, segmentId: str) -> CroppedArray | None:
+        """Return the mask that the network had made of a segment that was edited; None where it is not known."""
+        mask = self._originals.get(segmentId)
+        if mask is None:
+            return None
+        start, voxels = _placed(mask.layer, mask.label)
+        # Masks of the network lie inside the volume, so no offset is negative.
+        return CroppedArray(voxels.astype(np.uint8), start)  # type: ignore[arg-type]
+
+    def restart(self) -> None:
+        """Compare with the masks as they are now: after a run, or a new threshold."""
+        self._masks = self._copy()
+
+    def _copy(self) -> dict[str, _Mask]:
+        segmentation = self.segmentationNode.GetSegmentation()
+        copies: dict[int, slicer.vtkOrientedImageData] = {}
+        masks = {}
+        for segmentId in segmentation.GetSegmentIDs():
+            segment = segmentation.GetSegment(segmentId)
+            layer = segmentLayer(segment)
+            if layer is None or tagOf(segment, ALGORITHM_TYPE_TAG) != AUTOMATIC:
+                continue
+            key = id(layer)
+            if key not in copies:
+                copies[key] = slicer.vtkOrientedImageData()
+                copies[key].DeepCopy(layer)
+            masks[segmentId] = _Mask(copies[key], segment.GetLabelValue(), layer, layer.GetMTime())
+        return masks
+
+    def _isEdited(self, segmentId: str, before: _Mask) -> bool:
+        segment = self.segmentationNode.GetSegmentation().GetSegment(segmentId)
+        layer = segmentLayer(segment) if segment is not None else None
+        if layer is None or (layer is before.source and layer.GetMTime() == before.time):
+            return False
+        now = _placed(layer, segment.GetLabelValue())
+        then = _placed(before.layer, before.label)
+        return now[0] != then[0] or not np.array_equal(now[1], then[1])
+
+
+def _placed(layer: slicer.vtkOrientedImageData, label: int) -> tuple[tuple[int, ...], np.ndarray]:
+    """Return a segment of a layer, cropped to its voxels, and where it lies."""
+    if layer.GetNumberOfPoints() == 0:
+        return (0, 0, 0), np.zeros((0, 0, 0), bool)
+    mask = arrayIJK(layer) == label
+    box = bounding_box(mask)
+    if box is None:
+        return (0, 0, 0), np.zeros((0, 0, 0), bool)
+    start = tuple(int(a + b) for a, b in zip(layer.GetExtent()[0::2], box.start, strict=True))
+    return start, mask[box.slices]

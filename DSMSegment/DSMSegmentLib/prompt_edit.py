@@ -1,0 +1,117 @@
+"""The field for prompts: completes names while one types, and says below what each line means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+from dsm.text.vocabulary import load_vocabulary
+from DSMSegmentLib.application import qt
+from DSMSegmentLib.hints import promptHints
+
+_MIN_CHARACTERS = 2
+_MAX_COMPLETIONS = 12
+_MAX_HINTS = 8
+
+
+class PromptEdit:
+    """Makes a `QTextEdit` a prompt field.
+
+    Args:
+        textEdit: One prompt a line.
+        hintsLabel: Shows a hint a line.
+        onSubmit: Called on Ctrl+Enter.
+    """
+
+    def __init__(self, textEdit: Any, hintsLabel: Any, onSubmit: Callable[[], None]) -> None:
+        self._textEdit = textEdit
+        self._hintsLabel = hintsLabel
+        self._modality = ""
+        self._trained: Collection[str] = ()
+        self._completed = ""
+        self._completions = qt.QStringListModel()
+        self._completer = qt.QCompleter()
+        self._completer.setModel(self._completions)
+        self._completer.setCompletionMode(qt.QCompleter.UnfilteredPopupCompletion)
+        self._completer.setWidget(textEdit)
+        self._completer.activated.connect(self._onActivated)
+        self._popupKeys = _popupKeys(self._completer.popup(), self._onActivated)
+        self._completer.popup().installEventFilter(self._popupKeys)
+        self._shortcut = qt.QShortcut(qt.QKeySequence("Ctrl+Return"), textEdit)
+        self._shortcut.activated.connect(onSubmit)
+        textEdit.textChanged.connect(self._onTextChanged)
+
+    def setContext(self, modality: str, trained: Collection[str]) -> None:
+        """Tell what the hints depend on: the volume's modality and the names that the model was trained on."""
+        if (modality, tuple(trained)) != (self._modality, tuple(self._trained)):
+            self._modality, self._trained = modality, tuple(trained)
+            self._showHints()
+
+    def append(self, name: str) -> None:
+        """Add a prompt in a line of its own, unless it is there already."""
+        lines = [line for line in self._textEdit.plainText.splitlines() if line.strip()]
+        if name not in (line.strip() for line in lines):
+            self._textEdit.setPlainText("\n".join([*lines, name]))
+
+    def _onTextChanged(self) -> None:
+        self._showHints()
+        line, _ = self._line()
+        names = load_vocabulary().complete(line, _MAX_COMPLETIONS) if len(line.strip()) >= _MIN_CHARACTERS else []
+        if not names or line.strip() in (self._completed, names[0]) or not self._textEdit.hasFocus():
+            self._completer.popup().hide()
+            return
+        self._completions.setStringList(names)
+        rectangle = self._textEdit.cursorRect()
+        rectangle.setWidth(self._textEdit.width // 2)
+        self._completer.complete(rectangle)
+
+    def _onActivated(self, _chosen: Any = None) -> None:
+        """Put the chosen name in the place of the line."""
+        name = self._completer.popup().currentIndex().data()
+        self._completer.popup().hide()
+        if not name:
+            return
+        self._completed = name
+        line, start = self._line()
+        cursor = self._textEdit.textCursor()
+        cursor.setPosition(start)
+        cursor.setPosition(start + len(line), qt.QTextCursor.KeepAnchor)
+        cursor.insertText(name)
+
+    def _line(self) -> tuple[str, int]:
+        """Return the line of the cursor, and the position where it starts."""
+        text = self._textEdit.plainText
+        position = self._textEdit.textCursor().position()
+        start = text.rfind("\n", 0, position) + 1
+        return text[start:].split("\n", 1)[0], start
+
+    def _showHints(self) -> None:
+        hints = promptHints(self._textEdit.plainText, modality=self._modality, trained=self._trained)
+        # Where there are many, those that need a look come first.
+        if len(hints) > _MAX_HINTS:
+            hints.sort(key=lambda hint: not hint.text)
+        shown = [str(hint) for hint in hints[:_MAX_HINTS]]
+        if len(hints) > _MAX_HINTS:
+            shown.append("\N{HORIZONTAL ELLIPSIS}")
+        self._hintsLabel.text = "\n".join(shown)
+        self._hintsLabel.visible = bool(shown)
+
+
+def _popupKeys(popup: Any, onActivated: Callable[[], None]) -> Any:
+    """Return an event filter for the list of completions: Enter takes a name instead of starting a new line."""
+
+    class PopupKeys(qt.QWidget):  # type: ignore[misc]
+        """A QWidget, as in Slicer's script repository: a Python class that filters events has to be one."""
+
+        def eventFilter(self, _watched: Any, event: Any) -> bool:
+            """Take Enter and Tab while a name is marked."""
+            if (
+                event.type() == qt.QEvent.KeyPress
+                and event.key() in (qt.Qt.Key_Return, qt.Qt.Key_Enter, qt.Qt.Key_Tab)
+                and popup.currentIndex().row() >= 0
+            ):
+                onActivated()
+                return True
+            return False
+
+    return PopupKeys()

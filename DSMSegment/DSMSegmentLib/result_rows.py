@@ -1,0 +1,119 @@
+"""The rows of the results table, read from the scene: so they are there again when a scene is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import slicer
+import vtk
+
+from DSMSegmentLib.finding import OutcomeStatus, SegmentOutcome
+from DSMSegmentLib.provenance import (
+    ALGORITHM_TYPE_TAG,
+    MANUALLY_CHANGED,
+    PROMPT_TAG,
+    SCORE_TAG,
+    SECONDS_TAG,
+    VOLUME_TAG,
+)
+
+_Logic = slicer.vtkSlicerSegmentationsModuleLogic
+
+
+@dataclass(frozen=True, slots=True)
+class ResultRow:
+    """One result.
+
+    Args:
+        name: Of the segment, or of the prompt that gave none.
+        prompt: What was typed for it.
+        segmentId: Empty when there is no segment.
+        status: What became of the prompt.
+        volumeMl: Of the mask.
+        score: 0 to 1.
+        seconds: Time that the prompt took.
+        visible: Whether the views show the segment.
+        reviewed: Whether the user has marked it as completed.
+        edited: Whether it was changed by hand.
+        note: For a tool tip.
+    """
+
+    name: str
+    prompt: str
+    segmentId: str = ""
+    status: OutcomeStatus = OutcomeStatus.WRITTEN
+    volumeMl: float = 0.0
+    score: float = 0.0
+    seconds: float = 0.0
+    visible: bool = False
+    reviewed: bool = False
+    edited: bool = False
+    note: str = ""
+
+
+def resultRows(
+    segmentationNode: slicer.vtkMRMLSegmentationNode | None, outcomes: Sequence[SegmentOutcome]
+) -> list[ResultRow]:
+    """Return a row for each segment that came from a prompt, and for each prompt that gave none.
+
+    Args:
+        segmentationNode: The current output.
+        outcomes: Of the last run.
+    """
+    notes = {outcome.segmentId: "\n".join(outcome.warnings) for outcome in outcomes}
+    rows = [
+        ResultRow(
+            outcome.prompt.name,
+            outcome.prompt.text,
+            status=outcome.status,
+            score=outcome.score,
+            seconds=outcome.seconds,
+            note="\n".join(outcome.warnings),
+        )
+        for outcome in outcomes
+        if not outcome.segmentId
+    ]
+    if segmentationNode is None:
+        return rows
+    segmentation = segmentationNode.GetSegmentation()
+    made = [id_ for id_ in segmentation.GetSegmentIDs() if tagOf(segmentation.GetSegment(id_), PROMPT_TAG)]
+    return [_segmentRow(segmentationNode, segmentId, notes.get(segmentId, "")) for segmentId in made] + rows
+
+
+def tagOf(segment: slicer.vtkSegment, name: str) -> str:
+    """Return a tag of a segment; empty where it has none."""
+    value = vtk.reference("")
+    return str(value) if segment.GetTag(name, value) else ""
+
+
+def setReviewed(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, reviewed: bool) -> None:
+    """Mark a segment as completed, or as in progress again; Slicer's own segment tables show that, too."""
+    segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
+    _Logic.SetSegmentStatus(segment, _Logic.Completed if reviewed else _Logic.InProgress)
+
+
+def _segmentRow(node: slicer.vtkMRMLSegmentationNode, segmentId: str, note: str) -> ResultRow:
+    segment = node.GetSegmentation().GetSegment(segmentId)
+    volumeMl = _number(tagOf(segment, VOLUME_TAG))
+    display = node.GetDisplayNode()
+    return ResultRow(
+        name=segment.GetName(),
+        prompt=tagOf(segment, PROMPT_TAG),
+        segmentId=segmentId,
+        status=OutcomeStatus.WRITTEN if volumeMl > 0 else OutcomeStatus.NOT_FOUND,
+        volumeMl=volumeMl,
+        score=_number(tagOf(segment, SCORE_TAG)),
+        seconds=_number(tagOf(segment, SECONDS_TAG)),
+        visible=display is not None and bool(display.GetSegmentVisibility(segmentId)),
+        reviewed=_Logic.GetSegmentStatus(segment) == _Logic.Completed,
+        edited=tagOf(segment, ALGORITHM_TYPE_TAG) == MANUALLY_CHANGED,
+        note=note,
+    )
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0

@@ -1,0 +1,227 @@
+"""The results and what one does with them: look, undo, edit, run again, show in 3D, export."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import slicer
+import vtk
+
+from dsm.core.boxes import CroppedArray
+from dsm.errors import DSMError
+from DSMSegmentLib.application import qt
+from DSMSegmentLib.application import tr as _
+from DSMSegmentLib.correction import saveCorrection
+from DSMSegmentLib.editor_bridge import EditWatch, openInSegmentEditor
+from DSMSegmentLib.exporting import FILTERS, exportSegmentation
+from DSMSegmentLib.finding import SegmentOutcome
+from DSMSegmentLib.result_rows import ResultRow, resultRows, setReviewed
+from DSMSegmentLib.results_table import ResultsTable
+from DSMSegmentLib.runs import Runs
+from DSMSegmentLib.slice_jump import jumpToLargestSlice
+from DSMSegmentLib.threshold_section import ThresholdSection
+
+# A stroke of a brush is many changes: the masks are compared once it has ended.
+_EDIT_DELAY_MS = 500
+
+
+class ResultsSection:
+    """Connects the table and its buttons to one segmentation.
+
+    Args:
+        ui: The widgets of the form by name.
+        runs: Undo and thresholds.
+        onRerun: Called with the prompts that are to run again.
+        say: Shows a sentence in the status line.
+    """
+
+    def __init__(self, ui: Any, runs: Runs, onRerun: Callable[[list[str]], None], say: Callable[[str], None]) -> None:
+        self._ui = ui
+        self._runs = runs
+        self._onRerun = onRerun
+        self._say = say
+        self._volumeNode: Any = None
+        self._node: Any = None
+        self._outcomes: list[SegmentOutcome] = []
+        self._originals: dict[str, CroppedArray] = {}
+        self._watch: EditWatch | None = None
+        self._observer: int | None = None
+        self._editTimer = qt.QTimer()
+        self._editTimer.setSingleShot(True)
+        self._editTimer.setInterval(_EDIT_DELAY_MS)
+        self._editTimer.timeout.connect(self.noteEdits)
+        self._table = ResultsTable(ui.resultsTable, self._onSelected, self._onVisible, self._onReviewed)
+        self._threshold = ThresholdSection(
+            ui.thresholdSlider, ui.thresholdLabel, ui.keepLargestCheckBox, runs, self._onOwnChange, say
+        )
+        ui.undoButton.clicked.connect(self._onUndo)
+        ui.editButton.clicked.connect(self._onEdit)
+        ui.rerunButton.clicked.connect(self._onRerunSelected)
+        ui.show3DButton.clicked.connect(self._onShow3D)
+        ui.exportButton.clicked.connect(self._onExport)
+        ui.saveCorrectionButton.clicked.connect(self._onSaveCorrection)
+        self.update()
+
+    def setNodes(self, volumeNode: Any, segmentationNode: Any) -> None:
+        """Show the results in another segmentation, or in none."""
+        self._volumeNode = volumeNode
+        if segmentationNode is not self._node:
+            self._stopWatching()
+            self._node = segmentationNode
+            self._outcomes = []
+            self._originals = {}
+            self._threshold.stop()
+        self.update()
+
+    def startRun(self) -> None:
+        """Call before a run: hand-made changes up to here are noted, and its own writing is no edit."""
+        self.noteEdits()
+        self._stopWatching()
+        self._outcomes = []
+
+    def addOutcome(self, segmentationNode: Any, outcome: SegmentOutcome) -> None:
+        """Show one more outcome of the run that is going on."""
+        self._node = segmentationNode
+        self._outcomes.append(outcome)
+        self.update()
+
+    def noteEdits(self) -> None:
+        """Tag what was changed by hand since the last run."""
+        if self._watch is not None and self._node is not None and self._node.GetScene() is not None:
+            for segmentId in self._watch.markEdited():
+                original = self._watch.original(segmentId)
+                if original is not None:
+                    self._originals[segmentId] = original
+            self.update()
+
+    def update(self) -> None:
+        """Show the table and the buttons as the scene is now."""
+        node = self._node if self._node is not None and self._node.GetScene() is not None else None
+        self._table.setRows(resultRows(node, self._outcomes))
+        selected = self._table.selected
+        self._ui.resultsCollapsibleButton.visible = bool(self._table.rows)
+        self._enable(self._ui.undoButton, self._runs.canUndo(node), _("There is no run to take back."))
+        idle = node is not None and not self._runs.isRunning
+        segments = [row for row in selected if row.segmentId]
+        self._enable(self._ui.editButton, idle and bool(segments), _("Select a segment first."))
+        self._enable(self._ui.rerunButton, idle and bool(selected), _("Select one or more rows first."))
+        there = idle and any(row.segmentId for row in self._table.rows)
+        self._enable(self._ui.show3DButton, there, _("There is no segment."))
+        self._enable(self._ui.exportButton, there, _("There is no segment."))
+        edited = len(segments) == 1 and segments[0].edited
+        self._enable(self._ui.saveCorrectionButton, idle and edited, _("Select one segment that you have edited."))
+        self._ui.show3DButton.setChecked(node is not None and _isShown3D(node))
+
+    def close(self) -> None:
+        """Let go of the scene."""
+        self._stopWatching()
+        self._threshold.stop()
+        self._node = self._volumeNode = None
+        self._outcomes = []
+
+    def watch(self) -> None:
+        """Look out for changes by hand from now on."""
+        if self._node is None or self._watch is not None:
+            return
+        self._watch = EditWatch(self._node)
+        self._observer = self._node.GetSegmentation().AddObserver(vtk.vtkCommand.AnyEvent, self._onModified)
+
+    def _stopWatching(self) -> None:
+        self._editTimer.stop()
+        if self._watch is not None and self._observer is not None:
+            self._watch.segmentationNode.GetSegmentation().RemoveObserver(self._observer)
+        self._watch = self._observer = None
+
+    def _onModified(self, _caller: Any, _event: str) -> None:
+        self._editTimer.start()
+
+    def _onOwnChange(self) -> None:
+        """A new threshold is no edit by hand."""
+        if self._watch is not None:
+            self._watch.restart()
+        self.update()
+
+    def _onSelected(self, segmentId: str) -> None:
+        self._threshold.select(self._node, segmentId)
+        if segmentId and self._node is not None:
+            jumpToLargestSlice(self._node, segmentId)
+        self.update()
+
+    def _onVisible(self, segmentId: str, visible: bool) -> None:
+        self._node.GetDisplayNode().SetSegmentVisibility(segmentId, visible)
+        self.update()
+
+    def _onReviewed(self, segmentId: str, reviewed: bool) -> None:
+        setReviewed(self._node, segmentId, reviewed)
+        self.update()
+
+    def _onUndo(self, _checked: bool = False) -> None:
+        node = self._node
+        self._threshold.stop()
+        self._stopWatching()
+        if self._runs.undoLast(node):
+            self._outcomes = []
+            self._say(_("The last run was taken back."))
+        if node.GetScene() is None:  # the run had made it
+            self._node = None
+        self.watch()
+        self.update()
+
+    def _onEdit(self, _checked: bool = False) -> None:
+        self.watch()
+        openInSegmentEditor(self._node, self._volumeNode, self._segments()[0].segmentId)
+
+    def _onRerunSelected(self, _checked: bool = False) -> None:
+        self._onRerun([row.prompt for row in self._table.selected])
+
+    def _onShow3D(self, _checked: bool = False) -> None:
+        if _isShown3D(self._node):
+            self._node.RemoveClosedSurfaceRepresentation()
+        else:
+            self._node.CreateClosedSurfaceRepresentation()
+        self.update()
+
+    def _onExport(self, _checked: bool = False) -> None:
+        path = qt.QFileDialog.getSaveFileName(None, _("Export"), f"{self._node.GetName()}.seg.nrrd", FILTERS)
+        # PySide6 gives the filter along, PythonQt does not.
+        name = path[0] if isinstance(path, tuple) else path
+        if not name:
+            return
+        self.noteEdits()
+        try:
+            exportSegmentation(self._node, self._volumeNode, Path(name))
+        except DSMError as error:
+            self._say(error.one_line)
+        else:
+            self._say(_("{name} was written.").format(name=Path(name).name))
+
+    def _onSaveCorrection(self, _checked: bool = False) -> None:
+        folder = qt.QFileDialog.getExistingDirectory(None, _("Folder of corrections"))
+        if not folder:
+            return
+        row = self._segments()[0]
+        try:
+            case = saveCorrection(
+                self._volumeNode, self._node, row.segmentId, Path(folder), self._originals.get(row.segmentId)
+            )
+        except DSMError as error:
+            self._say(error.one_line)
+        else:
+            self._say(_("The correction was stored as {name}; it stays on this computer.").format(name=case))
+
+    def _segments(self) -> list[ResultRow]:
+        return [row for row in self._table.selected if row.segmentId]
+
+    @staticmethod
+    def _enable(button: Any, enabled: bool, reason: str) -> None:
+        """Enable a button, or let its tool tip say why it is not."""
+        if not button.whatsThis:
+            button.whatsThis = button.toolTip
+        button.enabled = enabled
+        button.toolTip = button.whatsThis if enabled else reason
+
+
+def _isShown3D(node: slicer.vtkMRMLSegmentationNode) -> bool:
+    return bool(node.GetSegmentation().ContainsRepresentation("Closed surface"))

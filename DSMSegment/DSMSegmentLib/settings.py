@@ -1,0 +1,65 @@
+"""What is remembered for the user, not for the scene: in Slicer's settings file, under `DSMSegment/`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from DSMSegmentLib.application import qt
+
+_MAX_HISTORY = 50
+
+
+class Settings:
+    """Values as JSON text: QSettings gives back other types on other platforms."""
+
+    def __init__(self) -> None:
+        self._store = qt.QSettings()
+
+    @property
+    def model(self) -> str:
+        """Name or folder of the chosen model."""
+        return str(self._get("model", "dsm-small"))
+
+    @model.setter
+    def model(self, name: str) -> None:
+        self._set("model", name)
+
+    @property
+    def device(self) -> str:
+        """Where to compute; `"auto"` for the first GPU that works, else the CPU."""
+        return str(self._get("device", "auto"))
+
+    @device.setter
+    def device(self, device: str) -> None:
+        self._set("device", device)
+
+    @property
+    def promptHistory(self) -> list[str]:
+        """Prompts of earlier runs, the newest first."""
+        return [str(text) for text in self._get("promptHistory", [])]
+
+    def addToHistory(self, prompts: str) -> None:
+        """Put prompts at the head of the history, each text once."""
+        text = prompts.strip()
+        rest = [other for other in self.promptHistory if other != text]
+        self._set("promptHistory", [text, *rest][:_MAX_HISTORY])
+
+    def isLicenceAccepted(self, digest: str) -> bool:
+        """Whether the user has accepted the licence of the model with this digest."""
+        return digest in self._get("acceptedLicences", [])
+
+    def acceptLicence(self, digest: str) -> None:
+        """Remember that the user has accepted the licence of a model."""
+        if not self.isLicenceAccepted(digest):
+            self._set("acceptedLicences", [*self._get("acceptedLicences", []), digest])
+
+    def _get(self, key: str, default: Any) -> Any:
+        text = self._store.value(f"DSMSegment/{key}")
+        try:
+            return json.loads(text) if text else default
+        except (TypeError, ValueError):  # damaged, or of another version
+            return default
+
+    def _set(self, key: str, value: Any) -> None:
+        self._store.setValue(f"DSMSegment/{key}", json.dumps(value))

@@ -1,0 +1,227 @@
+"""The section that is folded once all is ready: packages, model, device, and a test of all three."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import slicer
+
+from dsm.errors import DSMError
+from dsm.models.store import ModelEntry
+from dsm.protocol.messages import Device, Ready
+from DSMSegmentLib import dependencies
+from DSMSegmentLib.application import qt
+from DSMSegmentLib.application import tr as _
+from DSMSegmentLib.backend import WorkerBackend
+from DSMSegmentLib.background_call import BackgroundCall
+from DSMSegmentLib.model_library import ModelLibrary, licenceOf, trainedNames
+from DSMSegmentLib.settings import Settings
+
+_GIB = 2**30
+_MIB = 2**20
+
+
+class SetupSection:
+    """Connects the widgets of the section.
+
+    Args:
+        ui: The widgets of the form by name.
+        settings: Where the choices are kept.
+        backend: Is told the choices, and tested.
+        onChanged: Called when model, device or packages have changed.
+        say: Shows a sentence in the status line.
+    """
+
+    def __init__(
+        self,
+        ui: Any,
+        settings: Settings,
+        backend: WorkerBackend,
+        onChanged: Callable[[], None],
+        say: Callable[[str], None],
+    ) -> None:
+        self._ui = ui
+        self._settings = settings
+        self._backend = backend
+        self._onChanged = onChanged
+        self._say = say
+        location = qt.QStandardPaths.writableLocation(qt.QStandardPaths.AppDataLocation)
+        self._library = ModelLibrary(Path(location) / "DSMSegment" / "models")
+        self._models: list[ModelEntry] = []
+        self._devices: tuple[Device, ...] = ()
+        self._call: BackgroundCall[Ready] | None = None
+        self._missing = dependencies.missingRequirements()
+        self._fillModels()
+        self._fillDevices()
+        ui.modelComboBox.currentIndexChanged.connect(self._onModel)
+        ui.deviceComboBox.currentIndexChanged.connect(self._onDevice)
+        ui.installButton.clicked.connect(self._onInstall)
+        ui.testButton.clicked.connect(self._onTest)
+        ui.releaseButton.clicked.connect(self._onRelease)
+        ui.installModelButton.clicked.connect(self._onInstallModel)
+        ui.openModelFolderButton.clicked.connect(self._onOpenFolder)
+        ui.deleteModelButton.clicked.connect(self._onDeleteModel)
+        self._apply()
+        ui.setupCollapsibleButton.collapsed = not self.reason
+
+    @property
+    def model(self) -> ModelEntry | None:
+        """The chosen model."""
+        index = self._ui.modelComboBox.currentIndex
+        return self._models[index] if 0 <= index < len(self._models) else None
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """Names that the chosen model was trained on."""
+        return trainedNames(self.model) if self.model else ()
+
+    @property
+    def reason(self) -> str:
+        """Why no run can start; empty when all is ready."""
+        if self._missing:
+            return _("Python packages are missing; press Install in the Setup section.")
+        if self.model is None:
+            return _("No model is installed; install one in the Setup section.")
+        return ""
+
+    def confirmLicence(self) -> bool:
+        """Ask once per model whether its licence is accepted; returns whether it is."""
+        entry = self.model
+        if entry is None or self._settings.isLicenceAccepted(entry.digest):
+            return True
+        text = _(
+            "The weights of {name} have the licence:\n\n{licence}\n\nThey are for research use only and not a medical "
+            "device. Do you accept?"
+        ).format(name=entry.name, licence=licenceOf(entry) or _("see the model card"))
+        if not slicer.util.confirmOkCancelDisplay(text, windowTitle=_("Licence of the model")):
+            return False
+        self._settings.acceptLicence(entry.digest)
+        return True
+
+    def poll(self) -> None:
+        """Call this from a timer: takes in what a test has found."""
+        if self._call is not None and self._call.poll():
+            self._call = None
+            self._update()
+
+    def setRunning(self, running: bool) -> None:
+        """While a run is going on, nothing here can be changed."""
+        self._ui.setupCollapsibleButton.enabled = not running
+
+    def _fillModels(self) -> None:
+        self._models = self._library.models()
+        combo = self._ui.modelComboBox
+        combo.blockSignals(True)
+        combo.clear()
+        for entry in self._models:
+            combo.addItem(f"{entry.name} ({entry.num_bytes / _MIB:.0f} MB)")
+        names = [entry.name for entry in self._models]
+        combo.setCurrentIndex(names.index(self._settings.model) if self._settings.model in names else 0)
+        combo.blockSignals(False)
+
+    def _fillDevices(self) -> None:
+        combo = self._ui.deviceComboBox
+        combo.blockSignals(True)
+        combo.clear()
+        combo.addItem(_("Automatic"), "auto")
+        for device in self._devices or (Device(id="cpu", name="CPU"),):
+            combo.addItem(_deviceText(device), device.id)
+        combo.setCurrentIndex(max(combo.findData(self._settings.device), 0))
+        combo.blockSignals(False)
+
+    def _onModel(self, _index: Any = None) -> None:
+        if self.model is not None:
+            self._settings.model = self.model.name
+        self._apply()
+
+    def _onDevice(self, _index: Any = None) -> None:
+        self._settings.device = self._ui.deviceComboBox.currentData or "auto"
+        self._apply()
+
+    def _apply(self) -> None:
+        if self.model is not None:
+            self._backend.choose(str(self.model.path), self._settings.device)
+        self._update()
+        self._onChanged()
+
+    def _update(self) -> None:
+        ui, model = self._ui, self.model
+        ui.licenceLabel.text = licenceOf(model) if model else ""
+        ui.deleteModelButton.enabled = model is not None and self._library.isInstalled(model)
+        ui.deleteModelButton.toolTip = (
+            _("Delete the files of this model.")
+            if ui.deleteModelButton.enabled
+            else _("This model came with the extension.")
+        )
+        ui.installButton.visible = bool(self._missing)
+        ui.testButton.enabled = not self._missing and model is not None and self._call is None
+        ui.setupStatusLabel.text = self.reason or self._deviceSentence()
+
+    def _deviceSentence(self) -> str:
+        """Say what will compute, and why it is not a GPU."""
+        if not self._devices:
+            return _("Ready. Press Test to see which devices can be used.")
+        usable = [device for device in self._devices if device.usable]
+        gpu = next((device for device in self._devices if device.id != "cpu"), None)
+        if gpu is not None and not gpu.usable:
+            return _("Ready. The CPU is used: {reason}").format(reason=gpu.reason)
+        return _("Ready. {names} can be used.").format(names=", ".join(device.name for device in usable))
+
+    def _onInstall(self, _checked: bool = False) -> None:
+        try:
+            dependencies.installMissing()
+        except DSMError as error:
+            self._say(error.one_line)
+        self._missing = dependencies.missingRequirements()
+        self._apply()
+
+    def _onTest(self, _checked: bool = False) -> None:
+        self._ui.setupStatusLabel.text = _("Starting the worker and loading the model...")
+        self._call = BackgroundCall(self._backend.test, self._onTested)
+        self._ui.testButton.enabled = False
+
+    def _onTested(self, ready: Ready | None, error: DSMError | None) -> None:
+        if ready is None:
+            self._say(error.one_line if error else "")
+            return
+        self._devices = ready.devices
+        self._fillDevices()
+        self._say(_("The worker works, with PyTorch {version}.").format(version=ready.torch))
+
+    def _onRelease(self, _checked: bool = False) -> None:
+        self._backend.release()
+        self._say(_("The worker gives back its memory; the next run loads the model again."))
+
+    def _onInstallModel(self, _checked: bool = False) -> None:
+        folder = qt.QFileDialog.getExistingDirectory(None, _("Folder of the model"))
+        if not folder:
+            return
+        try:
+            entry = self._library.install(Path(folder))
+        except DSMError as error:
+            self._say(error.one_line)
+            return
+        self._settings.model = entry.name
+        self._fillModels()
+        self._apply()
+        self._say(_("{name} is installed.").format(name=entry.name))
+
+    def _onOpenFolder(self, _checked: bool = False) -> None:
+        if self.model is not None:
+            qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(self.model.path)))
+
+    def _onDeleteModel(self, _checked: bool = False) -> None:
+        if self.model is not None:
+            self._library.delete(self.model)
+            self._fillModels()
+            self._apply()
+
+
+def _deviceText(device: Device) -> str:
+    if not device.usable:
+        return _("{name}: {reason}").format(name=device.name, reason=device.reason)
+    if device.free:
+        return _("{name}, {free:.1f} GB free").format(name=device.name, free=device.free / _GIB)
+    return device.name
