@@ -22,6 +22,7 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
     parser.add_argument("--split", choices=("training", "validation"), help="only these cases")
     parser.add_argument("--prompts", metavar="TEXT", help="names, separated by `;`; by default all that are annotated")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps or auto (default: %(default)s)")
+    parser.add_argument("--fast", action="store_true", help="leave out the visual prompts of tumors")
     parser.add_argument("--montages", metavar="DIR", type=Path, help="also draw the masks of each case")
     parser.add_argument(
         "--compare", metavar="FILE", type=Path, help="another report: also report the paired differences to it"
@@ -54,6 +55,7 @@ def run(options: argparse.Namespace) -> int:
         out=options.out,
         montages=options.montages,
         device=options.device,
+        fast=options.fast,
         compare_with=other,
     )
     for name, label in report["labels"].items():

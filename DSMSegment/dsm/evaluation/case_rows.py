@@ -20,7 +20,7 @@ _SEED = 0  # of the voxels that are ranked
 
 
 def case_rows(
-    entry: CaseEntry, label: np.ndarray, scan: Scan, results: Mapping[str, PromptResult]
+    entry: CaseEntry, label: np.ndarray, scan: Scan, results: Mapping[str, PromptResult], *, fast: bool = False
 ) -> dict[str, dict[str, Any]]:
     """Measure the results of a case.
 
@@ -29,6 +29,7 @@ def case_rows(
         label: Label ids `[I, J, K]`.
         scan: Its encoded image.
         results: By annotated name.
+        fast: How they were made: without visual prompts.
 
     Returns:
         {name: row}. Every row has `kind`, `dice`, `nsd`, `hd95_mm` (see `Overlap`), `found`, `found_ml`, `true_ml`,
@@ -44,7 +45,7 @@ def case_rows(
         if result.prompt.kind == "tumor":
             rows[name] |= _lesion_row(pair)
             if pair.truth.any():
-                rows[name] |= _ranking_row(scan, result, truth, _host(result, entry, label))
+                rows[name] |= _ranking_row(scan, result, truth, _host(result, entry, label), fast=fast)
     return rows
 
 
@@ -74,7 +75,9 @@ def _host(result: PromptResult, entry: CaseEntry, label: np.ndarray) -> np.ndarr
     return np.isin(label, [label_id for name in hosts for label_id in entry.targets[name]]) if hosts else None
 
 
-def _ranking_row(scan: Scan, result: PromptResult, truth: np.ndarray, host: np.ndarray | None) -> dict[str, float]:
+def _ranking_row(
+    scan: Scan, result: PromptResult, truth: np.ndarray, host: np.ndarray | None, *, fast: bool
+) -> dict[str, float]:
     rng = np.random.default_rng(_SEED)
     groups = {"tumor": tumor_voxels(truth, rng), "body": body_voxels(scan.volume, truth, rng)}
     if host is not None:
@@ -84,7 +87,7 @@ def _ranking_row(scan: Scan, result: PromptResult, truth: np.ndarray, host: np.n
     ends = np.cumsum([len(group) for group in groups.values()])[:-1]
     row = {}
     for prefix, scores in (
-        ("", scan.sample_logits(result.prompt, voxels)),
+        ("", scan.sample_logits(result.prompt, voxels, fast=fast)),
         ("anomaly_", scan.sample_anomaly(voxels)),
     ):
         tumor, *others = np.split(scores, ends)

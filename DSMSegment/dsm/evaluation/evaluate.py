@@ -42,6 +42,7 @@ def evaluate_dataset(
     split: str | None = None,
     montages: Path | str | None = None,
     device: str = "cpu",
+    fast: bool = False,
     compare_with: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Segment every case with the names annotated in it and compare with its labels.
@@ -55,6 +56,7 @@ def evaluate_dataset(
         split: `"validation"` or `"training"`; default both.
         montages: Folder for one PNG a case.
         device: Where to run.
+        fast: Without the visual prompts of tumors.
         compare_with: Another report; the paired differences to it are added as `comparison`.
 
     Returns:
@@ -72,7 +74,7 @@ def evaluate_dataset(
     rows: dict[str, dict[str, dict[str, Any]]] = {}
     seconds: dict[str, dict[str, float]] = {}
     for entry in entries:
-        rows[entry.case_id], seconds[entry.case_id] = _evaluate_case(segmenter, entry, prompts, montages)
+        rows[entry.case_id], seconds[entry.case_id] = _evaluate_case(segmenter, entry, prompts, montages, fast=fast)
         dice = [row["dice"] for row in rows[entry.case_id].values() if row["dice"] is not None]
         mean = float(np.mean(dice)) if dice else float("nan")
         logger.info("%s: mean Dice %.3f, %.1f s", entry.case_id, mean, sum(seconds[entry.case_id].values()))
@@ -80,6 +82,7 @@ def evaluate_dataset(
         "model": {"name": segmenter.config.name, "dsm": __version__},
         "dataset": folder.name,
         "split": split or "all",
+        "fast": fast,
         **summarize(rows),
         "seconds": seconds,
         "cases": rows,
@@ -109,16 +112,21 @@ def _check_files(entries: Sequence[CaseEntry]) -> None:
 
 
 def _evaluate_case(
-    segmenter: Segmenter, entry: CaseEntry, prompts: Sequence[str] | None, montages: Path | str | None
+    segmenter: Segmenter,
+    entry: CaseEntry,
+    prompts: Sequence[str] | None,
+    montages: Path | str | None,
+    *,
+    fast: bool,
 ) -> tuple[dict[str, dict[str, Any]], dict[str, float]]:
     """Rows by name, and the seconds that the network and the metrics took."""
     volume, label = _read(entry)
     wanted = {name: _one_prompt(name) for name in entry.targets if prompts is None or name in prompts}
     began = time.perf_counter()
     scan = segmenter.encode(volume)
-    results = dict(zip(wanted, scan.segment(list(wanted.values())), strict=True))
+    results = dict(zip(wanted, scan.segment(list(wanted.values()), fast=fast), strict=True))
     network = time.perf_counter() - began
-    rows = case_rows(entry, label, scan, results)
+    rows = case_rows(entry, label, scan, results, fast=fast)
     metrics = time.perf_counter() - began - network
     if montages is not None:
         masks = {

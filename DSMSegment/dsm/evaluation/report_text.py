@@ -40,7 +40,8 @@ def report_markdown(report: Mapping[str, Any]) -> str:
     tumors = {name: label for name, label in labels.items() if label["kind"] == "tumor"}
     parts = [
         f"# {report['model']['name']} on {report['dataset']}",
-        f"{len(report['cases'])} cases (split: {report['split']}), dsm {report['model']['dsm']}.",
+        f"{len(report['cases'])} cases (split: {report['split']}), dsm {report['model']['dsm']}"
+        f"{', without visual prompts' if report['fast'] else ''}.",
     ]
     if mean := report["mean_dice"]:
         parts.append(f"Mean Dice of {mean['names']} names: **{cell(mean)}**.")
