@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from dsm.training.crops import Crop
+from dsm.training.mask_noise import MaskNoise
 from dsm.training.objective import Names, training_loss
 
 # Stage I (organs, asked by their set and by text) does not use the tumor part at all: these have no gradient there, and
 # the test checks that they have none. Stage II (organs and tumors) has no exception.
-TUMOR_PART = ("tumor_init.", "tumor_layers.", "anomaly_weight")
+TUMOR_PART = ("tumor_init.", "tumor_layers.", "anomaly_weight", "denoiser.", "visual_weight")
 
 
 def gradients(net, crop_names, recipe):
@@ -28,7 +29,7 @@ def gradients(net, crop_names, recipe):
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)
     generator = torch.Generator().manual_seed(0)
     for step in range(3):
-        loss, _ = training_loss(net, crop, names, recipe, generator)
+        loss, _ = training_loss(net, crop, names, recipe, generator, noise=MaskNoise())
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if step < 2:
@@ -38,7 +39,8 @@ def gradients(net, crop_names, recipe):
 
 @pytest.fixture
 def recipe(tiny_recipe):
-    return replace(tiny_recipe, id_dropout=0.0)  # a hidden name has no gradient for its vector, which is the idea
+    # A hidden name has no gradient for its vector, which is the idea; nor has a visual prompt that is left out.
+    return replace(tiny_recipe, id_dropout=0.0, visual_prompt_dropout=0.0)
 
 
 @pytest.mark.parametrize("layers_per_level", [1, 2])
@@ -67,4 +69,4 @@ def test_tumors_without_organ_labels_still_train_the_trunk(tiny_net, recipe):
 def test_gradients_are_finite(tiny_net, recipe):
     net = tiny_net(noise=False).train()
     found = gradients(net, ("spleen", "liver tumor"), recipe)
-    assert all(gradient.isfinite().all() for gradient in found.values())
+    assert all(gradient is not None and gradient.isfinite().all() for gradient in found.values())
