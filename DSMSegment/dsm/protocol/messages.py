@@ -88,12 +88,14 @@ class PromptItem:
         text: A prompt, e.g. `"left kidney"`.
         file: Name of the mask file to write in the host's folder.
         probability_file: Name of the probability file (`.npy`) to write; empty for none.
+        uncertainty_file: Name of the uncertainty file (`.npy`) to write; empty for none.
     """
 
     id: str
     text: str
     file: str
     probability_file: str = ""
+    uncertainty_file: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +109,7 @@ class Segment:
         threshold: Probability above which a voxel is inside, between 0 and 1.
         keep_largest: Drop the islands of structures that have one part.
         roi: Voxels `(i0, j0, k0, i1, j1, k1)`, half-open; masks are cut at this box. None for the whole volume.
-        mode: `"auto"` is the only value so far.
+        mode: `"auto"`, or `"fast"`: leave out the diffusion prompts of tumors.
     """
 
     id: str
@@ -228,6 +230,8 @@ class Result:
         suggestions: Names that the user may have meant.
         probability_file: Map of probabilities as `.npy`; empty when it was not asked for.
         probability_offset_ijk: Voxel of the volume where the map starts.
+        uncertainty_file: Map of uncertainty, 0 sure to 1 undecided, as `.npy`; empty when it was not asked for.
+        uncertainty_offset_ijk: Voxel of the volume where that map starts.
     """
 
     id: str
@@ -248,6 +252,8 @@ class Result:
     suggestions: tuple[str, ...] = ()
     probability_file: str = ""
     probability_offset_ijk: Index3 = (0, 0, 0)
+    uncertainty_file: str = ""
+    uncertainty_offset_ijk: Index3 = (0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,426 @@
+"""A client for `dsm serve` with the face of `WorkerClient`: the same requests, events and files. Standard library."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+import logging
+import queue
+import shutil
+import tempfile
+import threading
+import time
+import urllib.parse
+import zlib
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from dsm.errors import DSMError, ImageError, ProtocolError, WorkerError
+from dsm.protocol.arrays import resolve_in_folder
+from dsm.protocol.client import JobEvent, error_of
+from dsm.protocol.codec import from_fields
+from dsm.protocol.connection import Connection, RemoteError, check_connection
+from dsm.protocol.messages import Done, Error, Load, Progress, Release, Request, Result, Segment, SetVolume
+
+logger = logging.getLogger(__name__)
+
+_RETRIES = 4
+_RETRY_S = 1.0
+# Of a connection, not of a request: asking again may help.
+_TRANSIENT = ("remote.broken", "remote.timeout", "remote.refused", "remote.unreachable")
+_BUSY = ("busy", "quota")
+_BUSY_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteReady:
+    """What the server said of itself; the part of `Ready` that a host asks for."""
+
+    pid: int
+    worker: str
+    model: str
+    device: str
+
+
+class RemoteClient:
+    """One server, used as if it were a worker on this machine.
+
+    A thread sends one request after another; events are kept and taken by `wait` or `poll`. Files of results appear in
+    `folder`, as those of a worker do. A connection that breaks is made again, and the job goes on.
+
+    Args:
+        address: E.g. `"https://server:8470"`.
+        token: Bearer token.
+        certificate_file: See `Connection`.
+        folder_parent: Where to make `folder`; None for the system's place for temporary files.
+
+    Raises:
+        RemoteError: If `check_connection` finds something wrong.
+    """
+
+    def __init__(
+        self, address: str, token: str, *, certificate_file: str | None = None, folder_parent: Path | None = None
+    ) -> None:
+        found = check_connection(address, token, certificate_file=certificate_file)
+        if not found.ok and found.code != "remote.starting":
+            raise RemoteError(found.text, code=found.code, hint=found.hint)
+        self._capabilities = found.capabilities
+        self._connection = Connection(address, token, certificate_file=certificate_file)
+        self._counter = itertools.count(1)
+        self._changed = threading.Condition()
+        self._events: deque[JobEvent] = deque()
+        self._open_jobs: set[str] = set()
+        self._outcomes: dict[str, Done | Error] = {}
+        self._cancelled: set[str] = set()
+        self._remote_jobs: dict[str, str] = {}
+        self._volumes: dict[str, str] = {}
+        self._closed = False
+        self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+        self.folder = Path(tempfile.mkdtemp(prefix="dsm-remote-", dir=folder_parent)).resolve()
+        self.ready = RemoteReady(
+            pid=0,
+            worker=str(found.capabilities.get("version", "")),
+            model=str(found.capabilities.get("model", "")),
+            device=str(self._connection.address),
+        )
+        self._thread = threading.Thread(target=self._run, name="dsm-remote", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int:
+        """0: no process of this machine."""
+        return 0
+
+    @property
+    def alive(self) -> bool:
+        """Whether requests are taken."""
+        return not self._closed
+
+    @property
+    def log(self) -> str:
+        """Empty: the log stays on the server."""
+        return ""
+
+    def new_id(self) -> str:
+        """Return a job id that this client has not given out."""
+        return f"job-{next(self._counter)}"
+
+    def new_file(self, suffix: str) -> str:
+        """Return an unused name for a file in `folder`."""
+        return f"file-{next(self._counter)}{suffix}"
+
+    def submit(self, request: Request) -> str:
+        """Queue a request and return its id at once.
+
+        Raises:
+            WorkerError: If the client was closed.
+            ProtocolError: If the id was used before.
+        """
+        with self._changed:
+            if self._closed:
+                raise WorkerError("The connection was closed.", code="worker.closed")
+            if request.id in self._open_jobs or request.id in self._outcomes:
+                raise ProtocolError(f"The job id '{request.id}' was used before.")
+            self._open_jobs.add(request.id)
+        self._requests.put(request)
+        return request.id
+
+    def wait(
+        self,
+        job_id: str,
+        *,
+        timeout_s: float | None = None,
+        on_event: Callable[[Progress | Result], None] | None = None,
+    ) -> Done:
+        """Wait until the job ends; as `WorkerClient.wait`."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            event = self._next_event(job_id, deadline)
+            if event is None:
+                raise WorkerError(f"Job '{job_id}' takes longer than {timeout_s} s.", code="worker.timeout")
+            if isinstance(event, Done):
+                return event
+            if isinstance(event, Error):
+                raise error_of(event)
+            if on_event is not None:
+                on_event(event)
+
+    def poll(self) -> list[JobEvent]:
+        """Return the events since the last call without waiting; as `WorkerClient.poll`."""
+        with self._changed:
+            events = list(self._events)
+            self._events.clear()
+        return events
+
+    def cancel(self, job_id: str, *, grace_s: float = 2.0) -> None:
+        """Ask the server to stop a job; returns at once. After `grace_s` without an answer it counts as cancelled."""
+        with self._changed:
+            if job_id not in self._open_jobs:
+                return
+            self._cancelled.add(job_id)
+        threading.Thread(target=self._send_cancel, args=(job_id,), daemon=True).start()
+        timer = threading.Timer(grace_s, self._end, [Error(id=job_id, code="cancelled", text="The job was cancelled.")])
+        timer.daemon = True
+        timer.start()
+
+    def kill(self) -> None:
+        """Stop at once."""
+        self.close()
+
+    def close(self) -> None:
+        """Remove the volumes from the server, end the thread and remove the folder. Safe to call twice."""
+        with self._changed:
+            if self._closed:
+                return
+            self._closed = True
+            open_jobs = sorted(self._open_jobs)
+        for job_id in open_jobs:
+            self._send_cancel(job_id)
+            self._end(Error(id=job_id, code="worker.closed", text="The connection was closed."))
+        for volume in list(self._volumes.values()):
+            with suppress(RemoteError):
+                self._connection.call("DELETE", f"/volumes/{volume}")
+        self._requests.put(None)
+        self._thread.join(5)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    # What follows runs on the thread.
+
+    def _run(self) -> None:
+        while (request := self._requests.get()) is not None:
+            began = time.monotonic()
+            try:
+                if request.id in self._cancelled:
+                    raise RemoteError("The job was cancelled before it began.", code="cancelled")
+                self._serve(request)
+            except DSMError as error:
+                self._end(
+                    Error(id=request.id, code=error.code, text=str(error), hint=error.hint, details=error.details)
+                )
+            except Exception as error:  # the next request is served
+                logger.exception("Job '%s' failed unexpectedly.", request.id)
+                self._end(Error(id=request.id, code="internal", text=f"{type(error).__name__}: {error}"))
+            else:
+                self._end(Done(id=request.id, seconds=time.monotonic() - began, device=self.ready.device))
+
+    def _serve(self, request: Request) -> None:
+        if isinstance(request, Load):
+            self._check_model(request)
+        elif isinstance(request, SetVolume):
+            self._upload(request)
+            self._encode(request.id, request.key)
+        elif isinstance(request, Segment):
+            self._segment(request)
+        else:
+            self._release(request)
+
+    def _check_model(self, request: Load) -> None:
+        wanted = Path(request.model).name
+        if wanted != self.ready.model:
+            raise RemoteError(
+                f"The server has the model {self.ready.model}, not {wanted}.",
+                code="no_model",
+                hint=f"Choose {self.ready.model}.",
+            )
+
+    def _upload(self, request: SetVolume) -> None:
+        path = resolve_in_folder(self.folder, request.array)
+        try:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").digest()
+            size = path.stat().st_size
+        except OSError as error:
+            raise ImageError(f"There is no array file '{request.array}' in the host's folder.") from error
+        query = urllib.parse.urlencode(
+            [("modality", request.modality), *(("affine", repr(value)) for row in request.affine for value in row)]
+        )
+        headers = {
+            "Content-Type": "application/octet-stream",
+            "Content-Length": str(size),
+            "Content-Digest": f"sha-256=:{base64.b64encode(digest).decode()}:",
+        }
+
+        def send() -> dict[str, Any]:
+            with path.open("rb") as file:
+                body = _Counted(file, size, lambda done: self._uploaded(request.id, done, size))
+                return self._connection.call("POST", f"/volumes?{query}", body=body, headers=headers)  # type: ignore[arg-type]
+
+        answer = self._again(send, request.id)
+        self._forget_volume(request.key)
+        self._volumes[request.key] = str(answer["volume"])
+
+    def _uploaded(self, job_id: str, done: int, total: int) -> None:
+        if job_id in self._cancelled or self._closed:
+            raise RemoteError("The job was cancelled.", code="cancelled")
+        self._note(Progress(id=job_id, stage="load", done=done, total=total, note="upload"))
+
+    def _encode(self, job_id: str, key: str) -> None:
+        for _ in self._results(job_id, {"volume": self._volumes[key], "prompts": []}):
+            pass
+
+    def _segment(self, request: Segment) -> None:
+        volume = self._volumes.get(request.volume_key)
+        if volume is None:
+            raise RemoteError("The volume was not sent (any more).", code="no_volume", hint="Send it again.")
+        maps = any(item.probability_file for item in request.prompts)
+        question = {
+            "volume": volume,
+            "prompts": [item.text for item in request.prompts],
+            "threshold": request.threshold,
+            "keep_largest": request.keep_largest,
+            "probabilities": maps,
+            "roi": list(request.roi) if request.roi is not None else None,
+        }
+        num_of_prompt: dict[int, int] = {}
+        for event in self._results(request.id, question):
+            number = int(event["prompt"])
+            num_of_prompt[number] = num_of_prompt.get(number, 0) + 1
+            self._note(self._result(request, event, num_of_prompt[number]))
+
+    def _result(self, request: Segment, event: Mapping[str, Any], nth: int) -> Result:
+        item = request.prompts[int(event["prompt"])]
+        mask, probability = _numbered(item.file, nth), _numbered(item.probability_file, nth)
+        if event["mask"]:
+            resolve_in_folder(self.folder, mask).write_bytes(_decoded(event["mask"]))
+        if event["probability"]:
+            resolve_in_folder(self.folder, probability).write_bytes(zlib.decompress(_decoded(event["probability"])))
+        fields = {
+            **event,
+            "id": request.id,
+            "prompt_id": item.id,
+            "file": mask if event["mask"] else "",
+            "probability_file": probability if event["probability"] else "",
+        }
+        return from_fields(Result, fields, where="result")
+
+    def _results(self, job_id: str, question: Mapping[str, Any]) -> Any:
+        """Run a job on the server, note its progress, and yield the events of its results."""
+        answer = self._again(lambda: self._connection.call("POST", "/jobs", body=question), job_id)
+        job = str(answer["job"])
+        with self._changed:
+            self._remote_jobs[job_id] = job
+        seen = failures = 0
+        while True:
+            try:
+                for event in self._connection.lines(f"/jobs/{job}/events?after={seen}"):
+                    seen, failures = seen + 1, 0
+                    if event["type"] == "result":
+                        yield event
+                    elif event["type"] == "progress":
+                        self._note(from_fields(Progress, {**event, "id": job_id}, where="progress"))
+                    elif event["type"] == "error":
+                        raise RemoteError(event["text"], code=event["code"], hint=event["hint"])
+                    else:
+                        return
+                raise RemoteError("The stream of events ended too early.", code="remote.broken")
+            except RemoteError as error:
+                failures += 1
+                if error.code not in _TRANSIENT or failures > _RETRIES or self._closed:
+                    raise
+                time.sleep(_RETRY_S * failures)
+
+    def _again(self, action: Callable[[], dict[str, Any]], job_id: str) -> dict[str, Any]:
+        """Run `action`; try again when the server is busy, or the connection broke."""
+        failures, end = 0, time.monotonic() + _BUSY_S
+        while True:
+            try:
+                return action()
+            except RemoteError as error:
+                busy = error.code in _BUSY and time.monotonic() < end
+                failures += not busy
+                transient = error.code in _TRANSIENT and failures <= _RETRIES
+                if not (busy or transient) or self._closed or job_id in self._cancelled:
+                    raise
+                time.sleep(_RETRY_S * max(1, failures))
+
+    def _release(self, request: Release) -> None:
+        for key in [request.volume_key] if request.volume_key else list(self._volumes):
+            self._forget_volume(key)
+
+    def _forget_volume(self, key: str) -> None:
+        volume = self._volumes.pop(key, None)
+        if volume is not None:
+            with suppress(RemoteError):  # it expires
+                self._connection.call("DELETE", f"/volumes/{volume}")
+
+    def _send_cancel(self, job_id: str) -> None:
+        with self._changed:
+            job = self._remote_jobs.get(job_id)
+        if job is not None:
+            with suppress(RemoteError):
+                self._connection.call("POST", f"/jobs/{job}/cancel")
+
+    def _note(self, event: JobEvent) -> None:
+        with self._changed:
+            if event.id not in self._open_jobs:
+                return
+            self._events.append(event)
+            if isinstance(event, (Done, Error)):
+                self._open_jobs.discard(event.id)
+                self._cancelled.discard(event.id)
+                self._remote_jobs.pop(event.id, None)
+                self._outcomes[event.id] = event
+            self._changed.notify_all()
+
+    def _end(self, event: Done | Error) -> None:
+        self._note(event)
+
+    def _next_event(self, job_id: str, deadline: float | None) -> JobEvent | None:
+        with self._changed:
+            while True:
+                for event in self._events:
+                    if event.id == job_id:
+                        self._events.remove(event)
+                        return event
+                if job_id in self._outcomes:
+                    return self._outcomes[job_id]
+                if job_id not in self._open_jobs:
+                    raise ProtocolError(f"There is no job '{job_id}'.")
+                rest = None if deadline is None else deadline - time.monotonic()
+                if rest is not None and rest <= 0:
+                    return None
+                self._changed.wait(rest)
+
+
+class _Counted:
+    """A file that tells how much of it was read."""
+
+    def __init__(self, file: Any, size: int, on_read: Callable[[int], None]) -> None:
+        self._file = file
+        self._size = size
+        self._done = 0
+        self._on_read = on_read
+
+    def read(self, size: int = -1) -> bytes:
+        data: bytes = self._file.read(size)
+        before, self._done = self._done, self._done + len(data)
+        if self._done * 20 // self._size > before * 20 // self._size:  # every 5 %
+            self._on_read(self._done)
+        return data
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise ProtocolError("The server sent a damaged mask.") from error
+
+
+def _numbered(name: str, nth: int) -> str:
+    """As the worker names the file of the second structure that a prompt names: `"a-2.mask"`."""
+    stem, dot, suffix = name.rpartition(".") if "." in name else (name, "", "")
+    return f"{stem}-{nth}{dot}{suffix}" if name and nth > 1 else name

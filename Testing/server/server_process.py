@@ -1,0 +1,138 @@
+"""`dsm serve` as a process on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+import dsm
+from dsm.protocol.arrays import write_array
+from dsm.protocol.connection import Connection, check_connection
+from dsm.protocol.messages import PromptItem, Result, Segment, SetVolume
+from dsm.protocol.remote import RemoteClient
+
+AFFINE = ((3.0, 0.0, 0.0, -70.0), (0.0, 3.0, 0.0, -60.0), (0.0, 0.0, 3.0, 10.0), (0.0, 0.0, 0.0, 1.0))
+TOKENS = {"anna": "token-of-anna-0123456789", "bert": "token-of-bert-0123456789"}
+SMALL = (44, 40, 36)
+# A second or two to encode: time to interrupt it.
+LARGE = (150, 130, 100)
+
+
+def phantom(shape: tuple[int, int, int] = SMALL, seed: int = 0) -> np.ndarray:
+    """Soft tissue in air, HU, int16; another `seed` is another volume."""
+    axes = [np.linspace(-1, 1, n) for n in shape]
+    radius = np.sqrt(sum(a**2 for a in np.meshgrid(*axes, indexing="ij")))
+    array = np.where(radius < 0.9, 40, -1000) + np.where(radius < 0.4, 80, 0)
+    array = array + np.random.default_rng(seed).integers(-5, 6, shape)
+    return np.asfortranarray(array.astype(np.int16))
+
+
+class Server:
+    """The process, with the tiny model; leaving the block ends it."""
+
+    def __init__(self, folder: Path, *arguments: str, tls: bool = False, tokens: dict[str, str] | None = None) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.token_file = folder / "tokens"
+        self.token_file.write_text("".join(f"{user}:{token}\n" for user, token in (tokens or TOKENS).items()))
+        self.token_file.chmod(0o600)
+        (folder / "voxels").mkdir(exist_ok=True)
+        fixed = ["--port", "0", "--model", "dsm-tiny", "--tokens", str(self.token_file), "--debug"]
+        command = [sys.executable, "-m", "dsm", "serve", *fixed, "--folder", str(folder / "voxels"), *arguments]
+        environment = {**os.environ, "PYTHONPATH": str(Path(dsm.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+        self.log: list[str] = []
+        self._serving = threading.Event()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        if not self._serving.wait(60) or self.process.poll() is not None:
+            raise AssertionError("".join(self.log))
+        line = next(line for line in self.log if line.startswith("Serving"))
+        self.address = line.split(" at ")[1].strip()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self.process.terminate()
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self._reader.join(10)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+
+    def wait_until_ready(self, timeout_s: float = 120) -> Self:
+        end = time.monotonic() + timeout_s
+        while not (found := check_connection(self.address, TOKENS["anna"])).ok:
+            assert found.code in ("remote.starting", "remote.token"), found
+            assert time.monotonic() < end, "".join(self.log)
+            if found.code == "remote.token":
+                break
+            time.sleep(0.1)
+        return self
+
+    def connection(self, user: str = "anna") -> Connection:
+        return Connection(self.address, TOKENS[user])
+
+    def client(self, user: str = "anna", **options: Any) -> RemoteClient:
+        return RemoteClient(self.address, TOKENS[user], **options)
+
+    @property
+    def worker_pids(self) -> list[int]:
+        tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
+        return [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
+
+    @property
+    def voxel_files(self) -> list[str]:
+        return sorted(str(path) for path in (self.folder / "voxels").rglob("*") if path.is_file())
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.log.append(line)
+            if line.startswith("Serving"):
+                self._serving.set()
+        self._serving.set()
+
+
+def send_volume(client: Any, voxels: np.ndarray | None = None, key: str = "volume") -> str:
+    """Submit a volume and return the job."""
+    name = client.new_file(".npy")
+    write_array(client.folder, name, phantom() if voxels is None else voxels)
+    return client.submit(SetVolume(id=client.new_id(), key=key, array=name, affine=AFFINE))
+
+
+def ask(client: Any, *prompts: str, key: str = "volume", maps: bool = False, **options: Any) -> str:
+    """Submit prompts and return the job."""
+    items = tuple(
+        PromptItem(
+            id=f"p{number}",
+            text=text,
+            file=client.new_file(".mask"),
+            probability_file=client.new_file(".npy") if maps else "",
+        )
+        for number, text in enumerate(prompts)
+    )
+    return client.submit(Segment(id=client.new_id(), volume_key=key, prompts=items, **options))
+
+
+def results(client: Any, job: str) -> list[Result]:
+    """Wait for a job and return its results."""
+    events: list[Any] = []
+    client.wait(job, timeout_s=120, on_event=events.append)
+    return [event for event in events if isinstance(event, Result)]

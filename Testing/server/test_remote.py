@@ -1,0 +1,209 @@
+"""The same requests to a server and to a worker of this machine give the same answers."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import signal
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from relay import Relay
+from server_process import AFFINE, LARGE, TOKENS, Server, ask, phantom, results, send_volume
+
+from dsm.errors import DSMError, JobCancelled, WorkerError
+from dsm.protocol.arrays import read_array, read_mask, write_array
+from dsm.protocol.client import WorkerClient
+from dsm.protocol.connection import Connection, RemoteError
+from dsm.protocol.messages import Load, Progress, Release
+from dsm.protocol.remote import RemoteClient
+
+PROMPTS = ("kidneys", "liver", "größer als alles")
+
+
+def answers(client: object) -> list[tuple[object, ...]]:
+    client.wait(client.submit(Load(id=client.new_id(), model="dsm-tiny")))
+    client.wait(send_volume(client), timeout_s=120)
+    found = results(client, ask(client, *PROMPTS, maps=True, threshold=0.2, roi=(3, 0, 0, 40, 40, 30)))
+    return [
+        (
+            one.prompt_id,
+            one.name,
+            one.kind,
+            one.offset_ijk,
+            one.size,
+            round(one.score, 4),
+            one.warnings,
+            read_mask(client.folder, one.file, one.size).tobytes(),
+            read_array(client.folder, one.probability_file).tobytes(),
+        )
+        for one in found
+    ]
+
+
+def test_a_server_answers_as_a_local_worker(server: Server, tmp_path: Path) -> None:
+    with server.client(folder_parent=tmp_path) as remote, WorkerClient(environment={"OMP_NUM_THREADS": "1"}) as local:
+        there, here = answers(remote), answers(local)
+    assert [one[:2] for one in here][:2] == [("p0", "left kidney"), ("p0", "right kidney")]
+    assert there == here
+    assert not list(tmp_path.iterdir())  # nothing of the patient stays behind, here …
+    assert server.voxel_files == []  # … or there
+
+
+def test_progress_of_upload_and_encoding_is_told(server: Server) -> None:
+    with server.client() as client:
+        events: list[object] = []
+        client.wait(send_volume(client, phantom(seed=9)), timeout_s=120, on_event=events.append)
+    stages = [event.stage for event in events if isinstance(event, Progress)]
+    assert stages[0] == "load"
+    assert "encode" in stages
+
+
+def test_the_volume_is_encoded_once(server: Server) -> None:
+    with server.client() as client:
+        client.wait(send_volume(client), timeout_s=120)
+        events: list[object] = []
+        client.wait(ask(client, "liver"), timeout_s=120, on_event=events.append)
+        client.wait(ask(client, "spleen"), timeout_s=120, on_event=events.append)
+    assert not [event for event in events if isinstance(event, Progress) and event.stage == "encode"]
+
+
+def test_another_model_is_refused(server: Server) -> None:
+    with server.client() as client, pytest.raises(WorkerError) as caught:
+        client.wait(client.submit(Load(id=client.new_id(), model="dsm-large")))
+    assert caught.value.code == "no_model"
+    assert "dsm-tiny" in caught.value.hint
+
+
+def test_a_volume_that_was_released_is_asked_for_again(server: Server) -> None:
+    with server.client() as client:
+        client.wait(send_volume(client), timeout_s=120)
+        client.wait(client.submit(Release(id=client.new_id(), volume_key="volume")))
+        with pytest.raises(WorkerError) as caught:
+            client.wait(ask(client, "liver"))
+        assert caught.value.code == "no_volume"
+        client.wait(send_volume(client), timeout_s=120)
+        assert results(client, ask(client, "liver"))
+
+
+def test_errors_of_the_worker_come_through(server: Server) -> None:
+    with server.client() as client:
+        bad = phantom().astype(np.float32)
+        bad[3, 4, 5] = np.nan
+        with pytest.raises(WorkerError) as caught:
+            client.wait(send_volume(client, bad), timeout_s=120)
+        assert caught.value.code == "input.not_finite"
+        client.wait(send_volume(client), timeout_s=120)
+        with pytest.raises(WorkerError) as caught:
+            client.wait(ask(client, "   "))
+        assert caught.value.code == "prompt.empty"
+
+
+def test_cancel_stops_the_encoding(server: Server) -> None:
+    with server.client() as client:
+        job = send_volume(client, phantom(LARGE))
+        encoding = threading.Event()
+
+        def stop(event: object) -> None:
+            if isinstance(event, Progress) and event.stage == "encode" and not encoding.is_set():
+                encoding.set()
+                client.cancel(job)
+
+        with pytest.raises(JobCancelled):
+            client.wait(job, timeout_s=120, on_event=stop)
+        assert encoding.is_set()
+        client.wait(send_volume(client), timeout_s=120)
+        assert results(client, ask(client, "liver"))
+
+
+def test_a_worker_that_is_killed_loses_no_accepted_job(server: Server) -> None:
+    connection = server.connection()
+    volume = upload(connection, phantom(LARGE, seed=5))
+    job = connection.call("POST", "/jobs", body={"volume": volume, "prompts": ["liver"]})["job"]
+    killed = False
+    events = []
+    for event in connection.lines(f"/jobs/{job}/events"):
+        events.append(event)
+        if event.get("stage") == "encode" and not killed:
+            killed = True
+            for pid in server.worker_pids:
+                os.kill(pid, signal.SIGKILL)
+    assert killed
+    assert events[-1]["type"] == "done"
+    assert any(event.get("note") == "A worker was replaced." for event in events)
+    assert connection.call("GET", f"/jobs/{job}")["attempts"] == 2
+    assert len(connection.call("GET", f"/jobs/{job}/result")["results"]) == 1
+    connection.call("DELETE", f"/volumes/{volume}")
+
+
+def test_a_stream_that_breaks_is_taken_up_again(server: Server) -> None:
+    with Relay(server.address) as relay, RemoteClient(relay.address, TOKENS["anna"]) as client:
+        broken = threading.Event()
+
+        def cut(event: object) -> None:
+            if isinstance(event, Progress) and event.stage == "encode" and not broken.is_set():
+                broken.set()
+                relay.cut()
+
+        client.wait(send_volume(client, phantom(LARGE, seed=6)), timeout_s=120, on_event=cut)
+        assert broken.is_set()
+        assert results(client, ask(client, "liver"))
+
+
+def test_users_do_not_see_each_other(server: Server) -> None:
+    anna, bert = server.connection("anna"), server.connection("bert")
+    volume = upload(anna, phantom())
+    job = anna.call("POST", "/jobs", body={"volume": volume, "prompts": ["liver"]})["job"]
+    for method, path in [
+        ("GET", f"/volumes/{volume}"),
+        ("DELETE", f"/volumes/{volume}"),
+        ("GET", f"/jobs/{job}"),
+        ("GET", f"/jobs/{job}/events"),
+        ("GET", f"/jobs/{job}/result"),
+        ("POST", f"/jobs/{job}/cancel"),
+        ("DELETE", f"/jobs/{job}"),
+    ]:
+        with pytest.raises(RemoteError, match="no such"):
+            bert.call(method, path)
+    with pytest.raises(RemoteError, match="no such"):
+        bert.call("POST", "/jobs", body={"volume": volume})
+    anna.call("DELETE", f"/volumes/{volume}")
+
+
+def test_the_log_names_neither_prompts_nor_tokens(server: Server) -> None:
+    with server.client() as client:
+        client.wait(send_volume(client), timeout_s=120)
+        results(client, ask(client, "Vertraulich Erika"))
+    time.sleep(0.2)
+    log = "".join(server.log)
+    assert "POST /jobs 202" in log
+    for secret in ("Vertraulich", "affine", *TOKENS.values()):
+        assert secret not in log
+
+
+def upload(connection: Connection, voxels: np.ndarray) -> str:
+    with tempfile.TemporaryDirectory() as place:
+        write_array(Path(place), "a.npy", voxels)
+        data = Path(place, "a.npy").read_bytes()
+        query = "&".join(["modality=CT", *(f"affine={value}" for row in AFFINE for value in row)])
+        digest = base64.b64encode(hashlib.sha256(data).digest()).decode()
+        headers = {"Content-Digest": f"sha-256=:{digest}:", "Content-Length": str(len(data))}
+        with Path(place, "a.npy").open("rb") as file:
+            return connection.call("POST", f"/volumes?{query}", body=file, headers=headers)["volume"]
+
+
+def test_closing_in_the_middle_leaves_nothing(server: Server, tmp_path: Path) -> None:
+    client = server.client(folder_parent=tmp_path)
+    job = send_volume(client, phantom(LARGE, seed=7))
+    time.sleep(0.5)
+    client.close()
+    with pytest.raises(DSMError):
+        client.wait(job)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(WorkerError):
+        ask(client, "liver")
