@@ -127,6 +127,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         self.ui.copyReportButton.clicked.connect(self.onCopyReport)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndClose)
         slicer.app.aboutToQuit.connect(self.logic.close)
         self.initializeParameterNode()
 
@@ -161,7 +162,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         self.setParameterNode(None)
 
     def onSceneEndClose(self, caller: Any, event: Any) -> None:
-        """Start with fresh parameters if the panel is open."""
+        """Show the parameters of the new or opened scene if the panel is open."""
         if self.parent.isEntered:
             self.initializeParameterNode()
 

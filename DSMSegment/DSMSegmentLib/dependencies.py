@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import slicer
@@ -41,19 +41,19 @@ def missingRequirements(requirements: Sequence[str] | None = None) -> list[str]:
     return [requirement for requirement in wanted if not _isInstalled(requirement)]
 
 
-def installMissing(*, isMissing: Callable[[], list[str]] = missingRequirements) -> None:
+def installMissing() -> None:
     """Install what is missing, after asking; call it on the main thread, because pip may open windows.
 
     Raises:
         InstallError: If the user declined, the PyTorch extension is missing, or packages are still missing after it.
     """
-    missing = isMissing()
+    missing = missingRequirements()
     if any(requirement.startswith("torch") for requirement in missing):
         _installTorch()
     others = [requirement for requirement in missing if not requirement.startswith("torch")]
     if others:
         _installPackages(others)
-    if still := isMissing():
+    if still := missingRequirements():
         raise InstallError(
             _("These packages are still missing: {names}.").format(names=", ".join(still)),
             hint=_("Restart Slicer and try again; the log above says what pip did."),

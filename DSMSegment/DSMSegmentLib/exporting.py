@@ -18,6 +18,8 @@ def exportSegmentation(
 ) -> None:
     """Write `path`: `.seg.nrrd` keeps names, colours, codes and overlap; `.nii.gz` and `.nrrd` are one label map.
 
+    What the values of a label map mean is written beside it, as `.labels.csv`.
+
     Args:
         segmentationNode: What to write.
         volumeNode: Whose grid a label map gets; None for the grid of the segmentation.
@@ -39,20 +41,22 @@ def exportSegmentation(
             written = _writeSegmentation(segmentationNode, Path(folder) / path.name)
         else:
             written = _writeLabelMap(segmentationNode, volumeNode, Path(folder), extension)
-        if written is None:
+        if not written:
             raise OutputError(f"Slicer could not write {path.name}.", hint="Check that the folder can be written to.")
         try:
-            shutil.move(written, path)
+            for file in written:
+                name = path.name.removesuffix(extension) + "labels.csv" if file.suffix == ".csv" else path.name
+                shutil.move(file, path.with_name(name))
         except OSError as error:
             raise OutputError(f"{path} cannot be written ({error.strerror}).", hint="Choose another folder.") from error
 
 
-def _writeSegmentation(segmentationNode: slicer.vtkMRMLSegmentationNode, path: Path) -> Path | None:
+def _writeSegmentation(segmentationNode: slicer.vtkMRMLSegmentationNode, path: Path) -> list[Path]:
     """With a storage node of its own, so that the node's file in the scene stays what it was."""
     storage = slicer.vtkMRMLSegmentationStorageNode()
     storage.SetScene(segmentationNode.GetScene())
     storage.SetFileName(str(path))
-    return path if storage.WriteData(segmentationNode) and path.is_file() else None
+    return [path] if storage.WriteData(segmentationNode) and path.is_file() else []
 
 
 def _writeLabelMap(
@@ -60,10 +64,9 @@ def _writeLabelMap(
     volumeNode: slicer.vtkMRMLVolumeNode | None,
     folder: Path,
     extension: str,
-) -> Path | None:
+) -> list[Path]:
     logic = slicer.vtkSlicerSegmentationsModuleLogic
     done = logic.ExportSegmentsBinaryLabelmapRepresentationToFiles(
         str(folder), segmentationNode, None, extension, True, volumeNode
     )
-    files = list(folder.iterdir())
-    return files[0] if done and len(files) == 1 else None
+    return list(folder.iterdir()) if done else []

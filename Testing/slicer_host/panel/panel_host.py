@@ -59,9 +59,18 @@ class Application(qt.QObject):
     def __init__(self, scene_application: Any) -> None:
         super().__init__()
         self._scene_application = scene_application
+        self.selected_modules: list[str] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(object.__getattribute__(self, "_scene_application"), name)
+
+    def select_module(self, name: str) -> None:
+        """Stands in for `slicer.util.selectModule`; like the Segment Editor, it makes the editor's node."""
+        self.selected_modules.append(name)
+        if name == "SegmentEditor" and not slicer.mrmlScene.GetSingletonNode(name, "vtkMRMLSegmentEditorNode"):
+            node = slicer.vtkMRMLSegmentEditorNode()
+            node.SetSingletonTag(name)
+            slicer.mrmlScene.AddNode(node)
 
     def processEvents(self) -> None:
         _qt_application.processEvents()
@@ -80,6 +89,7 @@ class Panel:
     def __init__(self, module: Any) -> None:
         if not isinstance(slicer.app, Application):
             slicer.app = Application(slicer.app)
+            slicer.util.selectModule = slicer.app.select_module
         self.window = qmrml.qMRMLWidget()
         self.window.setLayout(qt.QVBoxLayout())
         self.window.isEntered = True

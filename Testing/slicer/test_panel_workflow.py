@@ -1,0 +1,554 @@
+"""What a user does in the panel, step by step, with masks of known shape in place of the network."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import slicer
+from panel_backends import PanelBackend, wait_for_cancel
+from phantoms import (
+    SHAPE,
+    affine_of,
+    mask_in,
+    mask_of,
+    obliqueness,
+    plain_affine,
+    roi_node,
+    segment_ids,
+    tag_of,
+    volume_node,
+)
+
+import DSMSegment as module
+from dsm.core.boxes import CroppedArray
+from dsm.errors import WorkerError
+from DSMSegmentLib.dependencies import missingRequirements
+from DSMSegmentLib.mrml import ijkToRAS, orientedImageFromCrop
+from DSMSegmentLib.settings import Settings
+
+panel_host = pytest.importorskip("panel_host", reason="PySide6 is not installed")
+import qt  # noqa: E402
+from PySide6.QtTest import QTest  # noqa: E402
+
+SCREENS = Path(__file__).parent / "screens"
+MASKS = {
+    "liver": mask_of(seed=1),
+    "spleen": mask_of(seed=2),
+    "left kidney": mask_of(seed=3),
+    "right kidney": mask_of(seed=4),
+}
+ALGORITHM_TYPE = "DICOM.SegmentAlgorithmType"
+
+
+@pytest.fixture(autouse=True)
+def chosen_model(dsm_tiny: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path_factory.getbasetemp() / "panel-models"
+    if not folder.exists():
+        shutil.copytree(dsm_tiny, folder / "dsm-test")
+    monkeypatch.setenv("DSM_MODEL_DIR", str(folder))
+    qt.QSettings().clear()
+    Settings().model = "dsm-test"
+
+
+@pytest.fixture(autouse=True)
+def questions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every modal question, answered with OK."""
+    asked: list[str] = []
+
+    def confirm(text: str, **_: Any) -> bool:
+        asked.append(text)
+        return True
+
+    monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", confirm)
+    return asked
+
+
+@pytest.fixture
+def volume() -> Any:
+    return volume_node(plain_affine())
+
+
+@pytest.fixture
+def backend() -> PanelBackend:
+    return PanelBackend(MASKS)
+
+
+@pytest.fixture
+def panel(volume: Any, backend: PanelBackend, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setattr(module, "WorkerBackend", lambda **_: backend)
+    panel = panel_host.Panel(module)
+    yield panel
+    panel.close()
+
+
+def process_until(panel: Any, condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, panel.ui.statusLabel.text
+        panel.process_events()
+        time.sleep(0.002)
+
+
+def run(panel: Any, prompts: str) -> Any:
+    panel.ui.promptsTextEdit.setPlainText(prompts)
+    panel.ui.applyButton.click()
+    process_until(panel, lambda: not panel.widget.logic.isRunning)
+    return panel.ui.outputSegmentationSelector.currentNode()
+
+
+def cells(panel: Any, column: int) -> list[str]:
+    table = panel.ui.resultsTable
+    return [table.item(row, column).text() for row in range(table.rowCount)]
+
+
+def segment_of(node: Any, segment_id: str) -> Any:
+    return node.GetSegmentation().GetSegment(segment_id)
+
+
+def edit_by_hand(node: Any, segment_id: str, volume: Any) -> np.ndarray:
+    """Paint one more voxel plane with the real logic of the Segment Editor."""
+    editor = slicer.mrmlScene.GetSingletonNode("SegmentEditor", "vtkMRMLSegmentEditorNode")
+    logic = slicer.vtkSlicerSegmentEditorLogic()
+    logic.SetMRMLScene(slicer.mrmlScene)
+    logic.SetSegmentEditorNode(editor)
+    editor.SetOverwriteMode(editor.OverwriteNone)
+    corrected = mask_in(node, segment_id, volume).copy()
+    corrected[8, 3:9, 2:6] = 1
+    image = orientedImageFromCrop(CroppedArray(corrected, (0, 0, 0)), ijkToRAS(volume))
+    logic.ModifySegmentByLabelmap(node, segment_id, image, logic.ModificationModeSet, False, False)
+    return corrected
+
+
+class TestPrompts:
+    def test_each_line_gets_a_hint(self, panel: Any) -> None:
+        panel.ui.promptsTextEdit.setPlainText("liver\nlivr\nheart")
+        good, doubt, other = panel.ui.hintsLabel.text.splitlines()
+        assert good == "✓ liver"
+        assert doubt.startswith("? livr: free text")
+        assert "liver" in doubt.split("Did you mean")[1]
+        assert other.startswith("✓ heart") or "not trained" in other
+        panel.screenshot(SCREENS / "hints.png")
+
+    def test_names_are_completed_while_typing(self, panel: Any) -> None:
+        edit = panel.ui.promptsTextEdit
+        panel.window.activateWindow()
+        edit.setFocus()
+        panel.process_events()
+        QTest.keyClicks(edit, "left kid")
+        popup = panel.widget._prompts._completer.popup()
+        assert popup.visible
+        names = [popup.model().index(row, 0).data() for row in range(popup.model().rowCount())]
+        assert "left kidney" in names
+        panel.screenshot(SCREENS / "completion.png")
+        popup.setCurrentIndex(popup.model().index(names.index("left kidney"), 0))
+        QTest.keyClick(popup, qt.Qt.Key_Return)
+        assert edit.plainText == "left kidney"
+        assert not popup.visible
+
+    def test_ctrl_enter_starts(self, panel: Any) -> None:
+        panel.ui.promptsTextEdit.setPlainText("liver")
+        panel.window.activateWindow()
+        panel.ui.promptsTextEdit.setFocus()
+        panel.process_events()
+        QTest.keyClick(panel.ui.promptsTextEdit, qt.Qt.Key_Return, qt.Qt.ControlModifier)
+        process_until(panel, lambda: cells(panel, 1) == ["liver"])
+        assert panel.ui.promptsTextEdit.plainText == "liver"
+
+    def test_names_are_picked_from_the_tree_by_region(self, panel: Any) -> None:
+        assert not panel.ui.structureTree.visible
+        panel.ui.browseButton.click()
+        assert panel.ui.structureTree.visible
+        regions = [
+            panel.ui.structureTree.topLevelItem(n).text(0) for n in range(panel.ui.structureTree.topLevelItemCount)
+        ]
+        assert any(text.startswith("Abdomen (") for text in regions)
+        panel.ui.structureFilterEdit.setText("spleen")
+        region = next(
+            panel.ui.structureTree.topLevelItem(n)
+            for n in range(len(regions))
+            if not panel.ui.structureTree.topLevelItem(n).isHidden()
+        )
+        items = [region.child(n) for n in range(region.childCount()) if not region.child(n).isHidden()]
+        spleen = next(item for item in items if item.text(0) == "spleen")
+        panel.screenshot(SCREENS / "browse.png")
+        for _ in range(2):
+            panel.ui.structureTree.itemActivated.emit(spleen, 0)
+        assert panel.ui.promptsTextEdit.plainText == "spleen"
+
+    def test_earlier_prompts_come_back_from_the_history(self, panel: Any) -> None:
+        run(panel, "liver\nspleen")
+        run(panel, "spleen")
+        menu = panel.ui.historyButton.menu()
+        menu.aboutToShow.emit()
+        assert [action.text for action in menu.actions()] == ["spleen", "liver; spleen"]
+        menu.actions()[1].trigger()
+        assert panel.ui.promptsTextEdit.plainText == "liver\nspleen"
+
+    def test_long_prompt_is_refused_with_a_reason(self, panel: Any) -> None:
+        panel.ui.promptsTextEdit.setPlainText("x" * 400)
+        assert panel.ui.hintsLabel.text.startswith("!")
+        panel.ui.applyButton.click()
+        assert "300 characters" in panel.ui.statusLabel.text
+        assert not panel.widget.logic.isRunning
+
+    def test_same_prompt_twice_is_one_segment(self, panel: Any) -> None:
+        node = run(panel, "liver\nLiver\nthe liver")
+        assert segment_ids(node) == ["DSM_liver"]
+
+
+class TestRun:
+    def test_results_appear_one_after_another_and_cancel_keeps_them(
+        self, panel: Any, backend: PanelBackend, volume: Any
+    ) -> None:
+        backend.after, backend.act = 2, wait_for_cancel
+        panel.ui.promptsTextEdit.setPlainText("liver\nspleen\nleft kidney")
+        panel.ui.applyButton.click()
+        process_until(panel, lambda: len(cells(panel, 1)) == 2)
+        assert panel.ui.applyButton.text == "Cancel"
+        assert panel.ui.progressBar.visible
+        assert not panel.ui.setupCollapsibleButton.enabled
+        panel.screenshot(SCREENS / "running.png")
+        start_s = time.monotonic()
+        panel.ui.applyButton.click()
+        process_until(panel, lambda: not panel.widget.logic.isRunning)
+        assert time.monotonic() - start_s < 2.0
+        node = panel.ui.outputSegmentationSelector.currentNode()
+        assert segment_ids(node) == ["DSM_liver", "DSM_spleen"]
+        np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), MASKS["liver"])
+        assert panel.ui.statusLabel.text == "Cancelled. 2 found; not segmented: left kidney."
+        assert not panel.ui.progressBar.visible
+
+    def test_failure_is_said_in_the_status_line_and_the_panel_goes_on(self, panel: Any, backend: PanelBackend) -> None:
+        def die(_: Any) -> None:
+            raise WorkerError("The worker process ended.", code="worker.died", hint="Start it again.", details="trace")
+
+        backend.after, backend.act = 1, die
+        node = run(panel, "liver\nspleen")
+        assert panel.ui.statusLabel.text == (
+            "The worker process ended. Start it again. 1 found; not segmented: spleen."
+        )
+        assert "trace" in panel.ui.logTextEdit.plainText
+        panel.screenshot(SCREENS / "failed.png")
+        assert segment_ids(node) == ["DSM_liver"]
+        backend.act = None
+        assert segment_ids(run(panel, "spleen")) == ["DSM_liver", "DSM_spleen"]
+
+    def test_prompt_that_finds_nothing_is_a_row_and_no_segment(self, panel: Any) -> None:
+        node = run(panel, "pancreas\nliver")
+        assert segment_ids(node) == ["DSM_liver"]
+        assert cells(panel, 1) == ["liver", "pancreas"]
+        assert cells(panel, 2) == ["found", "not found"]
+        assert "not found: pancreas" in panel.ui.statusLabel.text
+        panel.screenshot(SCREENS / "not_found.png")
+
+    def test_policies_of_the_panel_reach_the_run(self, panel: Any, backend: PanelBackend, volume: Any) -> None:
+        run(panel, "liver")
+        combo = panel.ui.existingPolicyComboBox
+        combo.setCurrentIndex(combo.findText("Skip the prompt"))
+        panel.ui.keepLargestCheckBox.setChecked(False)
+        node = run(panel, "liver\nspleen")
+        assert segment_ids(node) == ["DSM_liver", "DSM_spleen"]
+        assert cells(panel, 2) == ["found", "found", "skipped"]
+        assert backend.requests[-1].prompts == ("spleen",)
+        assert not backend.requests[-1].keepLargest
+
+    def test_region_limits_the_run(self, panel: Any, volume: Any) -> None:
+        panel.ui.roiSelector.setCurrentNode(roi_node(volume, (3, 4, 3), (6, 8, 5)))
+        mask = mask_in(run(panel, "liver"), "DSM_liver", volume)
+        assert mask.any()
+        mask[3:6, 4:8, 3:5] = 0
+        assert not mask.any()
+
+    def test_button_says_why_it_cannot_be_pressed(self, panel: Any) -> None:
+        assert panel.ui.applyButton.toolTip == "Type what to segment first, one structure per line."
+        panel.ui.promptsTextEdit.setPlainText("liver")
+        panel.ui.inputVolumeSelector.setCurrentNode(None)
+        assert panel.ui.applyButton.toolTip == "Select a CT or MR volume first."
+
+
+class TestResults:
+    def test_undo_gives_back_the_node_as_it_was(self, panel: Any, volume: Any) -> None:
+        node = run(panel, "liver")
+        combo = panel.ui.existingPolicyComboBox
+        combo.setCurrentIndex(combo.findText("Replace it"))
+        panel.widget.logic.backend._masks = {**MASKS, "liver": mask_of(seed=9)}
+        run(panel, "liver\nspleen")
+        assert segment_ids(node) == ["DSM_liver", "DSM_spleen"]
+        panel.ui.undoButton.click()
+        assert segment_ids(node) == ["DSM_liver"]
+        np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), MASKS["liver"])
+        assert cells(panel, 1) == ["liver"]
+        panel.ui.undoButton.click()
+        assert slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSegmentationNode") is None
+        assert not panel.ui.undoButton.enabled
+        assert panel.ui.undoButton.toolTip == "There is no run to take back."
+
+    def test_selected_row_moves_the_views_to_its_largest_slice(self, panel: Any, volume: Any) -> None:
+        mask = np.zeros(SHAPE, np.uint8)
+        mask[2:4, 3:5, 2] = 1
+        mask[2:9, 3:8, 6] = 1
+        panel.widget.logic.backend._masks = {"liver": mask}
+        slice_node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceNode")
+        run(panel, "liver")
+        panel.ui.resultsTable.selectRow(0)
+        expected = (plain_affine() @ [5, 5, 6, 1])[:3]
+        position = [slice_node.GetSliceToRAS().GetElement(row, 3) for row in range(3)]
+        assert position[2] == pytest.approx(expected[2], abs=0.01)
+
+    def test_check_boxes_show_and_review(self, panel: Any) -> None:
+        node = run(panel, "liver")
+        logic = slicer.vtkSlicerSegmentationsModuleLogic
+        assert logic.GetSegmentStatus(segment_of(node, "DSM_liver")) == logic.InProgress
+        panel.ui.resultsTable.item(0, 0).setCheckState(qt.Qt.Unchecked)
+        assert not node.GetDisplayNode().GetSegmentVisibility("DSM_liver")
+        panel.ui.resultsTable.item(0, 6).setCheckState(qt.Qt.Checked)
+        assert logic.GetSegmentStatus(segment_of(node, "DSM_liver")) == logic.Completed
+
+    def test_rerun_replaces_the_selected_segment_only(self, panel: Any, backend: PanelBackend, volume: Any) -> None:
+        node = run(panel, "liver\nspleen")
+        backend._masks = {**MASKS, "liver": mask_of(seed=9), "spleen": mask_of(seed=8)}
+        panel.ui.resultsTable.selectRow(0)
+        panel.ui.rerunButton.click()
+        process_until(panel, lambda: not panel.widget.logic.isRunning)
+        assert segment_ids(node) == ["DSM_liver", "DSM_spleen"]
+        np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), mask_of(seed=9))
+        np.testing.assert_array_equal(mask_in(node, "DSM_spleen", volume), MASKS["spleen"])
+
+    def test_show_3d_makes_and_removes_surfaces(self, panel: Any) -> None:
+        node = run(panel, "liver")
+        panel.ui.show3DButton.click()
+        assert node.GetSegmentation().ContainsRepresentation("Closed surface")
+        assert panel.ui.show3DButton.checked
+        panel.ui.show3DButton.click()
+        assert not node.GetSegmentation().ContainsRepresentation("Closed surface")
+
+    @pytest.mark.parametrize("name", ["out.seg.nrrd", "out.nii.gz"])
+    def test_export_writes_a_file_with_the_mask(
+        self, panel: Any, volume: Any, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import SimpleITK as sitk
+
+        run(panel, "liver")
+        path = tmp_path / "ü 测试" / name
+        path.parent.mkdir()
+        monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *_: (str(path), ""))
+        panel.ui.exportButton.click()
+        assert panel.ui.statusLabel.text == f"{name} was written."
+        voxels = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+        assert np.count_nonzero(voxels) == MASKS["liver"].sum()
+
+    def test_results_are_there_again_in_an_opened_scene(self, panel: Any, host: Any, tmp_path: Path) -> None:
+        run(panel, "liver\nspleen")
+        shown = [cells(panel, column) for column in range(1, 6)]
+        host.saveScene(tmp_path / "scene.mrb")
+        host.loadScene(tmp_path / "scene.mrb")
+        panel.process_events()
+        node = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
+        panel.ui.outputSegmentationSelector.setCurrentNode(node)
+        assert [cells(panel, column) for column in range(1, 6)] == shown
+        assert panel.ui.promptsTextEdit.plainText == "liver\nspleen"
+
+
+class TestThreshold:
+    def test_slider_moves_the_mask_of_the_selected_result(self, panel: Any, backend: PanelBackend, volume: Any) -> None:
+        rng = np.random.default_rng(5)
+        probability = (rng.random(SHAPE) * MASKS["liver"]).astype(np.float16)
+
+        node = run(panel, "liver")
+        store = panel.widget.logic._probabilities
+        # The fake's own map has only the values 0 and 1.
+        store.put(node, "DSM_liver", CroppedArray(probability, (0, 0, 0)), ijkToRAS(volume))
+        panel.ui.keepLargestCheckBox.setChecked(False)
+        panel.ui.resultsTable.selectRow(0)
+        assert panel.ui.thresholdLabel.text.startswith("Of liver, at once")
+        before = cells(panel, 3)
+        panel.ui.thresholdSlider.value = 0.75
+        process_until(panel, lambda: cells(panel, 3) != before)
+        np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), probability > np.float16(0.75))
+        assert tag_of(segment_of(node, "DSM_liver"), "DSM.Threshold") == "0.75"
+        assert tag_of(segment_of(node, "DSM_liver"), ALGORITHM_TYPE) == "AUTOMATIC"
+        panel.ui.advancedCollapsibleButton.collapsed = False
+        panel.screenshot(SCREENS / "threshold.png")
+
+
+class TestEditing:
+    def test_editor_opens_on_the_same_things_and_an_edit_makes_the_segment_semiautomatic(
+        self, panel: Any, volume: Any
+    ) -> None:
+        node = run(panel, "liver\nspleen")
+        panel.ui.resultsTable.selectRow(1)
+        panel.ui.editButton.click()
+        assert slicer.app.selected_modules[-1] == "SegmentEditor"
+        editor = slicer.mrmlScene.GetSingletonNode("SegmentEditor", "vtkMRMLSegmentEditorNode")
+        assert editor.GetSegmentationNode() is node
+        assert editor.GetSourceVolumeNode() is volume
+        assert editor.GetSelectedSegmentID() == "DSM_spleen"
+        edit_by_hand(node, "DSM_spleen", volume)
+        process_until(panel, lambda: tag_of(segment_of(node, "DSM_spleen"), ALGORITHM_TYPE) == "SEMIAUTOMATIC")
+        assert tag_of(segment_of(node, "DSM_liver"), ALGORITHM_TYPE) == "AUTOMATIC"
+        panel.widget.enter()
+        assert cells(panel, 2) == ["found", "edited"]
+        panel.screenshot(SCREENS / "edited.png")
+
+    def test_next_run_leaves_edited_and_hand_made_segments_alone(self, panel: Any, volume: Any) -> None:
+        node = run(panel, "liver")
+        panel.ui.resultsTable.selectRow(0)
+        panel.ui.editButton.click()
+        corrected = edit_by_hand(node, "DSM_liver", volume)
+        node.GetSegmentation().AddEmptySegment("mine", "by hand")
+        run(panel, "liver\nspleen")
+        assert segment_ids(node) == ["DSM_liver", "mine", "DSM_liver_1", "DSM_spleen"]
+        np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), corrected)
+        assert tag_of(segment_of(node, "DSM_liver"), ALGORITHM_TYPE) == "SEMIAUTOMATIC"
+        assert tag_of(segment_of(node, "DSM_liver_1"), ALGORITHM_TYPE) == "AUTOMATIC"
+
+    def test_a_correction_becomes_a_training_case(
+        self, panel: Any, volume: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from dsm.io.image import read_volume
+        from dsm.io.manifest import read_manifest
+
+        node = run(panel, "liver")
+        panel.ui.resultsTable.selectRow(0)
+        assert not panel.ui.saveCorrectionButton.enabled
+        panel.ui.editButton.click()
+        corrected = edit_by_hand(node, "DSM_liver", volume)
+        panel.widget.enter()
+        assert panel.ui.saveCorrectionButton.enabled
+        monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
+        panel.ui.saveCorrectionButton.click()
+        panel.ui.saveCorrectionButton.click()
+        first, second = read_manifest(tmp_path)
+        assert (first.image, first.modality, first.targets) == (second.image, "CT", {"liver": (1,)})
+        label = read_volume(first.label)
+        np.testing.assert_array_equal(label.array, corrected)
+        np.testing.assert_allclose(label.affine, plain_affine(), atol=1e-4)
+        ai = read_volume(tmp_path / f"{first.case_id}_ai.nii.gz")
+        np.testing.assert_array_equal(ai.array, MASKS["liver"])
+
+
+class TestSetup:
+    def test_folded_when_ready_and_open_when_packages_are_missing(
+        self, panel: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert panel.ui.setupCollapsibleButton.collapsed
+        assert missingRequirements() == []
+        monkeypatch.setattr("DSMSegmentLib.dependencies.missingRequirements", lambda: ["torch>=2.6"])
+        second = panel_host.Panel(module)
+        assert not second.ui.setupCollapsibleButton.collapsed
+        second.ui.promptsTextEdit.setPlainText("liver")
+        assert not second.ui.applyButton.enabled
+        assert "press Install" in second.ui.applyButton.toolTip
+        assert "packages are missing" in second.ui.setupStatusLabel.text
+        second.ui.installButton.click()
+        assert "extension PyTorch" in second.ui.statusLabel.text
+        second.screenshot(SCREENS / "no_packages.png")
+        second.close()
+
+    def test_test_lists_devices_with_reasons(self, panel: Any) -> None:
+        panel.ui.setupCollapsibleButton.collapsed = False
+        panel.ui.testButton.click()
+        process_until(panel, lambda: panel.ui.deviceComboBox.count == 3)
+        texts = [panel.ui.deviceComboBox.itemText(n) for n in range(3)]
+        assert texts[1:] == ["Test CPU, 4.0 GB free", "NVIDIA GPU: No NVIDIA GPU with a driver was found."]
+        assert "The CPU is used: No NVIDIA GPU" in panel.ui.setupStatusLabel.text
+        panel.screenshot(SCREENS / "setup.png")
+        panel.ui.releaseButton.click()
+        assert panel.widget.logic.backend.released == 1
+
+    def test_licence_is_asked_once_per_model(self, panel: Any, questions: list[str]) -> None:
+        run(panel, "liver")
+        run(panel, "spleen")
+        assert len(questions) == 1
+        assert "dsm-test" in questions[0]
+
+    def test_licence_refused_starts_nothing(
+        self, panel: Any, backend: PanelBackend, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", lambda *_, **__: False)
+        run(panel, "liver")
+        assert backend.requests == []
+        assert panel.ui.statusLabel.text == "The licence of the model was not accepted."
+
+    def test_report_holds_log_and_computer(self, panel: Any) -> None:
+        run(panel, "liver")
+        panel.ui.copyReportButton.click()
+        report = slicer.app.clipboard().text()
+        assert "DSMSegment" in report
+        assert "1 found" in report
+        assert "worker log" in report
+
+
+class TestSceneAndModule:
+    def test_closing_the_scene_during_a_run_stops_it(self, panel: Any, backend: PanelBackend) -> None:
+        backend.after, backend.act = 1, wait_for_cancel
+        panel.ui.promptsTextEdit.setPlainText("liver\nspleen")
+        panel.ui.applyButton.click()
+        process_until(panel, lambda: len(cells(panel, 1)) == 1)
+        slicer.mrmlScene.Clear(False)
+        process_until(panel, lambda: not panel.widget.logic.isRunning)
+        assert slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSegmentationNode") is None
+        assert not panel.ui.resultsCollapsibleButton.visible
+        again = volume_node(plain_affine())
+        panel.ui.inputVolumeSelector.setCurrentNode(again)
+        assert segment_ids(run(panel, "liver")) == ["DSM_liver"]
+
+    def test_unloading_the_module_closes_the_backend(self, volume: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        backend = PanelBackend(MASKS, 0, wait_for_cancel)
+        monkeypatch.setattr(module, "WorkerBackend", lambda **_: backend)
+        panel = panel_host.Panel(module)
+        panel.ui.promptsTextEdit.setPlainText("liver")
+        panel.ui.applyButton.click()
+        panel.close()
+        assert backend.closed == 1
+
+    def test_runs_add_no_nodes_but_the_segmentation(self, panel: Any) -> None:
+        run(panel, "liver")
+        before = slicer.mrmlScene.GetNumberOfNodes()
+        for _ in range(3):
+            run(panel, "liver\nspleen")
+        assert slicer.mrmlScene.GetNumberOfNodes() == before
+
+    def test_volume_under_a_transform(self, panel: Any, volume: Any) -> None:
+        transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+        matrix = slicer.util.vtkMatrixFromArray(affine_of(obliqueness(30), (1.0, 1.0, 1.0)))
+        transform.SetMatrixTransformToParent(matrix)
+        volume.SetAndObserveTransformNodeID(transform.GetID())
+        node = run(panel, "liver")
+        assert node.GetParentTransformNode() is transform
+        np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), MASKS["liver"])
+
+
+class TestSequence:
+    def test_every_time_point_gets_its_segmentation(self, panel: Any, volume: Any) -> None:
+        frames = [np.full(SHAPE, value, np.int16) for value in (-1000, 0, 100)]
+        sequence = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceNode", "Frames")
+        for number, frame in enumerate(frames):
+            slicer.util.updateVolumeFromArray(volume, np.ascontiguousarray(frame.transpose(2, 1, 0)))
+            sequence.SetDataNodeAtValue(volume, str(number))
+        browser = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode")
+        browser.AddSynchronizedSequenceNode(sequence)
+        browser.AddProxyNode(volume, sequence, False)
+        browser.SetSelectedItemNumber(1)
+        panel.widget.initializeParameterNode()
+        assert panel.ui.allTimePointsCheckBox.visible
+        panel.ui.allTimePointsCheckBox.setChecked(True)
+        panel.screenshot(SCREENS / "sequence.png")
+        run(panel, "liver")
+        assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSequenceNode") == 2
+        found = slicer.mrmlScene.GetNthNodeByClass(1, "vtkMRMLSequenceNode")
+        assert found.GetNumberOfDataNodes() == len(frames)
+        for number in range(len(frames)):
+            segmentation = found.GetNthDataNode(number)
+            assert list(segmentation.GetSegmentation().GetSegmentIDs()) == ["DSM_liver"]
+        assert browser.GetSelectedItemNumber() == 1
+        assert browser.GetProxyNode(found) is not None
+
+    def test_volume_that_is_no_time_point_has_no_such_choice(self, panel: Any) -> None:
+        assert not panel.ui.allTimePointsCheckBox.visible
