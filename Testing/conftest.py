@@ -50,6 +50,7 @@ def tiny_model(tmp_path_factory) -> Path:
         num_heads=2,
         layers_per_level=1,
         text_dim=12,
+        visual_prompt=True,
     )
     vectors = np.random.default_rng(0).normal(size=(len(TINY_NAMES), config.text_dim)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -57,6 +58,7 @@ def tiny_model(tmp_path_factory) -> Path:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         net = DSMNet(config, torch.from_numpy(bank.centred(vectors[: config.num_organs])).float())
+        net.visual_weight.data.fill_(1.0)  # it starts at 0, which would hide the visual prompt
     save_model(net.eval(), config, folder)
     bank.save(folder)
     write_manifest(folder)

@@ -72,11 +72,13 @@ SCHEMA = {
         "suggestions": "=tuple[str, ...]",
         "probability_file": "=str",
         "probability_offset_ijk": "=Index3",
+        "uncertainty_file": "=str",
+        "uncertainty_offset_ijk": "=Index3",
     },
     "done": {"id": "str", "seconds": "float", "device": "=str", "peak_memory": "=int", "cached": "=bool"},
     "error": {"id": "str", "code": "str", "text": "str", "hint": "=str", "details": "=str"},
 }
-PROMPT_ITEM = {"id": "str", "text": "str", "file": "str", "probability_file": "=str"}
+PROMPT_ITEM = {"id": "str", "text": "str", "file": "str", "probability_file": "=str", "uncertainty_file": "=str"}
 DEVICE = {
     "id": "str",
     "name": "str",

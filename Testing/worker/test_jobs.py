@@ -48,7 +48,7 @@ def test_masks_are_those_of_the_segmenter(encoded: Host, tiny_model: Path) -> No
     prompts = ["liver", "left kidney", "liver tumor"]
     results = encoded.results(encoded.segment(*prompts, threshold=0.3, maps=True))
     scan = Segmenter.from_pretrained(tiny_model).encode(Volume(phantom(SMALL), np.array(AFFINE)))
-    expected = scan.segment(prompts, threshold=0.3, probabilities=True)
+    expected = scan.segment(prompts, threshold=0.3, probabilities=True, uncertainty=True)
     assert [result.prompt_id for result in results] == ["p0", "p1", "p2"]
     assert [result.name for result in results] == prompts
     assert any(result.found for result in results), "a model that finds nothing tests nothing"
@@ -67,6 +67,19 @@ def test_masks_are_those_of_the_segmenter(encoded: Host, tiny_model: Path) -> No
         assert want.probability is not None
         np.testing.assert_allclose(probability, want.probability.array, atol=2e-3)
         assert result.probability_offset_ijk == want.probability.offset_ijk
+        uncertainty = read_array(encoded.folder, result.uncertainty_file)
+        assert want.uncertainty is not None
+        np.testing.assert_allclose(uncertainty, want.uncertainty.array, atol=5e-3)
+        assert result.uncertainty_offset_ijk == want.uncertainty.offset_ijk
+
+
+def test_fast_mode_leaves_the_diffusion_prompts_out(encoded: Host) -> None:
+    maps = []
+    for mode in ("auto", "fast", "auto"):
+        (result,) = encoded.results(encoded.segment("liver tumor", maps=True, mode=mode))
+        maps.append(read_array(encoded.folder, result.probability_file))
+    np.testing.assert_array_equal(maps[0], maps[2])
+    assert maps[0].shape != maps[1].shape or (maps[0] != maps[1]).any()
 
 
 def test_results_stream_one_by_one_before_done(encoded: Host) -> None:

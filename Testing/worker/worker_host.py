@@ -59,6 +59,7 @@ class Host(WorkerClient):
                 text=text,
                 file=self.new_file(".mask"),
                 probability_file=self.new_file(".npy") if maps else "",
+                uncertainty_file=self.new_file(".npy") if maps else "",
             )
             for number, text in enumerate(prompts)
         )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from dsm.core.boxes import Box, CroppedArray
+from dsm.core.boxes import Box, CroppedArray, Index3
 from dsm.core.volume import Volume
 from dsm.errors import InputError, ModelNotFoundError, PromptError, ProtocolError, WeightsError
 from dsm.models.store import find_model, verify_model
@@ -37,6 +37,8 @@ class EncodedScan(Protocol):
         *,
         threshold: float,
         probabilities: bool,
+        uncertainty: bool,
+        fast: bool,
         keep_largest: bool,
         progress: Progress,
         on_result: Callable[[PromptResult], None],
@@ -172,7 +174,10 @@ class Session:
         return False
 
     def _segment(self, job: Segment, progress: JobProgress) -> bool:
-        _only_auto("mode", job.mode)
+        if job.mode not in {"auto", "fast"}:
+            raise ProtocolError(
+                f"This worker knows no mode '{job.mode[:40]}'.", code="unsupported", hint="Use 'auto' or 'fast'."
+            )
         volume = self._volumes.get(job.volume_key)
         if volume is None:
             raise InputError(
@@ -193,6 +198,8 @@ class Session:
             [prompt for prompt, _ in items],
             threshold=job.threshold,
             probabilities=any(item.probability_file for item in job.prompts),
+            uncertainty=any(item.uncertainty_file for item in job.prompts),
+            fast=job.mode == "fast",
             keep_largest=job.keep_largest,
             progress=progress,
             on_result=send_result,
@@ -208,10 +215,8 @@ class Session:
         voxels = int(np.count_nonzero(mask.array))
         if voxels:
             write_mask(self._folder, item.file, mask.array)
-        probability = result.probability if item.probability_file else None
-        if probability is not None:
-            probability = _cut(probability, region)
-            write_array(self._folder, item.probability_file, probability.array)
+        probability_file, probability_offset = self._write_map(item.probability_file, result.probability, region)
+        uncertainty_file, uncertainty_offset = self._write_map(item.uncertainty_file, result.uncertainty, region)
         return Result(
             id=job_id,
             prompt_id=item.id,
@@ -229,9 +234,19 @@ class Session:
             seconds=float(result.seconds),
             warnings=(*result.prompt.warnings, *(w for w in result.warnings if w not in result.prompt.warnings)),
             suggestions=result.prompt.suggestions,
-            probability_file=item.probability_file if probability is not None else "",
-            probability_offset_ijk=probability.offset_ijk if probability is not None else (0, 0, 0),
+            probability_file=probability_file,
+            probability_offset_ijk=probability_offset,
+            uncertainty_file=uncertainty_file,
+            uncertainty_offset_ijk=uncertainty_offset,
         )
+
+    def _write_map(self, file: str, map_: CroppedArray | None, region: Box) -> tuple[str, Index3]:
+        """Write a map where it was asked for; returns the file, empty for none, and where the map starts."""
+        if not file or map_ is None:
+            return "", (0, 0, 0)
+        inside = _cut(map_, region)
+        write_array(self._folder, file, inside.array)
+        return file, inside.offset_ijk
 
     def _release(self, job: Release) -> bool:
         if job.volume_key:
@@ -273,9 +288,12 @@ def _items_by_prompt(items: Sequence[PromptItem], folder: Path) -> list[tuple[Pr
     for item in items:
         for number, prompt in enumerate(parse_prompts(item.text), start=1):
             one = replace(
-                item, file=_numbered(item.file, number), probability_file=_numbered(item.probability_file, number)
+                item,
+                file=_numbered(item.file, number),
+                probability_file=_numbered(item.probability_file, number),
+                uncertainty_file=_numbered(item.uncertainty_file, number),
             )
-            files += [one.file, one.probability_file] if one.probability_file else [one.file]
+            files += [one.file, *(name for name in (one.probability_file, one.uncertainty_file) if name)]
             found.setdefault(_identity(prompt), (prompt, []))[1].append(one)
     for name in files:
         resolve_in_folder(folder, name)
