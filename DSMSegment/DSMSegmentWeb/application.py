@@ -19,8 +19,9 @@ from DSMSegmentLib import Backend, JobOptions, JobProgress, JobState, Runs, Segm
 from DSMSegmentLib.summary import resultText, stageText
 from DSMSegmentWeb import page
 from DSMSegmentWeb.access import Access
-from DSMSegmentWeb.edits import Edits
+from DSMSegmentWeb.edits import Edits, journaled
 from DSMSegmentWeb.exports import export
+from DSMSegmentWeb.parts import has_one_part
 from DSMSegmentWeb.rows import Row, missing_rows, segment_rows
 from DSMSegmentWeb.scan import Scan, read_scan
 from DSMSegmentWeb.transfer import TemporaryFolder, Transfer
@@ -30,6 +31,7 @@ from DSMSegmentWeb.viewer import Viewer
 # Often enough for a bar that moves, seldom enough for a server that also draws.
 _POLL_S = 0.1
 _MAX_UNDO = 20
+_THRESHOLD_STEP = 0.01
 _ICON = Path(__file__).resolve().parents[1] / "Resources" / "Icons" / "DSMSegment.png"
 
 
@@ -51,6 +53,8 @@ class Application:
         self._missing: list[Row] = []
         # Each takes back one run or edit, the newest is last; it returns False when that was forgotten meanwhile.
         self._undo_steps: deque[Callable[[], bool]] = deque(maxlen=_MAX_UNDO)
+        self._threshold_step: Callable[[], bool] | None = None
+        self._moved = ""
         self._scan: Scan | None = None
         self._scan_folder: TemporaryFolder | None = None
         server.enable_module(page)
@@ -60,6 +64,7 @@ class Application:
         self._transfer = Transfer(self._open_upload, self._export, self.show_error)
         page.build_page(server, self._viewer.layout, self)
         server.state.change("tool", "brush_mm", "selected")(self._use_tool)
+        server.state.change("segment_threshold")(self._move_threshold)
         server.controller.on_server_bind.add(self._bind)
 
     def close(self) -> None:
@@ -119,8 +124,9 @@ class Application:
                 "; ".join([*prompts, typed]),
                 self._viewer.segmentation_node,
                 JobOptions(threshold=float(state.threshold)),
+                keepProbabilities=True,
                 onProgress=self._show_progress,
-                onResult=lambda _outcome: self._show_rows(),
+                onResult=lambda _outcome: self._show_segments(),
             )
             state.running, state.progress = True, -1
             state.flush()
@@ -148,11 +154,12 @@ class Application:
                 break
         self._missing = []
         self._state.status = ""
-        self._show_rows()
+        self._show_segments()
 
     def select(self, segment_id: str) -> None:
         """See `page.Actions`."""
         self._state.selected = segment_id
+        self._show_threshold()
         center = self._viewer.segmentation_node.GetSegmentCenterRAS(segment_id)
         if center is not None:
             slicer.vtkMRMLSliceNode.JumpAllSlices(
@@ -205,6 +212,7 @@ class Application:
                 "tool": "",
                 "brush_mm": 12,
                 "threshold": 0.5,
+                "segment_threshold": 0.5,
             }
         )
 
@@ -264,22 +272,51 @@ class Application:
             state.prompts, state.typed = [], ""
             state.dirty("prompts", "typed")  # the browser may have changed them since
 
+    def _show_segments(self) -> None:
+        """Call when masks have changed."""
+        self._viewer.make_surfaces()
+        self._show_rows()
+
     def _show_rows(self) -> None:
         state = self._state
-        rows = [*segment_rows(self._viewer.segmentation_node), *self._missing]
+        node = self._viewer.segmentation_node
+        found = segment_rows(node, lambda segment_id: self._runs.canSetThreshold(node, segment_id))
+        rows = [*found, *self._missing]
         state.rows = [asdict(row) for row in rows]
         ids = [row.id for row in rows if row.id]
         if state.selected not in ids:
             state.selected, state.tool = "", ""
+        self._show_threshold()
         state.can_undo = bool(self._undo_steps)
         state.flush()
+
+    def _show_threshold(self) -> None:
+        shown = self._selected_threshold()
+        if shown is not None:
+            self._state.segment_threshold = shown
+
+    def _selected_threshold(self) -> float | None:
+        state = self._state
+        return next((row["threshold"] for row in state.rows if row["id"] and row["id"] == state.selected), None)
+
+    def _move_threshold(self, segment_threshold: float, **_: Any) -> None:
+        before = self._selected_threshold()
+        if before is None or abs(before - float(segment_threshold)) < _THRESHOLD_STEP / 2:
+            return
+        node, segment_id = self._viewer.segmentation_node, self._state.selected
+        # One drag of the slider is one step back, however many stops it makes.
+        if not self._undo_steps or self._undo_steps[-1] is not self._threshold_step or self._moved != segment_id:
+            self._threshold_step, self._moved = journaled(node, segment_id), segment_id
+            self._undo_steps.append(self._threshold_step)
+        self._runs.setThreshold(node, segment_id, float(segment_threshold), keepLargest=has_one_part(node, segment_id))
+        self._show_segments()
 
     def _use_tool(self, tool: str, brush_mm: float, selected: str, **_: Any) -> None:
         self._edits.use(tool or "", selected, float(brush_mm))
 
     def _note_edit(self, take_back: Callable[[], bool]) -> None:
         self._undo_steps.append(take_back)
-        self._show_rows()
+        self._show_segments()
 
 
 def _icon() -> str:

@@ -16,6 +16,7 @@ from trame_slicer.segmentation import (
 from undo_stack import UndoStack
 
 from dsm.errors import InputError
+from DSMSegmentLib import provenance
 from DSMSegmentLib.journal import RunJournal
 from DSMSegmentLib.mrml import countVoxels, orientedImageFromSegment, setSegmentMask
 from DSMSegmentWeb.segment_filters import FILTERS
@@ -64,18 +65,13 @@ class Edits:
         if name not in FILTERS or segmentation_node.GetSegmentation().GetSegment(segment_id) is None:
             raise InputError("There is nothing to correct.", code="input.edit", hint="Select a segment in the list.")
         image = orientedImageFromSegment(segmentation_node, segment_id)
-        changed = FILTERS[name](image) if countVoxels(image) else image
-        if not countVoxels(changed):
+        filtered = FILTERS[name](image) if countVoxels(image) else image
+        if not countVoxels(filtered):
             message = "Nothing of the segment would be left."
             raise InputError(message, code="input.edit", hint="It is empty or too thin; paint it first.")
-        journal = RunJournal(segmentation_node)
-        journal.noteChanging(segment_id)
-        setSegmentMask(segmentation_node, segment_id, changed)
-
-        def take_back() -> bool:
-            journal.revert()
-            return True
-
+        take_back = journaled(segmentation_node, segment_id)
+        setSegmentMask(segmentation_node, segment_id, filtered)
+        _note_by_hand(segmentation_node, segment_id)
         self._on_edit(take_back)
 
     def forget(self) -> None:
@@ -93,4 +89,24 @@ class Edits:
         # A full stack forgets its oldest stroke without saying so.
         self._count = min(index, _MAX_STROKES)
         if grown:
+            _note_by_hand(self._editor.active_segmentation_node, self._editor.active_segment_id)
             self._on_edit(self._take_back_stroke)
+
+
+def journaled(segmentation_node: Any, segment_id: str) -> Callable[[], bool]:
+    """Call before a segment is changed; returns what takes the change back."""
+    journal = RunJournal(segmentation_node)
+    journal.noteChanging(segment_id)
+
+    def take_back() -> bool:
+        journal.revert()
+        return True
+
+    return take_back
+
+
+def _note_by_hand(segmentation_node: Any, segment_id: str) -> None:
+    """Say in the tags of a segment, and so in DICOM SEG, that the network did not make it alone."""
+    segment = segmentation_node.GetSegmentation().GetSegment(segment_id)
+    if segment is not None and segment.HasTag(provenance.ALGORITHM_TYPE_TAG):
+        segment.SetTag(provenance.ALGORITHM_TYPE_TAG, "SEMIAUTOMATIC")

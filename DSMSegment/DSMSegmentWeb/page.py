@@ -30,9 +30,12 @@ _TOOLS = {
 }
 _FILTERS = {
     "largest": ("Largest part", "Keep only the largest connected part"),
-    "specks": ("No specks", "Take away parts of less than half a millilitre"),
+    "specks": ("No specks", "Take away parts of less than a millilitre"),
     "smooth": ("Smooth", "Make each voxel what most of its neighbours are"),
 }
+_THRESHOLD_TITLE = (
+    "Probability from which a voxel is inside. Moving it starts from the answer of the network; Undo brings edits back."
+)
 # Stands in place of the page when the server does not answer any more; page.js waits for it to come back.
 LOST = """<main id="dsm-lost" class="dsm-lost" role="alert"><h1>The server does not answer</h1>
 <p>The page goes on by itself as soon as it does. A scene that was closed, or a server that was started anew, has
@@ -228,6 +231,10 @@ def _results(actions: Actions) -> None:
 def _tools(actions: Actions) -> None:
     with html.Div(v_if="selected", classes="dsm-tools"):
         html.H2("Correct {{ (rows.find((row) => row.id === selected) || {}).name }}")
+        with html.Div(v_if="(rows.find((row) => row.id === selected) || {}).threshold != null", classes="dsm-line"):
+            html.Span("Threshold", classes="dsm-number", raw_attrs=[f'title="{_THRESHOLD_TITLE}"'])
+            _slider("segment_threshold", 0.05, 0.95, step=0.01, label="Threshold of the segment")
+            html.Span("{{ Number(segment_threshold).toFixed(2) }}", classes="dsm-number dsm-threshold")
         with v3.VBtnToggle(
             v_model=("tool",), density="compact", variant="outlined", divided=True, raw_attrs=['aria-label="Tool"']
         ):

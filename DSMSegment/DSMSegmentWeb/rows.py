@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import slicer
@@ -10,7 +10,7 @@ import vtk
 
 from DSMSegmentLib import OutcomeStatus, SegmentOutcome
 from DSMSegmentLib.mrml import countVoxels, orientedImageFromSegment
-from DSMSegmentLib.provenance import SCORE_TAG
+from DSMSegmentLib.provenance import SCORE_TAG, THRESHOLD_TAG
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,7 @@ class Row:
         score: How sure the network is that the structure is there, 0 to 1; None for segments made by hand.
         color: As `#rrggbb`.
         visible: Whether the views show it.
+        threshold: Of the probability, where it can be moved; None where it cannot.
     """
 
     name: str
@@ -32,15 +33,21 @@ class Row:
     score: float | None
     color: str = ""
     visible: bool = False
+    threshold: float | None = None
 
 
-def segment_rows(node: slicer.vtkMRMLSegmentationNode | None) -> list[Row]:
-    """Return a row for each segment, in the order of the segmentation."""
+def segment_rows(
+    node: slicer.vtkMRMLSegmentationNode | None, has_probability: Callable[[str], bool] = lambda _segment_id: False
+) -> list[Row]:
+    """Return a row for each segment, in the order of the segmentation.
+
+    Args:
+        node: The segmentation.
+        has_probability: Whether the threshold of a segment can be moved.
+    """
     if node is None:
         return []
-    segmentation = node.GetSegmentation()
-    ids = segmentation.GetSegmentIDs()
-    return [_segment_row(node, segment_id, segmentation.GetSegment(segment_id)) for segment_id in ids]
+    return [_segment_row(node, id_, has_probability(id_)) for id_ in node.GetSegmentation().GetSegmentIDs()]
 
 
 def missing_rows(outcomes: Sequence[SegmentOutcome]) -> list[Row]:
@@ -53,7 +60,8 @@ def missing_rows(outcomes: Sequence[SegmentOutcome]) -> list[Row]:
     ]
 
 
-def _segment_row(node: slicer.vtkMRMLSegmentationNode, segment_id: str, segment: slicer.vtkSegment) -> Row:
+def _segment_row(node: slicer.vtkMRMLSegmentationNode, segment_id: str, has_probability: bool) -> Row:
+    segment = node.GetSegmentation().GetSegment(segment_id)
     image = orientedImageFromSegment(node, segment_id)
     i, j, k = image.GetSpacing()
     return Row(
@@ -61,12 +69,13 @@ def _segment_row(node: slicer.vtkMRMLSegmentationNode, segment_id: str, segment:
         id=segment_id,
         # Counted, not taken from the run: the user may have painted since.
         note=f"{countVoxels(image) * abs(i * j * k) / 1000.0:.1f} ml",
-        score=_score(segment),
+        score=_number(segment, SCORE_TAG),
         color="#" + "".join(f"{round(255 * channel):02x}" for channel in segment.GetColor()),
         visible=bool(node.GetDisplayNode().GetSegmentVisibility(segment_id)),
+        threshold=_number(segment, THRESHOLD_TAG) if has_probability else None,
     )
 
 
-def _score(segment: slicer.vtkSegment) -> float | None:
-    score = vtk.reference("")
-    return float(str(score)) if segment.GetTag(SCORE_TAG, score) else None
+def _number(segment: slicer.vtkSegment, tag: str) -> float | None:
+    value = vtk.reference("")
+    return float(str(value)) if segment.GetTag(tag, value) else None

@@ -11,7 +11,7 @@ import vtk
 from DSMSegmentLib.mrml import cropFromOrientedImage
 
 # Millilitres; smaller parts are noise of a network more often than anatomy.
-_SPECK_ML = 0.5
+_SPECK_ML = 1.0
 # Slices that are much thicker than their pixels say little about each other.
 _MAX_ANISOTROPY = 2.0
 
@@ -27,7 +27,7 @@ def largest_part(image: slicer.vtkOrientedImageData) -> slicer.vtkOrientedImageD
 
 
 def without_specks(image: slicer.vtkOrientedImageData) -> slicer.vtkOrientedImageData:
-    """Return a mask without its parts of less than half a millilitre; the largest part always stays."""
+    """Return a mask without its parts of less than a millilitre; the largest part always stays."""
     voxel_ml = abs(float(np.prod(image.GetSpacing()))) / 1000.0
     largest = int(np.count_nonzero(cropFromOrientedImage(largest_part(image)).array))
     return _numbered_parts(image, min_voxels=min(round(_SPECK_ML / voxel_ml), largest))

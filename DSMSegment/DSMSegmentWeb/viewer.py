@@ -70,10 +70,26 @@ class Viewer:
         self.slicer.display_manager.show_volume_in_slice_background(self.volume_node)
         self.slicer.display_manager.reset_views()
 
+    def make_surfaces(self) -> None:
+        """Let the editor see segments that it did not make itself: it keeps the surfaces of the 3-D view."""
+        self.editor.active_segmentation.trigger_modified()
+
     def fit_3d(self) -> None:
-        """Point the camera of the 3-D view at the surfaces; there are none yet when a scan is opened."""
+        """Point the camera of the 3-D view at the segments, from the front; there are none yet when a scan is opened.
+
+        By their bounds in the scene: their surfaces are made later, when the view is drawn.
+        """
+        bounds = [0.0] * 6
+        self.segmentation_node.GetRASBounds(bounds)
+        left, right, posterior, anterior, inferior, superior = bounds
+        center = ((left + right) / 2, (posterior + anterior) / 2, (inferior + superior) / 2)
         for view in self.slicer.view_manager.get_threed_views():
-            view.reset_view()
+            camera = view.renderer().GetActiveCamera()
+            camera.SetFocalPoint(*center)
+            camera.SetPosition(center[0], center[1] + 1.0, center[2])  # ResetCamera keeps the direction only
+            camera.SetViewUp(0, 0, 1)
+            view.renderer().ResetCamera(bounds)
+            view.schedule_render()
 
     def _remove_shown(self) -> None:
         if self.volume_node is None:

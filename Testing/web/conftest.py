@@ -44,7 +44,16 @@ def running_server(model: Path, *arguments: str) -> Iterator[tuple[subprocess.Po
 def start_server(dsm_tiny: Path) -> Callable[..., Any]:
     """Start a server of one's own: `with start_server("--port", "8123") as (process, address)`."""
     pytest.importorskip("trame_slicer", reason="trame-slicer is not installed")
-    return lambda *arguments: running_server(dsm_tiny, *arguments)
+    return lambda *arguments, model=dsm_tiny: running_server(model, *arguments)
+
+
+@pytest.fixture(scope="session")
+def dsm_small() -> Path:
+    """The folder of trained weights: where a test needs a segment of the size and form of an organ."""
+    folder = ROOT / "model_weights" / "dsm-small"
+    if not (folder / "manifest.json").is_file():
+        pytest.skip("dsm-small is not here")
+    return folder
 
 
 @pytest.fixture(scope="module")
