@@ -40,13 +40,16 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         query_dim=32,
         num_heads=4,
         layers_per_level=1,
+        visual_prompt=True,
     )
     names = (*ORGANS, *TUMORS)
     vectors = np.random.default_rng(0).standard_normal((len(names), config.text_dim)).astype(np.float32)
     bank = EmbeddingBank(names, vectors / np.linalg.norm(vectors, axis=1, keepdims=True), vectors.mean(0) / 20)
     torch.manual_seed(0)
     organ_text = torch.from_numpy(bank.centred(bank.vectors[: len(ORGANS)]))
-    save_model(DSMNet(config, organ_text), config, folder)
+    net = DSMNet(config, organ_text)
+    net.visual_weight.data.fill_(1.0)  # it starts at 0, which would hide the visual prompt
+    save_model(net, config, folder)
     bank.save(folder)
     write_manifest(folder)
     return folder
