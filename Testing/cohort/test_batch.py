@@ -164,7 +164,7 @@ def test_results_do_not_depend_on_the_number_of_workers(batch: Batch, tmp_path: 
 
 
 def test_two_runs_in_one_folder(tmp_path: Path, batch: Batch) -> None:
-    from dsm.cohort.lock import folder_lock
+    from dsm.io.folder_lock import folder_lock
 
     write_series(tmp_path / "scans")
     (tmp_path / "out").mkdir()

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from dsm.cohort.lock import folder_lock
 from dsm.cohort.outcome import FAILED, OK, Finding, Outcome, read_outcome, write_outcome
 from dsm.cohort.settings import Settings
 from dsm.cohort.table import COLUMNS, write_tables
 from dsm.errors import OutputError
+from dsm.io.folder_lock import folder_lock
 
 SETTINGS = Settings(prompts=("=1+1; liver",), model="dsm-tiny", model_sha256="f" * 64)
 LIVER = Finding(
@@ -82,7 +82,7 @@ def test_every_setting_is_in_the_fingerprint() -> None:
 
 def test_the_lock_of_a_folder_is_held_by_one_and_dies_with_it(tmp_path: Path) -> None:
     code = (
-        "import sys, time, pathlib; from dsm.cohort.lock import folder_lock\n"
+        "import sys, time, pathlib; from dsm.io.folder_lock import folder_lock\n"
         "with folder_lock(pathlib.Path(sys.argv[1])):\n"
         "    print('held', flush=True); time.sleep(60)"
     )

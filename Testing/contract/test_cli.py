@@ -10,7 +10,7 @@ import pytest
 from dsm._version import __version__
 from dsm.cli.main import build_parser, main
 
-COMMANDS = {"segment", "batch", "info", "vocabulary", "models", "evaluate", "data", "train", "worker"}
+COMMANDS = {"segment", "batch", "serve", "info", "vocabulary", "models", "evaluate", "data", "train", "worker"}
 
 
 def subparsers_of(parser):

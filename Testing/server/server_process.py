@@ -99,7 +99,9 @@ class Server:
 
     @property
     def voxel_files(self) -> list[str]:
-        return sorted(str(path) for path in (self.folder / "voxels").rglob("*") if path.is_file())
+        return sorted(
+            str(path) for path in (self.folder / "voxels").rglob("*") if path.is_file() and path.name != ".lock"
+        )
 
     def _read(self) -> None:
         assert self.process.stderr is not None

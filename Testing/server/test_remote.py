@@ -23,6 +23,8 @@ from dsm.protocol.connection import Connection, RemoteError
 from dsm.protocol.messages import Load, Progress, Release
 from dsm.protocol.remote import RemoteClient
 
+pytestmark = pytest.mark.xdist_group("server")  # one server for all of them
+
 PROMPTS = ("kidneys", "liver", "größer als alles")
 
 

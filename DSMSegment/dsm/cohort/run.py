@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dsm.cohort.case import Case, find_cases
-from dsm.cohort.lock import folder_lock
 from dsm.cohort.one_case import SEGMENTATIONS, THUMBNAILS, CaseRunner
 from dsm.cohort.outcome import FAILED, OK, Outcome, read_outcome, write_outcome
 from dsm.cohort.settings import Settings
@@ -20,6 +19,7 @@ from dsm.cohort.thumbnail import draw_pages
 from dsm.cohort.worker_pool import WorkerPool
 from dsm.errors import InputError, OutputError
 from dsm.io.atomic import atomic_output
+from dsm.io.folder_lock import folder_lock
 from dsm.models.config import ModelConfig
 from dsm.models.store import find_model
 from dsm.text.prompt import parse_prompts

@@ -101,8 +101,9 @@ class Address:
         except ValueError:
             parts, port = urllib.parse.urlsplit(""), None
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+            shown = "The text" if "@" in text else f"'{text.strip()[:80]}'"  # never a password
             raise RemoteError(
-                f"'{text.strip()[:80]}' is not the address of a server.",
+                f"{shown} is not the address of a server.",
                 code="remote.address",
                 hint="Write it as https://server:8470.",
             )

@@ -7,12 +7,14 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import uvicorn
 
 from dsm.errors import ConfigError, OutputError
+from dsm.io.folder_lock import LOCK_FILE, folder_lock
 from dsm.models.store import find_model, verify_model
 from dsm.server.app import Service, create_app
 from dsm.server.lane import WorkerSetup
@@ -22,6 +24,7 @@ from dsm.server.users import Users
 from dsm.server.volumes import VolumeStore
 
 _SHUTDOWN_S = 5
+_PREFIX = "dsm-serve-"
 
 
 def serve(
@@ -59,13 +62,7 @@ def serve(
     logging.getLogger("dsm.server").setLevel(logging.INFO)
     users, token = (Users.from_file(tokens), "") if tokens is not None else Users.with_new_token()
     entry = verify_model(find_model(model))
-    try:
-        own = Path(tempfile.mkdtemp(prefix="dsm-serve-", dir=folder))  # for its owner alone
-    except OSError as error:
-        raise OutputError(
-            f"{folder} cannot be written to ({error.strerror}).", hint="Choose another --folder."
-        ) from error
-    try:
+    with _own_folder(folder) as own:
         volumes_folder, work_folder = own / "volumes", own / "work"
         volumes_folder.mkdir()
         work_folder.mkdir()
@@ -101,9 +98,31 @@ def serve(
                 pass  # uvicorn has shut down in order and passes the signal on
             except OSError as error:  # what ssl says of a wrong certificate is an OSError, too
                 raise ConfigError(f"The certificate or its key cannot be used ({error}).") from error
+    return 0
+
+
+@contextmanager
+def _own_folder(parent: Path | None) -> Iterator[Path]:
+    """Make a folder for voxels, readable by its owner alone, and remove it at the end, whatever happened.
+
+    What servers that were killed left behind in the same place is removed, too.
+    """
+    try:
+        own = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+    except OSError as error:
+        what = f"{parent or tempfile.gettempdir()} cannot be written to ({error.strerror})."
+        raise OutputError(what, hint="Choose another --folder.") from error
+    try:
+        with folder_lock(own):
+            for other in own.parent.glob(f"{_PREFIX}*"):
+                # Somebody who lives holds the lock; another user's folder cannot be opened.
+                with suppress(OSError, OutputError):
+                    if other != own and (other / LOCK_FILE).exists():
+                        with folder_lock(other):
+                            shutil.rmtree(other, ignore_errors=True)
+            yield own
     finally:
         shutil.rmtree(own, ignore_errors=True)
-    return 0
 
 
 def _bound(host: str, port: int) -> socket.socket:

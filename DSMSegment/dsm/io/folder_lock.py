@@ -10,6 +10,8 @@ from pathlib import Path
 
 from dsm.errors import OutputError
 
+LOCK_FILE = ".lock"
+
 
 @contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
@@ -18,7 +20,7 @@ def folder_lock(folder: Path) -> Iterator[None]:
     Raises:
         OutputError: If another process holds it (`output.busy`).
     """
-    descriptor = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o666)
+    descriptor = os.open(folder / LOCK_FILE, os.O_CREAT | os.O_RDWR, 0o666)
     try:
         try:
             _lock(descriptor)
