@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dsm.datasets.found_set import FoundCase, FoundSet, image_files, no_layout, stem
+from dsm.datasets.found_set import FoundCase, FoundSet, find_place, image_files, no_layout, stem
 
 _LABELS = {
     1: "spleen",
@@ -34,19 +34,20 @@ def find_amos(folder: Path) -> FoundSet:
     Raises:
         ImageError: If it is not such a folder.
     """
-    labels = [path for part in ("Tr", "Va") for path in image_files(folder / f"labels{part}")]
-    if not labels:
+    place = find_place(folder, "imagesTr", "labelsTr", depth=1)
+    if place is None:
         raise no_layout(folder, "AMOS", "imagesTr and labelsTr")
+    labels = [path for part in ("Tr", "Va") for path in image_files(place / f"labels{part}")]
     return FoundSet(
         "amos",
         _LABELS,
-        [_case(folder, label) for label in labels],
+        [_case(place, label) for label in labels],
         annotated=[name for name in _LABELS.values() if name not in _AMBIGUOUS],
     )
 
 
-def _case(folder: Path, label: Path) -> FoundCase:
-    image = folder / label.parent.name.replace("labels", "images") / label.name
+def _case(place: Path, label: Path) -> FoundCase:
+    image = place / label.parent.name.replace("labels", "images") / label.name
     digits = stem(label).rpartition("_")[2]
     modality = "MR" if digits.isdigit() and int(digits) > _LAST_CT else "CT"
     return FoundCase(stem(label), image, label, modality)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dsm.datasets.found_set import FoundCase, FoundSet, image_files, no_layout, stem
+from dsm.datasets.found_set import FoundCase, FoundSet, find_place, image_files, no_layout, stem
 
 _LABELS = {
     1: "spleen",
@@ -21,21 +21,21 @@ _LABELS = {
     12: "right adrenal gland",
     13: "left adrenal gland",
 }
+_FOLDERS = (("img", "label"), ("imagesTr", "labelsTr"))
 
 
 def find_btcv(folder: Path) -> FoundSet:
-    """Read the layout; `folder` is `Training` or a folder above it.
+    """Read the layout; `folder` is `Training` or a folder above it. Many keep it as `imagesTr` and `labelsTr`.
 
     Raises:
         ImageError: If it is not such a folder.
     """
-    places = [folder / place for place in (".", "Training", "RawData/Training", "Abdomen/RawData/Training")]
-    training = next((place for place in places if (place / "label").is_dir() and (place / "img").is_dir()), None)
-    if training is None:
+    found = [(place, pair) for pair in _FOLDERS if (place := find_place(folder, *pair))]
+    if not found:
         raise no_layout(folder, "BTCV", "img and label, or RawData/Training with them")
-    labels = image_files(training / "label")
+    training, (images, labels) = found[0]
     cases = []
-    for label in labels:
+    for label in image_files(training / labels):
         number = stem(label).removeprefix("label")
-        cases.append(FoundCase(f"btcv_{number}", training / "img" / f"img{number}.nii.gz", label))
+        cases.append(FoundCase(f"btcv_{number}", training / images / f"img{number}.nii.gz", label))
     return FoundSet("btcv", _LABELS, cases, annotated=list(_LABELS.values()))

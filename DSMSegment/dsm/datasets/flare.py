@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dsm.datasets.found_set import FoundCase, FoundSet, image_files, no_layout, stem
+from dsm.datasets.found_set import FoundCase, FoundSet, find_place, image_files, no_layout, stem
 
 _LABELS = {
     1: "liver",
@@ -22,9 +22,8 @@ _LABELS = {
     13: "left kidney",
 }
 _TUMOR = {14: "tumor"}
-# Folder of the images beside each folder of labels.
-_FOLDERS = {"labels": "images", "labelsTr": "imagesTr", "labelsTr2200": "imagesTr2200", "labelsVal": "imagesVal"}
-_PARTIAL = {"labelsTr2200"}
+# Folders of images and of labels, and whether the labels are partial.
+_FOLDERS = (("images", "labels", False), ("imagesTr", "labelsTr", False), ("imagesTr2200", "labelsTr2200", True))
 
 
 def find_flare(folder: Path) -> FoundSet:
@@ -36,14 +35,14 @@ def find_flare(folder: Path) -> FoundSet:
     Raises:
         ImageError: If it is not such a folder.
     """
-    places = [name for name in _FOLDERS if image_files(folder / name)]
-    if not places:
+    found = [(place, *pair) for pair in _FOLDERS if (place := find_place(folder, *pair[:2], depth=1))]
+    if not found:
         raise no_layout(folder, "FLARE", "images and labels, or imagesTr2200 and labelsTr2200")
     cases = [
-        FoundCase(stem(label), folder / _FOLDERS[place] / f"{stem(label)}_0000.nii.gz", label)
-        for place in places
-        for label in image_files(folder / place)
+        FoundCase(stem(label), place / images / f"{stem(label)}_0000.nii.gz", label)
+        for place, images, labels, _ in found
+        for label in image_files(place / labels)
     ]
-    is_partial = bool(_PARTIAL.intersection(places))
-    labels = _LABELS | _TUMOR if is_partial else _LABELS
-    return FoundSet("flare", labels, cases, annotated=list(labels.values()), complete=not is_partial)
+    is_partial = any(partial for *_, partial in found)
+    names = _LABELS | _TUMOR if is_partial else _LABELS
+    return FoundSet("flare", names, cases, annotated=list(names.values()), complete=not is_partial)

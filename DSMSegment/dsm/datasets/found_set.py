@@ -48,6 +48,22 @@ class FoundSet:
     complete: bool = True
 
 
+def find_place(folder: Path, *names: str, depth: int = 3) -> Path | None:
+    """Find the folder that holds all of `names`: `folder`, or the nearest below it, as archives unpack to.
+
+    Args:
+        folder: Where to begin.
+        names: Files or folders.
+        depth: How far below to look.
+    """
+    for level in range(depth + 1):
+        places = sorted(folder.glob("/".join("*" * level))) if level else [folder]
+        for place in places:
+            if place.is_dir() and all((place / name).exists() for name in names):
+                return place
+    return None
+
+
 def image_files(folder: Path) -> list[Path]:
     """List the `.nii.gz` files of a folder by name, without those that macOS leaves in archives (`._x.nii.gz`)."""
     return sorted(path for path in folder.glob("*.nii.gz") if not path.name.startswith("."))

@@ -26,14 +26,14 @@ _UNION = {
 
 
 def find_kits(folder: Path) -> FoundSet:
-    """Read the layout; `folder` holds the cases, or a folder `dataset` with them.
+    """Read the layout; `folder` holds the cases, or a folder `data` or `dataset` with them.
 
     The kidneys get a side each (`dsm.datasets.kidney_sides`) and labels of their own. Cysts occur from 2021 on.
 
     Raises:
         ImageError: If it is not such a folder.
     """
-    place = folder / "dataset" if (folder / "dataset").is_dir() else folder
+    place = next((folder / name for name in ("dataset", "data") if (folder / name).is_dir()), folder)
     found = [
         (case, next((case / name for name in _SEGMENTATIONS if (case / name).is_file()), None))
         for case in sorted(place.glob("case_*"))

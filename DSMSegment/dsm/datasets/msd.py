@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
 from dsm.core.volume import Volume
-from dsm.datasets.found_set import FoundCase, FoundSet, no_layout, stem
+from dsm.datasets.found_set import FoundCase, FoundSet, find_place, no_layout, stem
 from dsm.errors import ImageError
+from dsm.text.prompt import parse_prompts
 from dsm.text.vocabulary import load_vocabulary
 
 # What the labels of the ten tasks are called here; None is a part that has no name here. The names of a task are
@@ -33,10 +34,8 @@ _NAMES: tuple[dict[str, str | None], ...] = (
     {"colon cancer primaries": "colon tumor"},
 )
 _TASKS = {frozenset(names): names for names in _NAMES}
-# Names that the labels above make together; the organ with its tumor, and wholes whose parts have no name here.
-_UNIONS = {
-    "liver": ("liver", "liver tumor"),
-    "pancreas": ("pancreas", "pancreatic tumor"),
+# Wholes whose parts have no name here.
+_WHOLES = {
     "brain tumor": ("non-enhancing tumor", "enhancing tumour"),
     "prostate": ("pz", "tz"),
 }
@@ -52,13 +51,15 @@ def find_msd(folder: Path) -> FoundSet:
         ImageError: If it is not such a folder, or a name of a label is unknown.
     """
     try:
+        folder = find_place(folder, "dataset.json", depth=1) or folder
         content = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
         training, modality = content["training"], content["modality"]
         names = {int(label_id): str(name).casefold() for label_id, name in content["labels"].items() if int(label_id)}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise no_layout(folder, "Decathlon", "the dataset.json of a task, with imagesTr and labelsTr") from error
     labels = _our_names(names)
-    union = {name: parts for name, parts in _UNIONS.items() if set(parts) <= set(labels.values())}
+    union = _organs_with_tumors(list(labels.values()))
+    union |= {name: parts for name, parts in _WHOLES.items() if set(parts) <= set(labels.values())}
     named = [name for name in labels.values() if load_vocabulary().get(name)]
     return FoundSet(
         name=f"msd_{str(content.get('name', folder.name)).casefold().replace(' ', '_')}",
@@ -72,15 +73,33 @@ def find_msd(folder: Path) -> FoundSet:
 def _our_names(names: Mapping[int, str]) -> dict[int, str]:
     if task := _TASKS.get(frozenset(names.values())):
         return {label_id: task[name] or name for label_id, name in names.items()}
-    found = {label_id: load_vocabulary().find(name) for label_id, name in names.items()}
-    unknown = [names[label_id] for label_id, structure in found.items() if structure is None]
-    if unknown:
+    return {label_id: _known_name(name, names.values()) for label_id, name in names.items()}
+
+
+def _known_name(name: str, beside: Iterable[str]) -> str:
+    """The vocabulary's name; "tumor" beside one organ is the tumor of that organ."""
+    organs = [organ for other in beside if (organ := load_vocabulary().find(other)) and organ.kind == "organ"]
+    prompts = parse_prompts([name])
+    if len(organs) == 1 and prompts[0].kind == "tumor":
+        prompts = parse_prompts([f"{organs[0].name} {name}"])
+    if len(prompts) > 1 or prompts[0].structure is None:
         raise ImageError(
-            f"The label {unknown[0]!r} has no entry in the vocabulary.",
+            f"The label {name!r} is not one thing of the vocabulary.",
             code="dataset.name",
             hint="Rename it in dataset.json; `dsm vocabulary WORD` lists the names.",
         )
-    return {label_id: structure.name for label_id, structure in found.items() if structure is not None}
+    return prompts[0].name
+
+
+def _organs_with_tumors(names: list[str]) -> dict[str, Sequence[str]]:
+    """The mask of an organ is the union with the lesions that can only be in it."""
+    union: dict[str, Sequence[str]] = {}
+    for name in names:
+        structure = load_vocabulary().get(name)
+        hosts = [host for host in (structure.hosts if structure else ()) if host in names]
+        if len(hosts) == 1:
+            union[hosts[0]] = [*union.get(hosts[0], hosts), name]
+    return union
 
 
 def _case(folder: Path, entry: Mapping[str, str], modality: Mapping[str, Any]) -> FoundCase:

@@ -18,7 +18,7 @@ _MOST_CLASSES = 255
 
 
 def find_totalsegmentator(folder: Path) -> FoundSet:
-    """Read the layout; the masks of a case are merged into one label map.
+    """Read the layout; `folder` holds the cases, or a folder with them. The masks of a case become one label map.
 
     Class names are looked up in the vocabulary ("rib_left_1" is "left rib 1"); those it does not know keep theirs and
     are not annotated. Lungs and ribs are unions of their parts, kidneys of kidney and cyst.
@@ -27,10 +27,11 @@ def find_totalsegmentator(folder: Path) -> FoundSet:
         ImageError: If it is not such a folder.
     """
     cases = [
-        (case, image)
-        for case in sorted(folder.iterdir() if folder.is_dir() else ())
+        (masks.parent, image)
+        for pattern in ("*/segmentations", "*/*/segmentations")
+        for masks in sorted(folder.glob(pattern))
         for image in _IMAGES
-        if (case / image).is_file() and (case / "segmentations").is_dir()
+        if (masks.parent / image).is_file()
     ]
     classes = sorted({stem(mask) for case, _ in cases for mask in image_files(case / "segmentations")})
     if not classes or len(classes) > _MOST_CLASSES:

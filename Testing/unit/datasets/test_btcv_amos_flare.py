@@ -3,7 +3,7 @@ import pytest
 from dsm.errors import ImageError
 
 
-@pytest.mark.parametrize("place", ["RawData/Training", "Training", "."])
+@pytest.mark.parametrize("place", ["Abdomen/RawData/Training", "RawData/Training", "Training", "."])
 def test_btcv(files, read, tmp_path, place):
     folder = tmp_path / "btcv"
     for number in ("0001", "0035"):
@@ -17,12 +17,19 @@ def test_btcv(files, read, tmp_path, place):
     assert manifest["cases"][1]["present"] == {"spleen": 10, "liver": 10, "left adrenal gland": 10}
 
 
+def test_btcv_as_many_keep_it(files, read, tmp_path):
+    files.write(tmp_path / "btcv/imagesTr/img0001.nii.gz", files.ct())
+    files.write(tmp_path / "btcv/labelsTr/label0001.nii.gz", files.labels(8))
+    _, (entry,) = read("btcv", tmp_path / "btcv")
+    assert entry.targets == {"aorta": (8,)}
+
+
 def test_amos(files, read, tmp_path):
-    folder = tmp_path / "amos"
+    folder = tmp_path / "amos/amos22"
     for part, number in (("Tr", "0001"), ("Tr", "0507"), ("Va", "0008")):
         files.write(folder / f"images{part}" / f"amos_{number}.nii.gz", files.ct())
         files.write(folder / f"labels{part}" / f"amos_{number}.nii.gz", files.labels(5, 9, 14, 15))
-    manifest, entries = read("amos", folder)
+    manifest, entries = read("amos", tmp_path / "amos")
     assert {entry.case_id: entry.modality for entry in entries} == {
         "amos_0001": "CT",
         "amos_0507": "MR",
@@ -49,7 +56,7 @@ def test_flare_23_has_partial_labels(files, read, tmp_path):
     for number, ids in (("0001", (1, 14)), ("0002", (4,))):
         files.write(folder / "imagesTr2200" / f"FLARE23_{number}_0000.nii.gz", files.ct())
         files.write(folder / "labelsTr2200" / f"FLARE23_{number}.nii.gz", files.labels(*ids))
-    _, entries = read("flare", folder)
+    _, entries = read("flare", tmp_path)  # one folder above
     assert entries[0].targets == {"liver": (1,), "tumor": (14,)}
     assert entries[1].targets == {"pancreas": (4,)}
 

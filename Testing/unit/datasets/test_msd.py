@@ -40,6 +40,12 @@ def task(files, folder, names, *, modality=None, image=None):
         (["Vessel", "Tumour"], {"hepatic vessel": (1,), "liver tumor": (2,)}),
         (["spleen"], {"spleen": (1,)}),
         (["colon cancer primaries"], {"colon tumor": (1,)}),
+        (["Liver", "Tumour"], {"liver": (1, 2), "liver tumor": (2,)}),
+        (["pancreas", "lesion", "cyst"], {"pancreas": (1, 2, 3), "pancreatic tumor": (2,), "pancreatic cyst": (3,)}),
+        (
+            ["left kidney", "right kidney", "kidney tumor"],
+            {"left kidney": (1,), "right kidney": (2,), "kidney tumor": (3,)},
+        ),
         (["Left Kidney", "gall bladder"], {"left kidney": (1,), "gallbladder": (2,)}),  # a set of somebody's own
     ],
 )
@@ -66,9 +72,16 @@ def test_first_sequence_of_a_4d_image(files, read, tmp_path):
     np.testing.assert_allclose(volume.affine, label.affine)
 
 
-def test_unknown_name(files, read, tmp_path):
-    with pytest.raises(ImageError, match="zorgon"):
-        read("msd", task(files, tmp_path / "Task99", ["zorgon"]))
+@pytest.mark.parametrize("name", ["zorgon", "kidney"])
+def test_name_that_is_not_one_thing(files, read, tmp_path, name):
+    with pytest.raises(ImageError, match=name):
+        read("msd", task(files, tmp_path / "Task99", [name]))
+
+
+def test_folder_above_the_task(files, read, tmp_path):
+    task(files, tmp_path / "download/Task09_Spleen", ["spleen"])
+    _, entries = read("msd", tmp_path / "download")
+    assert len(entries) == 2
 
 
 def test_label_that_the_set_does_not_know(files, read, tmp_path):

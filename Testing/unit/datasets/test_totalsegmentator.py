@@ -60,7 +60,7 @@ def test_all_classes_of_version_2_are_known(files, tmp_path):
 
 
 def test_unknown_class_is_kept_but_not_annotated(files, read, tmp_path):
-    subject(files, tmp_path / "ts/s0000", classes=("liver", "zorgon"))
+    subject(files, tmp_path / "ts/dataset_v2/s0000", classes=("liver", "zorgon"))
     manifest, (entry,) = read("totalsegmentator", tmp_path / "ts")
     assert entry.targets == {"liver": (1,)}
     assert manifest["labels"] == {"1": "liver", "2": "zorgon"}
