@@ -10,6 +10,7 @@ import torch
 from dsm.core.volume import Volume
 from dsm.inference.device import checked_device
 from dsm.inference.encode import encode_tensor
+from dsm.inference.fast_network import fast_on_cpu
 from dsm.inference.preprocess import prepare
 from dsm.inference.scan import Scan
 from dsm.models.config import ModelConfig
@@ -71,6 +72,8 @@ class Segmenter:
         checked = checked_device(device)
         progress("load", 1, 2)
         net, config = load_model(folder, device=checked)
+        if checked.type == "cpu":
+            net = fast_on_cpu(net)
         embedder = PromptEmbedder(EmbeddingBank.load(folder), tower=config.text_tower)
         progress("load", 2, 2)
         return cls(net, config, embedder, entry=entry)

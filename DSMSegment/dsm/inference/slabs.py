@@ -91,17 +91,28 @@ def fine_in_slabs(
     Returns:
         Features at strides 2 and 4 as one pass would give them.
     """
+    if len(slabs) == 1:
+        on_slab()
+        return net.fine(x)
     stitched: list[Tensor] = []
     for slab in slabs:
         on_slab()
         features = net.fine(x[..., slab.read_start : slab.read_stop])
         if not stitched:
-            stitched = [
-                torch.empty((*f.shape[:-1], x.shape[-1] // stride), dtype=f.dtype, device=f.device)
-                for f, stride in zip(features, _STRIDES, strict=True)
-            ]
+            stitched = [_empty_whole(f, x.shape[-1] // stride) for f, stride in zip(features, _STRIDES, strict=True)]
         for whole, part, stride in zip(stitched, features, _STRIDES, strict=True):
             first = (slab.start - slab.read_start) // stride
             length = (slab.stop - slab.start) // stride
             whole[..., slab.start // stride : slab.stop // stride] = part[..., first : first + length]
     return stitched[0], stitched[1]
+
+
+def _empty_whole(part: Tensor, depth: int) -> Tensor:
+    """Room for the whole in the memory order of a part."""
+    is_channels_last = part.is_contiguous(memory_format=torch.channels_last_3d)
+    return torch.empty(
+        (*part.shape[:-1], depth),
+        dtype=part.dtype,
+        device=part.device,
+        memory_format=torch.channels_last_3d if is_channels_last else torch.contiguous_format,
+    )
