@@ -27,6 +27,7 @@ from dsm.text.bank import EmbeddingBank
 from dsm.training.alignment import AlignmentHead
 from dsm.training.cases import Case, load_case
 from dsm.training.crops import Crop, CropSampler
+from dsm.training.curves import curves
 from dsm.training.mask_noise import MaskNoise
 from dsm.training.objective import Names, training_loss
 from dsm.training.processes import Processes
@@ -216,7 +217,8 @@ class Trainer:
         if not self.processes.is_first:
             return
         entries = [e for e in self._all_entries() if e.case_id in self.recipe.validation_cases]
-        dice = validation_dice(self.averaged_net, self.config, entries)
+        folder = self.run_folder / "montages" / f"{self.step:06d}"
+        dice = validation_dice(self.averaged_net, self.config, entries, montages=folder)
         self._log(step=self.step, validation=dice, mean=float(np.mean(list(dice.values()))) if dice else None)
 
     def _all_entries(self) -> list[CaseEntry]:
@@ -229,6 +231,7 @@ class Trainer:
         logger.info(line)
         with (self.run_folder / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(line + "\n")
+        curves(self.run_folder, values)
 
     def _save(self) -> None:
         """Replace the checkpoint in one step, so that a kill leaves the old or the new one."""

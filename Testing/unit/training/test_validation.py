@@ -51,5 +51,10 @@ def test_mode_of_the_network_is_restored(entries):
         assert net.training is training
 
 
+def test_montages(entries, tmp_path):
+    validation_dice(Thresholds(), CONFIG, entries, montages=tmp_path / "made")
+    assert sorted(path.name for path in (tmp_path / "made").iterdir()) == ["phantom_0.png", "phantom_1.png"]
+
+
 def test_no_cases():
     assert validation_dice(Thresholds(), CONFIG, []) == {}
