@@ -128,6 +128,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartSaveEvent, self.onSceneStartSave)
         slicer.app.aboutToQuit.connect(self.logic.close)
         self.initializeParameterNode()
 
@@ -165,6 +166,11 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         """Show the parameters of the new or opened scene if the panel is open."""
         if self.parent.isEntered:
             self.initializeParameterNode()
+
+    def onSceneStartSave(self, caller: Any, event: Any) -> None:
+        """Note edits by hand, and let the segments of the results share layers: files get smaller."""
+        self._results.noteEdits()
+        self._results.packLayers()
 
     def initializeParameterNode(self) -> None:
         """Connect the panel to the scene's parameters, with the first volume selected."""

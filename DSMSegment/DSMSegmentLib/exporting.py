@@ -9,6 +9,7 @@ from pathlib import Path
 import slicer
 
 from dsm.errors import InputError, OutputError
+from DSMSegmentLib.mrml import packLayers
 
 FILTERS = "Segmentation (*.seg.nrrd);;Label map (*.nii.gz);;Label map (*.nrrd)"
 
@@ -36,6 +37,7 @@ def exportSegmentation(
         raise InputError(
             f"{path.name} has no known ending.", code="output.format", hint="Use .seg.nrrd, .nii.gz or .nrrd."
         )
+    packLayers(segmentationNode)
     with tempfile.TemporaryDirectory() as folder:
         if extension == "seg.nrrd":
             written = _writeSegmentation(segmentationNode, Path(folder) / path.name)

@@ -17,6 +17,7 @@ from DSMSegmentLib.correction import saveCorrection
 from DSMSegmentLib.editor_bridge import EditWatch, openInSegmentEditor
 from DSMSegmentLib.exporting import FILTERS, exportSegmentation
 from DSMSegmentLib.finding import SegmentOutcome
+from DSMSegmentLib.mrml import packLayers
 from DSMSegmentLib.result_rows import ResultRow, resultRows, setReviewed
 from DSMSegmentLib.results_table import ResultsTable
 from DSMSegmentLib.runs import Runs
@@ -95,6 +96,13 @@ class ResultsSection:
                 if original is not None:
                     self._originals[segmentId] = original
             self.update()
+
+    def packLayers(self) -> None:
+        """Let segments share layers, before they are saved."""
+        if self._node is not None and self._node.GetScene() is not None and not self._runs.isRunning:
+            packLayers(self._node)
+            if self._watch is not None:
+                self._watch.restart()
 
     def update(self) -> None:
         """Show the table and the buttons as the scene is now."""

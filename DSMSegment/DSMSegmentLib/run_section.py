@@ -69,7 +69,7 @@ class RunSection:
             if all4D:
                 self._runs.segmentSequence(volumeNode, prompts, options, **arguments)
             else:
-                self._runs.segment(volumeNode, prompts, segmentationNode, options, keepProbabilities=True, **arguments)
+                self._runs.segment(volumeNode, prompts, segmentationNode, options, interactive=True, **arguments)
         except DSMError as error:
             self.say(error.one_line)
             return False

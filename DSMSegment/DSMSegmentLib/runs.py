@@ -52,7 +52,7 @@ class Runs:
         options: JobOptions | None = None,
         *,
         wait: bool = False,
-        keepProbabilities: bool = False,
+        interactive: bool = False,
         onProgress: Callable[[JobProgress], None] | None = None,
         onResult: Callable[[SegmentOutcome], None] | None = None,
         onFinished: Callable[[SegmentationJob], None] | None = None,
@@ -65,7 +65,8 @@ class Runs:
             segmentationNode: Where to write; None for a new segmentation beside the volume.
             options: Threshold and write policies.
             wait: Return when the run is over; else call `poll` from a timer.
-            keepProbabilities: Whether `setThreshold` can be used on the results.
+            interactive: Whether a person waits at a window: probabilities are kept for `setThreshold`, and layers are
+                packed when the scene is saved (`packLayers`) and not at the end of the run, which takes 0.1 s and more.
             onProgress: Called with each progress, on the main thread.
             onResult: Called with each outcome, on the main thread.
             onFinished: Called with the job at its end.
@@ -91,7 +92,8 @@ class Runs:
             self._backend,
             segmentationNode=segmentationNode,
             options=options,
-            probabilities=self._probabilities if keepProbabilities else None,
+            probabilities=self._probabilities if interactive else None,
+            packAtEnd=not interactive,
             onProgress=onProgress,
             onResult=onResult,
             onFinished=finished,

@@ -148,7 +148,7 @@ class SetupSection:
 
     def _update(self) -> None:
         ui, model = self._ui, self.model
-        ui.licenceLabel.text = licenceOf(model) if model else ""
+        ui.licenceLabel.text = (licenceOf(model) or _("See the model card.")) if model else ""
         ui.deleteModelButton.enabled = model is not None and self._library.isInstalled(model)
         ui.deleteModelButton.toolTip = (
             _("Delete the files of this model.")

@@ -93,6 +93,14 @@ def test_largest_island_is_the_one_with_most_voxels() -> None:
     np.testing.assert_array_equal(largestIsland(np.zeros(SHAPE, np.uint8)), 0)
 
 
+def test_largest_island_of_a_large_mask_is_found_in_blocks() -> None:
+    mask = np.zeros((130, 120, 110), np.uint8)
+    mask[3:60, 4:50, 5:40] = 1
+    small = mask.copy()
+    mask[90:120, 80:110, 70:100] = 1
+    np.testing.assert_array_equal(largestIsland(mask), small)
+
+
 def test_unknown_node_has_no_map() -> None:
     assert not ProbabilityStore().has(None, "a")
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")

@@ -37,8 +37,8 @@ class ctkCollapsibleButton(QWidget):  # noqa: N801
             return
         self._collapsed = collapsed
         self._header.setArrowType(Qt.RightArrow if collapsed else Qt.DownArrow)
-        for child in self.findChildren(QWidget, "", Qt.FindDirectChildrenOnly):
-            if child is not self._header:
+        for child in self.children():
+            if isinstance(child, QWidget) and child is not self._header:
                 # As CTK: what a section hid for its own reasons stays hidden when it unfolds.
                 if collapsed:
                     child.setProperty("wasHidden", child.isHidden())
