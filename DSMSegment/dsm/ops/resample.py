@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+_CHUNK_VOXELS = 16_000_000
 
 
 def resample(
@@ -14,7 +17,7 @@ def resample(
 ) -> Tensor:
     """Sample a volume at `origin + step * n` along each axis.
 
-    Linear resampling is separable, so three passes with a few neighbours each do what eight neighbours a voxel would.
+    Linear resampling is separable: three products with a matrix each.
     An axis that only is cut or flipped is not touched by arithmetic: its values come out bit for bit.
 
     Args:
@@ -31,15 +34,21 @@ def resample(
         >>> resample(torch.arange(4.0).view(4, 1, 1), origin=(0.5, 0, 0), step=(1, 1, 1), size=(3, 1, 1)).flatten()
         tensor([0.5000, 1.5000, 2.5000])
     """
-    # Memory order: the passes read long runs, and a transposed copy is made of the (usually smaller) result instead.
+    # Memory order: the products read long runs, and a transposed copy is made of the (usually smaller) result instead.
     order = sorted(range(3), key=volume.stride, reverse=True)
-    result = volume.permute(order)
-    # The axis that shrinks most goes first: the later passes then have less to do.
-    for axis in sorted(range(3), key=lambda axis: -abs(step[axis])):
-        sampling = {"origin": origin[axis], "step": step[axis]}
-        result = _resample_axis(result, order.index(axis), **sampling, size=size[axis], antialias=antialias)
+    slow, middle, fast = (
+        _Axis.of(volume.shape[axis], origin[axis], step[axis], size[axis], antialias, volume.device) for axis in order
+    )
+    source = volume.permute(order)[slow.used, middle.used, fast.used]
+    planes = torch.empty((len(source), middle.size, fast.size), dtype=torch.float32, device=volume.device)
+    # A few planes at a time: a float copy of the whole input would be the largest array of all.
+    length = max(1, _CHUNK_VOXELS // max(1, source[0].numel()))
+    for start in range(0, len(source), length):
+        part = source[start : start + length].to(torch.float32)
+        planes[start : start + length] = middle.apply(fast.apply(part, 2), 1)
+    result = slow.apply(planes, 0)
     inverse = [order.index(axis) for axis in range(3)]
-    return result.to(torch.float32).permute(inverse).contiguous()
+    return result.permute(inverse).contiguous()
 
 
 def resample_ref(
@@ -85,20 +94,40 @@ def linear_taps(
     return index.clamp(0, length - 1), weight.to(torch.float32)
 
 
-def _resample_axis(x: Tensor, axis: int, *, origin: float, step: float, size: int, antialias: bool) -> Tensor:
-    length = x.shape[axis]
-    last = origin + step * (size - 1)
-    if abs(step) == 1 and float(origin).is_integer() and min(origin, last) >= 0 and max(origin, last) <= length - 1:
-        start = int(min(origin, last))
-        cut = x.narrow(axis, start, size)
-        return cut if step > 0 else cut.flip(axis)
-    index, weight = linear_taps(length, origin=origin, step=step, size=size, antialias=antialias, device=x.device)
-    shape = [1, 1, 1]
-    shape[axis] = size
-    result = torch.zeros(1)
-    for tap in range(index.shape[1]):
-        if not weight[:, tap].any():
-            continue
-        part = x.index_select(axis, index[:, tap]) * weight[:, tap].view(shape)
-        result = part if result.ndim != 3 else result.add_(part)
-    return result
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """How one axis is resampled.
+
+    Args:
+        used: Input voxels that count.
+        size: Output voxels.
+        matrix: `(size, used voxels)`, or None where the used voxels are the output.
+        flip: Whether the used voxels come out backwards, where there is no matrix.
+    """
+
+    used: slice
+    size: int
+    matrix: Tensor | None
+    flip: bool = False
+
+    @classmethod
+    def of(cls, length: int, origin: float, step: float, size: int, antialias: bool, device: torch.device) -> _Axis:
+        last = origin + step * (size - 1)
+        low, high = min(origin, last), max(origin, last)
+        if abs(step) == 1 and float(origin).is_integer() and low >= 0 and high <= length - 1:
+            return cls(slice(int(low), int(high) + 1), size, None, flip=step < 0)
+        index, weight = linear_taps(length, origin=origin, step=step, size=size, antialias=antialias, device=device)
+        first, stop = int(index.min()), int(index.max()) + 1
+        matrix = torch.zeros((size, stop - first), dtype=torch.float32, device=device)
+        return cls(slice(first, stop), size, matrix.scatter_add_(1, index - first, weight))
+
+    def apply(self, x: Tensor, axis: int) -> Tensor:
+        """Resample the used voxels along one axis of three.
+
+        A product with a matrix that is mostly zeros, but a product: 8 times as fast as gathering the few that are not.
+        """
+        if self.matrix is None:
+            return x.flip(axis) if self.flip else x
+        if axis == 0:
+            return (self.matrix @ x.flatten(1)).unflatten(1, x.shape[1:])
+        return x @ self.matrix.T if axis == 2 else self.matrix @ x
