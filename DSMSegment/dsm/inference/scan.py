@@ -13,6 +13,7 @@ from torch import Tensor
 from dsm.core.volume import Volume
 from dsm.errors import PromptError
 from dsm.inference.feature_samples import values_at
+from dsm.inference.host_organ import host_region, keep_parts_at
 from dsm.inference.parts import kept_fraction
 from dsm.inference.postprocess import NOTHING, native_mask, native_probability, native_uncertainty, score
 from dsm.inference.result import PromptResult
@@ -74,8 +75,8 @@ class Scan:
             uncertainty: Also return an uncertainty map a prompt.
             fast: Leave out the visual prompts of tumors.
             sampling: How visual prompts are drawn.
-            keep_largest: Keep the largest connected part of an organ, and drop specks of free-text prompts; tumors keep
-                all their parts.
+            keep_largest: Keep the largest connected part of an organ, and drop specks of free-text prompts. A tumor of
+                an organ that is in the image keeps all parts that touch it; other tumors keep all.
             progress: Stages `"text"` and `"decode"`; may raise `JobCancelled`.
             on_result: Called with each result as soon as it is there.
 
@@ -104,9 +105,10 @@ class Scan:
             for row, prompt in enumerate(batch):
                 if row:
                     progress("decode", start + row, len(parsed))
+                own = self._at_its_host(prompt, logits[row], threshold) if keep_largest else logits[row]
                 result = self._result(
                     prompt,
-                    logits[row],
+                    own,
                     float(presence[row]),
                     notes=notes[start + row],
                     seconds=share,
@@ -185,6 +187,17 @@ class Scan:
                 decoded, mean = decode_with_visual_prompts(self._net, self._encoding, batch, sampling, spread=spread)
         mean = None if mean is None else mean.float().cpu()
         return decoded.logits[0].float().cpu(), decoded.presence[0].float().cpu(), mean
+
+    def _at_its_host(self, prompt: Prompt, logits: Tensor, threshold: float) -> Tensor:
+        """The logits of a tumor without the parts that are nowhere near its organ; others as they are."""
+        hosts = prompt.structure.hosts if prompt.kind == "tumor" and prompt.structure is not None else ()
+        rows = [self._config.organs.index(host) for host in hosts if host in self._config.organs]
+        if not rows:
+            return logits
+        with torch.inference_mode():
+            queries = self._encoding.organ_queries[:, rows]
+            region = host_region(self._net.mask_head(queries, self._encoding.embedding)[0].float().cpu())
+        return keep_parts_at(region, logits, threshold=threshold)
 
     def _warnings(self, prompt: Prompt) -> list[str]:
         warnings = []

@@ -16,6 +16,7 @@ from dsm.models.config import ModelConfig
 @dataclass(frozen=True)
 class FakeEncoding:
     embedding: Tensor
+    organ_queries: Tensor
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class ThresholdNet(nn.Module):
         self.register_buffer("organ_text", torch.zeros(1, 2))
         self.calls: list[str] = []
         self.batches: list[object] = []
+        self.organ_levels = [2.0, 2.0]  # of spleen and liver: nowhere
 
     denoiser = None  # no visual prompt
 
@@ -50,10 +52,16 @@ class ThresholdNet(nn.Module):
     def encode_from_fine(self, f2: Tensor, f4: Tensor) -> FakeEncoding:
         self.calls.append("coarse")
         if self.stride == 2:
-            return FakeEncoding(f2.mean(dim=1, keepdim=True))
+            return FakeEncoding(f2.mean(dim=1, keepdim=True), self._organ_queries())
         i, j, k = f2.shape[2:]
         blocks = f2.reshape(1, 2, 2, 2, i, j, k).permute(0, 4, 1, 5, 2, 6, 3)
-        return FakeEncoding(blocks.reshape(1, 1, 2 * i, 2 * j, 2 * k))
+        return FakeEncoding(blocks.reshape(1, 1, 2 * i, 2 * j, 2 * k), self._organ_queries())
+
+    def _organ_queries(self) -> Tensor:
+        return torch.tensor(self.organ_levels).view(1, -1, 1)
+
+    def mask_head(self, queries: Tensor, embedding: Tensor) -> Tensor:
+        return 40 * (embedding - queries[..., None, None])
 
     def decode(self, encoding: FakeEncoding, prompts: object) -> FakeDecoded:
         self.calls.append("decode")

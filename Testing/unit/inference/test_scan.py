@@ -33,6 +33,16 @@ def test_tumor_keeps_all_parts(make_segmenter, volume):
     assert scan.segment("liver tumor")[0].full_mask().sum() == 12**3 + 4**3 + 4 * 5 * 5
 
 
+def test_tumor_keeps_the_parts_at_its_organ(make_segmenter, volume):
+    segmenter = make_segmenter(vectors={"liver tumor": SOFT, "lung tumor": SOFT})
+    segmenter.net.organ_levels = [2.0, 0.6]  # the liver is the bright block
+    scan = segmenter.encode(volume)
+    assert scan.segment("liver tumor")[0].full_mask().sum() == 4 * 5 * 5
+    # Everything on demand; and an organ that the model has no query for decides nothing.
+    assert scan.segment("liver tumor", keep_largest=False)[0].full_mask().sum() == 12**3 + 4**3 + 4 * 5 * 5
+    assert scan.segment("lung tumor")[0].full_mask().sum() == 12**3 + 4**3 + 4 * 5 * 5
+
+
 def test_free_words_lose_specks_only(make_segmenter, volume):
     scan = make_segmenter(vectors={"zorgon": SOFT}).encode(volume)
     (result,) = scan.segment("zorgon")
