@@ -56,13 +56,18 @@ class FakeBackend:
                     volumeMl=float(np.count_nonzero(mask)) * volume.voxel_volume_mm3 / 1000.0,
                     seconds=0.0,
                     threshold=request.threshold,
-                    probability=CroppedArray.from_mask(mask.astype(np.float16)) if request.probabilities else None,
+                    probability=_probability(mask) if request.probabilities else None,
                 ),
             )
             onProgress(JobProgress("decode", index + 1, len(request.prompts)))
 
     def close(self) -> None:
         """There is nothing to give back."""
+
+
+def _probability(mask: np.ndarray) -> CroppedArray:
+    crop = CroppedArray.from_mask(mask)
+    return CroppedArray(crop.array.astype(np.float16), crop.offset_ijk)
 
 
 def _inside(mask: np.ndarray, roi: Box | None) -> np.ndarray:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -55,12 +57,16 @@ def questions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
-@pytest.fixture
-def volume() -> Any:
-    axes = np.meshgrid(*(np.linspace(-1, 1, n) for n in (40, 44, 30)), indexing="ij")
+def body_node(shape: tuple[int, int, int], name: str) -> Any:
+    axes = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
     voxels = np.where(np.sqrt(sum(axis**2 for axis in axes)) < 0.9, 40, -1000).astype(np.int16)
     affine = affine_of(obliqueness(20) @ np.diag([-1.0, 1.0, 1.0]), (3.0, 2.5, 4.0))
-    return slicer.util.addVolumeFromArray(np.ascontiguousarray(voxels.transpose(2, 1, 0)), affine, "Body")
+    return slicer.util.addVolumeFromArray(np.ascontiguousarray(voxels.transpose(2, 1, 0)), affine, name)
+
+
+@pytest.fixture
+def volume() -> Any:
+    return body_node((40, 44, 30), "Body")
 
 
 @pytest.fixture
@@ -93,3 +99,84 @@ def test_type_and_press_segment(panel: Any, volume: Any) -> None:
     assert segment_ids(node), "the tiny model found nothing: the test is void"
     assert panel.ui.applyButton.text == "Segment"
     panel.screenshot(SCREENS / "finished.png")
+
+
+def start(panel: Any, prompts: str) -> None:
+    panel.ui.promptsTextEdit.setPlainText(prompts)
+    panel.ui.applyButton.click()
+    assert panel.ui.applyButton.text == "Cancel", panel.ui.statusLabel.text
+
+
+def finish(panel: Any) -> None:
+    process_until(panel, lambda: not panel.widget.logic.isRunning)
+
+
+def test_cancel_during_encoding_takes_effect_within_two_seconds(panel: Any) -> None:
+    panel.ui.inputVolumeSelector.setCurrentNode(body_node((150, 150, 110), "Large"))
+    start(panel, PROMPTS)
+    process_until(panel, lambda: panel.ui.statusLabel.text.startswith("Reading the volume"))
+    before = slicer.mrmlScene.GetNumberOfNodes()
+    start_s = time.monotonic()
+    panel.ui.applyButton.click()
+    finish(panel)
+    # Two seconds until the worker is killed, and one for a machine that is busy.
+    assert time.monotonic() - start_s < 3.0
+    assert panel.ui.statusLabel.text.startswith("Cancelled. 0 found; not segmented: liver, spleen, liver tumor")
+    assert slicer.mrmlScene.GetNumberOfNodes() == before
+
+
+def test_killed_worker_is_said_and_the_next_run_works(panel: Any, backend: WorkerBackend, volume: Any) -> None:
+    panel.ui.inputVolumeSelector.setCurrentNode(body_node((150, 150, 110), "Large"))
+    start(panel, PROMPTS)
+    process_until(panel, lambda: panel.ui.statusLabel.text.startswith("Reading the volume"))
+    os.kill(backend.workerPid, signal.SIGKILL)
+    finish(panel)
+    assert "ended unexpectedly" in panel.ui.statusLabel.text
+    assert "Start it again" in panel.ui.statusLabel.text
+    panel.ui.inputVolumeSelector.setCurrentNode(volume)
+    start(panel, "liver")
+    finish(panel)
+    assert segment_ids(panel.ui.outputSegmentationSelector.currentNode()) == ["DSM_liver"]
+
+
+def test_threshold_of_a_result_moves_without_the_network(panel: Any, backend: WorkerBackend) -> None:
+    start(panel, "liver")
+    finish(panel)
+    node = panel.ui.outputSegmentationSelector.currentNode()
+    volume_ml = panel.widget._results._table.rows[0].volumeMl
+    panel.ui.resultsTable.selectRow(0)
+    assert panel.ui.thresholdLabel.text.startswith("Of liver, at once")
+    panel.ui.thresholdSlider.value = 0.2
+    process_until(panel, lambda: panel.widget._results._table.rows[0].volumeMl != volume_ml)
+    more = panel.widget._results._table.rows[0].volumeMl
+    assert more > volume_ml
+    panel.ui.thresholdSlider.value = 0.5
+    process_until(panel, lambda: panel.widget._results._table.rows[0].volumeMl != more)
+    # The map has 11 bits: voxels on the very edge may differ.
+    assert panel.widget._results._table.rows[0].volumeMl == pytest.approx(volume_ml, rel=0.02)
+    assert segment_ids(node) == ["DSM_liver"]
+
+
+def test_setup_tests_the_real_worker(panel: Any) -> None:
+    panel.ui.testButton.click()
+    process_until(panel, lambda: "PyTorch" in panel.ui.statusLabel.text)
+    assert panel.ui.deviceComboBox.count >= 2
+
+
+def test_closing_during_a_run_leaves_no_process_and_no_file(
+    volume: Any, dsm_tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = WorkerBackend(environment={"OMP_NUM_THREADS": "1"})
+    monkeypatch.setattr(module, "WorkerBackend", lambda **_: own)
+    panel = panel_host.Panel(module)
+    panel.ui.inputVolumeSelector.setCurrentNode(body_node((150, 150, 110), "Large"))
+    start(panel, PROMPTS)
+    process_until(panel, lambda: panel.ui.statusLabel.text.startswith("Reading the volume"))
+    pid, folder = own.workerPid, own._client.folder
+    assert folder.is_dir()
+    panel.close()
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{pid}").exists()
+    assert not folder.exists()
