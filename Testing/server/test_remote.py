@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import os
 import signal
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -14,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from relay import Relay
-from server_process import AFFINE, LARGE, TOKENS, Server, ask, phantom, results, send_volume
+from server_process import LARGE, TOKENS, Server, ask, phantom, results, send_volume, upload
 
 from dsm.errors import DSMError, JobCancelled, WorkerError
-from dsm.protocol.arrays import read_array, read_mask, write_array
+from dsm.protocol.arrays import read_array, read_mask
 from dsm.protocol.client import WorkerClient
-from dsm.protocol.connection import Connection, RemoteError
+from dsm.protocol.connection import RemoteError
 from dsm.protocol.messages import Load, Progress, Release
 from dsm.protocol.remote import RemoteClient
 
@@ -186,17 +183,6 @@ def test_the_log_names_neither_prompts_nor_tokens(server: Server) -> None:
     assert "POST /jobs 202" in log
     for secret in ("Vertraulich", "affine", *TOKENS.values()):
         assert secret not in log
-
-
-def upload(connection: Connection, voxels: np.ndarray) -> str:
-    with tempfile.TemporaryDirectory() as place:
-        write_array(Path(place), "a.npy", voxels)
-        data = Path(place, "a.npy").read_bytes()
-        query = "&".join(["modality=CT", *(f"affine={value}" for row in AFFINE for value in row)])
-        digest = base64.b64encode(hashlib.sha256(data).digest()).decode()
-        headers = {"Content-Digest": f"sha-256=:{digest}:", "Content-Length": str(len(data))}
-        with Path(place, "a.npy").open("rb") as file:
-            return connection.call("POST", f"/volumes?{query}", body=file, headers=headers)["volume"]
 
 
 def test_closing_in_the_middle_leaves_nothing(server: Server, tmp_path: Path) -> None:

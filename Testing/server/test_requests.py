@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
 import http.client
-import io
 import json
 import os
 import signal
@@ -20,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from server_process import AFFINE, LARGE, TOKENS, Server, phantom, send_volume
+from server_process import AFFINE, LARGE, QUERY, TOKENS, Server, digest, npy, phantom, send_volume
 
 import dsm
 from dsm.errors import DSMError
@@ -28,18 +26,6 @@ from dsm.server.limits import Limits
 from dsm.server.volumes import VolumeStore
 
 pytestmark = pytest.mark.xdist_group("server")  # one server for all of them
-
-QUERY = "&".join(["modality=CT", *(f"affine={value}" for row in AFFINE for value in row)])
-
-
-def npy(array: np.ndarray) -> bytes:
-    stream = io.BytesIO()
-    np.save(stream, array)
-    return stream.getvalue()
-
-
-def digest(data: bytes) -> str:
-    return f"sha-256=:{base64.b64encode(hashlib.sha256(data).digest()).decode()}:"
 
 
 def send(
@@ -64,6 +50,7 @@ GOOD = npy(phantom())
         (GOOD, QUERY, digest(b"other"), 400, "upload.checksum"),
         (GOOD, QUERY, "md5=:AAAA:", 422, "request"),
         (GOOD, QUERY, "sha-256=:!!:", 422, "request"),
+        (b"", QUERY, digest(b""), 422, "request"),
         (GOOD, QUERY.replace("CT", "PET"), digest(GOOD), 422, "request"),
         (GOOD, "modality=CT&affine=1", digest(GOOD), 422, "request"),
         (GOOD, QUERY.replace("3.0", "nan"), digest(GOOD), 422, "geometry.affine"),

@@ -32,11 +32,14 @@ _AGAIN = ("worker.died", "worker.timeout", "no_volume")
 class Queue(Protocol):
     """Where a lane finds jobs."""
 
-    def take(self, encoded: Sequence[str]) -> Job | None:
-        """Wait for the next job for a worker that has `encoded` volumes; None at the end."""
+    def take(self, encoded: Sequence[str], since: float) -> Job | None:
+        """Wait for the next job for a worker that has `encoded` volumes, the last since then; None at the end."""
 
     def put_back(self, job: Job) -> bool:
         """Let a job wait again after its worker died. False when it had its tries."""
+
+    def note_encoding(self, seconds: float) -> None:
+        """Learn how long an encoding takes here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,7 @@ class Lane:
         self.client: WorkerClient | None = None
         self.ready = False
         self.encoded: list[str] = []  # least recently used first, as the worker's own cache
+        self._encoded_at = 0.0
         self._setup = setup
         self._queue = queue
         self._lock = threading.Lock()
@@ -94,7 +98,7 @@ class Lane:
 
     def _run(self) -> None:
         self._try_to_start()
-        while (job := self._queue.take(self.encoded)) is not None:
+        while (job := self._queue.take(self.encoded, self._encoded_at)) is not None:
             with self._lock:
                 self._job = job
             try:
@@ -185,6 +189,8 @@ class Lane:
                         id=client.new_id(), key=volume.id, array=name, affine=volume.affine, modality=volume.modality
                     )
                     self._do(message, progress)
+                    self._encoded_at = time.monotonic()
+                    self._queue.note_encoding(self._encoded_at - began)
                 finally:
                     (client.folder / name).unlink(missing_ok=True)
             self.encoded.append(question.volume)

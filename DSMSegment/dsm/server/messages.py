@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from dsm.text.prompt import MAX_PROMPT_CHARACTERS, MAX_PROMPTS
 
-Voxels = Annotated[int, Field(ge=0, le=2**31)]
+
+def _whole(value: object) -> object:
+    """JSON has one kind of number: 3.0 is an integer, too."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Voxels = Annotated[int, Field(ge=0, le=2**31), BeforeValidator(_whole)]
 
 
 class Problem(BaseModel):

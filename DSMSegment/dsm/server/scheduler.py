@@ -14,8 +14,10 @@ from dsm.server.limits import Limits
 from dsm.server.problems import ServerError, not_found
 
 _MAX_ATTEMPTS = 2
-# A job that waited so long runs next, wherever its volume is.
-_PATIENCE_S = 20.0
+# Jobs on encoded volumes go first for so many times what the encoding took, then the oldest: a third of the time at most
+# is spent on encoding again, and nobody waits for ever.
+_TURN_ENCODINGS = 2.0
+_MIN_TURN_S = 1.0
 
 
 class Scheduler:
@@ -43,6 +45,7 @@ class Scheduler:
         self._waiting: deque[Job] = deque()
         self._jobs: dict[str, Job] = {}
         self._closing = False
+        self._encoding_s = 0.0
         self._lanes = [Lane(device, setup, self) for device in devices]
 
     def start(self) -> None:
@@ -142,27 +145,30 @@ class Scheduler:
         for job in finished[: max(0, len(finished) - self._limits.finished_jobs_per_user)]:
             del self._jobs[job.id]
 
-    def take(self, encoded: Sequence[str]) -> Job | None:
-        """Wait for the next job for a worker that has `encoded` volumes; None at the end."""
+    def take(self, encoded: Sequence[str], since: float) -> Job | None:
+        """Wait for the next job for a worker that has `encoded` volumes, the last since then; None at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closing)
             if self._closing:
                 return None
-            job = self._choose(encoded)
+            job = self._choose(encoded, since)
             self._waiting.remove(job)
             job.state = "running"
             job.attempts += 1
             return job
 
-    def _choose(self, encoded: Sequence[str]) -> Job:
-        """The oldest job whose volume is here; else the oldest whose volume no other worker has; else the oldest."""
-        oldest = self._waiting[0]
-        if self._clock() - oldest.created > _PATIENCE_S:
-            return oldest
+    def note_encoding(self, seconds: float) -> None:
+        """Learn how long an encoding takes here."""
+        self._encoding_s = seconds if not self._encoding_s else 0.8 * self._encoding_s + 0.2 * seconds
+
+    def _choose(self, encoded: Sequence[str], since: float) -> Job:
+        """While a turn lasts, the oldest job whose volume is here; else the oldest whose volume no other worker has."""
+        if time.monotonic() - since < max(_MIN_TURN_S, _TURN_ENCODINGS * self._encoding_s):
+            here = next((job for job in self._waiting if job.question.volume in encoded), None)
+            if here is not None:
+                return here
         elsewhere = {key for lane in self._lanes for key in lane.encoded} - set(encoded)
-        here = (job for job in self._waiting if job.question.volume in encoded)
-        free = (job for job in self._waiting if job.question.volume not in elsewhere)
-        return next(here, None) or next(free, None) or oldest
+        return next((job for job in self._waiting if job.question.volume not in elsewhere), self._waiting[0])
 
     def put_back(self, job: Job) -> bool:
         """Let a job wait again, first in line, after its worker died. False when it had its tries."""

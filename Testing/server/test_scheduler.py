@@ -1,0 +1,109 @@
+"""Which job a worker gets next. No worker runs here: the lanes are never started."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from dsm.errors import DSMError
+from dsm.server.job import Question
+from dsm.server.lane import WorkerSetup
+from dsm.server.limits import Limits
+from dsm.server.scheduler import Scheduler
+from dsm.server.volumes import StoredVolume, VolumeStore
+
+
+@pytest.fixture
+def scheduler(tmp_path: Path) -> Scheduler:
+    limits = Limits(jobs_per_user=5, waiting_jobs=8, finished_jobs_per_user=2)
+    volumes = VolumeStore(tmp_path, limits)
+    for name in "abc":
+        volumes._volumes[name] = StoredVolume(name, "anna", tmp_path / name, 1, (2, 2, 2), ((0.0,) * 4,) * 4, "CT", 0)
+    return Scheduler(["cpu", "cpu"], WorkerSetup("m", "", tmp_path, volumes), limits)
+
+
+def submit(scheduler: Scheduler, *names: str) -> None:
+    for name in names:
+        scheduler.submit("anna", Question(volume=name, prompts=("liver",)))
+
+
+def taken(scheduler: Scheduler, encoded: list[str], since: float) -> str:
+    job = scheduler.take(encoded, since)
+    assert job is not None
+    return job.question.volume
+
+
+def test_a_job_on_an_encoded_volume_goes_first_while_the_turn_lasts(scheduler: Scheduler) -> None:
+    submit(scheduler, "a", "b", "a", "b")
+    now = time.monotonic()
+    assert [taken(scheduler, ["b"], now) for _ in range(3)] == ["b", "b", "a"]
+
+
+def test_after_its_turn_the_oldest_goes_first(scheduler: Scheduler) -> None:
+    submit(scheduler, "a", "b", "a", "b")
+    over = time.monotonic() - 10
+    assert [taken(scheduler, ["b"], over) for _ in range(2)] == ["a", "b"]
+    scheduler.note_encoding(60.0)  # encodings are slow here: the turn is longer
+    assert taken(scheduler, ["b"], over) == "b"
+
+
+def test_a_volume_that_another_worker_has_is_left_to_it(scheduler: Scheduler) -> None:
+    scheduler._lanes[1].encoded = ["a"]
+    submit(scheduler, "a", "c")
+    assert taken(scheduler, [], 0.0) == "c"
+    assert taken(scheduler, [], 0.0) == "a"  # unless there is nothing else to do
+
+
+def test_a_job_is_put_back_once(scheduler: Scheduler) -> None:
+    submit(scheduler, "a", "b")
+    job = scheduler.take([], 0.0)
+    assert job is not None
+    assert scheduler.put_back(job)
+    assert scheduler.take([], 0.0) is job
+    assert not scheduler.put_back(job)
+
+
+def test_a_job_that_waits_is_cancelled_at_once(scheduler: Scheduler) -> None:
+    submit(scheduler, "a")
+    job = scheduler._waiting[0]
+    scheduler.cancel(job)
+    assert (job.state, scheduler.num_waiting) == ("cancelled", 0)
+    lines, ended = job.lines()
+    assert ended
+    assert b'"cancelled"' in lines[-1]
+
+
+def test_limits(scheduler: Scheduler) -> None:
+    submit(scheduler, *"aaaaa")
+    with pytest.raises(DSMError) as caught:
+        submit(scheduler, "a")
+    assert caught.value.code == "quota"
+    with pytest.raises(DSMError) as caught:
+        scheduler.submit("bert", Question(volume="a", prompts=()))  # not his
+    assert caught.value.code == "no_volume"
+
+
+def test_finished_jobs_are_forgotten_the_oldest_first(scheduler: Scheduler) -> None:
+    ids = []
+    for _ in range(4):
+        submit(scheduler, "a")
+        job = scheduler.take([], 0.0)
+        assert job is not None
+        job.emit({"type": "done"}, state="done")
+        ids.append(job.id)
+    with pytest.raises(DSMError):
+        scheduler.get("anna", ids[0])
+    assert scheduler.get("anna", ids[3]).state == "done"
+
+
+def test_the_end_of_the_server_is_told_to_those_who_wait(scheduler: Scheduler) -> None:
+    submit(scheduler, "a")
+    job = scheduler._waiting[0]
+    scheduler.close()
+    assert job.state == "failed"
+    assert scheduler.take([], 0.0) is None
+    with pytest.raises(DSMError) as caught:
+        submit(scheduler, "a")
+    assert caught.value.code == "closing"
