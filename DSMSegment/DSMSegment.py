@@ -39,6 +39,7 @@ from DSMSegmentLib.fake_backend import FakeBackend
 from DSMSegmentLib.history_menu import HistoryMenu
 from DSMSegmentLib.mrml import modalityOfNode
 from DSMSegmentLib.prompt_edit import PromptEdit
+from DSMSegmentLib.registration import registerEffect, registerSampleData
 from DSMSegmentLib.results_section import ResultsSection
 from DSMSegmentLib.run_log import RunLog
 from DSMSegmentLib.run_section import RunSection
@@ -62,9 +63,16 @@ class DSMSegment(ScriptedLoadableModule):  # type: ignore[misc]
             "Select a volume, type one structure per line and press Segment. "
             "For research use, not a medical device."
         )
+        slicer.app.startupCompleted.connect(registerWhenStarted)
         self.parent.acknowledgementText = _(
             "The network follows DSM: diffusion models and state space models for text-prompted segmentation."
         )
+
+
+def registerWhenStarted() -> None:
+    """Add the sample volume to Slicer's list, and the effect to the Segment Editor, once the application is there."""
+    registerSampleData()
+    registerEffect()
 
 
 @parameterNodeWrapper

@@ -238,6 +238,13 @@ def maskOnVolume(
     return CroppedArray.from_mask((arrayIJK(sampled) != 0).astype(np.uint8))
 
 
+def resampleInto(target: slicer.vtkOrientedImageData, image: slicer.vtkOrientedImageData) -> None:
+    """Fill mask `target`, on its own grid, with what mask `image` covers, by the nearest neighbour."""
+    sampled = slicer.vtkOrientedImageData()
+    _Resample.ResampleOrientedImageToReferenceOrientedImage(image, target, sampled, False)
+    target.DeepCopy(sampled)
+
+
 def segmentLayer(segment: slicer.vtkSegment) -> slicer.vtkOrientedImageData | None:
     """Return the image that holds the mask of a segment, and those of the segments that share it; None for none."""
     layer = segment.GetRepresentation(_BINARY_LABELMAP)

@@ -11,6 +11,7 @@ from DSMSegmentLib.backend import Backend
 from DSMSegmentLib.finding import SegmentOutcome
 from DSMSegmentLib.job import JobOptions, JobState, SegmentationJob
 from DSMSegmentLib.job_progress import JobProgress
+from DSMSegmentLib.mask_job import MaskJob
 from DSMSegmentLib.probability_store import ProbabilityStore
 from DSMSegmentLib.sequences import SequenceRun
 from DSMSegmentLib.undo import UndoHistory
@@ -25,7 +26,7 @@ class Runs:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._job: SegmentationJob | SequenceRun | None = None
+        self._job: SegmentationJob | SequenceRun | MaskJob | None = None
         self._history = UndoHistory()
         self._probabilities = ProbabilityStore()
 
@@ -137,6 +138,23 @@ class Runs:
         if wait and run.wait() is JobState.FAILED and isinstance(run.error, DSMError):
             raise run.error
         return run
+
+    def findMask(
+        self,
+        volumeNode: slicer.vtkMRMLScalarVolumeNode,
+        prompt: str,
+        *,
+        threshold: float = 0.5,
+        onFinished: Callable[[MaskJob], None] | None = None,
+    ) -> MaskJob:
+        """Segment one prompt without writing it; call `poll` from a timer.
+
+        Raises:
+            InputError: If a run is going on, or the volume or the prompt cannot be used.
+        """
+        self._checkIdle()
+        self._job = job = MaskJob(volumeNode, prompt, self._backend, threshold=threshold, onFinished=onFinished)
+        return job
 
     @staticmethod
     def _started(job: SegmentationJob) -> SegmentationJob:

@@ -1,0 +1,100 @@
+"""One prompt, one mask, nothing written: what the effect in the Segment Editor needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import slicer
+
+from dsm.errors import DSMError, InputError, JobCancelled
+from dsm.text.prompt import parse_prompts
+from DSMSegmentLib.backend import Backend
+from DSMSegmentLib.background_call import BackgroundCall
+from DSMSegmentLib.cancel_token import CancelToken
+from DSMSegmentLib.finding import Finding
+from DSMSegmentLib.job import JobState
+from DSMSegmentLib.mrml import ijkToRAS, orientedImageFromCrop, volumeFromNode
+from DSMSegmentLib.request import SegmentRequest
+
+
+class MaskJob:
+    """Asks the backend for the mask of one prompt; started at once.
+
+    Args:
+        volumeNode: What to segment.
+        prompt: One structure.
+        backend: Computes the mask.
+        threshold: Probability from which a voxel is inside.
+        onFinished: Called once with the job, on the main thread.
+
+    Raises:
+        InputError: If the volume cannot be used, or the prompt names several structures.
+    """
+
+    segmentationNode = None  # it writes to none
+
+    def __init__(
+        self,
+        volumeNode: slicer.vtkMRMLScalarVolumeNode,
+        prompt: str,
+        backend: Backend,
+        *,
+        threshold: float = 0.5,
+        onFinished: Callable[[MaskJob], None] | None = None,
+    ) -> None:
+        volume = volumeFromNode(volumeNode)
+        prompts = parse_prompts(prompt)
+        if len(prompts) > 1:
+            names = ", ".join(one.name for one in prompts)
+            message = f"'{prompt}' names several structures ({names})."
+            raise InputError(message, code="input.prompt", hint="Name one.")
+        name = prompts[0].name if prompts[0].structure else prompts[0].text
+        self.finding: Finding | None = None
+        self.error: DSMError | None = None
+        self.state = JobState.RUNNING
+        self._affine = ijkToRAS(volumeNode)
+        self._onFinished = onFinished
+        self._cancel = CancelToken()
+        found: list[Finding] = []
+        self._call = BackgroundCall(
+            lambda: backend.segment(
+                volume,
+                SegmentRequest((name,), threshold=threshold),
+                onProgress=lambda _: None,
+                onFinding=lambda _, finding: found.append(finding),
+                cancel=self._cancel,
+            ),
+            lambda _, error: self._end(found, error),
+        )
+
+    @property
+    def isOver(self) -> bool:
+        """Whether the job has ended, in whatever way."""
+        return self.state is not JobState.RUNNING
+
+    def image(self) -> slicer.vtkOrientedImageData | None:
+        """Return the mask, in the RAS frame of the volume; None when nothing was found."""
+        if self.finding is None or not self.finding.found:
+            return None
+        return orientedImageFromCrop(self.finding.mask, self._affine)
+
+    def poll(self) -> bool:
+        """Call it on the main thread, about ten times a second; returns whether the job is over."""
+        if not self.isOver:
+            self._call.poll()
+        return self.isOver
+
+    def cancel(self) -> None:
+        """Stop the job."""
+        self._cancel.request()
+
+    def _end(self, found: list[Finding], error: DSMError | None) -> None:
+        if isinstance(error, JobCancelled) or self._cancel.requested:
+            self.state = JobState.CANCELLED
+        elif error is not None:
+            self.state, self.error = JobState.FAILED, error
+        else:
+            self.state = JobState.FINISHED
+            self.finding = found[0] if found else None
+        if self._onFinished is not None:
+            self._onFinished(self)

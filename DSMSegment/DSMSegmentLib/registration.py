@@ -1,0 +1,35 @@
+"""What Slicer is told once it has started: our sample volume, and our effect in the Segment Editor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_MODULE = Path(__file__).resolve().parents[1]
+_EFFECT = _MODULE / "DSMSegmentEffect" / "SegmentEditorTextPromptEffect.py"
+# The chest CT of Slicer's own sample data, by its address and hash: what the tutorial uses.
+_SAMPLE_SHA256 = "4507b664690840abb6cb9af2d919377ffc4ef75b167cb6fd0f747befdb12e38e"
+_SAMPLE_URI = f"https://github.com/Slicer/SlicerTestingData/releases/download/SHA256/{_SAMPLE_SHA256}"
+
+
+def registerSampleData() -> None:
+    """Add the volume of the tutorial to the module Sample Data; nothing is downloaded before the user asks for it."""
+    import SampleData
+
+    SampleData.SampleDataLogic.registerCustomSampleDataSource(
+        category="DSMSegment",
+        sampleName="DSMSegmentChestCT",
+        thumbnailFileName=str(_MODULE / "Resources" / "Icons" / "DSMSegment.png"),
+        uris=_SAMPLE_URI,
+        fileNames="CT-chest.nrrd",
+        checksums=f"SHA256:{_SAMPLE_SHA256}",
+        nodeNames="DSMSegmentChestCT",
+    )
+
+
+def registerEffect() -> None:
+    """Add the effect *Text prompt* to the Segment Editor."""
+    import qSlicerSegmentationsEditorEffectsPythonQt as effects
+
+    effect = effects.qSlicerSegmentEditorScriptedEffect(None)
+    effect.setPythonSource(str(_EFFECT).replace("\\", "/"))
+    effect.self().register()

@@ -1,0 +1,142 @@
+"""The effect *Text prompt*: the editor's masking and undo apply to what the network finds."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import slicer
+from panel_backends import PanelBackend, wait_for_cancel
+from phantoms import affine_of, mask_in, mask_of, obliqueness, volume_node
+
+import DSMSegment as module
+from DSMSegmentLib.placement import createSegmentation
+
+pytest.importorskip("panel_host", reason="PySide6 is not installed")
+import segment_editor
+
+FILE = Path(module.__file__).parent / "DSMSegmentEffect" / "SegmentEditorTextPromptEffect.py"
+SCREENS = Path(__file__).parent / "screens"
+MASKS = {"liver": mask_of(seed=1), "spleen": mask_of(seed=2)}
+
+
+@pytest.fixture
+def volume() -> Any:
+    return volume_node(affine_of(obliqueness(20) @ np.diag([-1.0, 1.0, 1.0])))
+
+
+@pytest.fixture
+def node(volume: Any) -> Any:
+    node = createSegmentation(volume)
+    node.SetReferenceImageGeometryParameterFromVolumeNode(volume)
+    for name in ("liver", "other"):
+        node.GetSegmentation().AddEmptySegment(name, name)
+    return node
+
+
+@pytest.fixture
+def backend() -> PanelBackend:
+    return PanelBackend(MASKS)
+
+
+@pytest.fixture
+def effect(volume: Any, node: Any, backend: PanelBackend, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    segment_editor.publish()
+    spec = importlib.util.spec_from_file_location(FILE.stem, FILE)
+    loaded = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, FILE.stem, loaded)
+    spec.loader.exec_module(loaded)
+    logic = module.DSMSegmentLogic(backend)
+    monkeypatch.setattr(slicer.util, "getModuleWidget", lambda _: SimpleNamespace(logic=logic))
+    effect = loaded.SegmentEditorTextPromptEffect(segment_editor.ScriptedEffect(node, volume, "liver"))
+    effect.setupOptionsFrame()
+    effect.updateGUIFromMRML()
+    effect.runs = logic
+    yield effect
+    logic.close()
+
+
+def apply(effect: Any, prompt: str | None = None) -> None:
+    if prompt is not None:
+        effect._promptEdit.setPlainText(prompt)
+    effect._applyButton.click()
+    deadline = time.monotonic() + 20
+    while not effect.runs.poll():
+        assert time.monotonic() < deadline
+
+
+def test_selected_segment_gets_what_its_name_says(effect: Any, node: Any, volume: Any) -> None:
+    assert effect._promptEdit.plainText == "liver"
+    apply(effect)
+    np.testing.assert_array_equal(mask_in(node, "liver", volume), MASKS["liver"])
+    assert "ml, score 0.90" in effect._statusLabel.text
+    effect.scriptedEffect.frame.resize(420, 220)
+    effect.scriptedEffect.frame.grab().save(str(SCREENS / "effect.png"))
+
+
+def test_undo_of_the_editor_takes_it_back(effect: Any, node: Any, volume: Any) -> None:
+    apply(effect)
+    apply(effect, "spleen")
+    np.testing.assert_array_equal(mask_in(node, "liver", volume), MASKS["spleen"])
+    effect.scriptedEffect.logic.Undo()
+    np.testing.assert_array_equal(mask_in(node, "liver", volume), MASKS["liver"])
+
+
+def test_masking_of_the_editor_applies(effect: Any, node: Any, volume: Any) -> None:
+    array = np.ascontiguousarray(MASKS["spleen"].transpose(2, 1, 0))
+    slicer.util.updateSegmentBinaryLabelmapFromArray(array, node, "other", volume)
+    effect.scriptedEffect.parameterSetNode().SetMaskMode(slicer.vtkMRMLSegmentationNode.EditAllowedOutsideAllSegments)
+    apply(effect)
+    np.testing.assert_array_equal(mask_in(node, "liver", volume), MASKS["liver"] & (1 - MASKS["spleen"]))
+    np.testing.assert_array_equal(mask_in(node, "other", volume), MASKS["spleen"])
+
+
+@pytest.mark.parametrize(
+    ("index", "expected"), [(1, MASKS["liver"] | MASKS["spleen"]), (2, MASKS["liver"] & ~MASKS["spleen"])]
+)
+def test_masks_can_be_added_and_removed(effect: Any, node: Any, volume: Any, index: int, expected: np.ndarray) -> None:
+    apply(effect)
+    effect._modeCombo.setCurrentIndex(index)
+    apply(effect, "spleen")
+    np.testing.assert_array_equal(mask_in(node, "liver", volume), expected)
+
+
+def test_nothing_found_changes_nothing(effect: Any, node: Any, volume: Any) -> None:
+    apply(effect)
+    apply(effect, "pancreas")
+    assert effect._statusLabel.text == "Not found."
+    np.testing.assert_array_equal(mask_in(node, "liver", volume), MASKS["liver"])
+
+
+@pytest.mark.parametrize(("prompt", "said"), [("kidneys", "names several"), ("", "no prompt")])
+def test_prompts_that_are_not_one_structure_are_refused(effect: Any, prompt: str, said: str) -> None:
+    apply(effect, prompt)
+    assert said in effect._statusLabel.text
+
+
+def test_leaving_the_effect_stops_the_run(effect: Any, backend: PanelBackend, node: Any, volume: Any) -> None:
+    backend.after, backend.act = 0, wait_for_cancel
+    effect._applyButton.click()
+    assert effect._applyButton.text == "Cancel"
+    effect.deactivate()
+    while not effect.runs.poll():
+        pass
+    assert effect._statusLabel.text == "Cancelled."
+    assert effect._applyButton.text == "Apply"
+
+
+def test_selecting_another_segment_meanwhile_protects_it(effect: Any, node: Any, volume: Any) -> None:
+    effect._applyButton.click()
+    effect.scriptedEffect.parameterSetNode().SetSelectedSegmentID("other")
+    while not effect.runs.poll():
+        pass
+    assert "nothing was changed" in effect._statusLabel.text
+    for name in ("liver", "other"):
+        assert not mask_in(node, name, volume).any()
