@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict
@@ -64,6 +65,7 @@ class Application:
         self._transfer = Transfer(self._open_upload, self._export, self.show_error)
         page.build_page(server, self._viewer.layout, self)
         server.state.change("tool", "brush_mm", "selected")(self._use_tool)
+        server.state.change("shown_window", "shown_level")(self._show_window)
         server.state.change("segment_threshold")(self._move_threshold)
         server.controller.on_server_bind.add(self._bind)
 
@@ -103,6 +105,9 @@ class Application:
         with self._state as state:
             state.volume_name = self._viewer.volume_node.GetName()
             state.is_dicom = bool(scan.dicom_files)
+            state.is_ct = scan.volume.modality == "CT"
+            state.value_low, state.value_high = (round(value) for value in self._viewer.value_range)
+            state.shown_window, state.shown_level = (round(value) for value in self._viewer.window_level)
             state.status = scan.note
             state.error = ""
             state.tool = ""
@@ -129,8 +134,11 @@ class Application:
                 onResult=lambda _outcome: self._show_segments(),
             )
             state.running, state.progress = True, -1
-            state.flush()
+            began = time.monotonic()
             while not self._runs.poll():
+                # Also what tells the gate that the scene is in use while the network computes.
+                state.elapsed_s = int(time.monotonic() - began)
+                state.flush()
                 await asyncio.sleep(_POLL_S)
             self._show_end(job)
         except DSMError as error:
@@ -199,11 +207,17 @@ class Application:
                 "trame__template_error": page.LOST,
                 "volume_name": "",
                 "is_dicom": False,
+                "is_ct": True,
+                "value_low": 0,
+                "value_high": 1,
+                "shown_window": 1,
+                "shown_level": 0,
                 "prompts": [],
                 "typed": "",
                 "running": False,
                 "opening": False,
                 "progress": -1,
+                "elapsed_s": 0,
                 "status": "",
                 "error": "",
                 "rows": [],
@@ -289,6 +303,10 @@ class Application:
         self._show_threshold()
         state.can_undo = bool(self._undo_steps)
         state.flush()
+
+    def _show_window(self, shown_window: float, shown_level: float, **_: Any) -> None:
+        if self._viewer.volume_node is not None and float(shown_window) > 0:
+            self._viewer.window_level = float(shown_window), float(shown_level)
 
     def _show_threshold(self) -> None:
         shown = self._selected_threshold()

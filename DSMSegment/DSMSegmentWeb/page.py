@@ -13,6 +13,8 @@ from trame_slicer.core import LayoutManager
 
 from DSMSegmentWeb.uploads import SUFFIXES
 
+# A number, or an expression of the page.
+_Bound = float | tuple[str]
 _HAS_SEGMENT = "rows.some((row) => row.id) && !running"
 # Of each type: what it is, and when there is something to write.
 _EXPORTS = {
@@ -36,6 +38,8 @@ _FILTERS = {
 _THRESHOLD_TITLE = (
     "Probability from which a voxel is inside. Moving it starts from the answer of the network; Undo brings edits back."
 )
+# Width and middle in HU.
+_CT_WINDOWS = {"Soft tissue": (400, 40), "Lung": (1500, -600), "Bone": (1800, 400)}
 # Stands in place of the page when the server does not answer any more; page.js waits for it to come back.
 LOST = """<main id="dsm-lost" class="dsm-lost" role="alert"><h1>The server does not answer</h1>
 <p>The page goes on by itself as soon as it does. A scene that was closed, or a server that was started anew, has
@@ -82,6 +86,7 @@ def build_page(server: Server, views: LayoutManager, actions: Actions) -> VAppLa
                 _messages()
                 _results(actions)
                 _tools(actions)
+                _window()
                 _exports()
         with v3.VMain(classes="fill-height"):
             views.initialize_layout_grid(layout)
@@ -173,6 +178,8 @@ def _messages() -> None:
         raw_attrs=['aria-label="Progress"'],
     )
     html.Div("{{ status }}", id="dsm-status", classes="dsm-status", raw_attrs=['role="status"', 'tabindex="0"'])
+    # Beside the status, not in it: a screen reader would say every second.
+    html.Div("{{ elapsed_s }} s", v_if="running && elapsed_s > 2", classes="dsm-small")
     with v3.VAlert(
         v_if="error",
         type="error",
@@ -255,6 +262,16 @@ def _tools(actions: Actions) -> None:
                 )
 
 
+def _window() -> None:
+    with html.Div(v_if="volume_name"):
+        html.H2("Window {{ shown_window }}, level {{ shown_level }}")
+        with html.Div(classes="d-flex ga-1 mt-1", v_if="is_ct"):
+            for name, (window, level) in _CT_WINDOWS.items():
+                v3.VBtn(name, size="small", variant="tonal", click=f"shown_window = {window}; shown_level = {level}")
+        _slider("shown_window", 1, ("value_high - value_low + 1",), step=1, label="Window")
+        _slider("shown_level", ("value_low",), ("value_high",), step=1, label="Level")
+
+
 def _exports() -> None:
     with html.Div():
         html.H2("Export")
@@ -274,7 +291,7 @@ def _exports() -> None:
         _slider("threshold", 0.05, 0.95, step=0.05, label="Probability from which a voxel is inside")
 
 
-def _slider(variable: str, low: float, high: float, *, step: float, label: str) -> None:
+def _slider(variable: str, low: _Bound, high: _Bound, *, step: float, label: str) -> None:
     v3.VSlider(
         v_model=(variable,),
         min=low,

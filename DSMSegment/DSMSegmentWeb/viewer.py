@@ -70,6 +70,24 @@ class Viewer:
         self.slicer.display_manager.show_volume_in_slice_background(self.volume_node)
         self.slicer.display_manager.reset_views()
 
+    @property
+    def window_level(self) -> tuple[float, float]:
+        """Width and middle of the values that are shown between black and white."""
+        display = self.volume_node.GetDisplayNode()
+        return display.GetWindow(), display.GetLevel()
+
+    @window_level.setter
+    def window_level(self, window_level: tuple[float, float]) -> None:
+        display = self.volume_node.GetDisplayNode()
+        display.AutoWindowLevelOff()
+        display.SetWindowLevel(*window_level)
+
+    @property
+    def value_range(self) -> tuple[float, float]:
+        """Smallest and largest value of the scan."""
+        low, high = self.volume_node.GetImageData().GetScalarRange()
+        return low, high
+
     def make_surfaces(self) -> None:
         """Let the editor see segments that it did not make itself: it keeps the surfaces of the 3-D view."""
         self.editor.active_segmentation.trigger_modified()

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +12,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from page_driver import IDLE
-
-ROOT = Path(__file__).parents[2]
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-_SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+from server_process import CHROMIUM, ROOT, SWITCHES, running_server
 
 StartServer = Callable[..., Any]
-
-
-@contextmanager
-def running_server(model: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run `dsm web`; yields the process and its address, and ends it as Ctrl+C does."""
-    command = [sys.executable, "-m", "dsm", "web", "--model", str(model), "--no-browser", "--port", "0", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "DSMSegment"), "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        try:
-            line = next((line for line in server.stdout if "is at" in line), "")
-            assert line, "the server ended while it started"
-            yield server, re.search(r"http://\S+", line)[0]  # type: ignore[index]
-        finally:
-            server.terminate()
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +47,7 @@ def browser() -> Iterator[Any]:
     if CHROMIUM is None:
         pytest.skip("no chromium is found; on Debian: apt-get install chromium, or set CHROMIUM")
     with playwright.sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=CHROMIUM, headless=True, args=_SWITCHES)
+        running = driver.chromium.launch(executable_path=CHROMIUM, headless=True, args=SWITCHES)
         yield running
         running.close()
 
@@ -100,6 +77,6 @@ def page(browser: Any, address: str) -> Iterator[Any]:
 def opened(context: Any, where: str) -> Any:
     page = context.new_page()
     page.on("dialog", lambda dialog: dialog.accept())
-    page.goto(where, timeout=120_000)
-    page.wait_for_selector(IDLE, timeout=60_000)
+    page.goto(where, timeout=200_000)
+    page.wait_for_selector(IDLE, timeout=120_000)
     return page

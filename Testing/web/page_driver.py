@@ -40,8 +40,8 @@ def prompt(page: Any, text: str) -> None:
 def segment(page: Any, text: str) -> None:
     """Run prompts until there is a result."""
     prompt(page, text)
-    page.wait_for_selector(".dsm-rows button.dsm-name", timeout=120_000)
-    page.wait_for_selector(IDLE, timeout=120_000)
+    page.wait_for_selector(".dsm-rows button.dsm-name", timeout=280_000)
+    page.wait_for_selector(IDLE, timeout=280_000)
 
 
 def names(page: Any) -> list[str]:

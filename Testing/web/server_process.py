@@ -1,0 +1,31 @@
+"""`dsm web` as a process, and where the browser is."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+
+
+@contextmanager
+def running_server(model: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run `dsm web`; yields the process and its address, and ends it as Ctrl+C does."""
+    command = [sys.executable, "-m", "dsm", "web", "--model", str(model), "--no-browser", "--port", "0", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "DSMSegment"), "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            line = next((line for line in server.stdout if "is at" in line), "")
+            assert line, "the server ended while it started"
+            yield server, re.search(r"http://\S+", line)[0]  # type: ignore[index]
+        finally:
+            server.terminate()

@@ -1,0 +1,127 @@
+"""Zips and folders of DICOM files that a browser sends."""
+
+from __future__ import annotations
+
+import asyncio
+import stat
+import struct
+import zipfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("aiohttp", reason="trame is not installed")
+from dsm.errors import ImageError
+from DSMSegmentWeb.archive import unpack
+from DSMSegmentWeb.uploads import receive_folder
+
+
+def packed(path: Path, **files: bytes) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
+def unpacked(archive: Path, **limits: int) -> dict[str, bytes]:
+    folder = archive.with_name("unpacked")
+    folder.mkdir()
+    unpack(archive, folder, **limits)
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*"))}
+
+
+def test_folders_become_one(tmp_path: Path) -> None:
+    archive = packed(tmp_path / "a.zip", **{"s1/IM1": b"one", "s2/IM1": b"two", "DICOMDIR": b"three"})
+    assert unpacked(archive) == {"00000": b"one", "00001": b"two", "00002": b"three"}
+
+
+@pytest.mark.parametrize("name", ["../../evil", "/etc/evil", "C:\\evil", "a/../../evil"])
+def test_no_name_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "deep" / "er"
+    folder.mkdir(parents=True)
+    assert unpacked(packed(folder / "a.zip", **{name: b"x"})) == {"00000": b"x"}
+    assert {path.name for path in tmp_path.rglob("*")} == {"deep", "er", "a.zip", "unpacked", "00000"}
+
+
+def test_link_is_a_file_like_any_other(tmp_path: Path) -> None:
+    link = zipfile.ZipInfo("link")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(link, "/etc/passwd")
+    assert unpacked(tmp_path / "a.zip") == {"00000": b"/etc/passwd"}
+    assert not (tmp_path / "unpacked" / "00000").is_symlink()
+
+
+def test_bomb_is_cut_off(tmp_path: Path) -> None:
+    archive = packed(tmp_path / "a.zip", a=bytes(1 << 22), b=bytes(1 << 22))
+    assert archive.stat().st_size < 20_000
+    with pytest.raises(ImageError, match="more than 1 MiB"):
+        unpacked(archive, max_bytes=1 << 20)
+    written = sum(path.stat().st_size for path in (tmp_path / "unpacked").iterdir())
+    assert written <= 2 << 20, "not more than the limit and one chunk"
+
+
+def test_bomb_that_lies_about_its_size_is_cut_off(tmp_path: Path) -> None:
+    archive = packed(tmp_path / "a.zip", a=bytes(1 << 24))
+    content = bytearray(archive.read_bytes())
+    for signature, offset in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
+        struct.pack_into("<I", content, content.index(signature) + offset, 10)
+    archive.write_bytes(content)
+    with pytest.raises(ImageError):
+        unpacked(archive, max_bytes=1 << 20)
+    assert sum(path.stat().st_size for path in (tmp_path / "unpacked").iterdir()) <= 2 << 20
+
+
+def test_too_many_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="3 files"):
+        unpacked(packed(tmp_path / "a.zip", a=b"", b=b"", c=b""), max_files=2)
+
+
+def test_huge_list_of_contents_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    archive = packed(tmp_path / "a.zip", a=b"x")
+    content = bytearray(archive.read_bytes())
+    struct.pack_into("<I", content, content.rindex(b"PK\x05\x06") + 12, 1 << 30)
+    archive.write_bytes(content)
+    with pytest.raises(ImageError, match="more files than a series has"):
+        unpacked(archive)
+
+
+@pytest.mark.parametrize("content", [b"", b"this is no zip", b"PK\x03\x04 cut off"])
+def test_what_is_no_zip_is_explained(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(ImageError, match=r"a\.zip is no zip"):
+        unpacked(tmp_path / "a.zip")
+
+
+def test_encrypted_zip_is_explained(tmp_path: Path) -> None:
+    archive = packed(tmp_path / "a.zip", a=b"x" * 100)
+    content = bytearray(archive.read_bytes())
+    content[content.index(b"PK\x03\x04") + 6] |= 1
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    archive.write_bytes(content)
+    with pytest.raises(ImageError, match="encrypted") as refused:
+        unpacked(archive)
+    assert "without a password" in refused.value.hint
+
+
+async def chunks(*parts: bytes) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+
+
+async def files(*contents: bytes) -> AsyncIterator[AsyncIterator[bytes]]:
+    for content in contents:
+        yield chunks(content)
+
+
+def test_files_of_a_folder_get_names_of_ours(tmp_path: Path) -> None:
+    asyncio.run(receive_folder(files(b"one", b"two"), tmp_path))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"00000": b"one", "00001": b"two"}
+
+
+def test_folder_that_is_too_large_is_cut_off(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="The folder is larger"):
+        asyncio.run(receive_folder(files(b"x" * 600, b"x" * 600), tmp_path, max_bytes=1000))
+    with pytest.raises(ImageError, match="more than 1 files"):
+        asyncio.run(receive_folder(files(b"a", b"b"), tmp_path, max_files=1))

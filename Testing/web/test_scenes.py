@@ -1,0 +1,115 @@
+"""Whose scene is whose, and how long it lives: real servers, real browsers, real processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from page_driver import IDLE, names, segment
+
+pytestmark = [pytest.mark.slicer, pytest.mark.slow, pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
+
+GONE = "text=This scene is closed"
+
+
+def children(pid: int) -> list[int]:
+    """All processes below one, its children first."""
+    try:
+        direct = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+    return direct + [grandchild for child in direct for grandchild in children(child)]
+
+
+def wait_until_gone(pids: list[int], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while alive := [pid for pid in pids if Path(f"/proc/{pid}").exists()]:
+        assert time.monotonic() < deadline, f"still there: {alive}"
+        time.sleep(0.2)
+
+
+def test_no_one_sees_the_scene_of_another(address: str, open_page: Any) -> None:
+    mine = open_page(address)
+    segment(mine, "liver")
+    my_address = mine.url
+
+    second_tab = mine.context.new_page()
+    second_tab.goto(address, timeout=60_000)
+    second_tab.wait_for_selector(IDLE, timeout=60_000)
+    assert second_tab.url != my_address
+    assert names(second_tab) == []
+
+    second_tab.goto(my_address)
+    second_tab.wait_for_selector(".dsm-rows button.dsm-name", timeout=60_000)
+    assert names(second_tab) == ["liver"], "one's own scene can be looked at twice"
+
+    stranger = open_page(address)
+    assert names(stranger) == []
+    for path in ("index.html", "export/seg.nrrd", "ws", "upload"):
+        answer = stranger.context.request.get(my_address.replace("index.html", path))
+        assert answer.status == 404, path
+        assert "CTChest4" not in answer.text()
+    stranger.goto(my_address)
+    assert stranger.inner_text("h1") == "This scene is closed"
+    joined = stranger.evaluate(
+        """address => new Promise((done) => {
+            const socket = new WebSocket(address);
+            socket.onopen = () => done("open");
+            socket.onerror = () => done("refused");
+        })""",
+        my_address.replace("http:", "ws:").replace("index.html", "ws"),
+    )
+    assert joined == "refused"
+
+
+def test_server_that_is_killed_and_started_again(start_server: Any, open_page: Any) -> None:
+    with start_server() as (server, address):
+        page = open_page(address)
+        segment(page, "liver")
+        below = children(server.pid)
+        assert len(below) >= 2, "a scene and its worker"
+        server.send_signal(signal.SIGKILL)
+        page.wait_for_selector("text=The server does not answer", timeout=30_000)
+        wait_until_gone(below)
+    port = address.rstrip("/").rsplit(":", 1)[1]
+    with start_server("--port", port):
+        page.wait_for_selector(GONE, timeout=30_000)
+        page.get_by_role("link", name="Open a new one").click()
+        page.wait_for_selector(IDLE, timeout=60_000)
+        assert names(page) == []
+
+
+def test_scene_whose_process_dies_takes_no_other_along(start_server: Any, open_page: Any) -> None:
+    with start_server() as (server, address):
+        victim = open_page(address)
+        first = children(server.pid)[0]
+        other = open_page(address)
+        os.kill(first, signal.SIGKILL)
+        victim.wait_for_selector(GONE, timeout=30_000)
+        other.reload()
+        other.wait_for_selector(IDLE, timeout=60_000)
+
+
+def test_scene_that_nobody_uses_is_closed_with_all_its_processes(start_server: Any, open_page: Any) -> None:
+    with start_server("--idle-minutes", "0.25") as (server, address):
+        page = open_page(address)
+        segment(page, "liver")
+        below = children(server.pid)
+        assert len(below) >= 2
+        wait_until_gone(below, 60)
+        page.wait_for_selector(GONE, timeout=30_000)
+        assert not children(server.pid)
+
+
+def test_more_scenes_than_allowed_are_refused(start_server: Any, open_page: Any, browser: Any) -> None:
+    with start_server("--max-scenes", "1") as (_, address):
+        open_page(address)
+        late = browser.new_context()
+        answer = late.request.get(address)
+        assert answer.status == 503
+        assert "in use" in answer.text()
+        late.close()
