@@ -19,6 +19,7 @@ from DSMSegmentLib.job import JobState
 from DSMSegmentLib.mask_job import MaskJob
 from DSMSegmentLib.mrml import resampleInto
 from DSMSegmentLib.prompt_edit import PromptEdit
+from DSMSegmentLib.provenance import ALGORITHM_TYPE_TAG, MANUALLY_CHANGED
 
 _ICON = Path(__file__).resolve().parents[1] / "Resources" / "Icons" / "DSMSegment.png"
 _SET, _ADD, _REMOVE = "Set", "Add", "Remove"
@@ -48,8 +49,8 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
     def helpText(self) -> str:
         """Return what the editor shows below the effect."""
         return _(
-            "<html>Type one structure or tumor, for example <i>left kidney</i>, and press Apply: the selected segment gets "
-            "what the network finds. Masking, overwriting and undo of the editor apply. Research use only.</html>"
+            "<html>Type one structure or tumor, for example <i>left kidney</i>, and press Apply: the selected segment "
+            "gets what the network finds. Masking, overwriting and undo of the editor apply. Research use only.</html>"
         )
 
     def setupOptionsFrame(self) -> None:
@@ -60,12 +61,9 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
         self._hintsLabel = qt.QLabel()
         self._hintsLabel.setWordWrap(True)
         self._modeCombo = qt.QComboBox()
-        for mode, text in (
-            (_SET, _("Replace segment")),
-            (_ADD, _("Add to segment")),
-            (_REMOVE, _("Remove from segment")),
-        ):
-            self._modeCombo.addItem(text, mode)
+        self._modeCombo.addItem(_("Replace segment"), _SET)
+        self._modeCombo.addItem(_("Add to segment"), _ADD)
+        self._modeCombo.addItem(_("Remove from segment"), _REMOVE)
         self._applyButton = qt.QPushButton(_("Apply"))
         self._statusLabel = qt.QLabel()
         self._statusLabel.setWordWrap(True)
@@ -104,8 +102,8 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
         node = self.scriptedEffect.parameterSetNode()
         self._target = (node.GetSegmentationNode(), node.GetSelectedSegmentID())
         try:
-            logic = slicer.util.getModuleWidget("DSMSegment").logic
-            self._job = logic.findMask(
+            self._logic = slicer.util.getModuleWidget("DSMSegment").logic
+            self._job = self._logic.findMask(
                 node.GetSourceVolumeNode(), self._promptEdit.plainText, onFinished=self._onFinished
             )
         except DSMError as error:
@@ -141,6 +139,13 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
             _REMOVE: slicer.qSlicerSegmentEditorAbstractEffect.ModificationModeRemove,
         }
         self.scriptedEffect.modifySelectedSegmentByLabelmap(modifier, modes[self._modeCombo.currentData])
+        segment = self._target[0].GetSegmentation().GetSegment(self._target[1])
+        tags = self._logic.backend.provenance.tags(
+            self._promptEdit.plainText.strip(), score=job.finding.score, threshold=job.finding.threshold
+        )
+        # A person chose the segment, the mode and the masking.
+        for name, value in {**tags, ALGORITHM_TYPE_TAG: MANUALLY_CHANGED}.items():
+            segment.SetTag(name, value)
         self._statusLabel.text = _("{volume:.1f} ml, score {score:.2f}").format(
             volume=job.finding.volumeMl, score=job.finding.score
         )

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import slicer
 from panel_backends import PanelBackend, wait_for_cancel
-from phantoms import affine_of, mask_in, mask_of, obliqueness, volume_node
+from phantoms import affine_of, mask_in, mask_of, obliqueness, tag_of, volume_node
 
 import DSMSegment as module
 from DSMSegmentLib.placement import createSegmentation
@@ -77,6 +77,10 @@ def test_selected_segment_gets_what_its_name_says(effect: Any, node: Any, volume
     apply(effect)
     np.testing.assert_array_equal(mask_in(node, "liver", volume), MASKS["liver"])
     assert "ml, score 0.90" in effect._statusLabel.text
+    segment = node.GetSegmentation().GetSegment("liver")
+    assert tag_of(segment, "DICOM.SegmentAlgorithmType") == "SEMIAUTOMATIC"
+    assert tag_of(segment, "DICOM.SegmentAlgorithmName").startswith("DSMSegment fake")
+    assert tag_of(segment, "DSM.Prompt") == "liver"
     effect.scriptedEffect.frame.resize(420, 220)
     effect.scriptedEffect.frame.grab().save(str(SCREENS / "effect.png"))
 
