@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from dsm.core.boxes import bounding_box
+
 try:
     import cc3d
 except ImportError:  # optional, a fifth of SciPy's time
@@ -24,16 +26,18 @@ def keep_large_parts(mask: np.ndarray, *, fraction: float) -> np.ndarray:
         Bool, same shape.
     """
     mask = mask.astype(bool, copy=False)
-    if fraction <= 0:
+    # Most masks are small, in a small corner of the body.
+    box = bounding_box(mask) if fraction > 0 else None
+    if box is None:
         return mask
-    parts, count = label_parts(mask)
+    inside = mask[box.slices]
+    parts, count = label_parts(inside)
     if count < 2:
         return mask
-    sizes = np.bincount(parts.reshape(-1), minlength=count + 1)
-    sizes[0] = 0
-    if fraction >= 1:
-        return np.asarray(parts == sizes.argmax())
-    return np.asarray((sizes >= fraction * sizes.max())[parts])
+    sizes = np.bincount(parts[inside], minlength=count + 1)
+    kept = np.zeros_like(mask)
+    kept[box.slices] = parts == sizes.argmax() if fraction >= 1 else (sizes >= fraction * sizes.max())[parts]
+    return kept
 
 
 def label_parts(mask: np.ndarray) -> tuple[np.ndarray, int]:

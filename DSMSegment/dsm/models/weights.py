@@ -48,7 +48,8 @@ def load_model(folder: Path | str, *, device: torch.device | str = "cpu") -> tup
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path} cannot be read: {error}.", hint="Install the model again.") from error
     try:
-        with torch.device("meta"):
+        # Not on the "meta" device: the first use of that imports a compiler, a second for what takes a tenth of one.
+        with torch.random.fork_rng(devices=[]):
             net = DSMNet(config)
         net.load_state_dict({name: _in_memory(tensor) for name, tensor in tensors.items()}, strict=True, assign=True)
     except (RuntimeError, TypeError, ValueError) as error:
