@@ -8,6 +8,7 @@ from enum import Enum
 
 from dsm.errors import PromptError
 from dsm.text.prompt import Prompt, parse_prompts
+from dsm.text.structure import Structure
 from DSMSegmentLib.application import tr as _
 
 
@@ -63,9 +64,9 @@ def _hint(prompt: Prompt, modality: str, trained: Collection[str]) -> PromptHint
                 name=prompt.suggestions[0]
             )
         return PromptHint(HintLevel.DOUBT, prompt.name, text)
-    if modality and structure.modalities and modality not in structure.modalities:
+    if _isUnusual(structure, modality):
         text = _("usually seen on {usual}, this volume is {modality}.").format(
-            usual=_(" or ").join(structure.modalities), modality=modality
+            usual=structure.modalities[0], modality=modality
         )
         return PromptHint(HintLevel.DOUBT, prompt.name, text)
     if trained and structure.name not in trained:
@@ -73,3 +74,14 @@ def _hint(prompt: Prompt, modality: str, trained: Collection[str]) -> PromptHint
     if prompt.warnings:
         return PromptHint(HintLevel.DOUBT, prompt.name, prompt.warnings[0])
     return PromptHint(HintLevel.GOOD, prompt.name)
+
+
+def _isUnusual(structure: Structure, modality: str) -> bool:
+    """Whether one would not look for the structure in such a volume.
+
+    The usual modality comes first in the vocabulary. CT stands first for almost all structures, which MR shows as well;
+    what has MR first is hard to see on CT.
+    """
+    return bool(modality and structure.modalities) and (
+        modality not in structure.modalities or (modality == "CT" and structure.modalities[0] == "MR")
+    )
