@@ -38,6 +38,7 @@ class PromptEdit:
         self._popupKeys = _popupKeys(self._completer.popup(), self._onActivated)
         self._completer.popup().installEventFilter(self._popupKeys)
         self._shortcut = qt.QShortcut(qt.QKeySequence("Ctrl+Return"), textEdit)
+        self._shortcut.setContext(qt.Qt.WidgetWithChildrenShortcut)
         self._shortcut.activated.connect(onSubmit)
         textEdit.textChanged.connect(self._onTextChanged)
 
@@ -57,7 +58,7 @@ class PromptEdit:
         self._showHints()
         line, _ = self._line()
         names = load_vocabulary().complete(line, _MAX_COMPLETIONS) if len(line.strip()) >= _MIN_CHARACTERS else []
-        if not names or line.strip() in (self._completed, names[0]) or not self._textEdit.hasFocus():
+        if not names or line.strip() in (self._completed, names[0]) or not self._textEdit.focus:
             self._completer.popup().hide()
             return
         self._completions.setStringList(names)

@@ -47,8 +47,8 @@ class SetupSection:
         self._backend = backend
         self._onChanged = onChanged
         self._say = say
-        location = qt.QStandardPaths.writableLocation(qt.QStandardPaths.AppDataLocation)
-        self._library = ModelLibrary(Path(location) / "DSMSegment" / "models")
+        # Beside the user's settings: an update of the extension replaces its own folder.
+        self._library = ModelLibrary(Path(slicer.app.slicerUserSettingsFilePath).parent / "DSMSegment" / "models")
         self._models: list[ModelEntry] = []
         self._devices: tuple[Device, ...] = ()
         self._call: BackgroundCall[Ready] | None = None

@@ -60,6 +60,7 @@ class Application(qt.QObject):
         super().__init__()
         self._scene_application = scene_application
         self.selected_modules: list[str] = []
+        self.slicerUserSettingsFilePath = qt.QSettings().fileName()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(object.__getattribute__(self, "_scene_application"), name)
