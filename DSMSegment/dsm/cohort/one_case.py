@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -20,13 +21,25 @@ from dsm.inference.result import PromptResult
 from dsm.io.image import read_volume
 from dsm.io.segment_record import SegmentRecord
 from dsm.io.segmentation import write_dicom_seg, write_labelmap, write_seg_nrrd
+from dsm.service.failures import error_message
 from dsm.text.prompt import Prompt
+
+logger = logging.getLogger(__name__)
 
 SEGMENTATIONS = "segmentations"
 THUMBNAILS = "thumbnails"
 
 # Not the fault of the case: with a full disk every other case would fail, too.
-_FATAL = ("disk_full", "output.permission", "no_model", "bad_checksum", "device", "worker.start", "import_failed")
+_FATAL = (
+    "disk_full",
+    "output.permission",
+    "no_model",
+    "bad_checksum",
+    "device",
+    "worker.start",
+    "worker.closed",
+    "import_failed",
+)
 
 
 class CaseRunner:
@@ -61,10 +74,14 @@ class CaseRunner:
         blank = Outcome(case=case.id, source=case.source, status=FAILED, fingerprint=self._settings.fingerprint)
         try:
             outcome = self._segmented(case, blank)
-        except DSMError as error:
-            if error.code in (*_FATAL, "worker.closed"):
-                raise
-            outcome = replace(blank, error_code=error.code, error=case.redact(error.one_line))
+        except Exception as error:
+            # One case that nobody thought of must not end a night's run; a full disk must.
+            message = error_message(error, case.id)
+            known = DSMError(case.redact(message.text), code=message.code, hint=message.hint)
+            if known.code in _FATAL:
+                raise known from error
+            logger.debug("Case %s failed.", case.id, exc_info=error)
+            outcome = replace(blank, error_code=known.code, error=known.one_line)
         return replace(outcome, seconds=round(time.perf_counter() - began, 3))
 
     def _segmented(self, case: Case, blank: Outcome) -> Outcome:

@@ -106,7 +106,7 @@ class ModelConfig:
             raise ModelNotFoundError(
                 f"{path} does not exist.", hint="Run `dsm models list` to see what is installed."
             ) from error
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise WeightsError(f"{path} is not valid JSON: {error}.", hint="Install the model again.") from error
         if not isinstance(values, dict):
             raise WeightsError(f"{path} is not a model configuration.", hint="Install the model again.")

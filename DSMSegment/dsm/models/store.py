@@ -168,7 +168,7 @@ def _read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
         version, files = manifest["manifest_version"], manifest["files"]
     except FileNotFoundError as error:
         raise WeightsError(f"{path} is missing, so the model cannot be checked.", hint=_REINSTALL) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise WeightsError(f"{path} is damaged.", hint=_REINSTALL, details=repr(error)) from error
     if version != MANIFEST_VERSION:
         raise WeightsError(

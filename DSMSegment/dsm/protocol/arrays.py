@@ -46,8 +46,12 @@ def write_array(folder: Path, name: str, array: np.ndarray) -> None:
     """
     if array.dtype.hasobject:
         raise ImageError(f"The array has the type {array.dtype}; numbers are needed.")
+    header = np.lib.format.header_data_from_array_1_0(array)
+    whole = np.ascontiguousarray(array.T if header["fortran_order"] else array)
     with _whole_file(resolve_in_folder(folder, name)) as file:
-        np.lib.format.write_array(file, array, allow_pickle=False)
+        np.lib.format.write_array_header_1_0(file, header)
+        # Not NumPy's own writing, whose error on a full disk does not say that it is full.
+        file.write(whole.reshape(-1).view(np.uint8).data)
 
 
 def read_array(folder: Path, name: str) -> np.ndarray:

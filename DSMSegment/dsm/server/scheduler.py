@@ -14,8 +14,8 @@ from dsm.server.limits import Limits
 from dsm.server.problems import ServerError, not_found
 
 _MAX_ATTEMPTS = 2
-# Jobs on encoded volumes go first for so many times what the encoding took, then the oldest: a third of the time at most
-# is spent on encoding again, and nobody waits for ever.
+# Jobs on encoded volumes go first for so many times what the encoding took, then the oldest: at most a third of the
+# time is spent on encoding again, and nobody waits for ever.
 _TURN_ENCODINGS = 2.0
 _MIN_TURN_S = 1.0
 

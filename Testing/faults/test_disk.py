@@ -1,0 +1,102 @@
+"""Full and read-only disks: at each file that is written, a typed error, and the folder as it was."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("highdicom")
+pytest.importorskip("PIL")
+
+_WRITERS = Path(__file__).with_name("writers.py")
+_NAMES = ("seg.nrrd", "nii.gz", "dcm", "probabilities", "outcome", "table", "thumbnail", "pages")
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    """A thumbnail for the pages."""
+    import numpy as np
+    from PIL import Image
+
+    path = tmp_path / "picture.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (264, 440, 3)).astype(np.uint8)).save(path)
+    return path
+
+
+def write_all(folder: Path, series: Path, picture: Path, *, limit: int = 0) -> dict[str, str]:
+    """What each writer said, in a process of its own that may not write more than `limit` bytes to a file."""
+    environment = {**os.environ, "DSM_TEST_SERIES": str(series), "DSM_TEST_PICTURE": str(picture)}
+    command = [sys.executable, str(_WRITERS), str(folder), str(limit)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    said: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
+    return said
+
+
+@pytest.mark.parametrize("limit", [1, 700, 4000])
+def test_no_file_is_left_half_written(tmp_path: Path, series: Path, picture: Path, limit: int) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    said = write_all(out, series, picture, limit=limit)
+    assert said == dict.fromkeys(_NAMES, "disk_full")
+    assert not list(out.iterdir())
+
+
+def test_without_a_limit_all_is_written(tmp_path: Path, series: Path, picture: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    assert write_all(out, series, picture) == dict.fromkeys(_NAMES, "written")
+
+
+def test_a_disk_that_is_really_full(small_disk: Path, series: Path, picture: Path) -> None:
+    (small_disk / "filler").write_bytes(bytes(240 * 1024))
+    (small_disk / "out.seg.nrrd").write_text("an earlier result")
+    said = write_all(small_disk, series, picture)
+    assert said == dict.fromkeys(_NAMES, "disk_full")
+    assert sorted(path.name for path in small_disk.iterdir()) == ["filler", "out.seg.nrrd"]
+    assert (small_disk / "out.seg.nrrd").read_text() == "an earlier result"
+
+
+def test_a_disk_that_is_read_only(read_only_disk: Path, series: Path, picture: Path) -> None:
+    assert write_all(read_only_disk, series, picture) == dict.fromkeys(_NAMES, "output.permission")
+    assert (read_only_disk / "old.seg.nrrd").read_text() == "old"
+
+
+def test_a_cohort_stops_when_the_disk_is_full_and_keeps_what_it_has(
+    small_disk: Path, tmp_path: Path, dsm_tiny: Path
+) -> None:
+    from batch_process import command, environment
+    from dicom_series import write_series
+
+    root = tmp_path / "scans"
+    for n in range(3):
+        write_series(root / str(n))
+    done = subprocess.run(
+        command(root, small_disk / "out"), env=environment(), capture_output=True, text=True, timeout=200, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    assert "disk" in done.stderr
+    assert "full" in done.stderr
+    assert not list(small_disk.rglob(".dsm-part-*"))
+    assert not (small_disk / "out" / ".work").exists()
+    # Continued elsewhere, where there is room.
+    shutil.copytree(small_disk / "out", tmp_path / "out")
+    again = subprocess.run(
+        command(root, tmp_path / "out"), env=environment(), capture_output=True, text=True, timeout=200, check=False
+    )
+    assert again.returncode == 0, again.stderr
+
+
+def test_a_cohort_into_a_read_only_folder(read_only_disk: Path, series: Path, dsm_tiny: Path) -> None:
+    from batch_process import command, environment
+
+    done = subprocess.run(
+        command(series, read_only_disk / "out"), env=environment(), capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "cannot be made" in done.stderr) == (2, True), done.stderr

@@ -1,0 +1,106 @@
+"""Model files that are damaged in every way that happens to files: a typed error before anything is computed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dsm.cli.main import main
+from dsm.errors import ModelError
+from dsm.models.store import verify_model
+
+FILES = ("config.json", "manifest.json", "model.safetensors", "text_bank.safetensors")
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-7])
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0x10
+    path.write_bytes(data)
+
+
+def grow(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"\0")
+
+
+def replace_by_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def nest(path: Path) -> None:
+    path.write_text("[" * 100_000)
+
+
+DAMAGES = (empty, remove, cut, flip, grow, replace_by_folder, nest)
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_model_is_refused(
+    dsm_tiny: Path, tmp_path: Path, series: Path, capsys: pytest.CaptureFixture[str], name: str, damage: Callable
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(dsm_tiny, model)
+    digest = verify_model(model).digest
+    damage(model / name)
+    try:
+        entry = verify_model(model)
+    except (ModelError, ValueError) as error:
+        assert error.code
+        assert error.hint
+    else:  # what was changed means the same, such as a blank at the end of the manifest
+        assert entry.digest == digest
+        return
+    out = tmp_path / "out.seg.nrrd"
+    assert main(["segment", str(series), "-p", "liver", "-o", str(out), "--model", str(model)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not out.exists()
+
+
+def test_a_manifest_that_leads_out_of_its_folder(dsm_tiny: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(dsm_tiny, model)
+    text = (model / "manifest.json").read_text()
+    (model / "manifest.json").write_text(text.replace('"config.json"', '"../../etc/passwd"', 1))
+    with pytest.raises(ModelError):
+        verify_model(model)
+
+
+def test_a_pickle_is_no_model(dsm_tiny: Path, tmp_path: Path) -> None:
+    """Nothing in the engine unpickles: a weight file that would run code is a file with a wrong header."""
+    model = tmp_path / "model"
+    shutil.copytree(dsm_tiny, model)
+    marker = tmp_path / "ran"
+    (model / "model.safetensors").write_bytes(
+        b"cos\nsystem\n(S'touch " + str(marker).encode() + b"'\ntR."  # a pickle that would make a file
+    )
+    from dsm.models.store import write_manifest
+    from dsm.models.weights import load_model
+
+    write_manifest(model)
+    with pytest.raises(ModelError):
+        load_model(model)
+    assert not marker.exists()
+
+
+def test_no_module_of_the_engine_imports_pickle() -> None:
+    engine = Path(__file__).parents[2] / "DSMSegment" / "dsm"
+    for path in engine.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert "import pickle" not in text, path
+        assert "torch.load(" not in text or "weights_only=True" in text, path

@@ -1,0 +1,94 @@
+"""Every file that DSM writes for a user, by name: `WRITERS[name](folder)`. As a script: all of them, under a limit."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+sys.path[:0] = [str(Path(__file__).parents[1] / "dicom_phantoms"), str(Path(__file__).parents[2] / "DSMSegment")]
+
+from dsm.cohort.outcome import OK, Outcome, write_outcome  # noqa: E402
+from dsm.cohort.settings import Settings  # noqa: E402
+from dsm.cohort.table import write_tables  # noqa: E402
+from dsm.cohort.thumbnail import draw_pages, draw_thumbnail  # noqa: E402
+from dsm.core.boxes import CroppedArray  # noqa: E402
+from dsm.core.volume import Volume  # noqa: E402
+from dsm.errors import DSMError  # noqa: E402
+from dsm.io.image import read_volume  # noqa: E402
+from dsm.io.segment_record import SegmentRecord  # noqa: E402
+from dsm.io.segmentation import write_dicom_seg, write_labelmap, write_probabilities, write_seg_nrrd  # noqa: E402
+
+
+def noise(shape: tuple[int, int, int]) -> np.ndarray:
+    """A mask that no compression makes small."""
+    return (np.random.default_rng(0).random(shape) > 0.5).astype(np.uint8)
+
+
+def volume() -> Volume:
+    shape = (64, 64, 40)
+    return Volume(np.random.default_rng(1).normal(size=shape).astype(np.float32), np.eye(4))
+
+
+def records(scan: Volume) -> list[SegmentRecord]:
+    return [SegmentRecord("liver", CroppedArray(noise(scan.shape), (0, 0, 0)), (200, 100, 50))]
+
+
+def _dicom(folder: Path) -> None:
+    series = Path(os.environ["DSM_TEST_SERIES"])
+    scan = read_volume(series)
+    write_dicom_seg(folder / "out.dcm", records(scan), scan, sorted(series.iterdir()))
+
+
+def _table(folder: Path) -> None:
+    many = [Outcome(case=f"c{n}", source="x" * 200, status=OK, fingerprint="x") for n in range(400)]
+    write_tables(folder, many, Settings(prompts=("liver",), model="m", model_sha256="0"))
+
+
+def _pages(folder: Path) -> None:
+    picture = Path(os.environ["DSM_TEST_PICTURE"])
+    draw_pages(folder, [picture] * 24)
+
+
+WRITERS: dict[str, Callable[[Path], object]] = {
+    "seg.nrrd": lambda folder: write_seg_nrrd(folder / "out.seg.nrrd", records(volume()), volume()),
+    "nii.gz": lambda folder: write_labelmap(folder / "out.nii.gz", records(volume()), volume()),
+    "dcm": _dicom,
+    "probabilities": lambda folder: write_probabilities(
+        folder, [("liver", CroppedArray(volume().array.astype(np.float16), (0, 0, 0)))], volume()
+    ),
+    "outcome": lambda folder: write_outcome(folder, Outcome(case="c", source="x" * 20_000, status=OK, fingerprint="x")),
+    "table": _table,
+    "thumbnail": lambda folder: draw_thumbnail(folder / "c.png", volume(), records(volume()), ("a", "b")),
+    "pages": _pages,
+}
+
+
+def main(folder: Path, limit: int) -> None:
+    """Try every writer while no file may grow beyond `limit` bytes; print what each one said."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    if limit:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    said = {}
+    for name, write in WRITERS.items():
+        before = sorted(path.name for path in folder.iterdir())
+        try:
+            write(folder)
+            said[name] = "written"
+        except DSMError as error:
+            said[name] = error.code
+        except Exception as error:
+            said[name] = repr(error)
+        if said[name] != "written" and sorted(path.name for path in folder.iterdir()) != before:
+            said[name] += ", and left something behind"
+    print(json.dumps(said))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))
