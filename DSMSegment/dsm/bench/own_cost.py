@@ -17,9 +17,10 @@ from dsm.inference.records import segment_records
 from dsm.inference.segmenter import Segmenter
 from dsm.io.image import read_volume
 from dsm.io.segmentation import write_labelmap
-from dsm.text.first_names import ORGANS, OTHERS, TUMORS
+from dsm.models.store import find_model
+from dsm.text.bank import EmbeddingBank
+from dsm.text.first_names import ORGANS
 from dsm.text.prompt import Prompt, parse_prompts
-from dsm.text.vocabulary import load_vocabulary
 
 # One of each way to a query: an organ of the set, a structure outside of it, a tumor.
 NEXT_PROMPTS = ("spleen", "thyroid gland", "liver tumor")
@@ -67,7 +68,7 @@ def prompt_costs(model: str, counts: Sequence[int]) -> dict[str, Any]:
     clock = Stopwatch()
     with clock.stage("encode"):
         encoded = segmenter.encode(volume)
-    prompts = _many_prompts(max(counts))
+    prompts = _many_prompts(model, max(counts))
     return {
         "encode": clock.total.cpu_s,
         "prompts": {str(count): _least(lambda count=count: encoded.segment(prompts[:count])) for count in counts},
@@ -130,8 +131,8 @@ def _least(job: Callable[[], object]) -> float:
     return min(cost.cpu_s for cost in costs)
 
 
-def _many_prompts(count: int) -> list[Prompt]:
-    """Return organs first, then tumors and other structures, then the rest of the vocabulary; none twice."""
-    names = [*ORGANS, *TUMORS, *OTHERS, *(structure.name for structure in load_vocabulary().structures)]
-    prompts = {(prompt.name, prompt.kind): prompt for name in names for prompt in parse_prompts(name)}
+def _many_prompts(model: str, count: int) -> list[Prompt]:
+    """Return the first names that the model has text vectors of: organs, tumors, other structures."""
+    names = EmbeddingBank.load(find_model(model)).names
+    prompts = {prompt.name: prompt for name in (*ORGANS, *names) for prompt in parse_prompts(name)}
     return list(prompts.values())[:count]

@@ -43,14 +43,19 @@ def prepare(volume: Volume, *, spacing_mm: float, windows_hu: Sequence[tuple[flo
         spacing_mm: Of the network, the same along each axis.
         windows_hu: One channel a window. An MR image has one window, its own percentiles, in all channels.
     """
-    body = find_body(volume)
-    grid = WorkingGrid.of(volume, body.box, spacing_mm=spacing_mm)
+    body, grid = lay_grid(volume, spacing_mm=spacing_mm)
     image = resample_to(grid, volume.array)
     windows = list(windows_hu)
     if volume.modality != "CT":
         inside = image[image > body.threshold]
         windows = [percentile_window(inside if inside.numel() else image)] * len(windows)
     return Prepared(_pad(window_channels(image, windows), grid), grid, body)
+
+
+def lay_grid(volume: Volume, *, spacing_mm: float) -> tuple[Body, WorkingGrid]:
+    """Find the body and lay the working grid over it: milliseconds, nothing is resampled."""
+    body = find_body(volume)
+    return body, WorkingGrid.of(volume, body.box, spacing_mm=spacing_mm)
 
 
 def resample_to(grid: WorkingGrid, array: np.ndarray) -> Tensor:

@@ -10,8 +10,9 @@ import torch
 from dsm.core.volume import Volume
 from dsm.inference.device import checked_device
 from dsm.inference.encode import encode_tensor
+from dsm.inference.encoding_cache import EncodingCache, encoding_key
 from dsm.inference.fast_network import fast_on_cpu
-from dsm.inference.preprocess import prepare
+from dsm.inference.preprocess import lay_grid, prepare
 from dsm.inference.scan import Scan
 from dsm.models.config import ModelConfig
 from dsm.models.store import ModelEntry, find_model, verify_model
@@ -34,6 +35,7 @@ class Segmenter:
         config: Of `net`.
         embedder: Turns prompts into text vectors.
         entry: Where it came from, for reports.
+        cache: Encodings on disk; by default where `DSM_CACHE_DIR` says, if it does.
 
     Example:
         >>> segmenter = Segmenter.from_pretrained("dsm-small")  # doctest: +SKIP
@@ -43,12 +45,19 @@ class Segmenter:
     """
 
     def __init__(
-        self, net: DSMNet, config: ModelConfig, embedder: PromptEmbedder, *, entry: ModelEntry | None = None
+        self,
+        net: DSMNet,
+        config: ModelConfig,
+        embedder: PromptEmbedder,
+        *,
+        entry: ModelEntry | None = None,
+        cache: EncodingCache | None = None,
     ) -> None:
         self.net = net
         self.config = config
         self.embedder = embedder
         self.entry = entry
+        self.cache = cache or EncodingCache.from_environment()
 
     @classmethod
     def from_pretrained(
@@ -97,14 +106,24 @@ class Segmenter:
         """
         began = time.perf_counter()
         progress("load", 0, 1)
-        prepared = prepare(volume, spacing_mm=self.config.spacing_mm, windows_hu=self.config.windows_hu)
-        progress("load", 1, 1)
-        encoding, num_slabs = encode_tensor(
-            self.net, self.config, prepared.tensor, max_slab=max_slab, progress=progress
-        )
+        key = self._cache_key(volume)
+        encoding = self.cache.load(key, device=self.device) if self.cache and key else None
+        num_slabs = 1
+        if encoding is None:
+            prepared = prepare(volume, spacing_mm=self.config.spacing_mm, windows_hu=self.config.windows_hu)
+            progress("load", 1, 1)
+            grid = prepared.grid
+            encoding, num_slabs = encode_tensor(
+                self.net, self.config, prepared.tensor, max_slab=max_slab, progress=progress
+            )
+            if self.cache and key:
+                self.cache.keep(key, encoding)
+        else:
+            _, grid = lay_grid(volume, spacing_mm=self.config.spacing_mm)
+            progress("encode", 1, 1)
         return Scan(
             volume=volume,
-            grid=prepared.grid,
+            grid=grid,
             num_slabs=num_slabs,
             encode_seconds=time.perf_counter() - began,
             _encoding=encoding,
@@ -112,3 +131,7 @@ class Segmenter:
             _config=self.config,
             _embedder=self.embedder,
         )
+
+    def _cache_key(self, volume: Volume) -> str:
+        """Empty where nothing is cached: without its files, nobody knows whether a network is the same."""
+        return encoding_key(volume, model_digest=self.entry.digest) if self.cache and self.entry else ""
