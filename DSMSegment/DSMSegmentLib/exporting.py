@@ -9,9 +9,10 @@ from pathlib import Path
 import slicer
 
 from dsm.errors import InputError, OutputError
+from DSMSegmentLib.dicom_export import exportDicom
 from DSMSegmentLib.mrml import packLayers
 
-FILTERS = "Segmentation (*.seg.nrrd);;Label map (*.nii.gz);;Label map (*.nrrd)"
+FILTERS = "Segmentation (*.seg.nrrd);;Label map (*.nii.gz);;Label map (*.nrrd);;DICOM segmentation (*.dcm)"
 
 
 def exportSegmentation(
@@ -32,10 +33,13 @@ def exportSegmentation(
     """
     if segmentationNode.GetSegmentation().GetNumberOfSegments() == 0:
         raise InputError(f"{segmentationNode.GetName()} has no segments.", code="input.empty", hint="Segment first.")
+    if path.suffix == ".dcm":
+        exportDicom(segmentationNode, volumeNode, path.parent)  # Slicer's exporter chooses the name
+        return
     extension = next((end for end in ("seg.nrrd", "nii.gz", "nrrd") if path.name.endswith(f".{end}")), "")
     if not extension:
         raise InputError(
-            f"{path.name} has no known ending.", code="output.format", hint="Use .seg.nrrd, .nii.gz or .nrrd."
+            f"{path.name} has no known ending.", code="output.format", hint="Use .seg.nrrd, .nii.gz, .nrrd or .dcm."
         )
     packLayers(segmentationNode)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,0 +1,116 @@
+"""What is handed to Slicer's DICOM exporter is complete, or it is said what is missing.
+
+Slicer's plug-in needs the application: here it is a stand-in that records what it is given. The codes and tags are
+checked against what highdicom demands of a segment description.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+import slicer
+from phantoms import mask_of, plain_affine, tag_of, volume_node
+
+from dsm.errors import InputError, OutputError
+from DSMSegmentLib import SegmentationJob
+from DSMSegmentLib.dicom_export import dicomProblems, exportDicom
+from DSMSegmentLib.fake_backend import FakeBackend
+
+MASKS = {"liver": mask_of(seed=1), "liver tumor": mask_of(seed=2), "grey thing": mask_of(seed=3)}
+
+
+@pytest.fixture
+def volume() -> Any:
+    volume = volume_node(plain_affine())
+    volume.SetAttribute("DICOM.instanceUIDs", "1.2.3 1.2.4")
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), "Study")
+    hierarchy.CreateItem(study, volume)
+    return volume
+
+
+@pytest.fixture
+def node(volume: Any) -> Any:
+    job = SegmentationJob(volume, list(MASKS), FakeBackend(MASKS))
+    job.wait()
+    return job.segmentationNode
+
+
+@pytest.fixture
+def exported(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Stands in for Slicer's plug-in; holds what it was given."""
+    given: list[Any] = []
+
+    class Plugin:
+        result = ""
+
+        def examineForExport(self, item: int) -> list[Any]:
+            return [types.SimpleNamespace(item=item, directory="")]
+
+        def export(self, exportables: list[Any]) -> str:
+            given.extend(exportables)
+            return self.result
+
+    module = types.ModuleType("DICOMSegmentationPlugin")
+    module.DICOMSegmentationPluginClass = Plugin
+    monkeypatch.setitem(sys.modules, "DICOMSegmentationPlugin", module)
+    return given
+
+
+def test_segments_from_prompts_are_complete(node: Any, volume: Any) -> None:
+    assert dicomProblems(node, volume) == []
+
+
+def test_codes_and_algorithm_make_segment_descriptions_of_highdicom(node: Any) -> None:
+    hd = pytest.importorskip("highdicom")
+    from pydicom.sr.coding import Code
+
+    segmentation = node.GetSegmentation()
+    for number, segment_id in enumerate(segmentation.GetSegmentIDs(), start=1):
+        segment = segmentation.GetSegment(segment_id)
+        category, kind = (
+            Code(*(one.split("^")[index] for index in (1, 0, 2))) for one in segment.GetTerminology().split("~")[1:3]
+        )
+        algorithm = hd.AlgorithmIdentificationSequence(
+            tag_of(segment, "DICOM.SegmentAlgorithmName"), Code("123109", "DCM", "Manual Processing"), "0"
+        )
+        description = hd.seg.SegmentDescription(
+            number, segment.GetName(), category, kind, tag_of(segment, "DICOM.SegmentAlgorithmType"), algorithm
+        )
+        assert description.SegmentAlgorithmType == "AUTOMATIC"
+
+
+def test_plugin_gets_the_segmentation_under_the_study_of_the_volume(
+    node: Any, volume: Any, exported: list[Any], tmp_path: Path
+) -> None:
+    exportDicom(node, volume, tmp_path)
+    (one,) = exported
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    assert hierarchy.GetItemDataNode(one.item) is node
+    assert hierarchy.GetItemParent(one.item) == hierarchy.GetItemParent(hierarchy.GetItemByDataNode(volume))
+    assert one.directory == str(tmp_path)
+
+
+def test_volume_that_is_not_dicom_is_said(node: Any, volume: Any, exported: list[Any], tmp_path: Path) -> None:
+    volume.RemoveAttribute("DICOM.instanceUIDs")
+    with pytest.raises(InputError, match="not loaded from DICOM"):
+        exportDicom(node, volume, tmp_path)
+    assert exported == []
+
+
+def test_segment_without_codes_and_one_without_an_algorithm_are_named(node: Any, volume: Any) -> None:
+    segmentation = node.GetSegmentation()
+    first, second = (segmentation.GetSegment(name) for name in ("DSM_liver", "DSM_liver_tumor"))
+    first.SetTerminology("")
+    second.RemoveTag("DICOM.SegmentAlgorithmName")
+    assert [problem.split()[0] for problem in dicomProblems(node, volume)] == ["liver", "liver"]
+
+
+def test_failure_of_the_plugin_is_said(node: Any, volume: Any, exported: list[Any], tmp_path: Path) -> None:
+    sys.modules["DICOMSegmentationPlugin"].DICOMSegmentationPluginClass.result = "disk full"
+    with pytest.raises(OutputError, match="disk full"):
+        exportDicom(node, volume, tmp_path)
