@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -31,6 +32,7 @@ from DSMSegmentWeb.viewer import Viewer
 
 # Often enough for a bar that moves, seldom enough for a server that also draws.
 _POLL_S = 0.1
+_LOG = logging.getLogger(__name__)
 _MAX_UNDO = 20
 _THRESHOLD_STEP = 0.01
 _ICON = Path(__file__).resolve().parents[1] / "Resources" / "Icons" / "DSMSegment.png"
@@ -129,7 +131,7 @@ class Application:
                 "; ".join([*prompts, typed]),
                 self._viewer.segmentation_node,
                 JobOptions(threshold=float(state.threshold)),
-                keepProbabilities=True,
+                interactive=True,
                 onProgress=self._show_progress,
                 onResult=lambda _outcome: self._show_segments(),
             )
@@ -143,6 +145,9 @@ class Application:
             self._show_end(job)
         except DSMError as error:
             state.error = error.one_line
+        except Exception as error:  # a defect, but the page must say so, and come back to life
+            _LOG.exception("The run failed.")
+            state.error = f"Unexpected error: {type(error).__name__}: {error} Please report it."
         finally:
             state.running = self._runs.isRunning
             self._show_rows()

@@ -15,7 +15,7 @@ import vtk
 from dsm.errors import InputError, OutputError
 from dsm.io.segmentation import SegmentRecord, write_dicom_seg, write_labelmap
 from DSMSegmentLib import provenance, volumeFromNode
-from DSMSegmentLib.mrml import cropFromOrientedImage, orientedImageFromSegment
+from DSMSegmentLib.mrml import cropFromOrientedImage, orientedImageFromSegment, packLayers
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,7 @@ def export(kind: str, volume_node: Any, segmentation_node: Any, folder: Path, di
     if kind != "mrb" and segmentation_node.GetSegmentation().GetNumberOfSegments() == 0:
         message = "There is no segment yet, so there is nothing to export."
         raise InputError(message, code="input.export", hint="Segment something first.")
+    packLayers(segmentation_node)  # a run leaves that to whoever saves
     stem = re.sub(r"[^\w.-]+", "_", volume_node.GetName()).strip("._") or "scan"
     return _WRITERS[kind](_Shown(volume_node, segmentation_node, dicom_files, folder / stem))
 

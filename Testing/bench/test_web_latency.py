@@ -1,4 +1,4 @@
-"""How fast the page answers: from a turn of the wheel, or a new window, to the new picture on the canvas.
+"""How fast the page answers: from a turn of the wheel, or a new window, to the new picture.
 
 Other work on the machine makes every wall time longer: a fixed piece of work, timed between the events, says by how
 much, and the limit is that much higher. The CPU time of the scene's process is printed beside it.
@@ -29,22 +29,19 @@ LIMIT_MS = 100.0
 NUM_EVENTS = 25
 AXIAL = (567, 200)
 
-# Notes when a picture is drawn, and on which canvas.
+# Notes when a picture of a view is there, and which one.
 WATCH = """
 window.drawn = [];
-const draw = CanvasRenderingContext2D.prototype.drawImage;
-CanvasRenderingContext2D.prototype.drawImage = function (...rest) {
-  draw.apply(this, rest);
-  window.drawn.push([performance.now(), this.canvas]);
-};
+document.addEventListener("load", (event) => {
+  if (event.target.matches?.("img.image-display-area")) window.drawn.push([performance.now(), event.target]);
+}, true);
 """
 # Waits until the views are at rest, makes one event, and returns the milliseconds to the axial picture and the number
 # of pictures in the half second after it.
 ONE_EVENT = """async ([kind, number, x, y]) => {
   const now = () => performance.now();
   const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
-  const canvas = document.elementsFromPoint(x, y).find((element) => element.tagName === "CANVAS")
-    || document.querySelector(".layout-grid-item canvas");
+  const axial = document.querySelector("img.image-display-area[alt^=Axial]");
   while (window.drawn.length && now() - window.drawn.at(-1)[0] < 600) await sleep(50);
   window.drawn.length = 0;
   const start = now();
@@ -54,7 +51,7 @@ ONE_EVENT = """async ([kind, number, x, y]) => {
       new WheelEvent("wheel", { deltaY, clientX: x, clientY: y, bubbles: true, cancelable: true }));
   } else window.trame.state.set("shown_window", 300 + 10 * number);
   let first;
-  while (!(first = window.drawn.find((entry) => entry[1] === canvas))) {
+  while (!(first = window.drawn.find((entry) => entry[1] === axial))) {
     if (now() - start > 20000) return null;
     await sleep(1);
   }

@@ -65,6 +65,14 @@
     }
   });
 
+  // The pictures of the views come without a description.
+  new MutationObserver(() => {
+    for (const picture of document.querySelectorAll("img.image-display-area:not([alt])")) {
+      const item = picture.closest(".layout-grid-item");
+      picture.alt = `${item?.querySelector(".view-corner span")?.innerText || ""} view of the scan`.trim();
+    }
+  }).observe(document.documentElement, { childList: true, subtree: true });
+
   // Any answer is worth loading the page again: the scene if it is there, else a page that says that it is gone.
   setInterval(async () => {
     if (!document.getElementById("dsm-lost")) return;
