@@ -101,7 +101,7 @@ class TestExtensionDescription:
         for name in ("EXTENSION_ICONURL", "EXTENSION_SCREENSHOTURLS"):
             for url in cmake[name].split():
                 assert url.startswith(base)
-        assert (ROOT / cmake["EXTENSION_ICONURL"].removeprefix(base)).is_file()
+                assert (ROOT / url.removeprefix(base)).is_file()
 
     def test_icon_has_the_size_that_the_index_wants(self) -> None:
         data = (MODULE / "Resources" / "Icons" / "DSMSegment.png").read_bytes()

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Run the self-tests inside a Slicer application, without building the extension.
+#   Testing/run_in_slicer.sh /path/to/Slicer            (5.10 or newer, a display or xvfb-run)
+# Exit status 0 when all passed. Nothing is installed: the tests need no PyTorch and no weights.
+set -euo pipefail
+slicer=${1:?usage: Testing/run_in_slicer.sh PATH_TO_SLICER}
+root=$(cd "$(dirname "$0")/.." && pwd)
+runner=()
+[ -n "${DISPLAY:-}" ] || [ "$(uname)" != Linux ] || ! command -v xvfb-run >/dev/null || runner=(xvfb-run -a)
+
+for script in "$root/DSMSegment/DSMSegment.py" "$root/Testing/Python/DSMSegmentPanelTest.py"; do
+  name=$(basename "$script" .py)
+  echo "== $name"
+  "${runner[@]}" "$slicer" --no-splash --testing --ignore-slicerrc \
+    --additional-module-paths "$root/DSMSegment" \
+    --python-code "import sys; sys.path.append('$(dirname "$script")'); import slicer.testing; slicer.testing.runUnitTest(['$root/DSMSegment', '$(dirname "$script")'], '$name')"
+done
