@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ class SetupSection:
         ui.modelComboBox.currentIndexChanged.connect(self._onModel)
         ui.deviceComboBox.currentIndexChanged.connect(self._onDevice)
         ui.installButton.clicked.connect(self._onInstall)
+        ui.installFolderButton.clicked.connect(self._onInstallFromFolder)
         ui.testButton.clicked.connect(self._onTest)
         ui.releaseButton.clicked.connect(self._onRelease)
         ui.installModelButton.clicked.connect(self._onInstallModel)
@@ -155,7 +157,7 @@ class SetupSection:
             if ui.deleteModelButton.enabled
             else _("This model came with the extension.")
         )
-        ui.installButton.visible = bool(self._missing)
+        ui.installButton.visible = ui.installFolderButton.visible = bool(self._missing)
         ui.testButton.enabled = not self._missing and model is not None and self._call is None
         ui.setupStatusLabel.text = self.reason or self._deviceSentence()
 
@@ -170,8 +172,16 @@ class SetupSection:
         return _("Ready. {names} can be used.").format(names=", ".join(device.name for device in usable))
 
     def _onInstall(self, _checked: bool = False) -> None:
+        self._install(dependencies.installMissing)
+
+    def _onInstallFromFolder(self, _checked: bool = False) -> None:
+        folder = qt.QFileDialog.getExistingDirectory(None, _("Folder of wheels"))
+        if folder:
+            self._install(partial(dependencies.installFromFolder, Path(folder)))
+
+    def _install(self, install: Callable[[], None]) -> None:
         try:
-            dependencies.installMissing()
+            install()
         except DSMError as error:
             self._say(error.one_line)
         self._missing = dependencies.missingRequirements()

@@ -80,6 +80,14 @@ class Application(qt.QObject):
         return _qt_application.clipboard()
 
 
+def application() -> Application:
+    """Return `slicer.app` as an object with Qt signals."""
+    if not isinstance(slicer.app, Application):
+        slicer.app = Application(slicer.app)
+        slicer.util.selectModule = slicer.app.select_module
+    return slicer.app
+
+
 class Panel:
     """The module's panel in a window.
 
@@ -88,9 +96,7 @@ class Panel:
     """
 
     def __init__(self, module: Any) -> None:
-        if not isinstance(slicer.app, Application):
-            slicer.app = Application(slicer.app)
-            slicer.util.selectModule = slicer.app.select_module
+        application()
         self.window = qmrml.qMRMLWidget()
         self.window.setLayout(qt.QVBoxLayout())
         self.window.isEntered = True
