@@ -139,10 +139,7 @@ def seed(name: str) -> bytes:
     """A valid input, to be damaged."""
     item, progress = PromptItem(id="p", text="liver", file="a.mask"), Progress(id="1", stage="encode", done=1, total=2)
     made = {
-        "lines": lambda: (
-            encode_message(Segment(id="1", volume_key="v", prompts=(PromptItem(id="p", text="liver", file="a.mask"),)))
-            + encode_message(Progress(id="1", stage="encode", done=1, total=2))
-        ),
+        "lines": lambda: encode_message(Segment(id="1", volume_key="v", prompts=(item,))) + encode_message(progress),
         "mask": lambda: pack_mask(np.random.default_rng(0).random((7, 5, 3)) > 0.5),
         "prompt": "liver; left kidney, Müller's mass (C1)".encode,
         "address": lambda: b"https://[::1]:8470/dsm",

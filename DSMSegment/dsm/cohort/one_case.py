@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import traceback
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -76,11 +77,11 @@ class CaseRunner:
             outcome = self._segmented(case, blank)
         except Exception as error:
             # One case that nobody thought of must not end a night's run; a full disk must.
-            message = error_message(error, case.id)
-            known = DSMError(case.redact(message.text), code=message.code, hint=message.hint)
+            known = _told(error, case)
+            # Where, but not the words of a library, which may be those of a header.
+            logger.debug("Case %s failed:\n%s", case.id, "".join(traceback.format_tb(error.__traceback__)))
             if known.code in _FATAL:
-                raise known from error
-            logger.debug("Case %s failed.", case.id, exc_info=error)
+                raise known from None
             outcome = replace(blank, error_code=known.code, error=known.one_line)
         return replace(outcome, seconds=round(time.perf_counter() - began, 3))
 
@@ -145,6 +146,14 @@ class CaseRunner:
         wanted = self._settings.format
         suffix = wanted if wanted != "auto" else ("dcm" if case.series_uid else "seg.nrrd")
         return self._folder / SEGMENTATIONS / f"{case.id}.{suffix}"
+
+
+def _told(error: Exception, case: Case) -> DSMError:
+    """Say what happened without saying whose scan it is."""
+    message = error_message(error, case.id)
+    is_ours = isinstance(error, DSMError) or message.code != "internal"
+    text = message.text if is_ours else f"An unexpected error occurred ({type(error).__name__})."
+    return DSMError(case.redact(text), code=message.code, hint=message.hint)
 
 
 def _write(path: Path, case: Case, records: Sequence[SegmentRecord], volume: Volume) -> None:

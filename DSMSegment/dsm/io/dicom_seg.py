@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -124,11 +126,14 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except (AttributeError, ValueError, TypeError) as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        # Not the words of the error, which may be those of the header: a name, a date of birth.
         raise ImageError(
-            f"The series cannot be referred to by a DICOM SEG ({' '.join(str(error).split())[:200]}).",
+            "The series cannot be referred to by a DICOM SEG: a header field is missing or wrong.",
             code="bad_image.incomplete_header",
             hint="Export it again with all header fields, or write .seg.nrrd.",
-        ) from error
+            details=f"{type(error).__name__} in {Path(where.filename).name}:{where.lineno}",
+        ) from None
 
 
 def _on_grid(files: Sequence[str | os.PathLike[str]], volume: Volume) -> tuple[list[Dataset], np.ndarray]:
@@ -178,9 +183,23 @@ def _header(file: str | os.PathLike[str]) -> Dataset:
     except (OSError, InvalidDicomError) as error:
         raise ImageError(f"{os.fspath(file)} is not a DICOM file.", code="bad_image.damaged") from error
     for keyword in _TYPE_2:
-        if keyword not in dataset:
+        if keyword not in dataset or not _is_readable(dataset, keyword):
             setattr(dataset, keyword, None)
     return dataset
+
+
+def _is_readable(dataset: Dataset, keyword: str) -> bool:
+    """Whether a date or a time is one; others are any text."""
+    from pydicom.valuerep import DA, TM  # noqa: PLC0415
+
+    kind = {"Date": DA, "Time": TM}.get(keyword[-4:])
+    if kind is None:
+        return True
+    try:
+        kind(dataset[keyword].value or "")
+    except ValueError:
+        return False
+    return True
 
 
 def _num_frames(dataset: Dataset) -> int:
