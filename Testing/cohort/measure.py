@@ -1,0 +1,59 @@
+"""What a cohort costs beside the network, by hand: python Testing/cohort/measure.py SCANS --workers 1 --model dsm-small
+
+Prints one JSON object: wall time, cases an hour, and the processor time a case of this process (reading, writing,
+pictures) and of the workers. On a machine that does other work, only the processor times mean something.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "DSMSegment"))
+
+from dsm.cohort.run import run_cohort
+from dsm.cohort.settings import Settings
+from dsm.models.store import find_model, verify_model
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("scans", type=Path)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--model", default="dsm-small")
+    options = parser.parse_args()
+    settings = Settings(
+        prompts=("liver; spleen; left kidney; liver tumor",),
+        model=options.model,
+        model_sha256=verify_model(find_model(options.model)).digest,
+    )
+    with tempfile.TemporaryDirectory() as place:
+        before = cpu_seconds(resource.RUSAGE_SELF)
+        summary = run_cohort(options.scans, Path(place, "out"), settings, devices=["cpu"] * options.workers)
+        own = cpu_seconds(resource.RUSAGE_SELF) - before
+        workers = cpu_seconds(resource.RUSAGE_CHILDREN)
+    num = len(summary.outcomes)
+    described = {
+        "workers": options.workers,
+        "cases": num,
+        "failed": summary.num_failed,
+        "wall_s": summary.seconds,
+        "cases_per_hour": 3600 * num / summary.seconds,
+        "own_cpu_s_a_case": own / num,
+        "worker_cpu_s_a_case": workers / num,
+        "worker_wall_s_a_case": sum(outcome.worker_seconds for outcome in summary.outcomes) / num,
+    }
+    print(json.dumps({name: round(value, 2) for name, value in described.items()}))
+
+
+def cpu_seconds(who: int) -> float:
+    usage = resource.getrusage(who)
+    return usage.ru_utime + usage.ru_stime
+
+
+if __name__ == "__main__":
+    main()
