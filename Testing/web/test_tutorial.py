@@ -50,7 +50,7 @@ def say_what_you_are_looking_for(page: Any, folder: Path) -> None:
     typed = re.search(r"type `([^`]+)`", TUTORIAL)[1]  # type: ignore[index]
     page.locator(".dsm-prompt input").click()
     page.keyboard.type("left lu")
-    page.get_by_role("option", name="left lung").wait_for()
+    page.get_by_role("option", name="left lung", exact=True).wait_for()
     for _ in "left lu":
         page.keyboard.press("Backspace")
     segment(page, typed)
