@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 import numpy as np
 
@@ -114,7 +114,7 @@ def segment_in(
     array = client.new_file(".npy")
     key = client.new_id()
     write_array(client.folder, array, np.asarray(volume.array))
-    rows: Affine = tuple(map(tuple, volume.affine.tolist()))
+    rows = cast(Affine, tuple(map(tuple, volume.affine.tolist())))
     try:
         client.wait(
             client.submit(SetVolume(id=client.new_id(), key=key, array=array, affine=rows, modality=volume.modality))

@@ -61,7 +61,9 @@ _UPLOAD_PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": text}
     for status, text in {411: "No Content-Length", 413: "Too large", 507: "The disk is full"}.items()
 }
-_NDJSON = {200: {"content": {"application/x-ndjson": {}}, "description": "One JSON object a line, as it happens."}}
+_NDJSON: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/x-ndjson": {}}, "description": "One JSON object a line, as it happens."}
+}
 
 _UPLOAD_BODY = {
     "requestBody": {
