@@ -35,7 +35,7 @@ _SAME_PLACE_MM = 0.1
 def evaluate_dataset(
     dataset_dir: Path | str,
     *,
-    model: str,
+    model: str | Segmenter,
     out: Path | str,
     cases: Sequence[str] | None = None,
     prompts: Sequence[str] | None = None,
@@ -49,7 +49,7 @@ def evaluate_dataset(
 
     Args:
         dataset_dir: Folder with `dataset.json`, or this file.
-        model: Name or folder of the model.
+        model: Name or folder of the model, or one that is ready.
         out: Report to write (JSON); the same as Markdown (`.md`) and as a picture (`.png`) go beside it.
         cases: Only these case ids.
         prompts: Only these names; each must be annotated in the data set.
@@ -70,7 +70,7 @@ def evaluate_dataset(
     folder = folder.parent if folder.is_file() else folder
     entries = _selected(read_manifest(folder), cases, prompts, split)
     _check_files(entries)
-    segmenter = Segmenter.from_pretrained(model, device=device)
+    segmenter = model if isinstance(model, Segmenter) else Segmenter.from_pretrained(model, device=device)
     rows: dict[str, dict[str, dict[str, Any]]] = {}
     seconds: dict[str, dict[str, float]] = {}
     for entry in entries:

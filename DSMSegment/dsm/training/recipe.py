@@ -27,7 +27,8 @@ class Phase:
         lr_end: Learning rate at its end (linear).
         freeze_norm: Use BatchNorm's running statistics, so that training sees what inference will.
         warmup: Steps over which the rate rises from 0.
-        frozen: Parts of the network (attributes of `DSMNet`) that do not learn in this phase.
+        frozen: Parts of the network that do not learn in this phase: patterns of parameter names or their beginnings,
+            e.g. `kmax_layers` or `pixel_decoder.fusion*.gamma`.
         encoder_rate: Rate of the encoder and the pixel decoder as a share of the others'.
     """
 
@@ -71,7 +72,8 @@ class Recipe:
 
     `precision: bfloat16` runs the network's products in bfloat16 where the CPU has instructions for it (2-3x faster),
     else in float32; weights, losses and the optimiser stay in float32. `start_from` is a model folder, relative to the
-    recipes' parent, whose weights the run starts with. `crops_per_step` is the global batch, however many processes
+    recipes' parent, whose weights the run starts with. With `text_tower: codes` in `model`, names are random codes in
+    place of text vectors (an ablation: class ids alone). `crops_per_step` is the global batch, however many processes
     share it.
     """
 

@@ -9,6 +9,7 @@ import platform
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, cast
 
@@ -38,6 +39,7 @@ from dsm.training.validation import validation_dice
 logger = logging.getLogger(__name__)
 
 CHECKPOINT = "checkpoint.pt"
+CODES = "codes"  # `text_tower` of a model whose names mean nothing
 
 
 def main(recipe_path: Path | str, *, out: Path | str | None = None, text_bank: Path | str | None = None) -> Path:
@@ -85,7 +87,8 @@ class Trainer:
         start_from: Path | None = None,
         processes: Processes | None = None,
     ) -> None:
-        self.recipe, self.run_folder, self.bank = recipe, run, bank
+        self.recipe, self.run_folder = recipe, run
+        self.bank = class_codes(bank) if recipe.model.get("text_tower") == CODES else bank
         self.processes = processes or Processes()
         run.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(recipe.seed)
@@ -96,7 +99,7 @@ class Trainer:
         self.names = _names(self.config, bank, recipe.synthetic_lesions.names if recipe.synthetic_lesions else ())
         self.folders = [data_root / source.folder for source in recipe.sources]
         organ_text = torch.stack([self.names.text[name] for name in self.config.organs])
-        self.net = DSMNet(self.config, organ_text)
+        self.net = self._new_net(organ_text)
         if start_from is not None:
             _start_from(self.net, start_from)
         self.net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
@@ -119,6 +122,20 @@ class Trainer:
         """The network with averaged weights: what is validated and shipped."""
         return cast("DSMNet", self.average.module)
 
+    def _new_net(self, organ_text: Tensor) -> DSMNet:
+        return DSMNet(self.config, organ_text)
+
+    def _loss(self, crop: Crop) -> tuple[Tensor, dict[str, float]]:
+        return training_loss(
+            self.net,
+            crop,
+            self.names,
+            self.recipe,
+            self.generator,
+            alignment=self.alignment,
+            noise=self.noise,
+        )
+
     def run(self) -> None:
         """Train all phases, write the model at the end."""
         self._resume()
@@ -134,9 +151,12 @@ class Trainer:
                 self._run_phase(phase, start)
             start += phase.steps
         if self.processes.is_first:
-            save_model(self.averaged_net, self.config, self.run_folder)
-            self.bank.save(self.run_folder)
-            write_manifest(self.run_folder)
+            self._write_model()
+
+    def _write_model(self) -> None:
+        save_model(self.averaged_net, self.config, self.run_folder)
+        self.bank.save(self.run_folder)
+        write_manifest(self.run_folder)
 
     def _run_phase(self, phase: Phase, start: int) -> None:
         sampler = CropSampler(
@@ -182,15 +202,7 @@ class Trainer:
             self.generator.manual_seed(_seed(self.recipe.seed, self.step, index))
             crop = self._draw(sampler, phase)
             with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
-                loss, parts = training_loss(
-                    self.net,
-                    crop,
-                    self.names,
-                    self.recipe,
-                    self.generator,
-                    alignment=self.alignment,
-                    noise=self.noise,
-                )
+                loss, parts = self._loss(crop)
             (loss / count).backward()
             for name, value in {"loss": float(loss.detach()), **parts}.items():
                 sums[name] = sums.get(name, 0.0) + value / count
@@ -326,14 +338,20 @@ def _names(config: ModelConfig, bank: EmbeddingBank, synthetic: Sequence[str]) -
     )
 
 
+def class_codes(bank: EmbeddingBank) -> EmbeddingBank:
+    """A bank in which names mean nothing: a random code each, seeded by the name."""
+    codes = [np.random.default_rng(list(name.encode())).standard_normal(bank.mean.size) for name in bank.names]
+    return EmbeddingBank(bank.names, np.stack(codes).astype(np.float32), np.zeros_like(bank.mean), CODES)
+
+
 def _has_bfloat16() -> bool:
     """Whether the CPU multiplies bfloat16 itself; emulated it would be slower than float32."""
     return bool(torch.cpu.get_capabilities().get("avx512_bf16") or torch.cpu.get_capabilities().get("amx_bf16"))
 
 
-def _groups(net: DSMNet, alignment: nn.Module | None, weight_decay: float) -> list[dict[str, Any]]:
+def _groups(net: nn.Module, alignment: nn.Module | None, weight_decay: float) -> list[dict[str, Any]]:
     """Encoder and rest apart; no weight decay on vectors and scalars (norms, biases, temperatures, decay rates)."""
-    encoder = [*net.encoder.parameters(), *net.pixel_decoder.parameters()]
+    encoder = [p for name, p in net.named_parameters() if name.split(".")[0] in {"encoder", "pixel_decoder"}]
     known = {id(p) for p in encoder}
     others = [p for p in net.parameters() if id(p) not in known]
     if alignment is not None:
@@ -349,9 +367,9 @@ def _groups(net: DSMNet, alignment: nn.Module | None, weight_decay: float) -> li
     ]
 
 
-def _freeze_parts(net: DSMNet, names: Sequence[str]) -> None:
+def _freeze_parts(net: nn.Module, patterns: Sequence[str]) -> None:
     for name, parameter in net.named_parameters():
-        parameter.requires_grad_(name.split(".")[0] not in names)
+        parameter.requires_grad_(not any(fnmatch(name, p) or fnmatch(name, f"{p}.*") for p in patterns))
 
 
 def _slow_norm(net: nn.Module) -> None:

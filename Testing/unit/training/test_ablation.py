@@ -1,0 +1,64 @@
+import json
+from dataclasses import asdict
+
+import pytest
+import torch
+import yaml
+
+from dsm.models.config import ModelConfig
+from dsm.nn.prompt_batch import PromptBatch
+from dsm.training.ablation import main, merged, table
+from dsm.training.plain_baseline import PlainNet, flops_per_voxel
+
+
+def test_changes_replace_key_by_key():
+    base = {"model": {"a": 1, "b": 2}, "seed": 0}
+    assert merged(base, {"model": {"b": 3}}) == {"model": {"a": 1, "b": 3}, "seed": 0}
+    assert base["model"]["b"] == 2
+
+
+def test_table():
+    measured = {"mean": 0.5, "low": 0.4, "high": 0.6, "n": 4}
+    rows = {"full": {"a": {"mean_dice": measured}, "b": {"labels": {"liver tumor": {"auroc_host": measured}}}}}
+    last = table(rows, "a", "b", "liver tumor").splitlines()[-1]
+    assert last == "| full | 0.500 (0.400 to 0.600), n = 4 | 0.500 (0.400 to 0.600), n = 4 | – |"
+
+
+@pytest.mark.slow
+def test_variants_are_trained_and_compared(tiny_recipe, phantoms, small_bank, tmp_path):
+    recipe = json.loads(json.dumps(asdict(tiny_recipe))) | {"data_root": str(phantoms), "validation_cases": []}
+    recipe["sources"][0]["hidden"] = ["liver tumor"]
+    variants = {"full": None, "codes": {"model": {"text_tower": "codes"}}, "plain": {"network": "segresnet"}}
+    plan = {"organs": "phantoms", "tumor": ["phantoms", "liver tumor"], "recipe": recipe, "variants": variants}
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "recipes" / "ablation.yaml").write_text(yaml.safe_dump(plan, sort_keys=False))
+    (tmp_path / "model_weights" / "text").mkdir(parents=True)
+    small_bank.save(tmp_path / "model_weights" / "text")
+    main(tmp_path / "recipes" / "ablation.yaml", out=tmp_path / "out")
+    rows = json.loads((tmp_path / "out" / "ablation.json").read_text())
+    assert list(rows) == list(variants)
+    assert all(row["steps"] == 6 for row in rows.values())
+    assert rows["plain"]["kflop_per_voxel"]["plain"] > 0
+    assert len((tmp_path / "out" / "ablation.md").read_text().splitlines()) == 2 + len(variants)
+    before = (tmp_path / "out" / "full" / "checkpoint.pt").stat().st_mtime_ns
+    main(tmp_path / "recipes" / "ablation.yaml", out=tmp_path / "out")  # nothing is done twice
+    assert (tmp_path / "out" / "full" / "checkpoint.pt").stat().st_mtime_ns == before
+
+
+def test_plain_net_answers_as_dsm_does():
+    config = ModelConfig(name="plain", organs=("liver", "spleen"), tumors=(), text_dim=4)
+    net = PlainNet(config, torch.zeros(2, 4), filters=8).eval()
+    with torch.inference_mode():
+        encoding = net.encode(torch.rand(1, 1, 32, 32, 32))
+        prompts = PromptBatch(
+            text=torch.zeros(3, 4),
+            organ_index=torch.tensor([1, -1, 0]),
+            is_tumor=torch.tensor([False, True, False]),
+            tumor_index=torch.full((3,), -1),
+        )
+        decoded = net.decode(encoding, prompts)
+        torch.testing.assert_close(decoded.logits[:, 0], encoding.embedding[:, 1])
+        assert (decoded.logits[:, 1] == -10).all()
+        chosen = net.mask_head(encoding.organ_queries[:, [0]], encoding.embedding)
+        torch.testing.assert_close(chosen[:, 0], encoding.embedding[:, 0])
+    assert flops_per_voxel(net, config) > 1000
