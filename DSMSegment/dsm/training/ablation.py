@@ -1,4 +1,4 @@
-"""Train variants of one recipe alike and compare them: `python -m dsm.training.ablation recipes/ablation.yaml`."""
+"""Train variants of one recipe alike and compare them: `python -m dsm.training.ablation recipes/comparisons/ablation.yaml`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def main(path: Path, *, out: Path) -> None:
         out: A folder a variant.
     """
     plan = yaml.safe_load(path.read_text(encoding="utf-8"))
-    root = path.resolve().parent.parent
+    root = path.resolve().parents[2]
     bank = EmbeddingBank.load(root / "model_weights" / "text")
     rows = {}
     for name, changes in plan["variants"].items():

@@ -1,5 +1,6 @@
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +10,9 @@ from dsm.models.config import ModelConfig
 from dsm.nn.prompt_batch import PromptBatch
 from dsm.training.ablation import main, merged, table
 from dsm.training.plain_baseline import PlainNet, flops_per_voxel
+from dsm.training.recipe import Recipe
+
+COMPARISONS = Path(__file__).resolve().parents[3] / "recipes" / "comparisons"
 
 
 def test_changes_replace_key_by_key():
@@ -24,24 +28,33 @@ def test_table():
     assert last == "| full | 0.500 (0.400 to 0.600), n = 4 | 0.500 (0.400 to 0.600), n = 4 | – |"
 
 
+def test_shipped_variants_are_recipes(tmp_path):
+    plan = yaml.safe_load((COMPARISONS / "ablation.yaml").read_text())
+    for number, changes in enumerate(plan["variants"].values()):
+        changes.pop("network", None)
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(yaml.safe_dump(merged(plan["recipe"], changes)))
+        assert Recipe.load(path).total_steps == 1800
+
+
 @pytest.mark.slow
 def test_variants_are_trained_and_compared(tiny_recipe, phantoms, small_bank, tmp_path):
     recipe = json.loads(json.dumps(asdict(tiny_recipe))) | {"data_root": str(phantoms), "validation_cases": []}
     recipe["sources"][0]["hidden"] = ["liver tumor"]
     variants = {"full": None, "codes": {"model": {"text_tower": "codes"}}, "plain": {"network": "segresnet"}}
     plan = {"organs": "phantoms", "tumor": ["phantoms", "liver tumor"], "recipe": recipe, "variants": variants}
-    (tmp_path / "recipes").mkdir()
-    (tmp_path / "recipes" / "ablation.yaml").write_text(yaml.safe_dump(plan, sort_keys=False))
+    (tmp_path / "recipes" / "comparisons").mkdir(parents=True)
+    (tmp_path / "recipes" / "comparisons" / "ablation.yaml").write_text(yaml.safe_dump(plan, sort_keys=False))
     (tmp_path / "model_weights" / "text").mkdir(parents=True)
     small_bank.save(tmp_path / "model_weights" / "text")
-    main(tmp_path / "recipes" / "ablation.yaml", out=tmp_path / "out")
+    main(tmp_path / "recipes" / "comparisons" / "ablation.yaml", out=tmp_path / "out")
     rows = json.loads((tmp_path / "out" / "ablation.json").read_text())
     assert list(rows) == list(variants)
     assert all(row["steps"] == 6 for row in rows.values())
     assert rows["plain"]["kflop_per_voxel"]["plain"] > 0
     assert len((tmp_path / "out" / "ablation.md").read_text().splitlines()) == 2 + len(variants)
     before = (tmp_path / "out" / "full" / "checkpoint.pt").stat().st_mtime_ns
-    main(tmp_path / "recipes" / "ablation.yaml", out=tmp_path / "out")  # nothing is done twice
+    main(tmp_path / "recipes" / "comparisons" / "ablation.yaml", out=tmp_path / "out")  # nothing is done twice
     assert (tmp_path / "out" / "full" / "checkpoint.pt").stat().st_mtime_ns == before
 
 
