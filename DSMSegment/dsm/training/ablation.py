@@ -1,4 +1,4 @@
-"""Train variants of one recipe alike and compare them: `python -m dsm.training.ablation recipes/comparisons/ablation.yaml`."""
+"""Train variants of one recipe alike and compare them: `python -m dsm.training.ablation PLAN --out FOLDER`."""
 
 from __future__ import annotations
 
