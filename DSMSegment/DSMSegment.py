@@ -89,6 +89,8 @@ class DSMSegmentParameterNode:
     threshold: Probability from which a voxel is inside.
     keepLargest: Drop islands of structures that have one part.
     keepEmpty: A prompt that finds nothing leaves an empty segment.
+    fast: Leave out the diffusion prompts of tumors.
+    uncertainty: Make maps of uncertainty, too.
     """
 
     inputVolume: slicer.vtkMRMLScalarVolumeNode
@@ -101,6 +103,8 @@ class DSMSegmentParameterNode:
     threshold: float = 0.5
     keepLargest: bool = True
     keepEmpty: bool = False
+    fast: bool = False
+    uncertainty: bool = False
 
 
 class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: ignore[misc]
@@ -249,6 +253,8 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
             overlap=parameters.overlapPolicy,
             keepLargest=parameters.keepLargest,
             keepEmpty=parameters.keepEmpty,
+            fast=parameters.fast,
+            uncertainty=parameters.uncertainty,
             roi=parameters.roi,
         )
         volumeNode, all4D = parameters.inputVolume, parameters.allTimePoints

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Protocol
 
 from dsm import __version__
-from dsm.core.boxes import CroppedArray
+from dsm.core.boxes import CroppedArray, Index3
 from dsm.core.volume import Volume
 from dsm.errors import OutputError
 from dsm.models.store import find_model, model_entry
@@ -212,6 +212,7 @@ class _Run:
                 text=text,
                 file=self._client.new_file(".mask"),
                 probability_file=self._client.new_file(".npy") if request.probabilities else "",
+                uncertainty_file=self._client.new_file(".npy") if request.uncertainty else "",
             )
             for index, text in enumerate(request.prompts)
         )
@@ -223,6 +224,7 @@ class _Run:
                 threshold=request.threshold,
                 keep_largest=request.keepLargest,
                 roi=(*request.roi.start, *request.roi.stop) if request.roi else None,
+                mode="fast" if request.fast else "auto",
             )
         )
 
@@ -238,8 +240,9 @@ class _Run:
             self._onProgress(JobProgress(event.stage, event.done, event.total, event.eta, event.note))
             return
         mask = read_mask(self._client.folder, event.file, event.size)
-        probability = read_array(self._client.folder, event.probability_file) if event.probability_file else None
-        for name in (event.file, event.probability_file):
+        probability = self._map(event.probability_file, event.probability_offset_ijk)
+        uncertainty = self._map(event.uncertainty_file, event.uncertainty_offset_ijk)
+        for name in (event.file, event.probability_file, event.uncertainty_file):
             if name:
                 (self._client.folder / name).unlink(missing_ok=True)
         finding = Finding(
@@ -250,6 +253,10 @@ class _Run:
             seconds=event.seconds,
             threshold=event.threshold,
             warnings=event.warnings,
-            probability=None if probability is None else CroppedArray(probability, event.probability_offset_ijk),
+            probability=probability,
+            uncertainty=uncertainty,
         )
         self._onFinding(int(event.prompt_id), finding)
+
+    def _map(self, file: str, offset: Index3) -> CroppedArray | None:
+        return CroppedArray(read_array(self._client.folder, file), offset) if file else None

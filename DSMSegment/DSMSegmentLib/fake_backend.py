@@ -56,7 +56,8 @@ class FakeBackend:
                     volumeMl=float(np.count_nonzero(mask)) * volume.voxel_volume_mm3 / 1000.0,
                     seconds=0.0,
                     threshold=request.threshold,
-                    probability=_probability(mask) if request.probabilities else None,
+                    probability=_map(mask) if request.probabilities else None,
+                    uncertainty=_map(mask) if request.uncertainty else None,
                 ),
             )
             onProgress(JobProgress("decode", index + 1, len(request.prompts)))
@@ -65,7 +66,7 @@ class FakeBackend:
         """There is nothing to give back."""
 
 
-def _probability(mask: np.ndarray) -> CroppedArray:
+def _map(mask: np.ndarray) -> CroppedArray:
     crop = CroppedArray.from_mask(mask)
     return CroppedArray(crop.array.astype(np.float16), crop.offset_ijk)
 

@@ -25,6 +25,7 @@ class Finding:
         threshold: Probability from which a voxel is inside.
         warnings: Sentences for the user.
         probability: float16 map of probabilities where it was asked for; 0 outside its box.
+        uncertainty: float16 map, 0 sure to 1 undecided, where it was asked for.
     """
 
     mask: CroppedArray
@@ -35,6 +36,7 @@ class Finding:
     threshold: float = 0.5
     warnings: tuple[str, ...] = ()
     probability: CroppedArray | None = None
+    uncertainty: CroppedArray | None = None
 
 
 class OutcomeStatus(Enum):

@@ -19,9 +19,9 @@ from DSMSegmentLib.cancel_token import CancelToken
 from DSMSegmentLib.finding import Finding, OutcomeStatus, SegmentOutcome
 from DSMSegmentLib.job_progress import JobProgress
 from DSMSegmentLib.journal import RunJournal
+from DSMSegmentLib.map_store import MapStore, SegmentMap
 from DSMSegmentLib.mrml import affineInSegmentation, hasLinearParent, volumeFromNode
 from DSMSegmentLib.policy import ExistingPolicy, OverlapPolicy
-from DSMSegmentLib.probability_store import ProbabilityStore
 from DSMSegmentLib.request import SegmentRequest
 from DSMSegmentLib.roi import boxFromRoi
 from DSMSegmentLib.writer import SegmentationWriter
@@ -53,6 +53,8 @@ class JobOptions:
         overlap: What to do where segments overlap.
         keepLargest: Whether islands of structures that have one part are dropped.
         keepEmpty: Whether a prompt that found nothing leaves an empty segment.
+        fast: Whether the diffusion prompts of tumors are left out.
+        uncertainty: Whether maps of uncertainty are made, too.
         roi: Only voxels inside are segmented; None for the whole volume. A segment that is replaced keeps what it has
             outside.
     """
@@ -62,6 +64,8 @@ class JobOptions:
     overlap: OverlapPolicy = OverlapPolicy.ALLOW
     keepLargest: bool = True
     keepEmpty: bool = False
+    fast: bool = False
+    uncertainty: bool = False
     roi: slicer.vtkMRMLMarkupsROINode | None = None
 
     def __post_init__(self) -> None:
@@ -82,7 +86,8 @@ class SegmentationJob:
         backend: Computes the masks.
         segmentationNode: Where to write; None makes a new one, once the first result has arrived.
         options: How to segment and write.
-        probabilities: Where to keep the maps of what is found; None for none.
+        probabilities: Where to keep the maps of probability of what is found; None for none.
+        uncertainties: Where to keep the maps of uncertainty, if `options` ask for them.
         packAtEnd: Whether segments share layers at the end, for smaller files; takes 0.1 s and more for large volumes.
         onProgress: Called with each progress, on the main thread.
         onResult: Called with each outcome once it is in the scene, on the main thread.
@@ -100,7 +105,8 @@ class SegmentationJob:
         *,
         segmentationNode: slicer.vtkMRMLSegmentationNode | None = None,
         options: JobOptions | None = None,
-        probabilities: ProbabilityStore | None = None,
+        probabilities: MapStore | None = None,
+        uncertainties: MapStore | None = None,
         packAtEnd: bool = True,
         onProgress: Callable[[JobProgress], None] | None = None,
         onResult: Callable[[SegmentOutcome], None] | None = None,
@@ -111,7 +117,7 @@ class SegmentationJob:
         self._volumeNode = volumeNode
         self._scene = volumeNode.GetScene()
         self._backend = backend
-        self._probabilities = probabilities
+        self._probabilities, self._uncertainties = probabilities, uncertainties
         self._packAtEnd = packAtEnd
         roi = boxFromRoi(self._options.roi, volumeNode) if self._options.roi is not None else None
         self._onProgress, self._onResult, self._onFinished = onProgress, onResult, onFinished
@@ -132,6 +138,8 @@ class SegmentationJob:
             keepLargest=self._options.keepLargest,
             roi=roi,
             probabilities=probabilities is not None,
+            uncertainty=uncertainties is not None and self._options.uncertainty,
+            fast=self._options.fast,
         )
         self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -264,11 +272,17 @@ class SegmentationJob:
             self._writeError = error
             self.cancel()
             return
-        node = self.segmentationNode
-        if self._probabilities is not None and finding.probability is not None and outcome.segmentId and node:
-            affine = affineInSegmentation(self._volume.affine, self._volumeNode, node)
-            self._probabilities.put(node, outcome.segmentId, finding.probability, affine)
+        self._keepMaps(outcome.segmentId, finding)
         self._note(outcome)
+
+    def _keepMaps(self, segmentId: str, finding: Finding) -> None:
+        node = self.segmentationNode
+        if node is None or not segmentId:
+            return
+        affine = affineInSegmentation(self._volume.affine, self._volumeNode, node)
+        for store, values in ((self._probabilities, finding.probability), (self._uncertainties, finding.uncertainty)):
+            if store is not None and values is not None:
+                store.put(node, segmentId, SegmentMap(values, affine))
 
     def _note(self, outcome: SegmentOutcome) -> None:
         self.outcomes.append(outcome)

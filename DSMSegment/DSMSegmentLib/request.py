@@ -17,6 +17,8 @@ class SegmentRequest:
         keepLargest: Whether islands of structures that have one part are dropped.
         roi: Voxels in which masks are wanted; None for the whole volume.
         probabilities: Whether each finding comes with its map of probabilities.
+        uncertainty: Whether each finding comes with its map of uncertainty.
+        fast: Whether the diffusion prompts of tumors are left out.
     """
 
     prompts: tuple[str, ...]
@@ -24,3 +26,5 @@ class SegmentRequest:
     keepLargest: bool = True
     roi: Box | None = None
     probabilities: bool = False
+    uncertainty: bool = False
+    fast: bool = False

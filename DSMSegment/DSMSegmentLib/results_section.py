@@ -23,6 +23,7 @@ from DSMSegmentLib.results_table import ResultsTable
 from DSMSegmentLib.runs import Runs
 from DSMSegmentLib.slice_jump import jumpToLargestSlice
 from DSMSegmentLib.threshold_section import ThresholdSection
+from DSMSegmentLib.uncertainty_overlay import UncertaintyOverlay
 
 # A stroke of a brush is many changes: the masks are compared once it has ended.
 _EDIT_DELAY_MS = 500
@@ -47,6 +48,7 @@ class ResultsSection:
         self._node: Any = None
         self._outcomes: list[SegmentOutcome] = []
         self._originals: dict[str, CroppedArray] = {}
+        self._overlay = UncertaintyOverlay()
         self._watch: EditWatch | None = None
         self._observer: int | None = None
         self._editTimer = qt.QTimer()
@@ -61,6 +63,7 @@ class ResultsSection:
         ui.editButton.clicked.connect(self._onEdit)
         ui.rerunButton.clicked.connect(self._onRerunSelected)
         ui.show3DButton.clicked.connect(self._onShow3D)
+        ui.uncertaintyButton.clicked.connect(self._onUncertainty)
         ui.exportButton.clicked.connect(self._onExport)
         ui.saveCorrectionButton.clicked.connect(self._onSaveCorrection)
         self.update()
@@ -117,6 +120,10 @@ class ResultsSection:
         self._enable(self._ui.rerunButton, idle and bool(selected), _("Select one or more rows first."))
         there = idle and any(row.segmentId for row in self._table.rows)
         self._enable(self._ui.show3DButton, there, _("There is no segment."))
+        hasMap = len(segments) == 1 and self._runs.uncertaintyOf(node, segments[0].segmentId) is not None
+        reason = _("Select a result of a run with uncertainty maps (see Advanced).")
+        self._enable(self._ui.uncertaintyButton, hasMap or self._overlay.isShown, reason)
+        self._ui.uncertaintyButton.setChecked(self._overlay.isShown)
         self._enable(self._ui.exportButton, there, _("There is no segment."))
         edited = len(segments) == 1 and segments[0].edited
         self._enable(self._ui.saveCorrectionButton, idle and edited, _("Select one segment that you have edited."))
@@ -126,6 +133,7 @@ class ResultsSection:
         """Let go of the scene."""
         self._stopWatching()
         self._threshold.stop()
+        self._overlay.hide()
         self._node = self._volumeNode = None
         self._outcomes = []
 
@@ -189,6 +197,16 @@ class ResultsSection:
             self._node.RemoveClosedSurfaceRepresentation()
         else:
             self._node.CreateClosedSurfaceRepresentation()
+        self.update()
+
+    def _onUncertainty(self, _checked: bool = False) -> None:
+        segments = self._segments()
+        chosen = segments[0].segmentId if segments else ""
+        map_ = self._runs.uncertaintyOf(self._node, chosen)
+        if map_ is None or chosen == self._overlay.segmentId:
+            self._overlay.hide()
+        else:
+            self._overlay.show(self._node, chosen, map_)
         self.update()
 
     def _onExport(self, _checked: bool = False) -> None:

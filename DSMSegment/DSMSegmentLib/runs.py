@@ -11,8 +11,9 @@ from DSMSegmentLib.backend import Backend
 from DSMSegmentLib.finding import SegmentOutcome
 from DSMSegmentLib.job import JobOptions, JobState, SegmentationJob
 from DSMSegmentLib.job_progress import JobProgress
+from DSMSegmentLib.map_store import MapStore, SegmentMap
 from DSMSegmentLib.mask_job import MaskJob
-from DSMSegmentLib.probability_store import ProbabilityStore
+from DSMSegmentLib.rethreshold import setThreshold
 from DSMSegmentLib.sequences import SequenceRun
 from DSMSegmentLib.undo import UndoHistory
 
@@ -28,7 +29,7 @@ class Runs:
         self._backend = backend
         self._job: SegmentationJob | SequenceRun | MaskJob | None = None
         self._history = UndoHistory()
-        self._probabilities = ProbabilityStore()
+        self._probabilities, self._uncertainties = MapStore(), MapStore()
 
     @property
     def backend(self) -> Backend:
@@ -94,6 +95,7 @@ class Runs:
             segmentationNode=segmentationNode,
             options=options,
             probabilities=self._probabilities if interactive else None,
+            uncertainties=self._uncertainties if interactive else None,
             packAtEnd=not interactive,
             onProgress=onProgress,
             onResult=onResult,
@@ -184,7 +186,7 @@ class Runs:
 
     def canSetThreshold(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None, segmentId: str) -> bool:
         """Whether the probabilities of a segment are kept."""
-        return not self.isRunning and self._probabilities.has(segmentationNode, segmentId)
+        return not self.isRunning and self._probabilities.get(segmentationNode, segmentId) is not None
 
     def setThreshold(
         self,
@@ -194,14 +196,32 @@ class Runs:
         *,
         keepLargest: bool = False,
     ) -> float:
-        """Move the threshold of a segment, without the network; see `ProbabilityStore.setThreshold`."""
-        return self._probabilities.setThreshold(segmentationNode, segmentId, threshold, keepLargest=keepLargest)
+        """Move the threshold of a segment, without the network; returns its new volume in ml.
+
+        Raises:
+            InputError: If its probabilities are not kept (any more).
+        """
+        probability = self._probabilities.get(segmentationNode, segmentId)
+        if probability is None:
+            raise InputError(
+                f"The probabilities of {segmentId} are not kept any more.",
+                code="input.probability",
+                hint="Run its prompt again.",
+            )
+        return setThreshold(segmentationNode, segmentId, probability, threshold, keepLargest=keepLargest)
+
+    def uncertaintyOf(
+        self, segmentationNode: slicer.vtkMRMLSegmentationNode | None, segmentId: str
+    ) -> SegmentMap | None:
+        """Return the map of uncertainty of a segment; None where there is none."""
+        return self._uncertainties.get(segmentationNode, segmentId)
 
     def sceneClosing(self) -> None:
         """Stop the run and forget what could be undone."""
         self.cancel()
         self._history.clear()
         self._probabilities.clear()
+        self._uncertainties.clear()
 
     def close(self) -> None:
         """Stop the run and end the worker."""

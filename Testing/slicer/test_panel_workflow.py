@@ -29,6 +29,7 @@ import DSMSegment as module
 from dsm.core.boxes import CroppedArray
 from dsm.errors import WorkerError
 from DSMSegmentLib.dependencies import missingRequirements
+from DSMSegmentLib.map_store import SegmentMap
 from DSMSegmentLib.mrml import ijkToRAS, orientedImageFromCrop
 from DSMSegmentLib.settings import Settings
 
@@ -157,6 +158,7 @@ class TestPrompts:
         panel.ui.promptsTextEdit.setFocus()
         panel.process_events()
         QTest.keyClick(panel.ui.promptsTextEdit, qt.Qt.Key_Return, qt.Qt.ControlModifier)
+        QTest.keyClick(panel.window, qt.Qt.Key_F1)  # else Qt takes Ctrl as held down, in the tests after this one, too
         process_until(panel, lambda: cells(panel, 1) == ["liver"])
         assert panel.ui.promptsTextEdit.plainText == "liver"
 
@@ -363,7 +365,7 @@ class TestThreshold:
         node = run(panel, "liver")
         store = panel.widget.logic._probabilities
         # The fake's own map has only the values 0 and 1.
-        store.put(node, "DSM_liver", CroppedArray(probability, (0, 0, 0)), ijkToRAS(volume))
+        store.put(node, "DSM_liver", SegmentMap(CroppedArray(probability, (0, 0, 0)), ijkToRAS(volume)))
         panel.ui.keepLargestCheckBox.setChecked(False)
         panel.ui.resultsTable.selectRow(0)
         assert panel.ui.thresholdLabel.text.startswith("Of liver, at once")
@@ -375,6 +377,36 @@ class TestThreshold:
         assert tag_of(segment_of(node, "DSM_liver"), ALGORITHM_TYPE) == "AUTOMATIC"
         panel.ui.advancedCollapsibleButton.collapsed = False
         panel.screenshot(SCREENS / "threshold.png")
+
+
+class TestUncertainty:
+    def test_map_is_asked_for_shown_over_the_slices_and_leaves_nothing(
+        self, panel: Any, backend: PanelBackend, volume: Any
+    ) -> None:
+        composite = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceCompositeNode")
+        run(panel, "liver")
+        panel.ui.resultsTable.selectRow(0)
+        assert not backend.requests[-1].uncertainty
+        assert not panel.ui.uncertaintyButton.enabled
+        panel.ui.uncertaintyCheckBox.setChecked(True)
+        panel.ui.fastCheckBox.setChecked(True)
+        run(panel, "spleen")
+        assert backend.requests[-1].uncertainty
+        assert backend.requests[-1].fast
+        before = slicer.mrmlScene.GetNumberOfNodes()
+        panel.ui.resultsTable.selectRow(1)
+        panel.ui.uncertaintyButton.click()
+        shown = slicer.mrmlScene.GetNodeByID(composite.GetForegroundVolumeID())
+        assert shown.GetName() == "spleen uncertainty"
+        # The fake is undecided exactly where its mask is: voxel for voxel at its place in the patient.
+        values = slicer.util.arrayFromVolume(shown).transpose(2, 1, 0)
+        inside = (ijkToRAS(shown) @ np.c_[np.argwhere(values == 255), np.ones((values == 255).sum())].T)[:3].T
+        truth = (ijkToRAS(volume) @ np.c_[np.argwhere(MASKS["spleen"]), np.ones(MASKS["spleen"].sum())].T)[:3].T
+        np.testing.assert_allclose(np.sort(inside, axis=0), np.sort(truth, axis=0), atol=1e-6)
+        panel.ui.advancedCollapsibleButton.collapsed = False
+        panel.screenshot(SCREENS / "uncertainty.png")
+        panel.ui.uncertaintyButton.click()
+        assert slicer.mrmlScene.GetNumberOfNodes() == before
 
 
 class TestEditing:

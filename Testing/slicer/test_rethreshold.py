@@ -1,4 +1,4 @@
-"""Thresholds move without the network, and memory stays bounded."""
+"""Thresholds move without the network, and the maps for that take bounded memory."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from phantoms import SHAPE, affine_of, mask_in, obliqueness, segment_ids, tag_of
 from dsm.core.boxes import CroppedArray
 from dsm.errors import InputError
 from DSMSegmentLib.islands import largestIsland
+from DSMSegmentLib.map_store import MapStore, SegmentMap
 from DSMSegmentLib.mrml import ijkToRAS
 from DSMSegmentLib.placement import createSegmentation
-from DSMSegmentLib.probability_store import ProbabilityStore
+from DSMSegmentLib.rethreshold import setThreshold
 
 OFFSET = (2, 1, 3)
 
@@ -36,6 +37,10 @@ def probabilities() -> np.ndarray:
     return np.random.default_rng(0).random((7, 8, 5)).astype(np.float16)
 
 
+def map_of(volume: Any, values: np.ndarray | None = None) -> SegmentMap:
+    return SegmentMap(CroppedArray(probabilities() if values is None else values, OFFSET), ijkToRAS(volume))
+
+
 def expected(probability: np.ndarray, threshold: float) -> np.ndarray:
     full = np.zeros(SHAPE, np.uint8)
     full[2:9, 1:9, 3:8] = probability.astype(np.float32) > np.float32(np.float16(threshold))
@@ -44,9 +49,7 @@ def expected(probability: np.ndarray, threshold: float) -> np.ndarray:
 
 @pytest.mark.parametrize("threshold", [0.1, 0.37, 0.5, 0.99])
 def test_threshold_gives_the_voxels_above_it(volume: Any, node: Any, threshold: float) -> None:
-    store = ProbabilityStore()
-    store.put(node, "a", CroppedArray(probabilities(), OFFSET), ijkToRAS(volume))
-    volume_ml = store.setThreshold(node, "a", threshold)
+    volume_ml = setThreshold(node, "a", map_of(volume), threshold)
     mask = expected(probabilities(), threshold)
     np.testing.assert_array_equal(mask_in(node, "a", volume), mask)
     assert volume_ml == pytest.approx(mask.sum() * abs(np.linalg.det(ijkToRAS(volume)[:3, :3])) / 1000)
@@ -54,34 +57,37 @@ def test_threshold_gives_the_voxels_above_it(volume: Any, node: Any, threshold: 
 
 
 def test_other_segments_keep_their_voxels(volume: Any, node: Any) -> None:
-    store = ProbabilityStore()
     for name in ("a", "b"):
-        store.put(node, name, CroppedArray(probabilities(), OFFSET), ijkToRAS(volume))
-        store.setThreshold(node, name, 0.5)
-    store.setThreshold(node, "a", 0.2)
+        setThreshold(node, name, map_of(volume), 0.5)
+    setThreshold(node, "a", map_of(volume), 0.2)
     np.testing.assert_array_equal(mask_in(node, "b", volume), expected(probabilities(), 0.5))
 
 
 def test_a_threshold_above_all_empties_the_segment_and_a_lower_one_fills_it_again(volume: Any, node: Any) -> None:
-    store = ProbabilityStore()
-    store.put(node, "a", CroppedArray(probabilities() / 2, OFFSET), ijkToRAS(volume))
-    assert store.setThreshold(node, "a", 0.9) == 0.0
+    half = map_of(volume, probabilities() / 2)
+    assert setThreshold(node, "a", half, 0.9) == 0.0
     assert segment_ids(node) == ["a", "b"]
-    assert store.setThreshold(node, "a", 0.1) > 0.0
+    assert setThreshold(node, "a", half, 0.1) > 0.0
+
+
+def test_threshold_must_lie_between_0_and_1(volume: Any, node: Any) -> None:
+    with pytest.raises(InputError, match="between 0 and 1"):
+        setThreshold(node, "a", map_of(volume), 1.0)
 
 
 def test_oldest_maps_go_first(volume: Any, node: Any) -> None:
-    store = ProbabilityStore(maxBytes=probabilities().nbytes + 1)
+    store = MapStore(maxBytes=probabilities().nbytes + 1)
     for name in ("a", "b"):
-        store.put(node, name, CroppedArray(probabilities(), OFFSET), ijkToRAS(volume))
-    assert (store.has(node, "a"), store.has(node, "b")) == (False, True)
-    with pytest.raises(InputError, match="not kept"):
-        store.setThreshold(node, "a", 0.5)
+        store.put(node, name, map_of(volume))
+    assert store.get(node, "a") is None
+    assert store.get(node, "b") is not None
+    store.clear()
+    assert store.get(node, "b") is None
 
 
-def test_threshold_must_lie_between_0_and_1(node: Any) -> None:
-    with pytest.raises(InputError, match="between 0 and 1"):
-        ProbabilityStore().setThreshold(node, "a", 1.0)
+def test_unknown_node_has_no_map() -> None:
+    assert MapStore().get(None, "a") is None
+    assert MapStore().get(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode"), "a") is None
 
 
 def test_largest_island_is_the_one_with_most_voxels() -> None:
@@ -96,12 +102,6 @@ def test_largest_island_is_the_one_with_most_voxels() -> None:
 def test_largest_island_of_a_large_mask_is_found_in_blocks() -> None:
     mask = np.zeros((130, 120, 110), np.uint8)
     mask[3:60, 4:50, 5:40] = 1
-    small = mask.copy()
+    large = mask.copy()
     mask[90:120, 80:110, 70:100] = 1
-    np.testing.assert_array_equal(largestIsland(mask), small)
-
-
-def test_unknown_node_has_no_map() -> None:
-    assert not ProbabilityStore().has(None, "a")
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
-    assert not ProbabilityStore().has(node, "a")
+    np.testing.assert_array_equal(largestIsland(mask), large)
