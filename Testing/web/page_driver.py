@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,23 @@ def wait_for_volume(page: Any, other_than: float) -> float:
         "before => parseFloat(document.querySelector('.dsm-rows li .dsm-note').innerText) !== before", arg=other_than
     )
     return volume_ml(page)
+
+
+def press(page: Any, name: str) -> None:
+    """Press a button, and take the time that a hand needs to get from it to a view: the page sends its state meanwhile."""
+    page.get_by_role("button", name=name, exact=True).click()
+    page.wait_for_timeout(500)
+
+
+def drag(page: Any, points: list[tuple[int, int]]) -> None:
+    """Draw with the left button, as slowly as a hand does: the page drops moves that come faster than a view can take."""
+    page.mouse.move(*points[0])
+    page.mouse.down()
+    for (x0, y0), (x1, y1) in pairwise(points):
+        for step in range(1, 9):
+            page.mouse.move(x0 + (x1 - x0) * step / 8, y0 + (y1 - y0) * step / 8)
+            page.wait_for_timeout(40)
+    page.mouse.up()
 
 
 def download(page: Any, kind: str, folder: Path) -> Path:

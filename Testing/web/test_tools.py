@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from page_driver import changed, segment, views, volume_ml, wait_for_volume
+from page_driver import changed, drag, press, segment, views, volume_ml, wait_for_volume
 
 pytestmark = [pytest.mark.slicer, pytest.mark.slow, pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
 
@@ -28,19 +28,6 @@ def lung(page: Any) -> Any:
     page.locator(".dsm-rows button.dsm-name").first.click()
     page.locator(".dsm-tools").wait_for()
     return page
-
-
-def press(page: Any, name: str) -> None:
-    page.get_by_role("button", name=name, exact=True).click()
-    page.wait_for_timeout(300)  # as a hand needs to get from the button to the view; the page sends its state meanwhile
-
-
-def drag(page: Any, points: list[tuple[int, int]]) -> None:
-    page.mouse.move(*points[0])
-    page.mouse.down()
-    for point in points[1:]:
-        page.mouse.move(*point, steps=8)
-    page.mouse.up()
 
 
 def undo(page: Any, expected_ml: float) -> None:
