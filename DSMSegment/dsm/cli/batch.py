@@ -11,6 +11,7 @@ from dsm.cli.output_check import require_package
 
 if TYPE_CHECKING:
     from dsm.cohort.outcome import Outcome
+    from dsm.cohort.run import RunCases
 
 _FORMATS = ("auto", "dcm", "seg.nrrd", "nii.gz")
 EXIT_SOME_FAILED = 3
@@ -47,6 +48,12 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
     parser.add_argument("--all-parts", action="store_true", help="keep every part of an organ, not the largest alone")
     parser.add_argument("--workers", type=int, default=1, help="worker processes a device (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="one, or several with commas: cuda:0,cuda:1 (default: cpu)")
+    parser.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="processes of this machine, or a Ray cluster (RAY_ADDRESS) with the same paths (default: local)",
+    )
     parser.add_argument("--retry-failed", action="store_true", help="do again what failed in an earlier run")
     parser.set_defaults(run=run)
 
@@ -81,6 +88,7 @@ def run(options: argparse.Namespace) -> int:
         options.out,
         settings,
         devices=devices,
+        run_cases=_engine(options.engine),
         retry_failed=options.retry_failed,
         on_outcome=_say,
     )
@@ -92,6 +100,17 @@ def run(options: argparse.Namespace) -> int:
     for file in summary.files:
         print(file)
     return EXIT_SOME_FAILED if summary.num_failed else 0
+
+
+def _engine(name: str) -> RunCases:
+    if name == "ray":
+        require_package("ray", extra="ray")
+        from dsm.cohort.ray_engine import run_on_ray
+
+        return run_on_ray
+    from dsm.cohort.local_engine import run_locally
+
+    return run_locally
 
 
 def _say(outcome: Outcome, done: int, total: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import traceback
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,8 +22,10 @@ from dsm.inference.result import PromptResult
 from dsm.io.image import read_volume
 from dsm.io.segment_record import SegmentRecord
 from dsm.io.segmentation import write_dicom_seg, write_labelmap, write_seg_nrrd
+from dsm.models.config import ModelConfig
+from dsm.models.store import find_model
 from dsm.service.failures import error_message
-from dsm.text.prompt import Prompt
+from dsm.text.prompt import parse_prompts
 
 logger = logging.getLogger(__name__)
 
@@ -49,19 +51,15 @@ class CaseRunner:
     Args:
         folder: Of the cohort; the folders for masks and pictures are there.
         settings: What to do.
-        prompts: Parsed from `settings.prompts`.
-        trained: Names that the model was trained on.
         pool: Who computes.
     """
 
-    def __init__(
-        self, folder: Path, settings: Settings, prompts: Sequence[Prompt], trained: Collection[str], pool: WorkerPool
-    ) -> None:
+    def __init__(self, folder: Path, settings: Settings, pool: WorkerPool) -> None:
         self._folder = folder
         self._settings = settings
-        self._prompts = prompts
-        self._trained = trained
         self._pool = pool
+        self._prompts = parse_prompts(settings.prompts)
+        self._trained = ModelConfig.load(find_model(settings.model)).trained
 
     def run(self, case: Case) -> Outcome:
         """Segment a case and write its files.

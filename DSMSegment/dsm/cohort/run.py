@@ -5,30 +5,28 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dsm.cohort.case import Case, find_cases
-from dsm.cohort.one_case import SEGMENTATIONS, THUMBNAILS, CaseRunner
+from dsm.cohort.local_engine import WORK, run_locally
+from dsm.cohort.one_case import SEGMENTATIONS, THUMBNAILS
 from dsm.cohort.outcome import FAILED, OK, Outcome, read_outcome, write_outcome
 from dsm.cohort.settings import Settings
 from dsm.cohort.table import write_tables
 from dsm.cohort.thumbnail import draw_pages
-from dsm.cohort.worker_pool import WorkerPool
 from dsm.errors import InputError, OutputError
 from dsm.io.atomic import atomic_output
 from dsm.io.folder_lock import folder_lock
-from dsm.models.config import ModelConfig
-from dsm.models.store import find_model
 from dsm.text.prompt import parse_prompts
 
 SETTINGS_FILE = "cohort.json"
 CASES = "cases"
-_WORK = ".work"
 
 OnOutcome = Callable[[Outcome, int, int], None]
+RunCases = Callable[[Sequence[Case], Path, Settings, Sequence[str]], Generator[Outcome]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +57,7 @@ def run_cohort(
     settings: Settings,
     *,
     devices: Sequence[str],
+    run_cases: RunCases = run_locally,
     retry_failed: bool = False,
     on_outcome: OnOutcome | None = None,
 ) -> Summary:
@@ -69,6 +68,7 @@ def run_cohort(
         folder: For the results; made when missing.
         settings: What to do with each case.
         devices: A worker process for each.
+        run_cases: Where they are: on this machine, or on a Ray cluster.
         retry_failed: Do the cases again that failed in an earlier run.
         on_outcome: Called in this thread with each finished case, how many are done, and how many there are.
 
@@ -77,8 +77,7 @@ def run_cohort(
             is full. What was finished by then stays, with its table.
     """
     began = time.perf_counter()
-    prompts = parse_prompts(settings.prompts)
-    config = ModelConfig.load(find_model(settings.model))
+    parse_prompts(settings.prompts)  # a prompt that nobody understands is told before anything is begun
     cases = find_cases(root, out=folder)
     if settings.format == "dcm" and (lone := next((case for case in cases if case.series_uid is None), None)):
         raise InputError(
@@ -93,42 +92,17 @@ def run_cohort(
         outcomes = _finished(folder, cases, settings, retry_failed=retry_failed)
         num_skipped = len(outcomes)
         todo = [case for case in cases if case.id not in outcomes]
-        work = folder / _WORK
-        work.mkdir(exist_ok=True)
         try:
-            # No more workers than cases: each takes seconds to start and a model's memory.
-            with WorkerPool(
-                devices[: max(1, len(todo))], model=settings.model, model_sha256=settings.model_sha256, folder=work
-            ) as pool:
-                runner = CaseRunner(folder, settings, prompts, config.trained, pool)
-                for outcome in _each(todo, runner, pool, num_threads=len(devices) + 1):
+            with closing(run_cases(todo, folder, settings, devices)) as finished:
+                for outcome in finished:
                     write_outcome(folder / CASES, outcome)
                     outcomes[outcome.case] = outcome
                     if on_outcome is not None:
                         on_outcome(outcome, len(outcomes), len(cases))
         finally:
-            shutil.rmtree(work, ignore_errors=True)
             ordered = [outcomes[case.id] for case in cases if case.id in outcomes]
             files = _write_overview(folder, ordered, settings)
     return Summary(tuple(ordered), num_skipped, time.perf_counter() - began, tuple(files))
-
-
-def _each(cases: Sequence[Case], runner: CaseRunner, pool: WorkerPool, *, num_threads: int) -> Iterator[Outcome]:
-    """Yield outcomes as they come. One thread more than workers, so that one reads or writes while they compute."""
-    executor = ThreadPoolExecutor(num_threads, thread_name_prefix="dsm-case")
-    waiting: set[Future[Outcome]] = {executor.submit(runner.run, case) for case in cases}
-    try:
-        while waiting:
-            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            # What succeeded first: an error ends the run, and what was finished shall stay.
-            for future in sorted(done, key=lambda one: one.exception() is not None):
-                yield future.result()
-    finally:
-        # Also on Ctrl+C and when the disk is full: nobody waits for an encoding that nobody will read.
-        for future in waiting:
-            future.cancel()
-        pool.close()
-        executor.shutdown(wait=True, cancel_futures=True)
 
 
 def _make_folders(folder: Path) -> None:
@@ -145,7 +119,7 @@ def _make_folders(folder: Path) -> None:
 
 def _sweep(folder: Path) -> None:
     """Remove what a run that was killed could not: half-written files, and voxels that workers were given."""
-    shutil.rmtree(folder / _WORK, ignore_errors=True)
+    shutil.rmtree(folder / WORK, ignore_errors=True)
     for part in folder.rglob(".dsm-part-*"):
         part.unlink(missing_ok=True)
 

@@ -101,7 +101,7 @@ class Address:
         except ValueError:
             parts, port = urllib.parse.urlsplit(""), None
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
-            shown = "The text" if "@" in text else f"'{text.strip()[:80]}'"  # never a password
+            shown = "The text" if "@" in text else f"'{' '.join(text.split())[:80]}'"  # never a password
             raise RemoteError(
                 f"{shown} is not the address of a server.",
                 code="remote.address",

@@ -1,0 +1,46 @@
+"""The cases of a cohort on this machine: worker processes, and threads that read and write while they compute."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Generator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+
+from dsm.cohort.case import Case
+from dsm.cohort.one_case import CaseRunner
+from dsm.cohort.outcome import Outcome
+from dsm.cohort.settings import Settings
+from dsm.cohort.worker_pool import WorkerPool
+
+#: Where workers are given voxels, in the folder of the cohort.
+WORK = ".work"
+
+
+def run_locally(cases: Sequence[Case], folder: Path, settings: Settings, devices: Sequence[str]) -> Generator[Outcome]:
+    """Run cases, and yield outcomes as they come; closing the generator ends the workers.
+
+    Raises:
+        DSMError: See `CaseRunner.run`.
+    """
+    work = folder / WORK
+    work.mkdir(exist_ok=True)
+    # No more workers than cases: each takes seconds to start and a model's memory.
+    used = devices[: max(1, len(cases))]
+    pool = WorkerPool(used, model=settings.model, model_sha256=settings.model_sha256, folder=work)
+    runner = CaseRunner(folder, settings, pool)
+    executor = ThreadPoolExecutor(len(used) + 1, thread_name_prefix="dsm-case")
+    waiting: set[Future[Outcome]] = {executor.submit(runner.run, case) for case in cases}
+    try:
+        while waiting:
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            # What succeeded first: an error ends the run, and what was finished shall stay.
+            for future in sorted(done, key=lambda one: one.exception() is not None):
+                yield future.result()
+    finally:
+        # Also on Ctrl+C and when the disk is full: nobody waits for an encoding that nobody will read.
+        for future in waiting:
+            future.cancel()
+        pool.close()
+        executor.shutdown(wait=True, cancel_futures=True)
+        shutil.rmtree(work, ignore_errors=True)

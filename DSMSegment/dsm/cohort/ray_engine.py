@@ -1,0 +1,120 @@
+"""The cases of a cohort on a Ray cluster, an actor a worker; scans, models and results need the same paths there."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import Any
+
+from dsm.cohort.case import Case
+from dsm.cohort.local_engine import WORK
+from dsm.cohort.one_case import CaseRunner
+from dsm.cohort.outcome import FAILED, Outcome
+from dsm.cohort.settings import Settings
+from dsm.cohort.worker_pool import WorkerPool
+from dsm.errors import DSMError, MissingDependencyError, ResourceError
+
+_PACKAGE_PARENT = str(Path(__file__).resolve().parents[2])
+
+
+def run_on_ray(cases: Sequence[Case], folder: Path, settings: Settings, devices: Sequence[str]) -> Generator[Outcome]:
+    """Run cases, and yield outcomes as they come; closing the generator ends the actors.
+
+    The cluster is the one that `RAY_ADDRESS` names, else one is started on this machine. An actor whose process or node
+    dies is started again and its case is repeated once; then the case has failed.
+
+    Raises:
+        DSMError: See `CaseRunner.run`.
+        MissingDependencyError: If ray is not installed.
+        ResourceError: If the cluster cannot be reached.
+    """
+    ray = _ray()
+    _connect(ray)
+    try:
+        actor = ray.remote(max_restarts=-1, max_task_retries=1)(_Actor)
+        place = str(folder.resolve())
+        idle = []
+        for device in devices[: max(1, len(cases))]:
+            needs = actor.options(num_cpus=1, num_gpus=int(device.startswith("cuda")))
+            idle.append(needs.remote(place, settings, device))
+        running: dict[Any, tuple[Any, Case]] = {}
+        todo = list(reversed(cases))
+        while todo or running:
+            while todo and idle:
+                worker, case = idle.pop(), todo.pop()
+                running[worker.run.remote(case)] = (worker, case)
+            (ready, *_), _ = ray.wait(list(running))
+            worker, case = running.pop(ready)
+            idle.append(worker)
+            yield _outcome(ray, ready, case, settings)
+    finally:
+        # Workers end with their actors; no voxel stays where they were given to them.
+        ray.shutdown()
+        shutil.rmtree(folder / WORK, ignore_errors=True)
+
+
+def _ray() -> Any:
+    try:
+        import ray  # noqa: PLC0415  (1 s, and only for clusters)
+    except ImportError as error:
+        raise MissingDependencyError("A cluster needs the package ray.", hint="Install dsmsegment[ray].") from error
+    return ray
+
+
+def _connect(ray: Any) -> None:
+    address = os.environ.get("RAY_ADDRESS")
+    # A cluster of our own needs no web page.
+    own = {} if address else {"include_dashboard": False}
+    try:
+        ray.init(
+            address=address,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env={"env_vars": {"PYTHONPATH": _PACKAGE_PARENT}},
+            **own,
+        )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ResourceError(
+            f"The Ray cluster {address or 'of this machine'} cannot be used ({' '.join(str(error).split())[:200]}).",
+            code="ray",
+            hint="Check RAY_ADDRESS, or leave out --engine ray.",
+        ) from error
+
+
+def _outcome(ray: Any, ready: Any, case: Case, settings: Settings) -> Outcome:
+    try:
+        outcome: Outcome = ray.get(ready)
+    except ray.exceptions.RayTaskError as error:
+        # A DSMError of the actor: no other case can succeed either.
+        cause = error.cause
+        raise DSMError(str(cause), code=getattr(cause, "code", "internal"), hint=getattr(cause, "hint", "")) from None
+    except ray.exceptions.RayError as error:
+        what = f"The worker of this case died twice ({type(error).__name__})."
+        return Outcome(
+            case=case.id,
+            source=case.source,
+            status=FAILED,
+            fingerprint=settings.fingerprint,
+            error_code="worker.died",
+            error=what,
+            attempts=2,
+        )
+    return outcome
+
+
+class _Actor:
+    """One worker on some node, with its model warm."""
+
+    def __init__(self, folder: str, settings: Settings, device: str) -> None:
+        work = Path(folder, WORK)
+        work.mkdir(exist_ok=True)
+        # Ray shows an actor its own GPU alone, and calls it the first.
+        own = "cuda" if device.startswith("cuda") else device
+        pool = WorkerPool([own], model=settings.model, model_sha256=settings.model_sha256, folder=work)
+        self._runner = CaseRunner(Path(folder), settings, pool)
+
+    def run(self, case: Case) -> Outcome:
+        return self._runner.run(case)
