@@ -58,7 +58,7 @@ def run_on_ray(cases: Sequence[Case], folder: Path, settings: Settings, devices:
 
 def _ray() -> Any:
     try:
-        import ray  # noqa: PLC0415  (1 s, and only for clusters)
+        import ray  # noqa: PLC0415  (0.5 s, and only for clusters)
     except ImportError as error:
         raise MissingDependencyError("A cluster needs the package ray.", hint="Install dsmsegment[ray].") from error
     return ray

@@ -104,7 +104,7 @@ def _harmless(value: Any) -> Any:
 
 
 def _write_parquet(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    import pyarrow as pa  # noqa: PLC0415  (0.3 s, for the end of a long run)
+    import pyarrow as pa  # noqa: PLC0415  (0.2 s, for the end of a long run)
     from pyarrow import parquet  # noqa: PLC0415
 
     types = {str: pa.string(), bool: pa.bool_(), float: pa.float64()}

@@ -112,7 +112,7 @@ def write_dicom_seg(
 
 def _highdicom() -> Any:
     try:
-        import highdicom  # noqa: PLC0415  (0.7 s, for this format alone)
+        import highdicom  # noqa: PLC0415  (0.6 s, for this format alone)
     except ImportError as error:
         raise MissingDependencyError(
             "DICOM SEG needs the packages highdicom and pydicom.", hint="Install dsmsegment[dicom]."
