@@ -1,5 +1,5 @@
 """The workflow of the panel in a browser: text prompts on real MRML, with trame-slicer, without the Slicer application.
 
-Runs, writing, terminology and undo are `DSMSegmentLib`'s; the network runs in the worker process. One server has one
-scene, and belongs to one person: every browser window that it lets in shows the same scene.
+Runs, writing, terminology and undo are `DSMSegmentLib`'s; the network runs in the worker process. `serve.py` starts the
+server; its gate lets browsers in, and gives each a scene in a process of its own (docs/adr/0020).
 """

@@ -25,7 +25,7 @@ from DSMSegmentWeb.edits import Edits, journaled
 from DSMSegmentWeb.exports import export
 from DSMSegmentWeb.parts import has_one_part
 from DSMSegmentWeb.rows import Row, missing_rows, segment_rows
-from DSMSegmentWeb.scan import Scan, read_scan
+from DSMSegmentWeb.scan import read_scan
 from DSMSegmentWeb.transfer import TemporaryFolder, Transfer
 from DSMSegmentWeb.uploads import MAX_UPLOAD_BYTES
 from DSMSegmentWeb.viewer import Viewer
@@ -58,7 +58,8 @@ class Application:
         self._undo_steps: deque[Callable[[], bool]] = deque(maxlen=_MAX_UNDO)
         self._threshold_step: Callable[[], bool] | None = None
         self._moved = ""
-        self._scan: Scan | None = None
+        # Not the scan itself: its voxels are in the scene.
+        self._dicom_files: tuple[str, ...] = ()
         self._scan_folder: TemporaryFolder | None = None
         server.enable_module(page)
         self._set_initial_state()
@@ -101,7 +102,7 @@ class Application:
         self._edits.forget()
         self._undo_steps.clear()
         self._missing = []
-        self._scan = scan
+        self._dicom_files = scan.dicom_files
         self._keep_folder(folder)
         self._viewer.show(scan.volume, scan.name)
         with self._state as state:
@@ -262,8 +263,7 @@ class Application:
 
     def _export(self, kind: str, folder: Path) -> Path:
         self._check_idle()
-        dicom_files = self._scan.dicom_files if self._scan else ()
-        return export(kind, self._viewer.volume_node, self._viewer.segmentation_node, folder, dicom_files)
+        return export(kind, self._viewer.volume_node, self._viewer.segmentation_node, folder, self._dicom_files)
 
     def show_error(self, error: DSMError) -> None:
         """Put an error on the page."""
@@ -335,7 +335,8 @@ class Application:
         self._show_segments()
 
     def _use_tool(self, tool: str, brush_mm: float, selected: str, **_: Any) -> None:
-        self._edits.use(tool or "", selected, float(brush_mm))
+        # Not during a run: a stroke between two of its results could not be taken back on its own.
+        self._edits.use("" if self._runs.isRunning else tool or "", selected, float(brush_mm))
 
     def _note_edit(self, take_back: Callable[[], bool]) -> None:
         self._undo_steps.append(take_back)

@@ -243,7 +243,12 @@ def _tools(actions: Actions) -> None:
             _slider("segment_threshold", 0.05, 0.95, step=0.01, label="Threshold of the segment")
             html.Span("{{ Number(segment_threshold).toFixed(2) }}", classes="dsm-number dsm-threshold")
         with v3.VBtnToggle(
-            v_model=("tool",), density="compact", variant="outlined", divided=True, raw_attrs=['aria-label="Tool"']
+            v_model=("tool",),
+            density="compact",
+            variant="outlined",
+            divided=True,
+            disabled=("running",),
+            raw_attrs=['aria-label="Tool"'],
         ):
             for tool, (text, icon, title) in _TOOLS.items():
                 v3.VBtn(text, value=tool, size="small", prepend_icon=icon, raw_attrs=[f'title="{title}"'])

@@ -64,13 +64,13 @@ def wait_for_volume(page: Any, other_than: float) -> float:
 
 
 def press(page: Any, name: str) -> None:
-    """Press a button, and take the time that a hand needs to get from it to a view: the page sends its state meanwhile."""
+    """Press a button, and wait as long as a hand needs to get from it to a view: the page sends its state meanwhile."""
     page.get_by_role("button", name=name, exact=True).click()
     page.wait_for_timeout(500)
 
 
 def drag(page: Any, points: list[tuple[int, int]]) -> None:
-    """Draw with the left button, as slowly as a hand does: the page drops moves that come faster than a view can take."""
+    """Draw with the left button, as slowly as a hand does: moves that come faster than a view can take are dropped."""
     page.mouse.move(*points[0])
     page.mouse.down()
     for (x0, y0), (x1, y1) in pairwise(points):
