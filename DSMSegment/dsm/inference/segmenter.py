@@ -13,6 +13,7 @@ from dsm.inference.encode import encode_tensor
 from dsm.inference.encoding_cache import EncodingCache, encoding_key
 from dsm.inference.fast_network import fast_on_cpu
 from dsm.inference.preprocess import lay_grid, prepare
+from dsm.inference.reused_memory import reused_memory
 from dsm.inference.scan import Scan
 from dsm.models.config import ModelConfig
 from dsm.models.store import ModelEntry, find_model, verify_model
@@ -110,12 +111,13 @@ class Segmenter:
         encoding = self.cache.load(key, device=self.device) if self.cache and key else None
         num_slabs = 1
         if encoding is None:
-            prepared = prepare(volume, spacing_mm=self.config.spacing_mm, windows_hu=self.config.windows_hu)
-            progress("load", 1, 1)
-            grid = prepared.grid
-            encoding, num_slabs = encode_tensor(
-                self.net, self.config, prepared.tensor, max_slab=max_slab, progress=progress
-            )
+            with reused_memory():
+                prepared = prepare(volume, spacing_mm=self.config.spacing_mm, windows_hu=self.config.windows_hu)
+                progress("load", 1, 1)
+                grid = prepared.grid
+                encoding, num_slabs = encode_tensor(
+                    self.net, self.config, prepared.tensor, max_slab=max_slab, progress=progress
+                )
             if self.cache and key:
                 self.cache.keep(key, encoding)
         else:

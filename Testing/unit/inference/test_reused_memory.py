@@ -1,0 +1,50 @@
+import sys
+
+import pytest
+import torch
+
+from dsm.inference.reused_memory import reused_memory
+
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc only")
+
+
+def page_faults():
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+
+def resident_bytes():
+    import resource
+    from pathlib import Path
+
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def touch(rounds):
+    before = page_faults()
+    for _ in range(rounds):
+        torch.ones(20_000_000)
+    return page_faults() - before
+
+
+@linux
+def test_pages_are_touched_once():
+    outside = touch(5)
+    with reused_memory():
+        inside = touch(5)
+    assert inside < 0.4 * outside
+
+
+@linux
+def test_memory_goes_back_to_the_system():
+    before = resident_bytes()
+    with reused_memory():
+        touch(1)
+        assert resident_bytes() - before > 60e6
+    assert resident_bytes() - before < 40e6
+
+
+def test_errors_pass_through():
+    with pytest.raises(KeyError), reused_memory():
+        raise KeyError
