@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo web test setup lint clean
+.PHONY: demo web test setup lint sbom clean
 
 demo: setup
 	$(BIN)/python examples/demo.py
@@ -21,6 +21,12 @@ lint: setup
 	$(BIN)/ruff format --check DSMSegment Testing examples
 	$(BIN)/mypy
 	cd DSMSegment && PYTHONPATH=. ../$(BIN)/lint-imports --config ../pyproject.toml
+
+# What is installed, with versions and licences, as CycloneDX.
+sbom: setup
+	$(BIN)/python -m pip install -q cyclonedx-bom
+	mkdir -p dist
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml $(BIN)/python -o dist/sbom.json
 
 setup: $(STAMP)
 
