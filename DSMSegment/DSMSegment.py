@@ -242,10 +242,16 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         slicer.app.clipboard().setText(report)
         self._run.say(_("The report was copied; paste it where you ask for help."))
 
+    def reasonNotReady(self) -> str:
+        """Return why no run can be started, after asking for the licence of the model; empty when one can."""
+        if self._setup.reason:
+            return str(self._setup.reason)
+        return "" if self._setup.confirmLicence() else _("The licence of the model was not accepted.")
+
     def _start(self, prompts: Any, existing: ExistingPolicy | None = None) -> None:
         parameters = self._parameterNode
-        if not self._setup.confirmLicence():
-            self._run.say(_("The licence of the model was not accepted."))
+        if reason := self.reasonNotReady():
+            self._run.say(reason)
             return
         options = JobOptions(
             threshold=parameters.threshold,

@@ -101,8 +101,12 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
             return
         node = self.scriptedEffect.parameterSetNode()
         self._target = (node.GetSegmentationNode(), node.GetSelectedSegmentID())
+        panel = slicer.util.getModuleWidget("DSMSegment")
+        if reason := panel.reasonNotReady():
+            self._statusLabel.text = reason
+            return
         try:
-            self._logic = slicer.util.getModuleWidget("DSMSegment").logic
+            self._logic = panel.logic
             self._job = self._logic.findMask(
                 node.GetSourceVolumeNode(), self._promptEdit.plainText, onFinished=self._onFinished
             )

@@ -137,6 +137,8 @@ class SequenceRun:
     def _attach(self) -> None:
         """Let the browser show the segmentation of the time point that it shows, as it was before."""
         self._browser.AddSynchronizedSequenceNode(self._sequence)
+        # A time point that was not segmented shows an empty segmentation, and gets none by being looked at.
+        self._browser.SetMissingItemMode(self._sequence, self._browser.MissingItemSetToDefault)
         self._browser.AddProxyNode(self.segmentationNode, self._sequence, False)
         self._browser.SetSaveChanges(self._sequence, True)
         self._browser.SetSelectedItemNumber(self._startItem)

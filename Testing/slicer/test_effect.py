@@ -19,11 +19,11 @@ from phantoms import affine_of, mask_in, mask_of, obliqueness, tag_of, volume_no
 import DSMSegment as module
 from DSMSegmentLib.placement import createSegmentation
 
-pytest.importorskip("panel_host", reason="PySide6 is not installed")
-import segment_editor
+panel_host = pytest.importorskip("panel_host", reason="PySide6 is not installed")
+import segment_editor  # noqa: E402
 
 FILE = Path(module.__file__).parent / "DSMSegmentEffect" / "SegmentEditorTextPromptEffect.py"
-SCREENS = Path(__file__).parent / "screens"
+SCREENS = panel_host.SCREENS
 MASKS = {"liver": mask_of(seed=1), "spleen": mask_of(seed=2)}
 
 
@@ -54,7 +54,9 @@ def effect(volume: Any, node: Any, backend: PanelBackend, monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, FILE.stem, loaded)
     spec.loader.exec_module(loaded)
     logic = module.DSMSegmentLogic(backend)
-    monkeypatch.setattr(slicer.util, "getModuleWidget", lambda _: SimpleNamespace(logic=logic))
+    monkeypatch.setattr(
+        slicer.util, "getModuleWidget", lambda _: SimpleNamespace(logic=logic, reasonNotReady=lambda: "")
+    )
     effect = loaded.SegmentEditorTextPromptEffect(segment_editor.ScriptedEffect(node, volume, "liver"))
     effect.setupOptionsFrame()
     effect.updateGUIFromMRML()

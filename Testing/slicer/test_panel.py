@@ -23,7 +23,7 @@ panel_host = pytest.importorskip("panel_host", reason="PySide6 is not installed"
 
 pytestmark = pytest.mark.xdist_group("slicer_worker")
 
-SCREENS = Path(__file__).parent / "screens"
+SCREENS = panel_host.SCREENS
 PROMPTS = "liver\nspleen\nliver tumor"
 
 

@@ -37,7 +37,7 @@ panel_host = pytest.importorskip("panel_host", reason="PySide6 is not installed"
 import qt  # noqa: E402
 from PySide6.QtTest import QTest  # noqa: E402
 
-SCREENS = Path(__file__).parent / "screens"
+SCREENS = panel_host.SCREENS
 MASKS = {
     "liver": mask_of(seed=1),
     "spleen": mask_of(seed=2),
@@ -558,29 +558,64 @@ class TestSceneAndModule:
 
 
 class TestSequence:
-    def test_every_time_point_gets_its_segmentation(self, panel: Any, volume: Any) -> None:
-        frames = [np.full(SHAPE, value, np.int16) for value in (-1000, 0, 100)]
+    FRAMES = (-1000, 0, 100)
+
+    @pytest.fixture
+    def browser(self, volume: Any) -> Any:
+        """A 4D image of which `volume` shows the second of three time points."""
         sequence = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceNode", "Frames")
-        for number, frame in enumerate(frames):
-            slicer.util.updateVolumeFromArray(volume, np.ascontiguousarray(frame.transpose(2, 1, 0)))
+        for number, value in enumerate(self.FRAMES):
+            slicer.util.updateVolumeFromArray(volume, np.full(SHAPE[::-1], value, np.int16))
             sequence.SetDataNodeAtValue(volume, str(number))
         browser = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode")
         browser.AddSynchronizedSequenceNode(sequence)
         browser.AddProxyNode(volume, sequence, False)
         browser.SetSelectedItemNumber(1)
-        panel.widget.initializeParameterNode()
+        return browser
+
+    @staticmethod
+    def found() -> Any:
+        assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSequenceNode") == 2
+        return slicer.mrmlScene.GetNthNodeByClass(1, "vtkMRMLSequenceNode")
+
+    def test_every_time_point_gets_its_segmentation(self, browser: Any, panel: Any, volume: Any) -> None:
         assert panel.ui.allTimePointsCheckBox.visible
         panel.ui.allTimePointsCheckBox.setChecked(True)
         panel.screenshot(SCREENS / "sequence.png")
         run(panel, "liver")
-        assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSequenceNode") == 2
-        found = slicer.mrmlScene.GetNthNodeByClass(1, "vtkMRMLSequenceNode")
-        assert found.GetNumberOfDataNodes() == len(frames)
-        for number in range(len(frames)):
-            segmentation = found.GetNthDataNode(number)
-            assert list(segmentation.GetSegmentation().GetSegmentIDs()) == ["DSM_liver"]
+        found = self.found()
+        assert found.GetNumberOfDataNodes() == len(self.FRAMES)
+        for number in range(len(self.FRAMES)):
+            assert list(found.GetNthDataNode(number).GetSegmentation().GetSegmentIDs()) == ["DSM_liver"]
         assert browser.GetSelectedItemNumber() == 1
         assert browser.GetProxyNode(found) is not None
+
+    def test_cancel_keeps_finished_time_points(self, browser: Any, panel: Any, backend: PanelBackend) -> None:
+        panel.ui.allTimePointsCheckBox.setChecked(True)
+
+        def stop_at_the_second(cancel: Any) -> None:
+            if len(backend.requests) == 2:
+                wait_for_cancel(cancel)
+
+        backend.after, backend.act = 0, stop_at_the_second
+        panel.ui.promptsTextEdit.setPlainText("liver")
+        panel.ui.applyButton.click()
+        process_until(panel, lambda: len(backend.requests) == 2)
+        panel.ui.applyButton.click()
+        process_until(panel, lambda: not panel.widget.logic.isRunning)
+        assert self.found().GetNumberOfDataNodes() == 1
+        assert browser.GetSelectedItemNumber() == 1
+
+    def test_prompt_that_is_refused_leaves_nothing(self, browser: Any, panel: Any) -> None:
+        panel.ui.allTimePointsCheckBox.setChecked(True)
+        # The scene makes its subject hierarchy at the first use, and keeps it.
+        slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+        before = slicer.mrmlScene.GetNumberOfNodes()
+        panel.ui.promptsTextEdit.setPlainText("x" * 400)
+        panel.ui.applyButton.click()
+        assert "300 characters" in panel.ui.statusLabel.text
+        assert slicer.mrmlScene.GetNumberOfNodes() == before
+        assert browser.GetSelectedItemNumber() == 1
 
     def test_volume_that_is_no_time_point_has_no_such_choice(self, panel: Any) -> None:
         assert not panel.ui.allTimePointsCheckBox.visible

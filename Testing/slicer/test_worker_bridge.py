@@ -15,7 +15,7 @@ import slicer
 from phantoms import affine_of, mask_in, obliqueness, segment_ids, tag_of
 
 from dsm.models.store import model_entry
-from DSMSegmentLib import JobState, OutcomeStatus, SegmentationJob, WorkerBackend, volumeFromNode
+from DSMSegmentLib import JobOptions, JobState, OutcomeStatus, Runs, SegmentationJob, WorkerBackend, volumeFromNode
 
 # On one process: each worker takes a core and a second to start.
 pytestmark = pytest.mark.xdist_group("slicer_worker")
@@ -153,3 +153,22 @@ def test_interpreter_that_does_not_exist_is_said_clearly(volume: Any, dsm_tiny: 
     assert job.error is not None
     assert job.error.code == "worker.start"
     assert "/nowhere/python" in str(job.error)
+
+
+def test_maps_of_probability_and_uncertainty_come_with_their_place(volume: Any, backend: WorkerBackend) -> None:
+    runs = Runs(backend)
+    job = runs.segment(volume, "liver; liver tumor", options=JobOptions(uncertainty=True), interactive=True)
+    assert job.wait() is JobState.FINISHED, job.error
+    written = [outcome.segmentId for outcome in job.outcomes if outcome.segmentId]
+    assert written, "the tiny model found nothing: the test is void"
+    for segment_id in written:
+        map_ = runs.uncertaintyOf(job.segmentationNode, segment_id)
+        assert map_ is not None
+        assert 0 <= map_.values.array.min() <= map_.values.array.max() <= 1
+        inside = mask_in(job.segmentationNode, segment_id, volume).astype(bool)
+        full = map_.values.paste_into(inside.shape)
+        # Undecided is where the probability is near one half: at the border of the mask, in or out.
+        assert full[inside].max() > 0.5
+        assert runs.canSetThreshold(job.segmentationNode, segment_id)
+    assert backend._client is not None
+    assert list(backend._client.folder.iterdir()) == []

@@ -23,6 +23,10 @@ import qt
 import scripted_module
 import slicer
 
+# Pictures for people are made on demand, so that a test run leaves the working tree as it was.
+_TRACKED = Path(__file__).parents[2] / "slicer" / "screens"
+SCREENS = _TRACKED if os.environ.get("DSM_UPDATE_SCREENS") else Path(tempfile.mkdtemp(prefix="screens_"))
+
 _WIDTH_PX, _HEIGHT_PX = 560, 1100
 
 
