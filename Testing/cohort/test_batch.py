@@ -101,7 +101,7 @@ def test_a_second_run_does_nothing_and_other_prompts_are_refused(batch: Batch, t
     assert removed.is_file()
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_a_run_that_was_stopped_is_continued(batch: Batch, tmp_path: Path, how: signal.Signals) -> None:
     root, out = tmp_path / "scans", tmp_path / "out"
     root.mkdir()
@@ -116,7 +116,7 @@ def test_a_run_that_was_stopped_is_continued(batch: Batch, tmp_path: Path, how: 
     names = {name.removesuffix(".json") for name in finished}
     masks = {path: stamp for path, stamp in everything(out / "segmentations").items() if path.split(".")[0] in names}
     assert len(masks) == len(finished)
-    if how == signal.SIGINT:
+    if how == signal.SIGTERM:
         assert process.returncode == 130
         assert not (out / ".work").exists()
         assert len(rows_of(out)) == 2 * len(finished)

@@ -15,7 +15,8 @@ pytest.importorskip("highdicom")
 
 # Writes two results in turn to the same name, until it is stopped.
 _CODE = """
-import os, pathlib, sys
+import os, pathlib, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets its background jobs ignore it
 sys.path.insert(0, sys.argv[2])
 import writers
 import numpy as np
