@@ -165,7 +165,9 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         self._results.noteEdits()
 
     def exit(self) -> None:
-        """Called each time another module is opened; a run goes on."""
+        """Called each time another module is opened, where segments may be edited; a run goes on."""
+        if not self.logic.isRunning:
+            self._results.watch()
         self.setParameterNode(None)
 
     def onSceneStartClose(self, caller: Any, event: Any) -> None:

@@ -428,6 +428,20 @@ class TestEditing:
         assert cells(panel, 2) == ["found", "edited"]
         panel.screenshot(SCREENS / "edited.png")
 
+    def test_edit_in_an_opened_scene_is_noticed_without_the_button(self, panel: Any, host: Any, tmp_path: Path) -> None:
+        run(panel, "liver")
+        host.saveScene(tmp_path / "scene.mrb")
+        host.loadScene(tmp_path / "scene.mrb")
+        panel.process_events()
+        node = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
+        panel.ui.outputSegmentationSelector.setCurrentNode(node)
+        panel.widget.exit()
+        slicer.util.selectModule("SegmentEditor")
+        edit_by_hand(node, "DSM_liver", slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode"))
+        panel.widget.enter()
+        assert cells(panel, 2) == ["edited"]
+        assert tag_of(segment_of(node, "DSM_liver"), ALGORITHM_TYPE) == "SEMIAUTOMATIC"
+
     def test_next_run_leaves_edited_and_hand_made_segments_alone(self, panel: Any, volume: Any) -> None:
         node = run(panel, "liver")
         panel.ui.resultsTable.selectRow(0)
