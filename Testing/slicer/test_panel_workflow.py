@@ -44,6 +44,7 @@ MASKS = {
     "left kidney": mask_of(seed=3),
     "right kidney": mask_of(seed=4),
 }
+ROOT = Path(__file__).parents[2]
 ALGORITHM_TYPE = "DICOM.SegmentAlgorithmType"
 
 
@@ -477,6 +478,24 @@ class TestEditing:
         np.testing.assert_allclose(label.affine, plain_affine(), atol=1e-4)
         ai = read_volume(tmp_path / f"{first.case_id}_ai.nii.gz")
         np.testing.assert_array_equal(ai.array, MASKS["liver"])
+
+    def test_training_reads_a_correction_and_its_recipe(self, panel: Any, volume: Any, tmp_path: Path) -> None:
+        from dsm.io.manifest import read_manifest
+        from dsm.models.config import ModelConfig
+        from dsm.training.cases import load_case
+        from dsm.training.recipe import Recipe
+        from DSMSegmentLib.correction import saveCorrection
+
+        node = run(panel, "liver")
+        saveCorrection(volume, node, "DSM_liver", tmp_path)
+        recipe = Recipe.load(ROOT / "recipes" / "finetune.yaml")
+        (entry,) = read_manifest(tmp_path)
+        case = load_case(entry, recipe.model["windows_hu"], rng=np.random.default_rng(0))
+        assert len(case.present["liver"]) == MASKS["liver"].sum()
+        # It starts from the shipped weights, so it must describe the same network.
+        shipped = ModelConfig.load(ROOT / recipe.start_from)
+        assert tuple(recipe.model["organs"]) == shipped.organs
+        assert tuple(recipe.model["channels"]) == shipped.channels
 
 
 class TestSetup:
