@@ -185,13 +185,18 @@ def test_the_log_names_neither_prompts_nor_tokens(server: Server) -> None:
         assert secret not in log
 
 
-def test_closing_in_the_middle_leaves_nothing(server: Server, tmp_path: Path) -> None:
+@pytest.mark.parametrize("delay_s", [0.0, 0.02, 0.3])
+def test_closing_in_the_middle_leaves_nothing(server: Server, tmp_path: Path, delay_s: float) -> None:
     client = server.client(folder_parent=tmp_path)
     job = send_volume(client, phantom(LARGE, seed=7))
-    time.sleep(0.5)
+    time.sleep(delay_s)  # before, during, after the upload
     client.close()
     with pytest.raises(DSMError):
         client.wait(job)
     assert not list(tmp_path.iterdir())
+    end = time.monotonic() + 60
+    while server.voxel_files:
+        assert time.monotonic() < end, server.voxel_files
+        time.sleep(0.05)
     with pytest.raises(WorkerError):
         ask(client, "liver")

@@ -187,13 +187,12 @@ class RemoteClient:
             if self._closed:
                 return
             self._closed = True
-            open_jobs = sorted(self._open_jobs)
+            open_jobs, volumes = sorted(self._open_jobs), list(self._volumes)
         for job_id in open_jobs:
             self._send_cancel(job_id)
             self._end(Error(id=job_id, code="worker.closed", text="The connection was closed."))
-        for volume in list(self._volumes.values()):
-            with suppress(RemoteError):
-                self._connection.call("DELETE", f"/volumes/{volume}")
+        for key in volumes:
+            self._forget_volume(key)
         self._requests.put(None)
         self._thread.join(5)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -202,6 +201,8 @@ class RemoteClient:
 
     def _run(self) -> None:
         while (request := self._requests.get()) is not None:
+            if request.id not in self._open_jobs:
+                continue  # ended already, by `close` or `cancel`
             began = time.monotonic()
             try:
                 if request.id in self._cancelled:
@@ -261,7 +262,12 @@ class RemoteClient:
 
         answer = self._again(send, request.id)
         self._forget_volume(request.key)
-        self._volumes[request.key] = str(answer["volume"])
+        with self._changed:
+            self._volumes[request.key] = str(answer["volume"])
+            closed = self._closed
+        if closed:  # meanwhile, when this volume was not known yet
+            self._forget_volume(request.key)
+            raise RemoteError("The connection was closed.", code="worker.closed")
 
     def _uploaded(self, job_id: str, done: int, total: int) -> None:
         if job_id in self._cancelled or self._closed:
@@ -313,6 +319,9 @@ class RemoteClient:
         job = str(answer["job"])
         with self._changed:
             self._remote_jobs[job_id] = job
+            unwanted = self._closed or job_id in self._cancelled
+        if unwanted:  # meanwhile, when this job was not known yet
+            self._send_cancel(job_id)
         seen = failures = 0
         while True:
             try:
