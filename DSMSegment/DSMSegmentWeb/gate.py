@@ -7,7 +7,15 @@ import html
 import secrets
 from collections.abc import AsyncIterator
 
-from aiohttp import ClientError, ClientSession, ClientTimeout, ClientWebSocketResponse, WSMsgType, web
+from aiohttp import (
+    ClientConnectionError,
+    ClientError,
+    ClientSession,
+    ClientTimeout,
+    ClientWebSocketResponse,
+    WSMsgType,
+    web,
+)
 from yarl import URL
 
 from dsm.errors import DSMError
@@ -75,14 +83,7 @@ class Gate:
     async def _pass_on(self, request: web.Request) -> web.StreamResponse:
         scene = self._scene_of(request)
         if scene is None:
-            return _notice(
-                404,
-                "This scene is closed",
-                "The server closes a scene that is not used for a while, and forgets all when it is started anew. "
-                "It shows a scene only to the browser that opened it.",
-                "Open a new one",
-                "../../",
-            )
+            return _closed()
         scene.note_use()
         # As it was sent: the process decides about `%2e%2e`, the gate looks for no files.
         target = URL(f"{scene.address}/{request.raw_path.split('/', 3)[3]}", encoded=True)
@@ -102,8 +103,9 @@ class Gate:
                     await response.write(chunk)
                 await response.write_eof()
                 return response
-        except ClientError as error:
-            raise web.HTTPBadGateway(text="The scene does not answer.") from error
+        except ClientConnectionError:
+            # It ended a moment ago.
+            return _closed()
 
     async def _join(self, request: web.Request) -> web.StreamResponse:
         scene = self._scene_of(request)
@@ -136,6 +138,17 @@ async def _pump(scene: Scene, source: _Socket, target: _Socket) -> None:
             await target.send_bytes(message.data)
         elif message.type is WSMsgType.TEXT:
             await target.send_str(message.data)
+
+
+def _closed() -> web.Response:
+    return _notice(
+        404,
+        "This scene is closed",
+        "The server closes a scene that is not used for a while, and forgets all when it is started anew. "
+        "It shows a scene only to the browser that opened it.",
+        "Open a new one",
+        "../../",
+    )
 
 
 def _notice(status: int, title: str, text: str, link: str, address: str) -> web.Response:

@@ -13,7 +13,7 @@ _CT_WINDOW_HU, _CT_LEVEL_HU = 400.0, 40.0
 
 def add_volume_node(scene: slicer.vtkMRMLScene, volume: Volume, name: str) -> slicer.vtkMRMLScalarVolumeNode:
     """Add a scan to a scene, with a display that suits its modality and an item in the subject hierarchy."""
-    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", scene.GenerateUniqueName(name))
+    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
     setVolume(node, volume)
     node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
