@@ -1,6 +1,8 @@
-"""A tumor of an organ lies in or at that organ: parts of its mask elsewhere are dropped."""
+"""A tumor of an organ lies in or at that organ: parts of its mask elsewhere, or in other organs, are dropped."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -12,6 +14,7 @@ from dsm.inference.components import keep_large_parts, label_parts
 # Features (3 mm) that a lesion may be away from its organ's mask, which often ends where the lesion begins.
 _MARGIN = 2
 _NOWHERE = -20.0  # logit
+_MOST = 0.5
 
 
 def host_region(hosts: Tensor) -> np.ndarray:
@@ -30,19 +33,31 @@ def host_region(hosts: Tensor) -> np.ndarray:
     return np.asarray(F.max_pool3d(found[None, None].float(), size, stride=1, padding=_MARGIN)[0, 0] > 0)
 
 
-def keep_parts_at(region: np.ndarray, logits: Tensor, *, threshold: float) -> Tensor:
-    """Drop the connected parts of a mask that touch no voxel of a region; whole parts, so that none is cut.
+def keep_parts_at(
+    region: np.ndarray, logits: Tensor, *, threshold: float, belongs_elsewhere: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Drop the connected parts of a mask that touch no voxel of a region, and those that are mostly other organs.
+
+    Whole parts, so that none is cut: a lesion may grow out of its organ.
 
     Args:
-        region: Bool `(i, j, k)`.
+        region: Bool `(i, j, k)`; nothing is dropped where it is empty.
         logits: Same shape, on the CPU; not changed.
         threshold: Probability above which a voxel is inside.
+        belongs_elsewhere: Tells of voxels, given as a bool mask `(i, j, k)`, in the order of its true ones, whether
+            another organ claims them more than the host does.
     """
-    inside = (logits > torch.logit(torch.tensor(threshold, dtype=torch.float64)).item()).numpy()
-    parts, count = label_parts(inside)
+    inside = logits > torch.logit(torch.tensor(threshold, dtype=torch.float64)).item()
+    parts, count = label_parts(inside.numpy())
     if not count or not region.any():
         return logits
     touching = np.zeros(count + 1, dtype=bool)
     touching[np.unique(parts[region])] = True
-    touching[0] = True
-    return logits.masked_fill(torch.from_numpy(~touching[parts]), _NOWHERE)
+    elsewhere = belongs_elsewhere(inside).numpy()
+    voxels = parts[inside.numpy()]
+    share = np.bincount(voxels, weights=elsewhere, minlength=count + 1) / np.bincount(voxels, minlength=count + 1).clip(
+        1
+    )
+    kept = touching & (share <= _MOST)
+    kept[0] = True
+    return logits.masked_fill(torch.from_numpy(~kept[parts]), _NOWHERE)

@@ -189,15 +189,23 @@ class Scan:
         return decoded.logits[0].float().cpu(), decoded.presence[0].float().cpu(), mean
 
     def _at_its_host(self, prompt: Prompt, logits: Tensor, threshold: float) -> Tensor:
-        """The logits of a tumor without the parts that are nowhere near its organ; others as they are."""
+        """The logits of a tumor without the parts that are not at its organ; others as they are."""
         hosts = prompt.structure.hosts if prompt.kind == "tumor" and prompt.structure is not None else ()
         rows = [self._config.organs.index(host) for host in hosts if host in self._config.organs]
         if not rows:
             return logits
         with torch.inference_mode():
-            queries = self._encoding.organ_queries[:, rows]
-            region = host_region(self._net.mask_head(queries, self._encoding.embedding)[0].float().cpu())
-        return keep_parts_at(region, logits, threshold=threshold)
+            queries, embedding = self._encoding.organ_queries, self._encoding.embedding
+            region = host_region(self._net.mask_head(queries[:, rows], embedding)[0].float().cpu())
+
+            def belongs_elsewhere(voxels: Tensor) -> Tensor:
+                some = embedding[:, :, voxels.to(embedding.device)][..., None, None]
+                organs = self._net.mask_head(queries, some)[0, :, :, 0, 0].float().cpu()
+                host = organs[rows].amax(dim=0).clamp_min(0)
+                others = [row for row in range(len(organs)) if row not in rows]
+                return organs[others].amax(dim=0) > host
+
+            return keep_parts_at(region, logits, threshold=threshold, belongs_elsewhere=belongs_elsewhere)
 
     def _warnings(self, prompt: Prompt) -> list[str]:
         warnings = []

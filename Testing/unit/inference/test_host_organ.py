@@ -10,6 +10,10 @@ def logits_of(*boxes, size=(20, 12, 12)):
     return logits
 
 
+def nowhere_else(voxels):
+    return torch.zeros(int(voxels.sum()), dtype=torch.bool)
+
+
 ORGAN = ((2, 2, 2), (8, 10, 10))
 
 
@@ -30,7 +34,7 @@ def test_parts_elsewhere_are_dropped_and_others_stay_whole():
     grown_out = ((7, 4, 4), (14, 7, 7))  # from the organ far outward: stays whole
     far = ((17, 9, 9), (19, 11, 11))
     logits = logits_of(grown_out, far)
-    kept = keep_parts_at(region, logits, threshold=0.5)
+    kept = keep_parts_at(region, logits, threshold=0.5, belongs_elsewhere=nowhere_else)
     assert torch.equal(kept > 0, logits_of(grown_out) > 0)
     assert (logits > 0)[18, 10, 10]  # the input is not changed
 
@@ -38,12 +42,22 @@ def test_parts_elsewhere_are_dropped_and_others_stay_whole():
 def test_without_a_host_in_sight_nothing_is_dropped():
     logits = logits_of(((17, 9, 9), (19, 11, 11)))
     region = host_region(torch.full((1, 20, 12, 12), -5.0))
-    assert torch.equal(keep_parts_at(region, logits, threshold=0.5), logits)
+    assert torch.equal(keep_parts_at(region, logits, threshold=0.5, belongs_elsewhere=nowhere_else), logits)
 
 
 def test_threshold_decides_what_a_part_is():
     region = host_region(torch.stack([logits_of(ORGAN)]))
     logits = logits_of(((6, 4, 4), (8, 7, 7)), ((15, 4, 4), (17, 7, 7)))
     logits[8:15, 5, 5] = -0.5  # a bridge of probability 0.38
-    assert not keep_parts_at(region, logits, threshold=0.5)[16, 5, 5] > 0
-    assert keep_parts_at(region, logits, threshold=0.3)[16, 5, 5] > 0
+    assert not keep_parts_at(region, logits, threshold=0.5, belongs_elsewhere=nowhere_else)[16, 5, 5] > 0
+    assert keep_parts_at(region, logits, threshold=0.3, belongs_elsewhere=nowhere_else)[16, 5, 5] > 0
+
+
+def test_a_part_that_is_mostly_another_organ_is_dropped():
+    region = host_region(torch.stack([logits_of(ORGAN)]))
+    logits = logits_of(((6, 3, 3), (9, 5, 5)), ((6, 7, 7), (9, 10, 10)))
+    gallbladder = torch.zeros_like(logits, dtype=torch.bool)
+    gallbladder[6:9, 7:10, 7:10] = True  # all of the second part
+    gallbladder[8, 3:5, 3:5] = True  # a third of the first
+    kept = keep_parts_at(region, logits, threshold=0.5, belongs_elsewhere=lambda voxels: gallbladder[voxels])
+    assert torch.equal(kept > 0, logits_of(((6, 3, 3), (9, 5, 5))) > 0)
