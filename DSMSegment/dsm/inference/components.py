@@ -40,6 +40,19 @@ def keep_large_parts(mask: np.ndarray, *, fraction: float) -> np.ndarray:
     return kept
 
 
+def drop_specks(mask: np.ndarray, smallest: int) -> np.ndarray:
+    """Drop the connected parts of fewer than `smallest` voxels, unless no part is larger; bool `[I, J, K]`."""
+    box = bounding_box(mask) if smallest > 1 else None
+    if box is None:
+        return mask
+    inside = mask[box.slices].astype(bool, copy=False)
+    parts, _ = label_parts(inside)
+    sizes = np.bincount(parts[inside])
+    kept = np.zeros(mask.shape, dtype=bool)
+    kept[box.slices] = inside & (sizes >= min(smallest, sizes.max()))[parts]
+    return kept
+
+
 def label_parts(mask: np.ndarray) -> tuple[np.ndarray, int]:
     """Number the connected parts of a mask from 1; return how many there are, too. Corners connect."""
     if cc3d is None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from dsm.core.boxes import Box, CroppedArray, bounding_box
-from dsm.inference.components import keep_large_parts
+from dsm.inference.components import drop_specks, keep_large_parts
 from dsm.inference.working_grid import WorkingGrid
 
 # Feature voxels around the found ones: linear interpolation reaches one further, rounding of borders another.
@@ -39,7 +39,9 @@ class NativeMask:
     mean_probability: float
 
 
-def native_mask(logits: Tensor, grid: WorkingGrid, *, threshold: float, keep_fraction: float) -> NativeMask:
+def native_mask(
+    logits: Tensor, grid: WorkingGrid, *, threshold: float, keep_fraction: float, smallest_voxels: int = 0
+) -> NativeMask:
     """Interpolate logits to the centres of the input voxels and cut them at `threshold`.
 
     The parts to keep are chosen on the feature grid first, so that a stray voxel at the other end of the body does not
@@ -50,6 +52,7 @@ def native_mask(logits: Tensor, grid: WorkingGrid, *, threshold: float, keep_fra
         grid: Where they lie.
         threshold: Probability above which a voxel is inside, between 0 and 1.
         keep_fraction: As in `keep_large_parts`.
+        smallest_voxels: As in `drop_specks`.
     """
     logits, stride = _without_padding(logits, grid)
     inside = (logits > _logit(threshold)).numpy()
@@ -62,7 +65,7 @@ def native_mask(logits: Tensor, grid: WorkingGrid, *, threshold: float, keep_fra
     mask = np.zeros(box.size, dtype=bool)
     for start, values in _interpolated_chunks(logits, coordinates):
         mask[start : start + len(values)] = (values > _logit(threshold)).numpy()
-    mask = keep_large_parts(mask, fraction=keep_fraction)
+    mask = drop_specks(keep_large_parts(mask, fraction=keep_fraction), smallest_voxels)
     crop = _tight_crop(mask, box)
     count = int(np.count_nonzero(crop.array))
     return NativeMask(_to_input(crop, grid) if count else NOTHING, count, mean)

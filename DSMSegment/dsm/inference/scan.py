@@ -31,6 +31,8 @@ _BATCH = 8
 # A mask is at least half sure inside by its threshold, so below this the presence head says "not here" (under 0.1).
 _SMALLEST_SCORE = 0.05
 _SAMPLING = Sampling()
+# A ball of 6 mm: less is two features across, which is noise as often as it is a lesion.
+_SPECK_ML = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,8 +77,9 @@ class Scan:
             uncertainty: Also return an uncertainty map a prompt.
             fast: Leave out the visual prompts of tumors.
             sampling: How visual prompts are drawn.
-            keep_largest: Keep the largest connected part of an organ, and drop specks of free-text prompts. A tumor of
-                an organ that is in the image keeps all parts that touch it; other tumors keep all.
+            keep_largest: Keep the largest connected part of an organ, and drop specks of free-text prompts. A tumor
+                keeps all parts of 0.1 ml or more; if its organ is in the image, those that touch it and are not mostly
+                other organs.
             progress: Stages `"text"` and `"decode"`; may raise `JobCancelled`.
             on_result: Called with each result as soon as it is there.
 
@@ -90,6 +93,7 @@ class Scan:
             raise PromptError(
                 f"The threshold is {threshold}; it must lie between 0 and 1.", code="threshold", hint="0.5 is usual."
             )
+        smallest_voxels = round(_SPECK_ML * 1000 / self.volume.voxel_volume_mm3)
         parsed = _parsed(prompts)
         progress("text", 0, len(parsed))
         vectors, notes = self._embedder.embed(parsed)
@@ -116,6 +120,7 @@ class Scan:
                     probabilities=probabilities,
                     mean_probability=None if mean is None else mean[row],
                     keep_fraction=kept_fraction(prompt) if keep_largest else 0.0,
+                    smallest_voxels=smallest_voxels if keep_largest and prompt.kind == "tumor" else 0,
                 )
                 results.append(result)
                 if on_result is not None:
@@ -147,10 +152,17 @@ class Scan:
         probabilities: bool,
         mean_probability: Tensor | None,
         keep_fraction: float,
+        smallest_voxels: int,
     ) -> PromptResult:
         """Bring the logits of one prompt to the input grid; `seconds` were spent on it before."""
         began = time.perf_counter()
-        native = native_mask(logits, self.grid, threshold=threshold, keep_fraction=keep_fraction)
+        native = native_mask(
+            logits,
+            self.grid,
+            threshold=threshold,
+            keep_fraction=keep_fraction,
+            smallest_voxels=smallest_voxels,
+        )
         value = score(native.mean_probability, presence)
         found = native.num_voxels > 0 and value >= _SMALLEST_SCORE
         probability = native_probability(logits, self.grid) if probabilities else None

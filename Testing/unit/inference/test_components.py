@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dsm.inference import components
-from dsm.inference.components import keep_large_parts
+from dsm.inference.components import drop_specks, keep_large_parts
 
 
 @pytest.fixture(params=["cc3d", "scipy"], autouse=True)
@@ -50,3 +50,21 @@ def test_memory_order_does_not_matter():
     np.testing.assert_array_equal(
         keep_large_parts(np.asfortranarray(mask), fraction=0.1), keep_large_parts(mask, fraction=0.1)
     )
+
+
+def test_specks_are_dropped():
+    mask = np.zeros((12, 12, 12), dtype=bool)
+    mask[1:4, 1:4, 1:4] = True  # 27 voxels
+    mask[8:10, 8:10, 8:10] = True  # 8
+    mask[0, 11, 11] = True  # 1
+    assert drop_specks(mask, 8).sum() == 35
+    assert drop_specks(mask, 9).sum() == 27
+    assert drop_specks(mask, 0).sum() == 36
+    assert drop_specks(np.zeros((3, 3, 3), dtype=bool), 5).sum() == 0
+
+
+def test_the_largest_speck_stays_where_nothing_is_larger():
+    mask = np.zeros((12, 12, 12), dtype=bool)
+    mask[8:10, 8:10, 8:10] = True
+    mask[0, 11, 11] = True
+    assert drop_specks(mask, 100).sum() == 8
