@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 
 import torch
 from torch import Tensor
@@ -11,23 +10,19 @@ from torch import Tensor
 from dsm.errors import OutOfMemoryError
 from dsm.inference.cancel_points import EncodeSteps, cancel_points, leaf_modules
 from dsm.inference.memory import usable_bytes
-from dsm.inference.slabs import fine_in_slabs, largest_slab, plan_slabs
-from dsm.inference.working_grid import EDGE_MULTIPLE
+from dsm.inference.memory_ladder import Step, ladder, predicted_bytes, room_for_embedding
+from dsm.inference.slabs import EMBED_HALO, embed_in_slabs, fine_in_slabs, plan_slabs
 from dsm.models.config import ModelConfig
 from dsm.nn.dsm_net import DSMNet, Encoding
 from dsm.progress import Progress
 
 _log = logging.getLogger(__name__)
 
-# Activations of a stage that are alive at the same time: input, two of a residual block, its sum, one to spare.
-_LIVE_ACTIVATIONS = 5
-_FLOAT_BYTES = 4
-
 
 def encode_tensor(
     net: DSMNet, config: ModelConfig, x: Tensor, *, max_slab: int | None, progress: Progress
 ) -> tuple[Encoding, int]:
-    """Encode a prepared volume, in smaller and smaller slabs until it fits.
+    """Encode a prepared volume on the first step of the memory ladder that fits.
 
     Args:
         net: On its device.
@@ -40,53 +35,48 @@ def encode_tensor(
         The encoding and the number of slabs.
 
     Raises:
-        OutOfMemoryError: If even the smallest slabs did not fit.
+        OutOfMemoryError: If even the smallest step did not fit.
     """
-    device = net.organ_text.device
-    depth = x.shape[-1]
+    device, depth = net.organ_text.device, x.shape[-1]
+    steps = list(ladder(depth, start=max_slab))
     if max_slab is None:
-        max_slab = _fitting_slab(net, config, x, device)
-    while True:
-        slabs = plan_slabs(depth, max_slab=max_slab, halo=net.fine_halo)
-        _log.debug("Encoding %s voxels in %d slab(s) on %s.", "x".join(map(str, x.shape[2:])), len(slabs), device)
-        steps = EncodeSteps(progress, len(leaf_modules(net)) + 2 * len(slabs))
+        room = usable_bytes(device)
+        shape = (x.shape[2], x.shape[3], depth)
+        while len(steps) > 1 and predicted_bytes(config, shape, steps[0], halo=net.fine_halo) > room:
+            del steps[0]
+    for number, step in enumerate(steps):
+        if number or step.max_slab < depth:
+            _log.warning("Memory is short, so this scan is encoded in smaller parts: %s.", step.describe(depth))
         try:
-            with torch.inference_mode(), cancel_points(net, steps):
-                steps.tick()
-                fine = fine_in_slabs(net, x.to(device), slabs, on_slab=steps.tick)
-                encoding = net.encode_from_fine(*fine)
+            return _encode_on(step, net, config, x, progress)
         except (MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
                 raise
-            if max_slab <= EDGE_MULTIPLE:
+            if step is steps[-1]:
                 raise _out_of_memory(device) from error
-        else:
-            steps.finish()
-            return encoding, len(slabs)
         # Outside of the handler, where the traceback would keep the tensors of the failed pass alive.
         if device.type == "cuda":
             torch.cuda.empty_cache()
-        max_slab = max(EDGE_MULTIPLE, min(max_slab, depth) // 2 // EDGE_MULTIPLE * EDGE_MULTIPLE)
-        _log.warning("Out of memory: encoding again in slabs of %d voxels.", max_slab)
+    raise AssertionError("unreachable")
 
 
-def fine_bytes_per_voxel(config: ModelConfig) -> float:
-    """Return what the fine stages take for a voxel of their input, in bytes."""
-    c2, c4 = config.channels[:2]
-    return _FLOAT_BYTES * (config.num_channels + _LIVE_ACTIVATIONS * (c2 / 2**3 + c4 / 4**3))
+def _encode_on(step: Step, net: DSMNet, config: ModelConfig, x: Tensor, progress: Progress) -> tuple[Encoding, int]:
+    device, depth = net.organ_text.device, x.shape[-1]
+    slabs = plan_slabs(depth, max_slab=step.max_slab, halo=net.fine_halo)
+    steps = EncodeSteps(progress, len(leaf_modules(net)) + 2 * len(slabs))
 
+    def embed(f2: Tensor, d4: Tensor) -> Tensor:
+        room = room_for_embedding(config, (x.shape[2], x.shape[3], depth), step, device)
+        parts = plan_slabs(depth, max_slab=step.max_slab, halo=EMBED_HALO)
+        return embed_in_slabs(net.pixel_decoder.embed, f2, d4, parts, into=room)
 
-def _fitting_slab(net: DSMNet, config: ModelConfig, x: Tensor, device: torch.device) -> int:
-    i, j, k = x.shape[2:]
-    c2, c4 = config.channels[:2]
-    # What stays in memory whatever the slab: the stitched features, and the embedding while it is made.
-    kept = _FLOAT_BYTES * math.prod((i, j, k)) * ((c2 + 4 * config.embed_dim) / 2**3 + 3 * c4 / 4**3)
-    return largest_slab(
-        (i, j, k),
-        usable_bytes=max(0, int(usable_bytes(device) - kept)),
-        bytes_per_voxel=fine_bytes_per_voxel(config),
-        halo=net.fine_halo,
-    )
+    with torch.inference_mode(), cancel_points(net, steps):
+        steps.tick()
+        fine = fine_in_slabs(net, x.to(device), slabs, on_slab=steps.tick)
+        in_parts = step.max_slab < depth or step.is_half
+        encoding = net.encode_from_fine(*fine, embed=embed) if in_parts else net.encode_from_fine(*fine)
+    steps.finish()
+    return encoding, len(slabs)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -15,6 +15,8 @@ from dsm.inference.working_grid import EDGE_MULTIPLE
 
 # Strides of the feature grids that `fine` returns.
 _STRIDES = (2, 4)
+# Input voxels that `embed_in_slabs` needs on each side: one 3³ convolution at stride 2.
+EMBED_HALO = 2
 
 
 class FineStages(Protocol):
@@ -61,22 +63,6 @@ def plan_slabs(depth: int, *, max_slab: int, halo: int) -> list[Slab]:
     return [Slab(start, stop, max(0, start - margin), min(depth, stop + margin)) for start, stop in pairwise(borders)]
 
 
-def largest_slab(shape: tuple[int, int, int], *, usable_bytes: int, bytes_per_voxel: float, halo: int) -> int:
-    """Return how many voxels along k fit into memory, without the halo; at least 16.
-
-    Args:
-        shape: Padded working grid.
-        usable_bytes: What the fine stages may take.
-        bytes_per_voxel: What they take for a voxel of their input.
-        halo: As in `plan_slabs`.
-    """
-    fitting = int(usable_bytes / (bytes_per_voxel * shape[0] * shape[1]))
-    if fitting >= shape[2]:
-        return shape[2]
-    margin = EDGE_MULTIPLE * math.ceil(halo / EDGE_MULTIPLE)
-    return max(EDGE_MULTIPLE, (fitting - 2 * margin) // EDGE_MULTIPLE * EDGE_MULTIPLE)
-
-
 def fine_in_slabs(
     net: FineStages, x: Tensor, slabs: list[Slab], *, on_slab: Callable[[], None] = lambda: None
 ) -> tuple[Tensor, Tensor]:
@@ -105,6 +91,29 @@ def fine_in_slabs(
             length = (slab.stop - slab.start) // stride
             whole[..., slab.start // stride : slab.stop // stride] = part[..., first : first + length]
     return stitched[0], stitched[1]
+
+
+def embed_in_slabs(
+    embed: Callable[[Tensor, Tensor], Tensor], f2: Tensor, d4: Tensor, slabs: list[Slab], *, into: Tensor
+) -> Tensor:
+    """Make the embedding slab by slab.
+
+    Args:
+        embed: From stride-2 features and the 6 mm map to the embedding of the same part.
+        f2: Stride-2 features of the whole box.
+        d4: Map at 6 mm of the whole box.
+        slabs: From `plan_slabs` with `EMBED_HALO`.
+        into: Where it goes, `(1, channels, I/2, J/2, K/2)` of any type.
+
+    Returns:
+        `into`.
+    """
+    for slab in slabs:
+        read2, read4 = (slice(slab.read_start // stride, slab.read_stop // stride) for stride in _STRIDES)
+        part = embed(f2[..., read2], d4[..., read4])
+        first = (slab.start - slab.read_start) // 2
+        into[..., slab.start // 2 : slab.stop // 2] = part[..., first : first + (slab.stop - slab.start) // 2]
+    return into
 
 
 def _empty_whole(part: Tensor, depth: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -130,9 +131,25 @@ class DSMNet(nn.Module):
         """Stride-2 and stride-4 features; may be computed in slabs with `fine_halo` and joined."""
         return self.encoder.fine(x)
 
-    def encode_from_fine(self, f2: Tensor, f4: Tensor, *, known_organs: Tensor | None = None) -> Encoding:
-        """Encode the whole box from its stride-2 and stride-4 features."""
-        return self._encode_pixels(self.pixel_decoder(f2, f4, *self.encoder.coarse(f4)), known_organs)
+    def encode_from_fine(
+        self,
+        f2: Tensor,
+        f4: Tensor,
+        *,
+        known_organs: Tensor | None = None,
+        embed: Callable[[Tensor, Tensor], Tensor] | None = None,
+    ) -> Encoding:
+        """Encode the whole box from its stride-2 and stride-4 features.
+
+        Args:
+            f2: From `fine`.
+            f4: From `fine`.
+            known_organs: As in `encode`.
+            embed: In place of `PixelDecoder.embed`, for one that works in slabs.
+        """
+        levels = self.pixel_decoder.levels(f4, *self.encoder.coarse(f4))
+        embedding = (embed or self.pixel_decoder.embed)(f2, levels.f4)
+        return self._encode_pixels(PixelFeatures(*levels, embedding), known_organs)
 
     def _encode_pixels(self, pixels: PixelFeatures, known_organs: Tensor | None) -> Encoding:
         levels = pixels.f16, pixels.f8, pixels.f4

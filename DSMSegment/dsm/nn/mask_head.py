@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+_PART_VOXELS = 100_000
+
 
 class MaskHead(nn.Module):
     """`w, b = MLP(Q)`, `logit(x) = γ ⟨E(x), w⟩ + b`: one product per prompt on an encoded scan.
@@ -25,7 +27,13 @@ class MaskHead(nn.Module):
     def forward(self, queries: Tensor, embedding: Tensor) -> Tensor:
         """Queries `(batch, prompts, dim)`, E `(batch, embed_dim, i, j, k)` → logits `(batch, prompts, i, j, k)`."""
         weights, bias = self.mlp(queries).split([embedding.shape[1], 1], dim=-1)
-        logits = torch.baddbmm(bias, self.gamma * weights, embedding.flatten(2))
+        weights, voxels = self.gamma * weights, embedding.flatten(2)
+        if voxels.dtype == torch.float16 and weights.dtype == torch.float32:
+            # An embedding that was stored small (memory is short) is widened a part at a time.
+            parts = voxels.split(_PART_VOXELS, dim=2)
+            logits = torch.cat([torch.baddbmm(bias, weights, part.float()) for part in parts], dim=2)
+        else:
+            logits = torch.baddbmm(bias, weights, voxels)
         return logits.unflatten(-1, embedding.shape[2:])
 
 

@@ -11,6 +11,14 @@ from torch.nn import functional as F
 from dsm.nn.diffusion_fusion import DiffusionFusion
 
 
+class Levels(NamedTuple):
+    """Maps at 24, 12 and 6 mm."""
+
+    f16: Tensor
+    f8: Tensor
+    f4: Tensor
+
+
 class PixelFeatures(NamedTuple):
     """What the pixel decoder gives: coarse to fine maps and the embedding of unit length."""
 
@@ -49,14 +57,22 @@ class PixelDecoder(nn.Module):
 
     def forward(self, f2: Tensor, f4: Tensor, f8: Tensor, f16: Tensor) -> PixelFeatures:
         """Decode encoder features, fine to coarse, `(batch, channels, i, j, k)` each."""
+        levels = self.levels(f4, f8, f16)
+        return PixelFeatures(*levels, self.embed(f2, levels.f4))
+
+    def levels(self, f4: Tensor, f8: Tensor, f16: Tensor) -> Levels:
+        """Decode the coarse levels: a small part of the cost, and of the memory."""
         d16 = self.fusion16(self.lateral16(f16), f16)
         d8 = self.fusion8(self.lateral8(f8), d16)
-        d4 = self.fusion4(self.lateral4(f4), d8)
+        return Levels(d16, d8, self.fusion4(self.lateral4(f4), d8))
+
+    def embed(self, f2: Tensor, d4: Tensor) -> Tensor:
+        """Make the embedding from stride-2 features and the 6 mm map; local, so it may be made in slabs too."""
         # 1×1 before nearest upsampling: trilinear upsampling of many channels costs more than the convolutions.
         up = F.interpolate(self.up2(d4), scale_factor=2.0, mode="nearest")
         merged = F.gelu(self.lateral2(f2) + up)
         refined = merged + F.gelu(self.refine_norm(self.refine(merged)))
-        return PixelFeatures(d16, d8, d4, F.normalize(self.project(refined), dim=1))
+        return F.normalize(self.project(refined), dim=1)
 
 
 def _pointwise(in_channels: int, channels: int) -> nn.Sequential:

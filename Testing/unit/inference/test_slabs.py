@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from dsm.inference.slabs import fine_in_slabs, largest_slab, plan_slabs
+from dsm.inference.slabs import fine_in_slabs, plan_slabs
 
 
 class Convolutions(nn.Module):
@@ -51,16 +51,3 @@ def test_stitched_features_equal_one_pass(max_slab):
     assert len(calls) == len(slabs) == 96 // max_slab
     for a, b in zip(stitched, whole, strict=True):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
-
-
-def test_one_slab_when_it_fits():
-    assert largest_slab((64, 64, 160), usable_bytes=64 * 64 * 160 * 10, bytes_per_voxel=10, halo=16) == 160
-
-
-def test_halo_counts_when_it_does_not_fit():
-    # 100 slices of voxels fit; 32 of them are the halo.
-    assert largest_slab((64, 64, 160), usable_bytes=64 * 64 * 100 * 10, bytes_per_voxel=10, halo=16) == 64
-
-
-def test_at_least_16():
-    assert largest_slab((640, 640, 160), usable_bytes=1, bytes_per_voxel=100, halo=48) == 16

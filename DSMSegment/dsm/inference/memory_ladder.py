@@ -1,0 +1,94 @@
+"""The steps that an encoding goes down when memory is short: each takes less, and more time."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dsm.core.boxes import Index3
+from dsm.inference.working_grid import EDGE_MULTIPLE
+from dsm.models.config import ModelConfig
+
+# Activations of a stage that are alive at the same time: input, two of a residual block, its sum, one to spare.
+_LIVE_ACTIVATIONS = 5
+_FLOAT_BYTES, _HALF_BYTES = 4, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One way to encode.
+
+    Args:
+        max_slab: Most working voxels along k that the fine stages see at a time; those of the embedding likewise.
+        is_half: Keep the embedding in float16.
+        is_on_disk: Keep it in a file that is mapped into memory and gone when the scan is.
+    """
+
+    max_slab: int
+    is_half: bool = False
+    is_on_disk: bool = False
+
+    def describe(self, depth: int) -> str:
+        """What is done, for a log and for the user."""
+        parts = ["one pass" if self.max_slab >= depth else f"slabs of {self.max_slab} voxels"]
+        if self.is_half:
+            parts.append("embedding at half precision")
+        if self.is_on_disk:
+            parts.append("embedding in a file")
+        return ", ".join(parts)
+
+
+def ladder(depth: int, *, start: int | None = None) -> Iterator[Step]:
+    """Yield the steps from the fastest to the smallest.
+
+    Args:
+        depth: Voxels along k, a multiple of 16.
+        start: Slab to begin with; default: everything.
+    """
+    slab = max(EDGE_MULTIPLE, min(depth, start or depth))
+    while slab > EDGE_MULTIPLE:
+        yield Step(slab)
+        slab = max(EDGE_MULTIPLE, slab // 2 // EDGE_MULTIPLE * EDGE_MULTIPLE)
+    yield Step(EDGE_MULTIPLE)
+    yield Step(EDGE_MULTIPLE, is_half=True)
+    yield Step(EDGE_MULTIPLE, is_half=True, is_on_disk=True)
+
+
+def predicted_bytes(config: ModelConfig, shape: Index3, step: Step, *, halo: int) -> float:
+    """Return about how much memory an encoding takes beside its input.
+
+    Args:
+        config: Of the network.
+        shape: Padded working grid.
+        step: How it is encoded.
+        halo: Of the fine stages.
+    """
+    i, j, depth = shape
+    c2, c4 = config.channels[:2]
+    plane, whole = i * j, i * j * depth
+    margins = 0 if step.max_slab >= depth else 2 * EDGE_MULTIPLE * math.ceil(halo / EDGE_MULTIPLE)
+    slab = plane * min(depth, step.max_slab + margins)
+    # In float32: stitched features, the 6 mm level with its tokens, and what one slab has alive.
+    kept = whole * (c2 / 2**3 + (2 * c4 + 2 * config.decoder_channels[0] + 3 * config.query_dim) / 4**3)
+    alive = slab * _LIVE_ACTIVATIONS * max(config.num_channels + c2 / 2**3 + c4 / 4**3, config.embed_dim / 2**3)
+    embedding = whole * config.embed_dim / 2**3 * (_HALF_BYTES if step.is_half else _FLOAT_BYTES)
+    return _FLOAT_BYTES * (kept + alive) + (0 if step.is_on_disk else embedding)
+
+
+def room_for_embedding(config: ModelConfig, shape: Index3, step: Step, device: torch.device) -> Tensor:
+    """Return an embedding to be filled, channels last: `(1, channels, I/2, J/2, K/2)`."""
+    i, j, k = (n // 2 for n in shape)
+    size = (1, i, j, k, config.embed_dim)
+    if step.is_on_disk and device.type == "cpu":
+        # The mapping keeps the file's blocks; its name goes at once, so that nothing is left after a crash either.
+        with tempfile.NamedTemporaryFile(prefix="dsm-embedding-") as file:
+            file.truncate(math.prod(size) * _HALF_BYTES)
+            return torch.from_numpy(np.memmap(file, np.float16, "r+", shape=size)).movedim(-1, 1)
+    dtype = torch.float16 if step.is_half else torch.float32
+    return torch.empty(size, dtype=dtype, device=device).movedim(-1, 1)

@@ -1,0 +1,124 @@
+"""The jobs of the bench on a small scan, and the report made of them."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from dsm.bench import peer_cost as peer_module
+from dsm.bench.figure import draw_bench
+from dsm.bench.job_process import measure
+from dsm.bench.own_cost import whole_run
+from dsm.bench.peers import PEERS
+from dsm.bench.phantom import phantom_ct
+from dsm.bench.plain_unet import PlainUNet
+from dsm.bench.ratios import BARS, passes, ratios
+from dsm.bench.report import to_markdown
+from dsm.bench.stopwatch import Stopwatch
+from dsm.bench.windows import Windows
+from dsm.core.boxes import CroppedArray
+from dsm.errors import WorkerError
+from dsm.io.image import read_volume
+from dsm.io.nifti import write_nifti
+
+SMALL = ((64, 64, 24), (6.0, 6.0, 18.0))
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory):
+    volume = phantom_ct(*SMALL)
+    path = tmp_path_factory.mktemp("bench") / "phantom.nii.gz"
+    write_nifti(path, CroppedArray(volume.array, (0, 0, 0)), volume.shape, volume.affine)
+    return path
+
+
+def test_phantom_is_the_same_every_time_and_has_organs():
+    one, other = phantom_ct(*SMALL), phantom_ct(*SMALL)
+    assert np.array_equal(one.array, other.array)
+    assert one.array.flags.f_contiguous
+    lung = one.array[(32 - 12) : (32 - 10), 31:33, 19]
+    assert lung.mean() < -700
+    assert one.array[:3].mean() < -900
+
+
+def test_stopwatch_adds_up():
+    clock = Stopwatch()
+    for _ in range(2):
+        with clock.stage("a"):
+            torch.rand(300, 300) @ torch.rand(300, 300)
+    with clock.stage("b"):
+        pass
+    assert clock.stages.keys() == {"a", "b"}
+    assert clock.total.wall_s >= clock.stages["a"].wall_s > 0
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_peer_writes_labels_on_the_grid_of_the_scan(scan, tmp_path, monkeypatch, stride):
+    pool = torch.nn.AvgPool3d(stride)
+    tiny = replace(
+        PEERS["totalsegmentator-3mm"],
+        spacing_mm=12.0,
+        windows=Windows((16, 16, 16), 0.5),
+        num_classes=2,
+        num_nets=3,
+        output_stride=stride,
+        build=lambda: lambda window: torch.cat([-pool(window), pool(window)], dim=1),
+    )
+    monkeypatch.setitem(peer_module.PEERS, "tiny", tiny)
+    row = peer_module.peer_cost("tiny", scan, tmp_path, num_windows=10**6)
+    labels, image = read_volume(tmp_path / "tiny.nii.gz", modality="MR"), read_volume(scan)
+    assert labels.shape == image.shape
+    inside = labels.array > 0
+    assert image.array[inside].mean() > -200 > -700 > image.array[~inside].mean()
+    assert row["windows"] == 3 * row["windows_run"]
+    assert row["cpu_s"] == pytest.approx(sum(row["stages_cpu_s"].values()))
+
+
+def test_peers_are_what_they_say():
+    net = PEERS["totalsegmentator-3mm"].build()
+    assert isinstance(net, PlainUNet)
+    assert net.out.out_channels == PEERS["totalsegmentator-3mm"].num_classes
+
+
+def test_own_run_and_report(scan, tmp_path, dsm_tiny):
+    own = whole_run(str(dsm_tiny), scan, tmp_path)
+    assert (tmp_path / "dsm.nii.gz").is_file()
+    assert own["kflop_per_voxel"] > 1
+    peer = {**own, "cpu_s": 100 * own["cpu_s"], "windows": 8, "windows_run": 2}
+    report = {
+        "plan": "quick",
+        "versions": {"torch": torch.__version__},
+        "machine": {"processor": "AVX2", "cores": 2, "threads": 1, "load_before": 0.0, "conv_peak_gflops": 100.0},
+        "volume": {"shape": SMALL[0], "spacing_mm": SMALL[1]},
+        "rows": [own, {**peer, "name": "totalsegmentator-3mm"}, {**peer, "name": "dsm-reference"}],
+        "own_runs_cpu_s": [1.0, 2.0],
+        "curves": {
+            "prompts": {"encode": 2.0, "prompts": {"1": 0.1, "100": 0.5}},
+            "slices": {"75": {"encode": 1.0, "prompts": 0.1}, "150": {"encode": 2.0, "prompts": 0.2}},
+        },
+        "seconds": 1.0,
+    }
+    report["ratios"] = ratios(report)
+    assert report["ratios"].keys() == BARS.keys()
+    assert report["ratios"]["run_vs_totalsegmentator_3mm"] == pytest.approx(0.01)
+    assert report["ratios"]["hundred_prompts_vs_encode"] == 0.25
+    json.dumps(report)
+    text = to_markdown(report)
+    assert "| hundred_prompts_vs_encode | 0.250 | 0.5 | yes |" in text
+    assert "8 (2)" in text
+    draw_bench(report, tmp_path / "bench.png")
+    assert (tmp_path / "bench.png").stat().st_size > 10_000
+
+
+def test_bars():
+    assert passes("fraction_of_conv_peak", 0.7)
+    assert not passes("fraction_of_conv_peak", 0.5)
+    assert passes("peak_rss_gb", 3.9)
+    assert not passes("run_vs_dsm_reference", 0.06)
+
+
+def test_a_job_that_fails_says_why():
+    with pytest.raises(WorkerError, match="nowhere"):
+        measure("peer", threads=1, name="segresnet", scan="/nowhere/scan.nii.gz", out="/nowhere", num_windows=1)
