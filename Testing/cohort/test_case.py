@@ -62,6 +62,23 @@ def test_a_copy_of_a_series_is_refused(tmp_path: Path) -> None:
     assert caught.value.code == "input.twice"
 
 
+def test_a_damaged_series_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mock damage: what GDCM finds and then cannot read has not been met yet, but a folder must not depend on that."""
+    from dsm.io import dicom
+
+    good = write_series(tmp_path, voxels=SMALL, prefix="a")
+    bad = write_series(tmp_path, voxels=SMALL, prefix="b")
+    read = dicom._header
+
+    def header(file: str) -> object:
+        if Path(file).name.startswith("b"):
+            raise ImageError("damaged")
+        return read(file)
+
+    monkeypatch.setattr(dicom, "_header", header)
+    assert {case.source for case in find_cases(tmp_path, out=tmp_path / "out")} == {good, bad}
+
+
 @pytest.mark.parametrize(("name", "code"), [("missing", "bad_image.missing"), ("", "bad_image.no_scan")])
 def test_nothing_to_do(tmp_path: Path, name: str, code: str) -> None:
     with pytest.raises(ImageError) as caught:

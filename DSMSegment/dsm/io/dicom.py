@@ -16,6 +16,7 @@ import SimpleITK as sitk  # noqa: N813  (the name that everyone gives it)
 from dsm.core.volume import Volume
 from dsm.errors import GeometryError, ImageError, ShapeError
 from dsm.io.dicom_frames import Frame, list_frames, read_frames, transfer_syntax
+from dsm.io.quiet_itk import quiet_itk
 
 _MODALITIES = ("CT", "MR")
 
@@ -67,11 +68,19 @@ class _Slice:
 def list_series(folder: str | os.PathLike[str]) -> list[Series]:
     """List the DICOM series whose files lie directly in `folder`, in the order of their UIDs."""
     found = []
-    for uid in sorted(sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))):
-        files = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), uid)
-        header = _header(files[0])
-        found.append(Series(uid, _text(header, "0008|0060"), _text(header, "0008|103e"), tuple(files)))
+    with quiet_itk():
+        for uid in sorted(sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))):
+            files = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), uid)
+            found.append(_described(uid, tuple(files)))
     return found
+
+
+def _described(uid: str, files: tuple[str, ...]) -> Series:
+    try:
+        header = _header(files[0])
+    except ImageError:  # the other series of the folder are listed; reading this one says what is wrong
+        return Series(uid, "", "", files)
+    return Series(uid, _text(header, "0008|0060"), _text(header, "0008|103e"), files)
 
 
 def read_series(folder: Path, *, series_uid: str | None, modality: str | None, check_size: CheckSize) -> Volume:

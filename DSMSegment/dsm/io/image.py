@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +18,7 @@ from dsm.errors import GeometryError, ImageError, InputError, ShapeError
 from dsm.io.compression import GZIP_MAGIC, MAX_GZIP_RATIO
 from dsm.io.dicom import Series, list_series, read_series
 from dsm.io.nifti import NiftiHeader, read_nifti_voxels
+from dsm.io.quiet_itk import quiet_itk
 
 __all__ = ["MAX_BYTES", "MAX_VOXELS", "Series", "list_series", "read_volume"]
 
@@ -62,7 +61,7 @@ def read_volume(path: str | os.PathLike[str], *, modality: str | None = None, se
     source = Path(path)
     if modality not in (None, "CT", "MR"):
         raise InputError(f"The modality {modality} is not known.", code="input.modality", hint="Use CT or MR.")
-    with _quiet_itk():
+    with quiet_itk():
         if _is_folder(source):
             return read_series(source, series_uid=series_uid, modality=modality, check_size=_check_size)
         if series_uid is not None:
@@ -208,14 +207,3 @@ def _itk_error(path: Path, error: RuntimeError) -> InputError:
     return ImageError(
         f"{path} is not an image that can be read.", code="bad_image.format", hint=_FORMATS_HINT, details=text
     )
-
-
-@contextmanager
-def _quiet_itk() -> Iterator[None]:
-    """Keep ITK's warnings off standard error; what matters is raised."""
-    before = sitk.ProcessObject.GetGlobalWarningDisplay()
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    try:
-        yield
-    finally:
-        sitk.ProcessObject.SetGlobalWarningDisplay(before)
