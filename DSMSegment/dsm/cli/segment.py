@@ -60,6 +60,15 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
     parser.add_argument("--modality", choices=("CT", "MR"), help="by default what the file says or looks like")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps or auto (default: %(default)s)")
     parser.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="bfloat16 encodes a third faster on processors that compute in it (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--estimate", action="store_true", help="only say how long the encoding would take, and how much memory"
+    )
+    parser.add_argument(
         "--all-parts", action="store_true", help="keep every part of an organ, not the largest connected one alone"
     )
     parser.set_defaults(run=run)
@@ -83,7 +92,13 @@ def run(options: argparse.Namespace) -> int:
         from dsm.inference.segmenter import Segmenter
         from dsm.inference.visual_prompt import Sampling
 
-        segmenter = Segmenter.from_pretrained(options.model, device=options.device, progress=progress)
+        segmenter = Segmenter.from_pretrained(
+            options.model, device=options.device, precision=options.precision, progress=progress
+        )
+        if options.estimate:
+            estimate = segmenter.estimate(volume)
+            print(f"about {estimate.encode_s:.1f} s and {estimate.memory_bytes / 1e9:.1f} GB")
+            return 0
         scan = segmenter.encode(volume, progress=progress)
         results = scan.segment(
             prompts,

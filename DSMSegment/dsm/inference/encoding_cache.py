@@ -108,10 +108,10 @@ class EncodingCache:
             left -= size
 
 
-def encoding_key(volume: Volume, *, model_digest: str) -> str:
-    """Name an encoding by everything that decides it: voxels, place, modality, model and layout."""
+def encoding_key(volume: Volume, *, model_digest: str, precision: str = "float32") -> str:
+    """Name an encoding by everything that decides it: voxels, place, modality, model, precision and layout."""
     content = content_key(volume.array, volume.affine.tolist(), volume.modality)
-    text = "\n".join([content, model_digest, str(_LAYOUT)])
+    text = "\n".join([content, model_digest, precision, str(_LAYOUT)])
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -11,7 +11,9 @@ from dsm.core.volume import Volume
 from dsm.inference.device import checked_device
 from dsm.inference.encode import encode_tensor
 from dsm.inference.encoding_cache import EncodingCache, encoding_key
+from dsm.inference.estimate import Estimate, estimate_encoding
 from dsm.inference.fast_network import fast_on_cpu
+from dsm.inference.precision import check_precision, computing_in, widened
 from dsm.inference.preprocess import lay_grid, prepare
 from dsm.inference.reused_memory import reused_memory
 from dsm.inference.scan import Scan
@@ -37,6 +39,7 @@ class Segmenter:
         embedder: Turns prompts into text vectors.
         entry: Where it came from, for reports.
         cache: Encodings on disk; by default where `DSM_CACHE_DIR` says, if it does.
+        precision: Of the encoding, see `dsm.inference.precision`.
 
     Example:
         >>> segmenter = Segmenter.from_pretrained("dsm-small")  # doctest: +SKIP
@@ -53,45 +56,60 @@ class Segmenter:
         *,
         entry: ModelEntry | None = None,
         cache: EncodingCache | None = None,
+        precision: str = "float32",
     ) -> None:
         self.net = net
         self.config = config
         self.embedder = embedder
         self.entry = entry
         self.cache = cache or EncodingCache.from_environment()
+        self.precision = precision
 
     @classmethod
     def from_pretrained(
-        cls, name_or_path: str | Path, *, device: str | torch.device = "cpu", progress: Progress = ignore_progress
+        cls,
+        name_or_path: str | Path,
+        *,
+        device: str | torch.device = "cpu",
+        precision: str = "float32",
+        progress: Progress = ignore_progress,
     ) -> Segmenter:
         """Load a model after checking every file of it.
 
         Args:
             name_or_path: A name such as `"dsm-small"`, or a model folder.
             device: `"cpu"`, `"cuda"`, `"cuda:1"`, `"mps"` or `"auto"`.
+            precision: `"float32"`, or `"bfloat16"` for an encoding that is a third cheaper where the device computes in
+                it: masks agree to a Dice of 0.999 (`docs/explanation/performance.md`).
             progress: Stage `"load"`; may raise `JobCancelled`.
 
         Raises:
             ModelNotFoundError: If there is no such model.
             WeightsError: If a file of it is damaged or belongs to another version.
-            DeviceError: If this machine has no such device.
+            DeviceError: If this machine has no such device, or the device not this precision.
         """
         progress("load", 0, 2)
         folder = find_model(name_or_path)
         entry = verify_model(folder)
         checked = checked_device(device)
+        check_precision(precision, checked)
         progress("load", 1, 2)
         net, config = load_model(folder, device=checked)
         if checked.type == "cpu":
             net = fast_on_cpu(net)
         embedder = PromptEmbedder(EmbeddingBank.load(folder), tower=config.text_tower)
         progress("load", 2, 2)
-        return cls(net, config, embedder, entry=entry)
+        return cls(net, config, embedder, entry=entry, precision=precision)
 
     @property
     def device(self) -> torch.device:
         """Where the network computes."""
         return self.net.organ_text.device
+
+    def estimate(self, volume: Volume) -> Estimate:
+        """Return how long an encoding of the volume will take, and how much memory; asks for a tenth of that time."""
+        with computing_in(self.precision, self.device):
+            return estimate_encoding(self.net, self.config, volume)
 
     def encode(self, volume: Volume, *, max_slab: int | None = None, progress: Progress = ignore_progress) -> Scan:
         """Encode a volume.
@@ -115,14 +133,17 @@ class Segmenter:
                 prepared = prepare(volume, spacing_mm=self.config.spacing_mm, windows_hu=self.config.windows_hu)
                 progress("load", 1, 1)
                 grid = prepared.grid
-                encoding, num_slabs = encode_tensor(
-                    self.net, self.config, prepared.tensor, max_slab=max_slab, progress=progress
-                )
+                with computing_in(self.precision, self.device):
+                    encoding, num_slabs = encode_tensor(
+                        self.net, self.config, prepared.tensor, max_slab=max_slab, progress=progress
+                    )
+                encoding = widened(encoding)
             if self.cache and key:
                 self.cache.keep(key, encoding)
         else:
             _, grid = lay_grid(volume, spacing_mm=self.config.spacing_mm)
-            progress("encode", 1, 1)
+            for stage, done in (("load", 1), ("encode", 0), ("encode", 1)):
+                progress(stage, done, 1)
         return Scan(
             volume=volume,
             grid=grid,
@@ -136,4 +157,6 @@ class Segmenter:
 
     def _cache_key(self, volume: Volume) -> str:
         """Empty where nothing is cached: without its files, nobody knows whether a network is the same."""
-        return encoding_key(volume, model_digest=self.entry.digest) if self.cache and self.entry else ""
+        if self.cache is None or self.entry is None:
+            return ""
+        return encoding_key(volume, model_digest=self.entry.digest, precision=self.precision)

@@ -121,4 +121,4 @@ def test_bars():
 
 def test_a_job_that_fails_says_why():
     with pytest.raises(WorkerError, match="nowhere"):
-        measure("peer", threads=1, name="segresnet", scan="/nowhere/scan.nii.gz", out="/nowhere", num_windows=1)
+        measure("peer", threads=1, name="nowhere", scan="scan.nii.gz", out=".", num_windows=1)

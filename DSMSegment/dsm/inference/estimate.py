@@ -1,0 +1,57 @@
+"""How long a run will take, before it begins."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+import torch
+
+from dsm.core.volume import Volume
+from dsm.inference.memory_ladder import Step, predicted_bytes
+from dsm.inference.preprocess import lay_grid
+from dsm.inference.working_grid import EDGE_MULTIPLE
+from dsm.models.config import ModelConfig
+from dsm.nn.dsm_net import DSMNet
+
+# The probe is this many blocks of 16 voxels along each axis: small enough for tenths of a second, large enough that
+# its features leave the first caches, as those of a body do.
+_PROBE_BLOCKS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What encoding a volume will take.
+
+    Args:
+        encode_s: Seconds on the wall, if the machine stays as busy as it was a moment ago.
+        memory_bytes: Most memory at one time for one pass, beside the volume.
+    """
+
+    encode_s: float
+    memory_bytes: int
+
+
+@torch.inference_mode()
+def estimate_encoding(net: DSMNet, config: ModelConfig, volume: Volume) -> Estimate:
+    """Encode a small block of nothing, and scale by the number of voxels: the cost is linear in it.
+
+    Args:
+        net: In evaluation mode, on its device.
+        config: Of `net`.
+        volume: Only looked at as far as finding the body needs.
+    """
+    _, grid = lay_grid(volume, spacing_mm=config.spacing_mm)
+    edge = _PROBE_BLOCKS * EDGE_MULTIPLE
+    block = torch.rand(1, config.num_channels, edge, edge, edge, device=net.organ_text.device)
+    seconds = []
+    for _ in range(2):  # the first one meets cold caches
+        began = time.perf_counter()
+        net.encode(block)
+        if block.is_cuda:
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - began)
+    voxels = math.prod(grid.padded_shape)
+    needed = predicted_bytes(config, grid.padded_shape, Step(grid.padded_shape[2]), halo=net.fine_halo)
+    return Estimate(min(seconds) * voxels / edge**3, int(needed))

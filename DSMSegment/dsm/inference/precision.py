@@ -1,0 +1,52 @@
+"""Encoding in bfloat16, where the processor computes in it and the user asks for it."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from dsm.errors import DeviceError
+
+PRECISIONS = ("float32", "bfloat16")
+
+T = TypeVar("T")
+
+
+def check_precision(precision: str, device: torch.device) -> None:
+    """Make sure that a precision is not slower than float32.
+
+    Raises:
+        DeviceError: If there is no such precision, or the device would only emulate it: 30 times slower on CPUs.
+    """
+    if precision not in PRECISIONS:
+        raise DeviceError(f"There is no precision {precision!r}.", hint=f"Use {' or '.join(PRECISIONS)}.")
+    if precision == "bfloat16" and not has_bfloat16(device):
+        raise DeviceError(f"The device {str(device)!r} does not compute in bfloat16.", hint="Use float32.")
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the device has instructions for bfloat16."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return device.type == "cpu" and any(getattr(torch.cpu, name, bool)() for name in names)
+
+
+def computing_in(precision: str, device: torch.device) -> AbstractContextManager[Any]:
+    """Return a context in which layers compute in `precision`; scans, diffusion and norms stay in float32."""
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext()
+
+
+def widened(value: T) -> T:
+    """Turn bfloat16 tensors in dataclasses and tuples to float32; the rest stays as it is."""
+    if isinstance(value, Tensor):
+        return value.float() if value.dtype == torch.bfloat16 else value  # type: ignore[return-value]
+    if isinstance(value, tuple):
+        return tuple(widened(part) for part in value)  # type: ignore[return-value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{f.name: widened(getattr(value, f.name)) for f in fields(value)})
+    return value

@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+import torch
+
+from dsm.core.volume import Volume
+from dsm.errors import DeviceError
+from dsm.inference import precision
+from dsm.inference.precision import check_precision, has_bfloat16
+from dsm.inference.segmenter import Segmenter
+
+CPU = torch.device("cpu")
+needs_bfloat16 = pytest.mark.skipif(not has_bfloat16(CPU), reason="this processor emulates bfloat16")
+
+
+def test_a_processor_that_would_emulate_it_is_refused(monkeypatch):
+    monkeypatch.setattr(precision, "has_bfloat16", lambda device: False)
+    with pytest.raises(DeviceError, match="bfloat16"):
+        check_precision("bfloat16", CPU)
+    check_precision("float32", CPU)
+
+
+def test_unknown_precision(tiny_model):
+    with pytest.raises(DeviceError, match="float8"):
+        Segmenter.from_pretrained(tiny_model, precision="float8")
+
+
+@needs_bfloat16
+def test_encodings_are_near_those_in_float32(tiny_model):
+    array = np.random.default_rng(0).integers(-200, 300, (40, 36, 30)).astype(np.int16)
+    volume = Volume(array, np.diag([1.5, 1.5, 1.5, 1.0]))
+    exact, rough = (
+        Segmenter.from_pretrained(tiny_model, precision=name).encode(volume)._encoding.embedding
+        for name in ("float32", "bfloat16")
+    )
+    assert rough.dtype == torch.float32
+    assert not torch.equal(exact, rough)
+    assert (exact - rough).abs().max() < 0.1
+
+
+@needs_bfloat16
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_masks_agree(request):
+    """Dice between the masks of both precisions, on a real CT with the trained model."""
+    slicerio = pytest.importorskip("slicerio")
+    from pathlib import Path
+
+    from dsm.io.image import read_volume
+
+    volume = read_volume(Path(slicerio.__file__).parent / "data" / "CTChest4.nrrd", modality="CT")
+    masks = [
+        [result.full_mask().astype(bool) for result in segmenter.encode(volume).segment("liver; spleen; left lung")]
+        for segmenter in (Segmenter.from_pretrained("dsm-small", precision=name) for name in precision.PRECISIONS)
+    ]
+    for exact, rough in zip(*masks, strict=True):
+        assert exact.any()
+        assert 2 * (exact & rough).sum() / (exact.sum() + rough.sum()) > 0.99
