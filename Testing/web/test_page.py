@@ -33,19 +33,19 @@ def test_first_segmentation(page: Any, tmp_path: Path) -> None:
     assert (empty.max(axis=2) > 200).mean() > 0.005, "no bone is seen in the views"
 
     page.locator(".dsm-prompt input").click()
-    page.keyboard.type("liver tu")
-    page.get_by_role("option", name="liver tumor").wait_for()
-    page.keyboard.type("mor")
+    page.keyboard.type("aor")
+    page.get_by_role("option", name="aorta", exact=True).wait_for()
+    page.keyboard.type("ta")
     page.keyboard.press("Control+Enter")
     page.wait_for_selector(".dsm-rows button.dsm-name", timeout=120_000)
     page.wait_for_selector(IDLE)
-    assert names(page) == ["liver tumor"]
+    assert names(page) == ["aorta"]
     segmented = views(page)
     assert changed(empty, segmented) > 0.05
 
     scene = download(page, "mrb", tmp_path)
     assert any(name.endswith(".seg.nrrd") for name in zipfile.ZipFile(scene).namelist())
-    assert b"liver tumor" in download(page, "seg.nrrd", tmp_path).read_bytes()[:10_000]
+    assert b"aorta" in download(page, "seg.nrrd", tmp_path).read_bytes()[:10_000]
     labels = nibabel.load(download(page, "nii.gz", tmp_path))
     assert labels.shape == (128, 128, 34)
     assert set(np.unique(labels.dataobj)) == {0, 1}
