@@ -48,9 +48,7 @@ def test_hypotheses_differ_and_lie_between_0_and_1(net, encoding):
 
 
 def test_seed_decides(net, encoding):
-    one, same, other = (
-        draw_visual_prompts(net, encoding, prompts(net, 1), Sampling(seed=seed)) for seed in (3, 3, 4)
-    )
+    one, same, other = (draw_visual_prompts(net, encoding, prompts(net, 1), Sampling(seed=seed)) for seed in (3, 3, 4))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
 

@@ -20,9 +20,7 @@ def diffusers_scheduler():
 
 def test_schedule_is_that_of_diffusers(diffusers_scheduler):
     steps = torch.arange(TRAINING_STEPS)
-    torch.testing.assert_close(
-        cosine_signal(steps).float(), diffusers_scheduler.alphas_cumprod, rtol=1e-4, atol=1e-6
-    )
+    torch.testing.assert_close(cosine_signal(steps).float(), diffusers_scheduler.alphas_cumprod, rtol=1e-4, atol=1e-6)
     assert cosine_signal(torch.tensor(-1)) == 1
 
 
