@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def measure(job: str, *, threads: int, **arguments: Any) -> Any:
 
 
 def _run(job: str, arguments: dict[str, Any]) -> Any:
-    paths = {key: Path(arguments.pop(key)) for key in ("scan", "out") if key in arguments}
+    arguments = {key: Path(value) if key in {"scan", "out"} else value for key, value in arguments.items()}
     if job == "peak":
         from dsm.bench.conv_peak import conv_peak_gflops  # noqa: PLC0415  (each job imports what it needs)
 
@@ -49,11 +50,15 @@ def _run(job: str, arguments: dict[str, Any]) -> Any:
     if job == "peer":
         from dsm.bench.peer_cost import peer_cost  # noqa: PLC0415
 
-        return peer_cost(**paths, **arguments)
+        return peer_cost(**arguments)
     from dsm.bench import own_cost  # noqa: PLC0415
 
-    jobs = {"run": own_cost.whole_run, "prompts": own_cost.prompt_costs, "sizes": own_cost.size_costs}
-    return jobs[job](**paths, **arguments)
+    jobs: dict[str, Callable[..., Any]] = {
+        "run": own_cost.whole_run,
+        "prompts": own_cost.prompt_costs,
+        "sizes": own_cost.size_costs,
+    }
+    return jobs[job](**arguments)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def whole_run(model: str, scan: Path, out: Path) -> dict[str, Any]:
     return {
         **row,
         "found": sum(result.found for result in results),
-        "next_prompt_cpu_s": {name: _least(lambda name=name: encoded.segment(name)) for name in NEXT_PROMPTS},
+        "next_prompt_cpu_s": {name: _least(partial(encoded.segment, name)) for name in NEXT_PROMPTS},
     }
 
 
@@ -71,7 +72,7 @@ def prompt_costs(model: str, counts: Sequence[int]) -> dict[str, Any]:
     prompts = _many_prompts(model, max(counts))
     return {
         "encode": clock.total.cpu_s,
-        "prompts": {str(count): _least(lambda count=count: encoded.segment(prompts[:count])) for count in counts},
+        "prompts": {str(count): _least(partial(encoded.segment, prompts[:count])) for count in counts},
     }
 
 

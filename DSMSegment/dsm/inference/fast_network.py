@@ -49,9 +49,10 @@ def fold_norms(net: DSMNet) -> int:
     """
     pairs = _conv_norm_pairs(net)
     for norm, conv in pairs.items():
-        weight, bias = fuse_conv_bn_weights(
-            conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
-        )
+        mean, variance = norm.running_mean, norm.running_var
+        assert mean is not None  # noqa: S101  (norms here track their statistics)
+        assert variance is not None  # noqa: S101
+        weight, bias = fuse_conv_bn_weights(conv.weight, conv.bias, mean, variance, norm.eps, norm.weight, norm.bias)
         conv.weight, conv.bias = _constant(weight), _constant(bias)
     _replace(net, lambda module: nn.Identity() if module in pairs else None)
     return len(pairs)

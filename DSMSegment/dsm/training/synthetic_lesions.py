@@ -128,14 +128,14 @@ def _put_one(
     offset_mm = _offsets(box, center) * spacing_mm
     distance = (offset_mm @ draw.axes().T).norm(dim=-1) / radius_mm
     distance = distance + draw.uniform(0.0, 0.35) * draw.smooth_noise(size, 5)
-    here = tuple(slice(start, stop) for start, stop in box)
+    here = (slice(None), *(slice(start, stop) for start, stop in box))
     half = tuple(slice(start // 2, stop // 2) for start, stop in box)
-    host_here = _doubled(masks[(host, *half)])
+    host_here = _doubled(masks[host][half])
     if draw.uniform(0, 1) < 0.75:  # the others grow out of the organ
         distance = distance.masked_fill(~host_here, 10.0)
     edge = draw.uniform(6, 20)
     inside = torch.sigmoid((1 - distance) * edge)
-    shown = image[(0, slice(None), *here)]
+    shown = image[0][here]
     level = shown[0][host_here].mean() if host_here.any() else shown[0].mean()
     contrast = _contrast(draw, modality, cystic=cystic)
     texture = (0.2 if cystic else draw.uniform(0.2, 0.8)) * abs(contrast) * draw.smooth_noise(size, 8)
@@ -144,7 +144,7 @@ def _put_one(
         rim = rim * 0
     old_share = draw.uniform(0.3, 1.0)  # how much of the scan's own grain stays
     filled = old_share * (shown - level) * 0.8 + level + contrast + texture + rim
-    image[(0, slice(None), *here)] = torch.lerp(shown, filled, inside).clamp(0, 1)
+    image[0][here] = torch.lerp(shown, filled, inside).clamp(0, 1)
     lesions[half] |= F.avg_pool3d((distance < 1).float()[None, None], 2)[0, 0] >= 0.5
 
 
