@@ -14,7 +14,7 @@ web: setup
 	$(BIN)/dsm web
 
 test: setup lint
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -q Testing
+	PYTHONUTF8=1 $(BIN)/python -m pytest -n 2 --dist loadgroup -q Testing
 
 lint: setup
 	$(BIN)/ruff check DSMSegment Testing examples

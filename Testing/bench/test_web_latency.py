@@ -107,6 +107,8 @@ def browser() -> Any:
         running.close()
 
 
+# A median of wall times says something on an idle machine only, and the suite runs two processes side by side.
+@pytest.mark.skipif("DSM_BENCH" not in os.environ, reason="needs an idle machine: set DSM_BENCH=1")
 @pytest.mark.parametrize(("shape", "limit_ms"), [(None, LIMIT_MS), ((512, 512, 300), 2 * LIMIT_MS)])
 def test_page_answers(
     shape: tuple[int, int, int] | None, limit_ms: float, demo_ct: Path, dsm_tiny: Path, browser: Any, tmp_path: Path

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
 
-from server_process import Server
+from http_server import Server
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2] / "DSMSegment")]
 
-from server_process import Server, phantom, upload  # noqa: E402
+from http_server import Server, phantom, upload  # noqa: E402
 
 from dsm.protocol.connection import Connection, RemoteError  # noqa: E402
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from server_process import TOKENS, Server
+from http_server import TOKENS, Server
 
 from dsm.protocol.connection import Address, RemoteError, check_connection
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from server_process import TOKENS, Server, phantom, upload
+from http_server import TOKENS, Server, phantom, upload
 
 pytestmark = pytest.mark.xdist_group("server")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from http_server import LARGE, TOKENS, Server, ask, phantom, results, send_volume, upload
 from relay import Relay
-from server_process import LARGE, TOKENS, Server, ask, phantom, results, send_volume, upload
 
 from dsm.errors import DSMError, JobCancelled, WorkerError
 from dsm.protocol.arrays import read_array, read_mask

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from server_process import AFFINE, LARGE, QUERY, TOKENS, Server, digest, npy, phantom, send_volume
+from http_server import AFFINE, LARGE, QUERY, TOKENS, Server, digest, npy, phantom, send_volume
 
 import dsm
 from dsm.errors import DSMError

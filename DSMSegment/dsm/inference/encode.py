@@ -63,6 +63,7 @@ def encode_tensor(
 def _encode_on(step: Step, net: DSMNet, config: ModelConfig, x: Tensor, progress: Progress) -> tuple[Encoding, int]:
     device, depth = net.organ_text.device, x.shape[-1]
     slabs = plan_slabs(depth, max_slab=step.max_slab, halo=net.fine_halo)
+    _log.debug("Encoding %s voxels in %d slab(s).", "x".join(map(str, x.shape[2:])), len(slabs))
     steps = EncodeSteps(progress, len(leaf_modules(net)) + 2 * len(slabs))
 
     def embed(f2: Tensor, d4: Tensor) -> Tensor:

@@ -108,7 +108,7 @@ def _read(file: str, *, stop_before_pixels: bool = False) -> Dataset:
         ) from error
     try:
         return dcmread(file, stop_before_pixels=stop_before_pixels)
-    except (OSError, InvalidDicomError, EOFError) as error:
+    except (OSError, InvalidDicomError, EOFError, ValueError, LookupError) as error:  # the last two of odd encodings
         raise ImageError(
             f"{file} is damaged or holds no image.",
             code="bad_image.damaged",
