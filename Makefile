@@ -14,7 +14,9 @@ web: setup
 	$(BIN)/dsm web
 
 test: setup lint
-	PYTHONUTF8=1 $(BIN)/python -m pytest -n 2 --dist loadgroup -q Testing
+	PYTHONUTF8=1 $(BIN)/python -m pytest -n 2 --dist loadgroup -q Testing --ignore Testing/web
+	# A browser, the page and its worker are busy enough: beside other tests, clicks come too late.
+	PYTHONUTF8=1 $(BIN)/python -m pytest -q Testing/web
 
 lint: setup
 	$(BIN)/ruff check DSMSegment Testing examples

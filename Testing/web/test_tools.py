@@ -88,7 +88,8 @@ def test_filters_at_one_press(lung: Any) -> None:
     assert start < with_speck < start + 1
     for name in ("Largest part", "No specks"):
         press(lung, name)
-        assert wait_for_volume(lung, with_speck) == pytest.approx(start, abs=0.05), name
+        # Without the speck, and without what the mask itself has in parts that touch at a corner only.
+        assert start - 1 < wait_for_volume(lung, with_speck) < start + 0.05, name
         undo(lung, with_speck)
     press(lung, "Smooth")
     smooth = wait_for_volume(lung, with_speck)
