@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy import ndimage
 
@@ -25,31 +27,32 @@ def keep_large_parts(mask: np.ndarray, *, fraction: float) -> np.ndarray:
     Returns:
         Bool, same shape.
     """
+    if fraction <= 0:
+        return mask.astype(bool, copy=False)
+    if fraction >= 1:
+        return _chosen_parts(mask, lambda sizes: np.arange(len(sizes)) == sizes.argmax())
+    return _chosen_parts(mask, lambda sizes: sizes >= fraction * sizes.max())
+
+
+def drop_specks(mask: np.ndarray, smallest: int) -> np.ndarray:
+    """Drop the connected parts of fewer than `smallest` voxels, unless no part is larger; bool `[I, J, K]`."""
+    if smallest <= 1:
+        return mask.astype(bool, copy=False)
+    return _chosen_parts(mask, lambda sizes: sizes >= min(smallest, sizes.max()))
+
+
+def _chosen_parts(mask: np.ndarray, choose: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Keep the parts that `choose` picks by their sizes in voxels; number 0 is the background, of size 0."""
     mask = mask.astype(bool, copy=False)
-    # Most masks are small, in a small corner of the body.
-    box = bounding_box(mask) if fraction > 0 else None
+    box = bounding_box(mask)  # most masks are small, in a small corner of the body
     if box is None:
         return mask
     inside = mask[box.slices]
     parts, count = label_parts(inside)
     if count < 2:
         return mask
-    sizes = np.bincount(parts[inside], minlength=count + 1)
     kept = np.zeros_like(mask)
-    kept[box.slices] = parts == sizes.argmax() if fraction >= 1 else (sizes >= fraction * sizes.max())[parts]
-    return kept
-
-
-def drop_specks(mask: np.ndarray, smallest: int) -> np.ndarray:
-    """Drop the connected parts of fewer than `smallest` voxels, unless no part is larger; bool `[I, J, K]`."""
-    box = bounding_box(mask) if smallest > 1 else None
-    if box is None:
-        return mask
-    inside = mask[box.slices].astype(bool, copy=False)
-    parts, _ = label_parts(inside)
-    sizes = np.bincount(parts[inside])
-    kept = np.zeros(mask.shape, dtype=bool)
-    kept[box.slices] = inside & (sizes >= min(smallest, sizes.max()))[parts]
+    kept[box.slices] = inside & choose(np.bincount(parts[inside], minlength=count + 1))[parts]
     return kept
 
 

@@ -192,11 +192,7 @@ class Scan:
             tumor_index=_rows(prompts, self._config.tumors, device),
         )
         with torch.inference_mode():
-            if sampling is None:
-                decoded = self._net.decode(self._encoding, batch)
-                mean = decoded.logits[0].sigmoid() if spread else None
-            else:
-                decoded, mean = decode_with_visual_prompts(self._net, self._encoding, batch, sampling, spread=spread)
+            decoded, mean = decode_with_visual_prompts(self._net, self._encoding, batch, sampling, spread=spread)
         mean = None if mean is None else mean.float().cpu()
         return decoded.logits[0].float().cpu(), decoded.presence[0].float().cpu(), mean
 

@@ -47,7 +47,7 @@ def draw_visual_prompts(net: DSMNet, encoding: Encoding, prompts: PromptBatch, s
 
 
 def decode_with_visual_prompts(
-    net: DSMNet, encoding: Encoding, prompts: PromptBatch, sampling: Sampling, *, spread: bool = False
+    net: DSMNet, encoding: Encoding, prompts: PromptBatch, sampling: Sampling | None, *, spread: bool = False
 ) -> tuple[Decoded, Tensor | None]:
     """Decode under the mean hypothesis of each tumor prompt.
 
@@ -55,14 +55,14 @@ def decode_with_visual_prompts(
         net: In evaluation mode.
         encoding: Of one scan.
         prompts: What is looked for.
-        sampling: How hypotheses are drawn.
+        sampling: How hypotheses are drawn; None for no visual prompts.
         spread: Also decode each hypothesis alone.
 
     Returns:
         The masks, and with `spread` their mean probability over the hypotheses `(prompts, i, j, k)`: between 0 and 1
         where hypotheses disagree, or where each is unsure.
     """
-    if net.denoiser is None or not len(tumor_rows(prompts)):
+    if sampling is None or net.denoiser is None or not len(tumor_rows(prompts)):
         decoded = net.decode(encoding, prompts)
         return decoded, decoded.logits[0].sigmoid() if spread else None
     drawn = draw_visual_prompts(net, encoding, prompts, sampling)

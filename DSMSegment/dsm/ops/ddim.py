@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import pairwise
 
 import torch
@@ -44,6 +45,7 @@ def sample(predict_clean: Callable[[Tensor, float], Tensor], noise: Tensor, *, n
     return clean
 
 
+@lru_cache(maxsize=1)
 def _signal_table() -> Tensor:
     """ᾱ before the first step and after each, float64."""
     edge = torch.arange(TRAINING_STEPS + 1, dtype=torch.float64) / TRAINING_STEPS

@@ -184,3 +184,9 @@ def _whole_file(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def numbered(name: str, number: int) -> str:
+    """Name of the file for one of the structures that a prompt names: `"a.mask"`, for the second `"a-2.mask"`."""
+    stem, dot, suffix = name.rpartition(".") if "." in name else (name, "", "")
+    return f"{stem}-{number}{dot}{suffix}" if name and number > 1 else name

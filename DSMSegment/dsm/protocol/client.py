@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import itertools
 import logging
 import os
 import shutil
@@ -13,25 +12,21 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Self, TypeAlias
+from typing import IO
 
-from dsm.errors import DSMError, JobCancelled, ProtocolError, WorkerError
+from dsm.errors import DSMError, ProtocolError, WorkerError
+from dsm.protocol.job_client import JobClient, error_of
 from dsm.protocol.lines import LineBuffer
 from dsm.protocol.messages import (
     Cancel,
-    Done,
     Error,
     Hello,
     HostMessage,
-    Progress,
     Ready,
     Request,
-    Result,
     Shutdown,
     WorkerMessage,
     decode_event,
@@ -39,8 +34,6 @@ from dsm.protocol.messages import (
 )
 
 logger = logging.getLogger(__name__)
-
-JobEvent: TypeAlias = Progress | Result | Done | Error
 
 _CHUNK_BYTES = 2**16
 _LOG_LINES = 200
@@ -55,7 +48,7 @@ _ENVIRONMENT = {
 }
 
 
-class WorkerClient:
+class WorkerClient(JobClient):
     """One worker process and the folder that it shares with this host.
 
     Use it as a context manager: leaving it ends the process and removes the folder, whatever happened before.
@@ -88,18 +81,13 @@ class WorkerClient:
         host: str = "",
         start_timeout_s: float = 60.0,
     ) -> None:
-        self._changed = threading.Condition()  # guards what is known of jobs and of the process
-        self._events: deque[JobEvent] = deque()
-        self._open_jobs: set[str] = set()
-        self._cancelled: set[str] = set()
-        self._outcomes: dict[str, Done | Error] = {}
+        super().__init__()
         self._ready: Ready | None = None
         self._refusal: Error | None = None
         self._ended = False
         self._closed = False
         self._write_lock = threading.Lock()
         self._log: deque[str] = deque(maxlen=_LOG_LINES)
-        self._counter = itertools.count(1)
         # resolve(): the worker compares real paths, and macOS's temporary folder is a link.
         self.folder = Path(tempfile.mkdtemp(prefix="dsm-worker-", dir=folder_parent)).resolve()
         try:
@@ -121,14 +109,6 @@ class WorkerClient:
             self.close()
             raise
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     @property
     def pid(self) -> int:
         """Process id of the worker's interpreter."""
@@ -144,14 +124,6 @@ class WorkerClient:
         """The last lines that the worker wrote to its log (stderr)."""
         return "\n".join(list(self._log))
 
-    def new_id(self) -> str:
-        """Return a job id that this client has not given out."""
-        return f"job-{next(self._counter)}"
-
-    def new_file(self, suffix: str) -> str:
-        """Return an unused name for a file in `folder`, e.g. `new_file(".npy")`."""
-        return f"file-{next(self._counter)}{suffix}"
-
     def submit(self, request: Request) -> str:
         """Send a request and return its id at once; jobs run one after another.
 
@@ -161,8 +133,7 @@ class WorkerClient:
         """
         encode_message(request)  # raises before the job counts as open
         with self._changed:
-            if request.id in self._open_jobs or request.id in self._outcomes:
-                raise ProtocolError(f"The job id '{request.id}' was used before.")
+            self._refuse_used(request.id)
             if not self.alive:
                 raise self._death()
             self._open_jobs.add(request.id)
@@ -173,47 +144,6 @@ class WorkerClient:
                 self._open_jobs.discard(request.id)
             raise
         return request.id
-
-    def wait(
-        self,
-        job_id: str,
-        *,
-        timeout_s: float | None = None,
-        on_event: Callable[[Progress | Result], None] | None = None,
-    ) -> Done:
-        """Wait until the job ends, and take its events away from `poll`.
-
-        Args:
-            job_id: What `submit` returned.
-            timeout_s: None to wait for ever.
-            on_event: Called in this thread with each progress and each result as it arrives.
-
-        Raises:
-            JobCancelled: If the job was cancelled.
-            WorkerError: If the job failed (with the worker's code, hint and details), the worker died
-                (code `"worker.died"`) or the time is over (code `"worker.timeout"`).
-        """
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        while True:
-            event = self._next_event(job_id, deadline)
-            if event is None:
-                raise WorkerError(f"Job '{job_id}' takes longer than {timeout_s} s.", code="worker.timeout")
-            if isinstance(event, Done):
-                return event
-            if isinstance(event, Error):
-                raise error_of(event)
-            if on_event is not None:
-                on_event(event)
-
-    def poll(self) -> list[JobEvent]:
-        """Return the events since the last call, in their order, without waiting; for a timer in a GUI.
-
-        Every submitted job ends with exactly one `Done` or `Error`, also when the worker dies.
-        """
-        with self._changed:
-            events = list(self._events)
-            self._events.clear()
-        return events
 
     def cancel(self, job_id: str, *, grace_s: float = 2.0) -> None:
         """Ask the worker to stop a job, and kill it when the job still runs after `grace_s`; returns at once.
@@ -299,23 +229,6 @@ class WorkerClient:
                 raise self._death()
         raise WorkerError(f"The worker was not ready after {timeout_s} s.", code="worker.timeout", details=self.log)
 
-    def _next_event(self, job_id: str, deadline: float | None) -> JobEvent | None:
-        """Take the job's next event; None when the time is over."""
-        with self._changed:
-            while True:
-                for event in self._events:
-                    if event.id == job_id:
-                        self._events.remove(event)
-                        return event
-                if job_id in self._outcomes:  # taken by `poll`, or by an earlier `wait`
-                    return self._outcomes[job_id]
-                if job_id not in self._open_jobs:
-                    raise ProtocolError(f"There is no job '{job_id}'.")
-                rest = None if deadline is None else deadline - time.monotonic()
-                if rest is not None and rest <= 0:
-                    return None
-                self._changed.wait(rest)
-
     def _read_events(self) -> None:
         try:
             for line in _lines_of(_pipe(self._process.stdout)):
@@ -345,14 +258,6 @@ class WorkerClient:
                     self._refusal = event
                 logger.warning("The worker refused a message: %s (%s)", event.text, event.code)
             self._changed.notify_all()
-
-    def _note(self, event: JobEvent) -> None:
-        """Keep an event of an open job; the lock is held."""
-        self._events.append(event)
-        if isinstance(event, (Done, Error)):
-            self._open_jobs.discard(event.id)
-            self._cancelled.discard(event.id)
-            self._outcomes[event.id] = event
 
     def _process_ended(self) -> None:
         """Answer every open job when the worker has gone, so that nobody waits for ever."""
@@ -386,13 +291,6 @@ class WorkerClient:
             hint="Start it again; when memory ran out, close other programs or take a smaller volume.",
             details=self.log,
         )
-
-
-def error_of(event: Error) -> DSMError:
-    """Return the exception that stands for an error message."""
-    if event.code == "cancelled":
-        return JobCancelled(event.text, hint=event.hint, details=event.details)
-    return WorkerError(event.text, code=event.code, hint=event.hint, details=event.details)
 
 
 def _start(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:

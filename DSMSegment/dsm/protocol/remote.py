@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import itertools
 import logging
 import queue
 import shutil
@@ -13,19 +12,17 @@ import threading
 import time
 import urllib.parse
 import zlib
-from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from dsm.errors import DSMError, ImageError, ProtocolError, WorkerError
-from dsm.protocol.arrays import resolve_in_folder
-from dsm.protocol.client import JobEvent, error_of
+from dsm.protocol.arrays import numbered, resolve_in_folder
 from dsm.protocol.codec import from_fields
 from dsm.protocol.connection import Connection, RemoteError, check_connection
+from dsm.protocol.job_client import JobClient, JobEvent
 from dsm.protocol.messages import Done, Error, Load, Progress, Release, Request, Result, Segment, SetVolume
 
 logger = logging.getLogger(__name__)
@@ -48,7 +45,7 @@ class RemoteReady:
     device: str
 
 
-class RemoteClient:
+class RemoteClient(JobClient):
     """One server, used as if it were a worker on this machine.
 
     A thread sends one request after another; events are kept and taken by `wait` or `poll`. Files of results appear in
@@ -67,17 +64,12 @@ class RemoteClient:
     def __init__(
         self, address: str, token: str, *, certificate_file: str | None = None, folder_parent: Path | None = None
     ) -> None:
+        super().__init__()
         found = check_connection(address, token, certificate_file=certificate_file)
         if not found.ok and found.code != "remote.starting":
             raise RemoteError(found.text, code=found.code, hint=found.hint)
         self._capabilities = found.capabilities
         self._connection = Connection(address, token, certificate_file=certificate_file)
-        self._counter = itertools.count(1)
-        self._changed = threading.Condition()
-        self._events: deque[JobEvent] = deque()
-        self._open_jobs: set[str] = set()
-        self._outcomes: dict[str, Done | Error] = {}
-        self._cancelled: set[str] = set()
         self._remote_jobs: dict[str, str] = {}
         self._volumes: dict[str, str] = {}
         self._closed = False
@@ -91,14 +83,6 @@ class RemoteClient:
         )
         self._thread = threading.Thread(target=self._run, name="dsm-remote", daemon=True)
         self._thread.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def pid(self) -> int:
@@ -115,14 +99,6 @@ class RemoteClient:
         """Empty: the log stays on the server."""
         return ""
 
-    def new_id(self) -> str:
-        """Return a job id that this client has not given out."""
-        return f"job-{next(self._counter)}"
-
-    def new_file(self, suffix: str) -> str:
-        """Return an unused name for a file in `folder`."""
-        return f"file-{next(self._counter)}{suffix}"
-
     def submit(self, request: Request) -> str:
         """Queue a request and return its id at once.
 
@@ -133,38 +109,10 @@ class RemoteClient:
         with self._changed:
             if self._closed:
                 raise WorkerError("The connection was closed.", code="worker.closed")
-            if request.id in self._open_jobs or request.id in self._outcomes:
-                raise ProtocolError(f"The job id '{request.id}' was used before.")
+            self._refuse_used(request.id)
             self._open_jobs.add(request.id)
         self._requests.put(request)
         return request.id
-
-    def wait(
-        self,
-        job_id: str,
-        *,
-        timeout_s: float | None = None,
-        on_event: Callable[[Progress | Result], None] | None = None,
-    ) -> Done:
-        """Wait until the job ends; as `WorkerClient.wait`."""
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        while True:
-            event = self._next_event(job_id, deadline)
-            if event is None:
-                raise WorkerError(f"Job '{job_id}' takes longer than {timeout_s} s.", code="worker.timeout")
-            if isinstance(event, Done):
-                return event
-            if isinstance(event, Error):
-                raise error_of(event)
-            if on_event is not None:
-                on_event(event)
-
-    def poll(self) -> list[JobEvent]:
-        """Return the events since the last call without waiting; as `WorkerClient.poll`."""
-        with self._changed:
-            events = list(self._events)
-            self._events.clear()
-        return events
 
     def cancel(self, job_id: str, *, grace_s: float = 2.0) -> None:
         """Ask the server to stop a job; returns at once. After `grace_s` without an answer it counts as cancelled."""
@@ -173,7 +121,8 @@ class RemoteClient:
                 return
             self._cancelled.add(job_id)
         threading.Thread(target=self._send_cancel, args=(job_id,), daemon=True).start()
-        timer = threading.Timer(grace_s, self._end, [Error(id=job_id, code="cancelled", text="The job was cancelled.")])
+        ended = Error(id=job_id, code="cancelled", text="The job was cancelled.")
+        timer = threading.Timer(grace_s, self._note, [ended])
         timer.daemon = True
         timer.start()
 
@@ -190,7 +139,7 @@ class RemoteClient:
             open_jobs, volumes = sorted(self._open_jobs), list(self._volumes)
         for job_id in open_jobs:
             self._send_cancel(job_id)
-            self._end(Error(id=job_id, code="worker.closed", text="The connection was closed."))
+            self._note(Error(id=job_id, code="worker.closed", text="The connection was closed."))
         for key in volumes:
             self._forget_volume(key)
         self._requests.put(None)
@@ -209,14 +158,14 @@ class RemoteClient:
                     raise RemoteError("The job was cancelled before it began.", code="cancelled")
                 self._serve(request)
             except DSMError as error:
-                self._end(
+                self._note(
                     Error(id=request.id, code=error.code, text=str(error), hint=error.hint, details=error.details)
                 )
             except Exception as error:  # the next request is served
                 logger.exception("Job '%s' failed unexpectedly.", request.id)
-                self._end(Error(id=request.id, code="internal", text=f"{type(error).__name__}: {error}"))
+                self._note(Error(id=request.id, code="internal", text=f"{type(error).__name__}: {error}"))
             else:
-                self._end(Done(id=request.id, seconds=time.monotonic() - began, device=self.ready.device))
+                self._note(Done(id=request.id, seconds=time.monotonic() - began, device=self.ready.device))
 
     def _serve(self, request: Request) -> None:
         if isinstance(request, Load):
@@ -299,7 +248,7 @@ class RemoteClient:
 
     def _result(self, request: Segment, event: Mapping[str, Any], nth: int) -> Result:
         item = request.prompts[int(event["prompt"])]
-        mask, probability = _numbered(item.file, nth), _numbered(item.probability_file, nth)
+        mask, probability = numbered(item.file, nth), numbered(item.probability_file, nth)
         if event["mask"]:
             resolve_in_folder(self.folder, mask).write_bytes(_decoded(event["mask"]))
         if event["probability"]:
@@ -375,34 +324,9 @@ class RemoteClient:
 
     def _note(self, event: JobEvent) -> None:
         with self._changed:
-            if event.id not in self._open_jobs:
-                return
-            self._events.append(event)
+            super()._note(event)
             if isinstance(event, (Done, Error)):
-                self._open_jobs.discard(event.id)
-                self._cancelled.discard(event.id)
                 self._remote_jobs.pop(event.id, None)
-                self._outcomes[event.id] = event
-            self._changed.notify_all()
-
-    def _end(self, event: Done | Error) -> None:
-        self._note(event)
-
-    def _next_event(self, job_id: str, deadline: float | None) -> JobEvent | None:
-        with self._changed:
-            while True:
-                for event in self._events:
-                    if event.id == job_id:
-                        self._events.remove(event)
-                        return event
-                if job_id in self._outcomes:
-                    return self._outcomes[job_id]
-                if job_id not in self._open_jobs:
-                    raise ProtocolError(f"There is no job '{job_id}'.")
-                rest = None if deadline is None else deadline - time.monotonic()
-                if rest is not None and rest <= 0:
-                    return None
-                self._changed.wait(rest)
 
 
 class _Counted:
@@ -427,9 +351,3 @@ def _decoded(text: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except ValueError as error:
         raise ProtocolError("The server sent a damaged mask.") from error
-
-
-def _numbered(name: str, nth: int) -> str:
-    """As the worker names the file of the second structure that a prompt names: `"a-2.mask"`."""
-    stem, dot, suffix = name.rpartition(".") if "." in name else (name, "", "")
-    return f"{stem}-{nth}{dot}{suffix}" if name and nth > 1 else name

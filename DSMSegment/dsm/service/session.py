@@ -17,7 +17,7 @@ from dsm.core.volume import Volume
 from dsm.errors import InputError, ModelNotFoundError, PromptError, ProtocolError, WeightsError
 from dsm.models.store import find_model, verify_model
 from dsm.progress import Progress
-from dsm.protocol.arrays import content_key, read_array, resolve_in_folder, write_array, write_mask
+from dsm.protocol.arrays import content_key, numbered, read_array, resolve_in_folder, write_array, write_mask
 from dsm.protocol.messages import Done, Load, PromptItem, Release, Request, Result, Segment, SetVolume, WorkerMessage
 from dsm.service.job_progress import JobProgress
 from dsm.service.memory import peak_memory_bytes
@@ -142,7 +142,7 @@ class Session:
         )
 
     def _load(self, job: Load, progress: JobProgress) -> bool:
-        _only_auto("precision", job.precision)
+        _known("precision", job.precision, "auto")
         entry = verify_model(find_model(job.model))
         if job.sha256 and job.sha256 != entry.digest:
             raise WeightsError(
@@ -174,10 +174,7 @@ class Session:
         return False
 
     def _segment(self, job: Segment, progress: JobProgress) -> bool:
-        if job.mode not in {"auto", "fast"}:
-            raise ProtocolError(
-                f"This worker knows no mode '{job.mode[:40]}'.", code="unsupported", hint="Use 'auto' or 'fast'."
-            )
+        _known("mode", job.mode, "auto", "fast")
         volume = self._volumes.get(job.volume_key)
         if volume is None:
             raise InputError(
@@ -270,9 +267,10 @@ def _collect() -> None:
         torch.cuda.empty_cache()
 
 
-def _only_auto(field: str, value: str) -> None:
-    if value != "auto":
-        raise ProtocolError(f"This worker knows no {field} '{value[:40]}'.", code="unsupported", hint="Use 'auto'.")
+def _known(field: str, value: str, *known: str) -> None:
+    if value not in known:
+        hint = f"Use {' or '.join(map(repr, known))}."
+        raise ProtocolError(f"This worker knows no {field} '{value[:40]}'.", code="unsupported", hint=hint)
 
 
 def _identity(prompt: Prompt) -> tuple[str, str]:
@@ -289,9 +287,9 @@ def _items_by_prompt(items: Sequence[PromptItem], folder: Path) -> list[tuple[Pr
         for number, prompt in enumerate(parse_prompts(item.text), start=1):
             one = replace(
                 item,
-                file=_numbered(item.file, number),
-                probability_file=_numbered(item.probability_file, number),
-                uncertainty_file=_numbered(item.uncertainty_file, number),
+                file=numbered(item.file, number),
+                probability_file=numbered(item.probability_file, number),
+                uncertainty_file=numbered(item.uncertainty_file, number),
             )
             files += [one.file, *(name for name in (one.probability_file, one.uncertainty_file) if name)]
             found.setdefault(_identity(prompt), (prompt, []))[1].append(one)
@@ -302,12 +300,6 @@ def _items_by_prompt(items: Sequence[PromptItem], folder: Path) -> list[tuple[Pr
     if len(found) > MAX_PROMPTS:
         raise PromptError(f"There are {len(found)} prompts; {MAX_PROMPTS} is the most.", hint="Send several jobs.")
     return list(found.values())
-
-
-def _numbered(name: str, number: int) -> str:
-    """`"a.mask"` for the first of an item's prompts, `"a-2.mask"` for the second."""
-    stem, dot, suffix = name.rpartition(".") if "." in name else (name, "", "")
-    return f"{stem}-{number}{dot}{suffix}" if name and number > 1 else name
 
 
 def _region(roi: tuple[int, int, int, int, int, int] | None, shape: tuple[int, int, int]) -> Box:

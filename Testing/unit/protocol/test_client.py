@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from dsm.errors import JobCancelled, ProtocolError, WorkerError
-from dsm.protocol.client import JobEvent, WorkerClient, error_of
+from dsm.protocol.client import WorkerClient
+from dsm.protocol.job_client import JobEvent, error_of
 from dsm.protocol.messages import Done, Error, Load, Progress, Release
 
 HEAD = """
