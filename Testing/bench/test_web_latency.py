@@ -19,7 +19,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "web"))
 
 from page_driver import IDLE
-from server_process import CHROMIUM, SWITCHES, running_server
+from server_process import running_browser, running_server
 
 from dsm.io.image import read_volume
 
@@ -98,13 +98,8 @@ def answers(page: Any, kind: str, scene_pid: int, title: str) -> tuple[float, fl
 @pytest.fixture(scope="module")
 def browser() -> Any:
     pytest.importorskip("trame_slicer", reason="trame-slicer is not installed")
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("no chromium is found")
-    with playwright.sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=CHROMIUM, headless=True, args=SWITCHES)
+    with running_browser() as running:
         yield running
-        running.close()
 
 
 # A median of wall times says something on an idle machine only, and the suite runs two processes side by side.

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,27 +71,29 @@ def test_uploads_that_are_no_volume(
     assert server.voxel_files == []
 
 
-def test_an_upload_that_is_too_large_is_refused_before_it_is_read(server: Server) -> None:
+@contextlib.contextmanager
+def raw_upload(server: Server, *headers: str) -> Iterator[socket.socket]:
+    """Begin an upload by hand: the head of the request is sent."""
     host, _, port = server.address.removeprefix("http://").partition(":")
+    head = [f"POST /volumes?{QUERY} HTTP/1.1", "Host: x", f"Authorization: Bearer {TOKENS['anna']}", *headers]
     with socket.create_connection((host, int(port)), timeout=30) as raw:
-        head = f"POST /volumes?{QUERY} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKENS['anna']}\r\n"
-        raw.sendall(f"{head}Content-Digest: {digest(b'')}\r\nContent-Length: 99999999999\r\n\r\n".encode())
+        raw.sendall("".join(f"{line}\r\n" for line in [*head, ""]).encode())
+        yield raw
+
+
+def test_an_upload_that_is_too_large_is_refused_before_it_is_read(server: Server) -> None:
+    with raw_upload(server, f"Content-Digest: {digest(b'')}", "Content-Length: 99999999999") as raw:
         assert raw.recv(4096).startswith(b"HTTP/1.1 413")
 
 
 def test_an_upload_of_unknown_length_is_refused(server: Server) -> None:
-    host, _, port = server.address.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), timeout=30) as raw:
-        head = f"POST /volumes?{QUERY} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKENS['anna']}\r\n"
-        raw.sendall(f"{head}Content-Digest: {digest(b'')}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".encode())
+    with raw_upload(server, f"Content-Digest: {digest(b'')}", "Transfer-Encoding: chunked") as raw:
+        raw.sendall(b"0\r\n\r\n")
         assert raw.recv(4096).startswith(b"HTTP/1.1 411")
 
 
 def test_a_client_that_dies_in_an_upload_leaves_nothing(server: Server) -> None:
-    host, _, port = server.address.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), timeout=30) as raw:
-        head = f"POST /volumes?{QUERY} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKENS['anna']}\r\n"
-        raw.sendall(f"{head}Content-Digest: {digest(GOOD)}\r\nContent-Length: {len(GOOD)}\r\n\r\n".encode())
+    with raw_upload(server, f"Content-Digest: {digest(GOOD)}", f"Content-Length: {len(GOOD)}") as raw:
         raw.sendall(GOOD[:1000])
         wait_until(lambda: len(server.voxel_files) == 1)
     wait_until(lambda: server.voxel_files == [])

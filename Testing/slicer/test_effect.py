@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 import slicer
-from panel_backends import PanelBackend, wait_for_cancel
+from acting_backend import wait_for_cancel
+from panel_backends import PanelBackend
 from phantoms import affine_of, mask_in, mask_of, obliqueness, tag_of, volume_node
 
 import DSMSegment as module

@@ -5,16 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import slicer
+from acting_backend import ActingBackend, wait_for_cancel
 from phantoms import mask_in, mask_of, plain_affine, roi_node, segment_ids, volume_node
 
-from dsm.core.volume import Volume
-from dsm.errors import DSMError, InputError, JobCancelled, PromptError, WorkerError
+from dsm.errors import DSMError, InputError, PromptError, WorkerError
 from DSMSegmentLib import (
     ExistingPolicy,
     JobOptions,
@@ -23,58 +22,12 @@ from DSMSegmentLib import (
     OutcomeStatus,
     SegmentationJob,
     SegmentOutcome,
-    SegmentRequest,
     UndoHistory,
 )
-from DSMSegmentLib.backend import FindingCallback, ProgressCallback
 from DSMSegmentLib.cancel_token import CancelToken
 from DSMSegmentLib.fake_backend import FakeBackend
 
 MASKS = {"liver": mask_of(seed=1), "spleen": mask_of(seed=2), "left kidney": mask_of(seed=3)}
-
-
-class ScriptedBackend(FakeBackend):
-    """A fake that does something else after a number of results: waits for a cancel, dies, or has a defect.
-
-    Args:
-        masks: As `FakeBackend`.
-        after: Results that it delivers before.
-        act: What it does then.
-    """
-
-    def __init__(self, masks: dict[str, np.ndarray], after: int, act: Callable[[CancelToken], None]) -> None:
-        super().__init__(masks)
-        self._after = after
-        self._act = act
-        self.delivered = threading.Event()
-
-    def segment(
-        self,
-        volume: Volume,
-        request: SegmentRequest,
-        *,
-        onProgress: ProgressCallback,
-        onFinding: FindingCallback,
-        cancel: CancelToken,
-    ) -> None:
-        for number, text in enumerate(request.prompts):
-            if number == self._after:
-                self.delivered.set()
-                self._act(cancel)
-            super().segment(
-                volume,
-                replace(request, prompts=(text,)),
-                onProgress=onProgress,
-                onFinding=lambda _, finding, number=number: onFinding(number, finding),
-                cancel=cancel,
-            )
-
-
-def wait_for_cancel(cancel: CancelToken) -> None:
-    deadline = time.monotonic() + 20
-    while not cancel.requested and time.monotonic() < deadline:
-        time.sleep(0.005)
-    raise JobCancelled("The job was cancelled.")
 
 
 def die(cancel: CancelToken) -> None:
@@ -159,7 +112,7 @@ class TestFinishedRun:
         first = SegmentationJob(volume, "liver", FakeBackend(MASKS))
         first.wait()
         options = JobOptions(existing=ExistingPolicy.SKIP)
-        backend = ScriptedBackend({}, 0, die)
+        backend = ActingBackend({}, 0, die)
         job = SegmentationJob(volume, "liver", backend, segmentationNode=first.segmentationNode, options=options)
         assert job.wait() is JobState.FINISHED
         assert [outcome.status for outcome in job.outcomes] == [OutcomeStatus.SKIPPED]
@@ -215,7 +168,7 @@ class TestResponsiveness:
     def test_one_poll_does_not_write_everything_at_once(self, volume: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         """Ten writes of 20 ms that have all arrived: a poll takes two or so of them and comes back."""
         names = [f"thing {number}" for number in range(10)]
-        backend = ScriptedBackend({}, 9, lambda _: None)
+        backend = ActingBackend({}, 9, lambda _: None)
         job = SegmentationJob(volume, names, backend, onResult=lambda _: time.sleep(0.02))
         job.start()
         assert backend.delivered.wait(20)
@@ -233,7 +186,7 @@ class TestResponsiveness:
 
 class TestCancelledRun:
     def test_keeps_what_was_finished(self, volume: Any) -> None:
-        job = SegmentationJob(volume, "liver; spleen", ScriptedBackend(MASKS, 1, wait_for_cancel))
+        job = SegmentationJob(volume, "liver; spleen", ActingBackend(MASKS, 1, wait_for_cancel))
         job.start()
         poll_until(job, lambda: len(job.outcomes) == 1)
         job.cancel()
@@ -242,7 +195,7 @@ class TestCancelledRun:
 
     def test_writes_nothing_after_the_cancel(self, volume: Any) -> None:
         before = scene_content()
-        backend = ScriptedBackend(MASKS, 2, wait_for_cancel)
+        backend = ActingBackend(MASKS, 2, wait_for_cancel)
         job = SegmentationJob(volume, "liver; spleen; left kidney", backend)
         job.start()
         assert backend.delivered.wait(20)  # two results lie in the queue, none is in the scene
@@ -252,7 +205,7 @@ class TestCancelledRun:
         assert scene_content() == before
 
     def test_before_the_start_needs_no_backend(self, volume: Any) -> None:
-        job = SegmentationJob(volume, "liver", ScriptedBackend(MASKS, 0, die))
+        job = SegmentationJob(volume, "liver", ActingBackend(MASKS, 0, die))
         job.cancel()
         assert job.wait() is JobState.CANCELLED
 
@@ -260,7 +213,7 @@ class TestCancelledRun:
         def interrupt(progress: JobProgress) -> None:
             raise KeyboardInterrupt
 
-        job = SegmentationJob(volume, "liver; spleen", ScriptedBackend(MASKS, 1, wait_for_cancel), onProgress=interrupt)
+        job = SegmentationJob(volume, "liver; spleen", ActingBackend(MASKS, 1, wait_for_cancel), onProgress=interrupt)
         with pytest.raises(KeyboardInterrupt):
             job.wait()
         assert job.state is JobState.CANCELLED
@@ -271,7 +224,7 @@ class TestFailedRun:
     def test_dead_worker_leaves_what_was_finished_and_names_the_rest(self, volume: Any, after: int) -> None:
         before = set(scene_content())
         names = ["liver", "spleen", "left kidney"]
-        job = SegmentationJob(volume, names, ScriptedBackend(MASKS, after, die))
+        job = SegmentationJob(volume, names, ActingBackend(MASKS, after, die))
         assert job.wait() is JobState.FAILED
         assert job.error is not None
         assert job.error.code == "worker.died"
@@ -287,7 +240,7 @@ class TestFailedRun:
         first.wait()
         node = first.segmentationNode
         options = JobOptions(existing=ExistingPolicy.REPLACE)
-        backend = ScriptedBackend({"liver": mask_of(seed=9)}, 1, die)
+        backend = ActingBackend({"liver": mask_of(seed=9)}, 1, die)
         job = SegmentationJob(volume, "liver; spleen", backend, segmentationNode=node, options=options)
         node.GetSegmentation().AddEmptySegment("drawn", "drawn meanwhile")
         array = np.ascontiguousarray(mask_of(seed=8).transpose(2, 1, 0))
@@ -300,7 +253,7 @@ class TestFailedRun:
         np.testing.assert_array_equal(mask_in(node, "drawn", volume), mask_of(seed=8))
 
     def test_defect_becomes_an_error_that_can_be_shown(self, volume: Any) -> None:
-        job = SegmentationJob(volume, "liver", ScriptedBackend(MASKS, 0, stumble))
+        job = SegmentationJob(volume, "liver", ActingBackend(MASKS, 0, stumble))
         assert job.wait() is JobState.FAILED
         assert job.error is not None
         assert "ZeroDivisionError" in str(job.error)
@@ -312,7 +265,7 @@ class TestFailedRun:
 
         monkeypatch.setattr("DSMSegmentLib.writer.setSegmentMask", refuse)
         before = set(scene_content())
-        job = SegmentationJob(volume, "liver; spleen", ScriptedBackend(MASKS, 1, wait_for_cancel))
+        job = SegmentationJob(volume, "liver; spleen", ActingBackend(MASKS, 1, wait_for_cancel))
         assert job.wait() is JobState.FAILED
         assert job.error is not None
         assert job.error.code == "output.segment"
@@ -322,7 +275,7 @@ class TestFailedRun:
 class TestSceneThatChangesUnderTheRun:
     @pytest.mark.parametrize("what", ["scene", "volume", "segmentation"])
     def test_closed_scene_or_deleted_node_cancels(self, volume: Any, what: str) -> None:
-        job = SegmentationJob(volume, "liver; spleen", ScriptedBackend(MASKS, 1, wait_for_cancel))
+        job = SegmentationJob(volume, "liver; spleen", ActingBackend(MASKS, 1, wait_for_cancel))
         job.start()
         poll_until(job, lambda: len(job.outcomes) == 1)
         if what == "scene":

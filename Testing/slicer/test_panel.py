@@ -21,7 +21,7 @@ from DSMSegmentLib.settings import Settings
 
 panel_host = pytest.importorskip("panel_host", reason="PySide6 is not installed")
 
-pytestmark = pytest.mark.xdist_group("slicer_worker")
+pytestmark = [pytest.mark.xdist_group("slicer_worker"), pytest.mark.usefixtures("questions")]
 
 SCREENS = panel_host.SCREENS
 PROMPTS = "liver\nspleen\nliver tumor"
@@ -42,19 +42,6 @@ def tiny_model(dsm_tiny: Path, tmp_path_factory: pytest.TempPathFactory, monkeyp
         shutil.copytree(dsm_tiny, folder / "dsm-test")
     monkeypatch.setenv("DSM_MODEL_DIR", str(folder))
     Settings().model = "dsm-test"
-
-
-@pytest.fixture(autouse=True)
-def questions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every modal question, answered with OK."""
-    asked: list[str] = []
-
-    def confirm(text: str, **_: Any) -> bool:
-        asked.append(text)
-        return True
-
-    monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", confirm)
-    return asked
 
 
 def body_node(shape: tuple[int, int, int], name: str) -> Any:

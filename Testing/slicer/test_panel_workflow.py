@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import slicer
-from panel_backends import PanelBackend, wait_for_cancel
+from acting_backend import wait_for_cancel
+from panel_backends import PanelBackend
 from phantoms import (
     SHAPE,
     affine_of,
@@ -37,6 +38,8 @@ panel_host = pytest.importorskip("panel_host", reason="PySide6 is not installed"
 import qt  # noqa: E402
 from PySide6.QtTest import QTest  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("questions")
+
 SCREENS = panel_host.SCREENS
 MASKS = {
     "liver": mask_of(seed=1),
@@ -56,19 +59,6 @@ def chosen_model(dsm_tiny: Path, tmp_path_factory: pytest.TempPathFactory, monke
     monkeypatch.setenv("DSM_MODEL_DIR", str(folder))
     qt.QSettings().clear()
     Settings().model = "dsm-test"
-
-
-@pytest.fixture(autouse=True)
-def questions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every modal question, answered with OK."""
-    asked: list[str] = []
-
-    def confirm(text: str, **_: Any) -> bool:
-        asked.append(text)
-        return True
-
-    monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", confirm)
-    return asked
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from page_driver import IDLE
-from server_process import CHROMIUM, ROOT, SWITCHES, running_server
+from server_process import ROOT, running_browser, running_server
 
 StartServer = Callable[..., Any]
 
@@ -43,13 +43,8 @@ def address(start_server: StartServer) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Headless Chromium."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("no chromium is found; on Debian: apt-get install chromium, or set CHROMIUM")
-    with playwright.sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=CHROMIUM, headless=True, args=SWITCHES)
+    with running_browser() as running:
         yield running
-        running.close()
 
 
 @pytest.fixture

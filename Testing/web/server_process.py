@@ -10,6 +10,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
@@ -29,3 +32,15 @@ def running_server(model: Path, *arguments: str) -> Iterator[tuple[subprocess.Po
             yield server, re.search(r"http://\S+", line)[0]  # type: ignore[index]
         finally:
             server.terminate()
+
+
+@contextmanager
+def running_browser() -> Iterator[Any]:
+    """Headless Chromium; the test is skipped where there is none."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("no chromium is found; on Debian: apt-get install chromium, or set CHROMIUM")
+    with playwright.sync_playwright() as driver:
+        running = driver.chromium.launch(executable_path=CHROMIUM, headless=True, args=SWITCHES)
+        yield running
+        running.close()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from dsm.cli.output_check import require_package
+from dsm.cli.prompt_argument import add_prompt_argument
 
 if TYPE_CHECKING:
     from dsm.cohort.outcome import Outcome
@@ -27,14 +28,7 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
         "masks, a table segments.csv (and .parquet), and pages of pictures. Run it again to continue after a stop.",
     )
     parser.add_argument("input", metavar="INPUT", type=Path, help="folder of DICOM series and image files")
-    parser.add_argument(
-        "-p",
-        "--prompt",
-        metavar="TEXT",
-        action="append",
-        required=True,
-        help="what to segment; `;` separates prompts; may be repeated",
-    )
+    add_prompt_argument(parser)
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for the results")
     parser.add_argument(
         "--format",

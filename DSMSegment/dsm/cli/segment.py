@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dsm.cli.output_check import check_output, check_output_folder, check_space, require_package
 from dsm.cli.progress_bar import ProgressBar
+from dsm.cli.prompt_argument import add_prompt_argument
 from dsm.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,14 +32,7 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
         description="Segment what prompts name. The image is encoded once, however many prompts there are.",
     )
     parser.add_argument("input", metavar="INPUT", type=Path, help="NIfTI, NRRD or MHA file, or a DICOM series folder")
-    parser.add_argument(
-        "-p",
-        "--prompt",
-        metavar="TEXT",
-        action="append",
-        required=True,
-        help="what to segment; `;` separates prompts; may be repeated",
-    )
+    add_prompt_argument(parser)
     parser.add_argument(
         "-o",
         "--output",

@@ -54,6 +54,7 @@ class Scan:
     _net: DSMNet = field(repr=False)
     _config: ModelConfig = field(repr=False)
     _embedder: PromptEmbedder = field(repr=False)
+    _host_regions: dict[tuple[int, ...], np.ndarray] = field(default_factory=dict, repr=False)
 
     def segment(
         self,
@@ -202,17 +203,20 @@ class Scan:
         rows = [self._config.organs.index(host) for host in hosts if host in self._config.organs]
         if not rows:
             return logits
+        queries, embedding = self._encoding.organ_queries, self._encoding.embedding
+
+        def belongs_elsewhere(voxels: Tensor) -> Tensor:
+            some = embedding[:, :, voxels.to(embedding.device)][..., None, None]
+            organs = self._net.mask_head(queries, some)[0, :, :, 0, 0].float().cpu()
+            host = organs[rows].amax(dim=0).clamp_min(0)
+            others = [row for row in range(len(organs)) if row not in rows]
+            return organs[others].amax(dim=0) > host
+
         with torch.inference_mode():
-            queries, embedding = self._encoding.organ_queries, self._encoding.embedding
-            region = host_region(self._net.mask_head(queries[:, rows], embedding)[0].float().cpu())
-
-            def belongs_elsewhere(voxels: Tensor) -> Tensor:
-                some = embedding[:, :, voxels.to(embedding.device)][..., None, None]
-                organs = self._net.mask_head(queries, some)[0, :, :, 0, 0].float().cpu()
-                host = organs[rows].amax(dim=0).clamp_min(0)
-                others = [row for row in range(len(organs)) if row not in rows]
-                return organs[others].amax(dim=0) > host
-
+            region = self._host_regions.get(tuple(rows))  # tumors and cysts of one organ share it
+            if region is None:
+                region = host_region(self._net.mask_head(queries[:, rows], embedding)[0].float().cpu())
+                self._host_regions[tuple(rows)] = region
             return keep_parts_at(region, logits, threshold=threshold, belongs_elsewhere=belongs_elsewhere)
 
     def _warnings(self, prompt: Prompt) -> list[str]:

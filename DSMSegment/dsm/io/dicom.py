@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import SimpleITK as sitk  # noqa: N813  (the name that everyone gives it)
 
 from dsm.core.volume import Volume
 from dsm.errors import GeometryError, ImageError, ShapeError
-from dsm.io.dicom_frames import Frame, list_frames, read_frames, transfer_syntax
+from dsm.io.dicom_frames import Frame, Placed, list_frames, read_frames, transfer_syntax
 from dsm.io.quiet_itk import quiet_itk
 
 _MODALITIES = ("CT", "MR")
@@ -47,22 +47,11 @@ class Series:
     files: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Slice:
-    """Where one file lies, in LPS millimetres."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Slice(Placed):
+    """The only slice of a file; slope and intercept as the header writes them."""
 
-    file: str
-    origin: np.ndarray
-    row: np.ndarray
-    column: np.ndarray
-    spacing: tuple[float, float]
-    size: tuple[int, int]
     rescale: tuple[str, str]
-    frame: Frame | None = None  # of a multi-frame file
-
-    @property
-    def normal(self) -> np.ndarray:
-        return np.cross(self.row, self.column)
 
 
 def list_series(folder: str | os.PathLike[str]) -> list[Series]:
@@ -112,8 +101,8 @@ def read_series(folder: Path, *, series_uid: str | None, modality: str | None, c
     return Volume(array, _affine(slices), modality or series.modality, series.description or folder.name)
 
 
-def _read_voxels(folder: Path, slices: list[_Slice], *, one_rescale: bool) -> np.ndarray:
-    frames = [item.frame for item in slices if item.frame is not None]
+def _read_voxels(folder: Path, slices: Sequence[_Slice | Frame], *, one_rescale: bool) -> np.ndarray:
+    frames = [item for item in slices if isinstance(item, Frame)]
     if len(frames) == len(slices):
         return read_frames(frames)
     if frames:
@@ -220,11 +209,11 @@ def _numbers(file: str, header: sitk.ImageFileReader, tag: str, count: int) -> n
     return numbers
 
 
-def _slices(file: str) -> list[_Slice]:
+def _slices(file: str) -> Sequence[_Slice | Frame]:
     """Where the slices of a file lie: one, but for a multi-frame image."""
     header = _header(file)
     if int(_text(header, "0028|0008") or 1) > 1:
-        return [_slice_of_frame(frame) for frame in list_frames(file)]
+        return list_frames(file)
     if header.GetNumberOfComponents() > 1:
         raise ShapeError(
             f"{file} is in colour.", code="input.dtype", hint="Give the original series, not a screenshot or a fusion."
@@ -246,12 +235,7 @@ def _slices(file: str) -> list[_Slice]:
     ]
 
 
-def _slice_of_frame(frame: Frame) -> _Slice:
-    rescale = (str(frame.slope), str(frame.intercept))
-    return _Slice(frame.file, frame.origin, frame.row, frame.column, frame.spacing, frame.size, rescale, frame)
-
-
-def _sorted_slices(folder: Path, slices: list[_Slice]) -> list[_Slice]:
+def _sorted_slices(folder: Path, slices: Sequence[_Slice | Frame]) -> list[_Slice | Frame]:
     first = slices[0]
     for item in slices:
         same_axes = np.allclose(item.row, first.row, atol=1e-3) and np.allclose(item.column, first.column, atol=1e-3)
@@ -265,7 +249,7 @@ def _sorted_slices(folder: Path, slices: list[_Slice]) -> list[_Slice]:
     return sorted(slices, key=lambda item: float(item.origin @ first.normal))
 
 
-def _check_stack(folder: Path, slices: list[_Slice]) -> None:
+def _check_stack(folder: Path, slices: Sequence[Placed]) -> None:
     if len(slices) < 2:
         raise ShapeError(
             f"The series in {folder} is one slice.",
@@ -320,7 +304,7 @@ def _uneven(folder: Path, gaps: np.ndarray, typical: float) -> GeometryError:
     )
 
 
-def _affine(slices: list[_Slice]) -> np.ndarray:
+def _affine(slices: Sequence[Placed]) -> np.ndarray:
     first, last = slices[0], slices[-1]
     lps = np.eye(4)
     lps[:3, 0] = first.row * first.spacing[0]

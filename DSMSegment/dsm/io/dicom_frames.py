@@ -14,19 +14,35 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One frame of a file, in LPS millimetres; `spacing` is between columns and between rows."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """Where a slice of a file lies, in LPS millimetres; `spacing` is between columns and between rows."""
 
     file: str
-    number: int
     origin: np.ndarray
     row: np.ndarray
     column: np.ndarray
     spacing: tuple[float, float]
     size: tuple[int, int]
+
+    @property
+    def normal(self) -> np.ndarray:
+        """Along which slices are stacked."""
+        return np.cross(self.row, self.column)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame(Placed):
+    """One frame of a multi-frame file."""
+
+    number: int
     slope: float
     intercept: float
+
+    @property
+    def rescale(self) -> tuple[str, str]:
+        """Slope and intercept as a header writes them."""
+        return str(self.slope), str(self.intercept)
 
 
 def list_frames(file: str) -> list[Frame]:

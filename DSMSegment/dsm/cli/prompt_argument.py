@@ -1,0 +1,17 @@
+"""`--prompt`, as every command that segments takes it."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_prompt_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the argument; its value is a list of texts."""
+    parser.add_argument(
+        "-p",
+        "--prompt",
+        metavar="TEXT",
+        action="append",
+        required=True,
+        help="what to segment; `;` separates prompts; may be repeated",
+    )

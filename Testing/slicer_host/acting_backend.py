@@ -1,0 +1,55 @@
+"""A fake that does something else after a number of results: waits for a cancel, dies, or has a defect."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from dsm.errors import JobCancelled
+from DSMSegmentLib.cancel_token import CancelToken
+from DSMSegmentLib.fake_backend import FakeBackend
+
+_PATIENCE_S = 20.0
+
+
+class ActingBackend(FakeBackend):
+    """Serves one prompt after another.
+
+    Args:
+        masks: As `FakeBackend`.
+        after: Results that it delivers before `act`.
+        act: What it does then.
+    """
+
+    def __init__(
+        self, masks: dict[str, np.ndarray], after: int = -1, act: Callable[[CancelToken], None] | None = None
+    ) -> None:
+        super().__init__(masks)
+        self.after, self.act = after, act
+        self.delivered = threading.Event()
+
+    def segment(self, volume: Any, request: Any, *, onProgress: Any, onFinding: Any, cancel: CancelToken) -> None:
+        for number, text in enumerate(request.prompts):
+            if number == self.after and self.act is not None:
+                self.delivered.set()
+                self.act(cancel)
+            super().segment(
+                volume,
+                replace(request, prompts=(text,)),
+                onProgress=onProgress,
+                onFinding=lambda _, finding, number=number: onFinding(number, finding),
+                cancel=cancel,
+            )
+
+
+def wait_for_cancel(cancel: CancelToken) -> None:
+    """What a backend does that computes for a long time: until it is cancelled."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while not cancel.requested and time.monotonic() < deadline:
+        time.sleep(0.005)
+    raise JobCancelled("The job was cancelled.")
