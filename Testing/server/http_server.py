@@ -131,6 +131,7 @@ def ask(client: Any, *prompts: str, key: str = "volume", maps: bool = False, **o
             text=text,
             file=client.new_file(".mask"),
             probability_file=client.new_file(".npy") if maps else "",
+            uncertainty_file=client.new_file(".npy") if maps else "",
         )
         for number, text in enumerate(prompts)
     )

@@ -14,6 +14,7 @@ from http_server import LARGE, TOKENS, Server, ask, phantom, results, send_volum
 from relay import Relay
 
 from dsm.errors import DSMError, JobCancelled, WorkerError
+from dsm.models.store import model_entry
 from dsm.protocol.arrays import read_array, read_mask
 from dsm.protocol.client import WorkerClient
 from dsm.protocol.connection import RemoteError
@@ -40,6 +41,8 @@ def answers(client: object) -> list[tuple[object, ...]]:
             one.warnings,
             read_mask(client.folder, one.file, one.size).tobytes(),
             read_array(client.folder, one.probability_file).tobytes(),
+            one.uncertainty_offset_ijk,
+            read_array(client.folder, one.uncertainty_file).tobytes(),
         )
         for one in found
     ]
@@ -72,11 +75,56 @@ def test_the_volume_is_encoded_once(server: Server) -> None:
     assert not [event for event in events if isinstance(event, Progress) and event.stage == "encode"]
 
 
+def test_the_mode_reaches_the_worker(server: Server) -> None:
+    with server.client() as client:
+        client.wait(send_volume(client), timeout_s=120)
+        tumors = {mode: results(client, ask(client, "liver tumor", mode=mode))[0] for mode in ("auto", "fast")}
+        with pytest.raises(WorkerError, match="mode"):
+            results(client, ask(client, "liver", mode="slow"))
+    # Its diffusion prompts change what the network says of a tumor.
+    assert tumors["auto"].score != tumors["fast"].score
+
+
+def uploads(server: Server) -> int:
+    return sum("POST /volumes " in line for line in server.log)
+
+
+def test_a_volume_is_sent_once_and_two_are_kept(server: Server) -> None:
+    with server.client() as client:
+        voxels = [phantom(seed=number) for number in (1, 2, 3)]
+        before = uploads(server)
+        for number in (0, 1, 0, 2, 2, 0):
+            client.wait(send_volume(client, voxels[number], key=f"volume {number}"), timeout_s=120)
+            assert len(server.voxel_files) <= 2
+        assert uploads(server) == before + 3
+        # Of the same name, but other voxels; and removed from the server in the meantime.
+        client.wait(send_volume(client, voxels[1], key="volume 0"), timeout_s=120)
+        assert uploads(server) == before + 4
+        server.connection().call("DELETE", f"/volumes/{client._volumes.id_of('volume 0')}")
+        client.wait(send_volume(client, voxels[1], key="volume 0"), timeout_s=120)
+        assert uploads(server) == before + 5
+        assert results(client, ask(client, "liver", key="volume 0"))
+
+
 def test_another_model_is_refused(server: Server) -> None:
     with server.client() as client, pytest.raises(WorkerError) as caught:
         client.wait(client.submit(Load(id=client.new_id(), model="dsm-large")))
     assert caught.value.code == "no_model"
     assert "dsm-tiny" in caught.value.hint
+
+
+def test_without_a_name_the_model_of_the_server_is_taken(server: Server, dsm_tiny: Path) -> None:
+    with RemoteClient(server.address, TOKENS["anna"], connect=False) as client:
+        assert client.ready.model == ""
+        client.wait(client.submit(Load(id=client.new_id(), model="")))
+        assert (client.ready.model, client.ready.model_sha256) == ("dsm-tiny", model_entry(dsm_tiny).digest)
+
+
+def test_what_is_wrong_is_said_by_the_first_job(server: Server) -> None:
+    with RemoteClient(server.address, "no-token-of-anybody", connect=False) as client:
+        with pytest.raises(WorkerError) as caught:
+            client.wait(client.submit(Load(id=client.new_id(), model="")))
+        assert caught.value.code == "remote.token"
 
 
 def test_a_volume_that_was_released_is_asked_for_again(server: Server) -> None:

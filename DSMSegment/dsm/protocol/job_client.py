@@ -8,11 +8,12 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeAlias
 
 from dsm.errors import DSMError, JobCancelled, ProtocolError, WorkerError
-from dsm.protocol.messages import Done, Error, Progress, Result
+from dsm.protocol.messages import Done, Error, Progress, Request, Result
 
 JobEvent: TypeAlias = Progress | Result | Done | Error
 
@@ -23,6 +24,9 @@ class JobClient(ABC):
     Use it as a context manager: leaving it calls `close`, whatever happened before. Every submitted job ends with
     exactly one `Done` or `Error`.
     """
+
+    folder: Path
+    """Where files of requests and results lie; removed by `close`."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()  # guards what is known of jobs
@@ -39,6 +43,19 @@ class JobClient(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    @abstractmethod
+    def alive(self) -> bool:
+        """Whether requests are taken."""
+
+    @abstractmethod
+    def submit(self, request: Request) -> str:
+        """Hand on a request and return its id at once; jobs run one after another."""
+
+    @abstractmethod
+    def cancel(self, job_id: str, *, grace_s: float = 2.0) -> None:
+        """Stop a job; returns at once. It ends within about `grace_s`, mostly as cancelled."""
 
     @abstractmethod
     def close(self) -> None:

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+import atexit
 import base64
-import hashlib
 import logging
 import queue
 import shutil
 import tempfile
 import threading
 import time
-import urllib.parse
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dsm.errors import DSMError, ImageError, ProtocolError, WorkerError
+from dsm.errors import DSMError, ProtocolError, WorkerError
 from dsm.protocol.arrays import numbered, resolve_in_folder
 from dsm.protocol.codec import from_fields
 from dsm.protocol.connection import Connection, RemoteError, check_connection
 from dsm.protocol.job_client import JobClient, JobEvent
 from dsm.protocol.messages import Done, Error, Load, Progress, Release, Request, Result, Segment, SetVolume
+from dsm.protocol.remote_volumes import RemoteVolumes
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class RemoteReady:
     pid: int
     worker: str
     model: str
+    model_sha256: str
     device: str
 
 
@@ -49,40 +51,45 @@ class RemoteClient(JobClient):
     """One server, used as if it were a worker on this machine.
 
     A thread sends one request after another; events are kept and taken by `wait` or `poll`. Files of results appear in
-    `folder`, as those of a worker do. A connection that breaks is made again, and the job goes on.
+    `folder`, as those of a worker do. A connection that breaks is made again, and the job goes on. Voxels that are on
+    the server are not sent again. As a worker does, the client keeps two volumes there; older ones are removed.
+
+    `Load` asks again what the server has; with an empty name of a model any will do.
 
     Args:
         address: E.g. `"https://server:8470"`.
         token: Bearer token.
         certificate_file: See `Connection`.
         folder_parent: Where to make `folder`; None for the system's place for temporary files.
+        connect: Whether to try the server here. Else `Load` does, where it can be cancelled.
 
     Raises:
-        RemoteError: If `check_connection` finds something wrong.
+        RemoteError: If the address is none, or `check_connection` finds something wrong.
     """
 
     def __init__(
-        self, address: str, token: str, *, certificate_file: str | None = None, folder_parent: Path | None = None
+        self,
+        address: str,
+        token: str,
+        *,
+        certificate_file: str | None = None,
+        folder_parent: Path | None = None,
+        connect: bool = True,
     ) -> None:
         super().__init__()
-        found = check_connection(address, token, certificate_file=certificate_file)
-        if not found.ok and found.code != "remote.starting":
-            raise RemoteError(found.text, code=found.code, hint=found.hint)
-        self._capabilities = found.capabilities
         self._connection = Connection(address, token, certificate_file=certificate_file)
+        self._check = partial(check_connection, address, token, certificate_file=certificate_file)
+        self.ready = RemoteReady(0, "", "", "", str(self._connection.address))
+        if connect:
+            self._greet()
         self._remote_jobs: dict[str, str] = {}
-        self._volumes: dict[str, str] = {}
         self._closed = False
         self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self.folder = Path(tempfile.mkdtemp(prefix="dsm-remote-", dir=folder_parent)).resolve()
-        self.ready = RemoteReady(
-            pid=0,
-            worker=str(found.capabilities.get("version", "")),
-            model=str(found.capabilities.get("model", "")),
-            device=str(self._connection.address),
-        )
+        self._volumes = RemoteVolumes(self._connection, self.folder)
         self._thread = threading.Thread(target=self._run, name="dsm-remote", daemon=True)
         self._thread.start()
+        atexit.register(self.close)  # as in `WorkerClient`
 
     @property
     def pid(self) -> int:
@@ -136,15 +143,28 @@ class RemoteClient(JobClient):
             if self._closed:
                 return
             self._closed = True
-            open_jobs, volumes = sorted(self._open_jobs), list(self._volumes)
+            open_jobs = sorted(self._open_jobs)
+        atexit.unregister(self.close)
+        shutil.rmtree(self.folder, ignore_errors=True)  # before anything that may take long
         for job_id in open_jobs:
             self._send_cancel(job_id)
             self._note(Error(id=job_id, code="worker.closed", text="The connection was closed."))
-        for key in volumes:
-            self._forget_volume(key)
+        self._volumes.close()
         self._requests.put(None)
         self._thread.join(5)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _greet(self) -> None:
+        """Ask the server who it is.
+
+        Raises:
+            RemoteError: If something is wrong with it, or the way to it.
+        """
+        found = self._check()
+        if not found.ok and found.code != "remote.starting":
+            raise RemoteError(found.text, code=found.code, hint=found.hint)
+        worker, model, sha256 = (str(found.capabilities.get(name, "")) for name in ("version", "model", "model_sha256"))
+        self.ready = RemoteReady(0, worker, model, sha256, self.ready.device)
 
     # What follows runs on the thread.
 
@@ -169,10 +189,10 @@ class RemoteClient(JobClient):
 
     def _serve(self, request: Request) -> None:
         if isinstance(request, Load):
+            self._greet()
             self._check_model(request)
         elif isinstance(request, SetVolume):
-            self._upload(request)
-            self._encode(request.id, request.key)
+            self._encode(request.id, self._send_volume(request))
         elif isinstance(request, Segment):
             self._segment(request)
         else:
@@ -180,64 +200,38 @@ class RemoteClient(JobClient):
 
     def _check_model(self, request: Load) -> None:
         wanted = Path(request.model).name
-        if wanted != self.ready.model:
+        if wanted not in ("", self.ready.model):
             raise RemoteError(
                 f"The server has the model {self.ready.model}, not {wanted}.",
                 code="no_model",
                 hint=f"Choose {self.ready.model}.",
             )
 
-    def _upload(self, request: SetVolume) -> None:
-        path = resolve_in_folder(self.folder, request.array)
-        try:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").digest()
-            size = path.stat().st_size
-        except OSError as error:
-            raise ImageError(f"There is no array file '{request.array}' in the host's folder.") from error
-        query = urllib.parse.urlencode(
-            [("modality", request.modality), *(("affine", repr(value)) for row in request.affine for value in row)]
+    def _send_volume(self, request: SetVolume) -> str:
+        return self._volumes.put(
+            request,
+            again=lambda send: self._again(send, request.id),
+            on_sent=lambda done, total: self._uploaded(request.id, done, total),
         )
-        headers = {
-            "Content-Type": "application/octet-stream",
-            "Content-Length": str(size),
-            "Content-Digest": f"sha-256=:{base64.b64encode(digest).decode()}:",
-        }
-
-        def send() -> dict[str, Any]:
-            with path.open("rb") as file:
-                body = _Counted(file, size, lambda done: self._uploaded(request.id, done, size))
-                return self._connection.call("POST", f"/volumes?{query}", body=body, headers=headers)  # type: ignore[arg-type]
-
-        answer = self._again(send, request.id)
-        self._forget_volume(request.key)
-        with self._changed:
-            self._volumes[request.key] = str(answer["volume"])
-            closed = self._closed
-        if closed:  # meanwhile, when this volume was not known yet
-            self._forget_volume(request.key)
-            raise RemoteError("The connection was closed.", code="worker.closed")
 
     def _uploaded(self, job_id: str, done: int, total: int) -> None:
         if job_id in self._cancelled or self._closed:
             raise RemoteError("The job was cancelled.", code="cancelled")
         self._note(Progress(id=job_id, stage="load", done=done, total=total, note="upload"))
 
-    def _encode(self, job_id: str, key: str) -> None:
-        for _ in self._results(job_id, {"volume": self._volumes[key], "prompts": []}):
+    def _encode(self, job_id: str, volume: str) -> None:
+        for _ in self._results(job_id, {"volume": volume, "prompts": []}):
             pass
 
     def _segment(self, request: Segment) -> None:
-        volume = self._volumes.get(request.volume_key)
-        if volume is None:
-            raise RemoteError("The volume was not sent (any more).", code="no_volume", hint="Send it again.")
-        maps = any(item.probability_file for item in request.prompts)
         question = {
-            "volume": volume,
+            "volume": self._volumes.id_of(request.volume_key),
             "prompts": [item.text for item in request.prompts],
             "threshold": request.threshold,
             "keep_largest": request.keep_largest,
-            "probabilities": maps,
+            "probabilities": any(item.probability_file for item in request.prompts),
+            "uncertainty": any(item.uncertainty_file for item in request.prompts),
+            "mode": request.mode,
             "roi": list(request.roi) if request.roi is not None else None,
         }
         num_of_prompt: dict[int, int] = {}
@@ -248,19 +242,22 @@ class RemoteClient(JobClient):
 
     def _result(self, request: Segment, event: Mapping[str, Any], nth: int) -> Result:
         item = request.prompts[int(event["prompt"])]
-        mask, probability = numbered(item.file, nth), numbered(item.probability_file, nth)
-        if event["mask"]:
-            resolve_in_folder(self.folder, mask).write_bytes(_decoded(event["mask"]))
-        if event["probability"]:
-            resolve_in_folder(self.folder, probability).write_bytes(zlib.decompress(_decoded(event["probability"])))
         fields = {
             **event,
             "id": request.id,
             "prompt_id": item.id,
-            "file": mask if event["mask"] else "",
-            "probability_file": probability if event["probability"] else "",
+            "file": self._written(numbered(item.file, nth), _decoded(event["mask"])),
+            "probability_file": self._written(numbered(item.probability_file, nth), _map(event["probability"])),
+            "uncertainty_file": self._written(numbered(item.uncertainty_file, nth), _map(event["uncertainty"])),
         }
         return from_fields(Result, fields, where="result")
+
+    def _written(self, name: str, content: bytes) -> str:
+        """Write a file, and return its name; empty for no content, or when nobody asked for it."""
+        if not name or not content:
+            return ""
+        resolve_in_folder(self.folder, name).write_bytes(content)
+        return name
 
     def _results(self, job_id: str, question: Mapping[str, Any]) -> Any:
         """Run a job on the server, note its progress, and yield the events of its results."""
@@ -306,14 +303,8 @@ class RemoteClient(JobClient):
                 time.sleep(_RETRY_S * max(1, failures))
 
     def _release(self, request: Release) -> None:
-        for key in [request.volume_key] if request.volume_key else list(self._volumes):
-            self._forget_volume(key)
-
-    def _forget_volume(self, key: str) -> None:
-        volume = self._volumes.pop(key, None)
-        if volume is not None:
-            with suppress(RemoteError):  # it expires
-                self._connection.call("DELETE", f"/volumes/{volume}")
+        for key in [request.volume_key] if request.volume_key else self._volumes.keys:
+            self._volumes.forget(key)
 
     def _send_cancel(self, job_id: str) -> None:
         with self._changed:
@@ -329,21 +320,11 @@ class RemoteClient(JobClient):
                 self._remote_jobs.pop(event.id, None)
 
 
-class _Counted:
-    """A file that tells how much of it was read."""
-
-    def __init__(self, file: Any, size: int, on_read: Callable[[int], None]) -> None:
-        self._file = file
-        self._size = size
-        self._done = 0
-        self._on_read = on_read
-
-    def read(self, size: int = -1) -> bytes:
-        data: bytes = self._file.read(size)
-        before, self._done = self._done, self._done + len(data)
-        if self._done * 20 // self._size > before * 20 // self._size:  # every 5 %
-            self._on_read(self._done)
-        return data
+def _map(text: str) -> bytes:
+    try:
+        return zlib.decompress(_decoded(text)) if text else b""
+    except zlib.error as error:
+        raise ProtocolError("The server sent a damaged map.") from error
 
 
 def _decoded(text: str) -> bytes:

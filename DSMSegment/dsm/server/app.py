@@ -229,6 +229,8 @@ def submit(service: Served, user: User, asked: Annotated[JobAsked, Body()]) -> J
         threshold=asked.threshold,
         keep_largest=asked.keep_largest,
         probabilities=asked.probabilities,
+        uncertainty=asked.uncertainty,
+        mode=asked.mode,
         roi=tuple(asked.roi) if asked.roi is not None else None,  # type: ignore[arg-type]  # six: the model says so
     )
     return _job_shown(service.scheduler.submit(user, question))

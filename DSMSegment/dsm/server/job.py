@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
+Mode = Literal["auto", "fast"]
 
 _OPEN = ("waiting", "running")
 
@@ -25,6 +26,8 @@ class Question:
         threshold: Probability above which a voxel is inside.
         keep_largest: Drop the islands of structures that have one part.
         probabilities: Send probability maps, too.
+        uncertainty: Send uncertainty maps, too.
+        mode: As in `dsm.protocol.messages.Segment`.
         roi: Voxels `(i0, j0, k0, i1, j1, k1)` that matter; None for all.
     """
 
@@ -33,6 +36,8 @@ class Question:
     threshold: float = 0.5
     keep_largest: bool = True
     probabilities: bool = False
+    uncertainty: bool = False
+    mode: Mode = "auto"
     roi: tuple[int, int, int, int, int, int] | None = None
 
 

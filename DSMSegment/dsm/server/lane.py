@@ -206,6 +206,7 @@ class Lane:
                 text=text,
                 file=client.new_file(".mask"),
                 probability_file=client.new_file(".npy") if question.probabilities else "",
+                uncertainty_file=client.new_file(".npy") if question.uncertainty else "",
             )
             for number, text in enumerate(question.prompts)
         )
@@ -223,28 +224,33 @@ class Lane:
             threshold=question.threshold,
             keep_largest=question.keep_largest,
             roi=question.roi,
+            mode=question.mode,
         )
         self._do(message, take)
 
 
 def _described(event: Result, folder: Path) -> dict[str, Any]:
     """A result with its voxels in it instead of the names of files."""
-    fields = _without(event, "id", "prompt_id", "file", "probability_file")
-    described = {"type": "result", "prompt": int(event.prompt_id), **fields, "mask": "", "probability": ""}
-    if event.file:
-        described["mask"] = _take_file(folder / event.file)
-    if event.probability_file:
-        path = folder / event.probability_file
-        path.write_bytes(zlib.compress(path.read_bytes(), 1))
-        described["probability"] = _take_file(path)
-    return described
+    return {
+        "type": "result",
+        "prompt": int(event.prompt_id),
+        **_without(event, "id", "prompt_id", "file", "probability_file", "uncertainty_file"),
+        "mask": _take_file(folder, event.file),
+        "probability": _take_file(folder, event.probability_file, compress=True),
+        "uncertainty": _take_file(folder, event.uncertainty_file, compress=True),
+    }
 
 
-def _take_file(path: Path) -> str:
+def _take_file(folder: Path, name: str, *, compress: bool = False) -> str:
+    """Return the content as text, and remove the file; nothing where there is no name."""
+    if not name:
+        return ""
+    path = folder / name
     try:
-        return base64.b64encode(path.read_bytes()).decode("ascii")
+        content = path.read_bytes()
     finally:
         path.unlink(missing_ok=True)
+    return base64.b64encode(zlib.compress(content, 1) if compress else content).decode("ascii")
 
 
 def _without(event: Progress | Result, *names: str) -> dict[str, Any]:

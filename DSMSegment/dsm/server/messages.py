@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from dsm.server.job import Mode, State
 from dsm.text.prompt import MAX_PROMPT_CHARACTERS, MAX_PROMPTS
 
 
@@ -15,6 +16,9 @@ def _whole(value: object) -> object:
 
 
 Voxels = Annotated[int, Field(ge=0, le=2**31), BeforeValidator(_whole)]
+
+
+Map = Annotated[str, Field(description="A `.npy` file, zlib, base64; empty if not asked for.")]
 
 
 class Problem(BaseModel):
@@ -79,6 +83,8 @@ class JobAsked(BaseModel):
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
     keep_largest: bool = True
     probabilities: bool = False
+    uncertainty: bool = False
+    mode: Annotated[Mode, Field(description="`fast` leaves out the diffusion prompts of tumors.")] = "auto"
     roi: Annotated[list[Voxels], Field(min_length=6, max_length=6)] | None = None
 
 
@@ -87,7 +93,7 @@ class JobShown(BaseModel):
 
     job: str
     volume: str
-    state: Literal["waiting", "running", "done", "failed", "cancelled"]
+    state: State
     attempts: int
 
 
@@ -110,13 +116,15 @@ class ResultShown(BaseModel):
     warnings: list[str]
     suggestions: list[str]
     probability_offset_ijk: list[int]
+    uncertainty_offset_ijk: list[int]
     mask: Annotated[str, Field(description="Bits in C order, packed, zlib, base64; empty for no voxel.")]
-    probability: Annotated[str, Field(description="A `.npy` file, zlib, base64; empty if not asked for.")]
+    probability: Map
+    uncertainty: Map
 
 
 class ResultsShown(BaseModel):
     """All answers so far."""
 
     job: str
-    state: Literal["waiting", "running", "done", "failed", "cancelled"]
+    state: State
     results: list[ResultShown]
