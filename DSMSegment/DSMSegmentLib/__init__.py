@@ -10,6 +10,7 @@ from DSMSegmentLib.job_progress import JobProgress
 from DSMSegmentLib.mrml import volumeFromNode
 from DSMSegmentLib.policy import ExistingPolicy, OverlapPolicy
 from DSMSegmentLib.provenance import Provenance
+from DSMSegmentLib.remote_backend import RemoteBackend
 from DSMSegmentLib.request import SegmentRequest
 from DSMSegmentLib.runs import Runs
 from DSMSegmentLib.undo import UndoHistory
@@ -25,6 +26,7 @@ __all__ = [
     "OutcomeStatus",
     "OverlapPolicy",
     "Provenance",
+    "RemoteBackend",
     "Runs",
     "SegmentOutcome",
     "SegmentRequest",

@@ -4,37 +4,17 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable
-from functools import partial
 from typing import Protocol
 
 from dsm import __version__
-from dsm.core.boxes import CroppedArray, Index3
 from dsm.core.volume import Volume
-from dsm.errors import OutputError
 from dsm.models.store import find_model, model_entry
-from dsm.protocol.arrays import content_key, read_array, read_mask, write_array
 from dsm.protocol.client import WorkerClient
-from dsm.protocol.messages import (
-    Done,
-    Load,
-    Progress,
-    PromptItem,
-    Ready,
-    Release,
-    Request,
-    Result,
-    Segment,
-    SetVolume,
-)
+from dsm.protocol.messages import Load, Ready, Release
 from DSMSegmentLib.cancel_token import CancelToken
-from DSMSegmentLib.finding import Finding
-from DSMSegmentLib.job_progress import JobProgress
+from DSMSegmentLib.client_run import ClientRun, FindingCallback, ProgressCallback
 from DSMSegmentLib.provenance import Provenance
 from DSMSegmentLib.request import SegmentRequest
-
-FindingCallback = Callable[[int, Finding], None]
-ProgressCallback = Callable[[JobProgress], None]
 
 
 class Backend(Protocol):
@@ -114,7 +94,7 @@ class WorkerBackend:
         A worker that does not stop within two seconds of a cancel is killed; the next run starts a new one.
         """
         entry = model_entry(find_model(self._model))
-        run = _Run(self._runningClient(), onProgress, onFinding, cancel)
+        run = ClientRun(self._runningClient(), onProgress, onFinding, cancel)
         done = run.load(str(entry.path.resolve()), self._device)
         self._provenance = Provenance(entry.name, entry.digest, __version__, done.device or self._device)
         run.segment(run.sendVolume(volume), request)
@@ -162,101 +142,3 @@ class WorkerBackend:
                 python=self._python, environment=self._environment, host=f"DSMSegment {__version__}"
             )
         return self._client
-
-
-class _Run:
-    """The requests of one run, one after the other."""
-
-    def __init__(
-        self, client: WorkerClient, onProgress: ProgressCallback, onFinding: FindingCallback, cancel: CancelToken
-    ) -> None:
-        self._client = client
-        self._onProgress = onProgress
-        self._onFinding = onFinding
-        self._cancel = cancel
-
-    def load(self, model: str, device: str) -> Done:
-        return self._request(Load(id=self._client.new_id(), model=model, device=device))
-
-    def sendVolume(self, volume: Volume) -> str:
-        """Hand over the voxels and have them encoded; returns their key. The worker knows voxels that it has seen."""
-        key = content_key(volume.array, volume.affine.tolist(), volume.modality)
-        name = self._client.new_file(".npy")
-        first, second, third, last = (tuple(row) for row in volume.affine.tolist())
-        try:
-            write_array(self._client.folder, name, volume.array)
-            self._request(
-                SetVolume(
-                    id=self._client.new_id(),
-                    key=key,
-                    array=name,
-                    affine=(first, second, third, last),
-                    modality=volume.modality,
-                    name=volume.name,
-                )
-            )
-        except OSError as error:
-            raise OutputError(
-                f"The volume cannot be handed to the worker ({error.strerror}).",
-                code="disk_full",
-                hint=f"Free some space in {self._client.folder.parent}.",
-            ) from error
-        finally:
-            (self._client.folder / name).unlink(missing_ok=True)
-        return key
-
-    def segment(self, volumeKey: str, request: SegmentRequest) -> None:
-        items = tuple(
-            PromptItem(
-                id=str(index),
-                text=text,
-                file=self._client.new_file(".mask"),
-                probability_file=self._client.new_file(".npy") if request.probabilities else "",
-                uncertainty_file=self._client.new_file(".npy") if request.uncertainty else "",
-            )
-            for index, text in enumerate(request.prompts)
-        )
-        self._request(
-            Segment(
-                id=self._client.new_id(),
-                volume_key=volumeKey,
-                prompts=items,
-                threshold=request.threshold,
-                keep_largest=request.keepLargest,
-                roi=(*request.roi.start, *request.roi.stop) if request.roi else None,
-                mode="fast" if request.fast else "auto",
-            )
-        )
-
-    def _request(self, request: Request) -> Done:
-        jobId = self._client.submit(request)
-        with self._cancel.calling(partial(self._client.cancel, jobId)):
-            done = self._client.wait(jobId, on_event=self._take)
-        self._client.poll()  # the same events again, meant for hosts without a thread: drop them
-        return done
-
-    def _take(self, event: Progress | Result) -> None:
-        if isinstance(event, Progress):
-            self._onProgress(JobProgress(event.stage, event.done, event.total, event.eta, event.note))
-            return
-        mask = read_mask(self._client.folder, event.file, event.size)
-        probability = self._map(event.probability_file, event.probability_offset_ijk)
-        uncertainty = self._map(event.uncertainty_file, event.uncertainty_offset_ijk)
-        for name in (event.file, event.probability_file, event.uncertainty_file):
-            if name:
-                (self._client.folder / name).unlink(missing_ok=True)
-        finding = Finding(
-            mask=CroppedArray(mask, event.offset_ijk),
-            found=event.found,
-            score=event.score,
-            volumeMl=event.volume_mm3 / 1000.0,
-            seconds=event.seconds,
-            threshold=event.threshold,
-            warnings=event.warnings,
-            probability=probability,
-            uncertainty=uncertainty,
-        )
-        self._onFinding(int(event.prompt_id), finding)
-
-    def _map(self, file: str, offset: Index3) -> CroppedArray | None:
-        return CroppedArray(read_array(self._client.folder, file), offset) if file else None

@@ -36,6 +36,17 @@ class Runs:
         """What computes the masks."""
         return self._backend
 
+    def use(self, backend: Backend) -> None:
+        """Let another backend compute the runs to come, and close the one before.
+
+        Raises:
+            InputError: If a run is going on.
+        """
+        self._checkIdle()
+        if backend is not self._backend:
+            self._backend.close()
+            self._backend = backend
+
     @property
     def segmentationNode(self) -> slicer.vtkMRMLSegmentationNode | None:
         """Where the newest run writes; None until its first result has arrived."""

@@ -12,6 +12,8 @@ def stageText(progress: JobProgress) -> str:
     """Return what the run is doing."""
     texts: dict[str, str] = {
         "load": _("Starting the worker and loading the model..."),
+        "upload": _("Sending the volume to the server..."),
+        "waiting": _("Waiting for the server..."),
         "encode": _("Reading the volume..."),
         "text": _("Reading the prompts..."),
         "decode": _("Segmenting..."),

@@ -62,7 +62,8 @@ def test_progress_of_upload_and_encoding_is_told(server: Server) -> None:
         events: list[object] = []
         client.wait(send_volume(client, phantom(seed=9)), timeout_s=120, on_event=events.append)
     stages = [event.stage for event in events if isinstance(event, Progress)]
-    assert stages[0] == "load"
+    assert stages[0] == "upload"
+    assert "waiting" in stages
     assert "encode" in stages
 
 

@@ -15,6 +15,7 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 # that it finds there, and this folder has that name.
 sys.path.insert(0, str(Path(__file__).parents[1] / "slicer_host" / "panel"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "slicer_host"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "server"))  # `http_server`
 
 from scene_host import SceneHost, quiet
 

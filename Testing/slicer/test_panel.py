@@ -6,14 +6,14 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import slicer
-from phantoms import affine_of, obliqueness, segment_ids
+from phantoms import segment_ids
+from real_runs import LARGE, body_node, process_until
 
 import DSMSegment as module
 from DSMSegmentLib import WorkerBackend
@@ -44,16 +44,9 @@ def tiny_model(dsm_tiny: Path, tmp_path_factory: pytest.TempPathFactory, monkeyp
     Settings().model = "dsm-test"
 
 
-def body_node(shape: tuple[int, int, int], name: str) -> Any:
-    axes = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
-    voxels = np.where(np.sqrt(sum(axis**2 for axis in axes)) < 0.9, 40, -1000).astype(np.int16)
-    affine = affine_of(obliqueness(20) @ np.diag([-1.0, 1.0, 1.0]), (3.0, 2.5, 4.0))
-    return slicer.util.addVolumeFromArray(np.ascontiguousarray(voxels.transpose(2, 1, 0)), affine, name)
-
-
 @pytest.fixture
 def volume() -> Any:
-    return body_node((40, 44, 30), "Body")
+    return body_node()
 
 
 @pytest.fixture
@@ -63,14 +56,6 @@ def panel(volume: Any, backend: WorkerBackend, monkeypatch: pytest.MonkeyPatch) 
     yield panel
     monkeypatch.setattr(backend, "close", lambda: None)  # the worker stays warm for the next test
     panel.close()
-
-
-def process_until(panel: Any, condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, panel.ui.statusLabel.text
-        panel.process_events()
-        time.sleep(0.005)
 
 
 def test_type_and_press_segment(panel: Any, volume: Any) -> None:
@@ -99,7 +84,7 @@ def finish(panel: Any) -> None:
 
 
 def test_cancel_during_encoding_takes_effect_within_two_seconds(panel: Any) -> None:
-    panel.ui.inputVolumeSelector.setCurrentNode(body_node((150, 150, 110), "Large"))
+    panel.ui.inputVolumeSelector.setCurrentNode(body_node(LARGE, "Large"))
     start(panel, PROMPTS)
     process_until(panel, lambda: panel.ui.statusLabel.text.startswith("Reading the volume"))
     before = slicer.mrmlScene.GetNumberOfNodes()
@@ -113,7 +98,7 @@ def test_cancel_during_encoding_takes_effect_within_two_seconds(panel: Any) -> N
 
 
 def test_killed_worker_is_said_and_the_next_run_works(panel: Any, backend: WorkerBackend, volume: Any) -> None:
-    panel.ui.inputVolumeSelector.setCurrentNode(body_node((150, 150, 110), "Large"))
+    panel.ui.inputVolumeSelector.setCurrentNode(body_node(LARGE, "Large"))
     start(panel, PROMPTS)
     process_until(panel, lambda: panel.ui.statusLabel.text.startswith("Reading the volume"))
     os.kill(backend.workerPid, signal.SIGKILL)
@@ -156,7 +141,7 @@ def test_closing_during_a_run_leaves_no_process_and_no_file(
     own = WorkerBackend(environment={"OMP_NUM_THREADS": "1"})
     monkeypatch.setattr(module, "WorkerBackend", lambda **_: own)
     panel = panel_host.Panel(module)
-    panel.ui.inputVolumeSelector.setCurrentNode(body_node((150, 150, 110), "Large"))
+    panel.ui.inputVolumeSelector.setCurrentNode(body_node(LARGE, "Large"))
     start(panel, PROMPTS)
     process_until(panel, lambda: panel.ui.statusLabel.text.startswith("Reading the volume"))
     pid, folder = own.workerPid, own._client.folder

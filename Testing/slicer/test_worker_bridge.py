@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import slicer
-from phantoms import affine_of, mask_in, obliqueness, segment_ids, tag_of
+from phantoms import mask_in, segment_ids, tag_of
+from real_runs import LARGE, body_node, node_ids, poll_until
 
 from dsm.models.store import model_entry
 from DSMSegmentLib import JobOptions, JobState, OutcomeStatus, Runs, SegmentationJob, WorkerBackend, volumeFromNode
@@ -22,18 +23,6 @@ pytestmark = pytest.mark.xdist_group("slicer_worker")
 
 PROMPTS = ["liver", "spleen", "liver tumor"]
 ENVIRONMENT = {"OMP_NUM_THREADS": "1"}
-
-
-def body_node(shape: tuple[int, int, int], name: str) -> Any:
-    """An ellipsoid of soft tissue with a denser one off its centre, on an oblique, mirrored, uneven grid."""
-    axes = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
-    radius = np.sqrt(sum(axis**2 for axis in axes))
-    dense = np.sqrt((axes[0] - 0.3) ** 2 + (axes[1] + 0.2) ** 2 + axes[2] ** 2)
-    voxels = np.where(radius < 0.9, 40, -1000) + np.where(dense < 0.3, 80, 0)
-    affine = affine_of(obliqueness(20) @ np.diag([-1.0, 1.0, 1.0]), (3.0, 2.5, 4.0))
-    return slicer.util.addVolumeFromArray(
-        np.ascontiguousarray(voxels.astype(np.int16).transpose(2, 1, 0)), affine, name
-    )
 
 
 @pytest.fixture(scope="module")
@@ -46,24 +35,13 @@ def backend(dsm_tiny: Path) -> Iterator[WorkerBackend]:
 @pytest.fixture
 def volume() -> Any:
     slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
-    return body_node((40, 44, 30), "Body")
+    return body_node()
 
 
 @pytest.fixture
 def large_volume(volume: Any) -> Any:
     """A volume that takes seconds to encode, so that there is time to interrupt it."""
-    return body_node((150, 150, 110), "Large")
-
-
-def poll_until(job: SegmentationJob, condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"still {job.state} at {job.progress}"
-        job.poll()
-
-
-def node_ids() -> set[str]:
-    return {slicer.mrmlScene.GetNthNode(n).GetID() for n in range(slicer.mrmlScene.GetNumberOfNodes())}
+    return body_node(LARGE, "Large")
 
 
 def test_segments_are_what_the_engine_computes(volume: Any, backend: WorkerBackend, dsm_tiny: Path) -> None:

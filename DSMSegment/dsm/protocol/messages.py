@@ -192,7 +192,7 @@ class Progress:
 
     Args:
         id: Job id.
-        stage: `"load"`, `"encode"`, `"text"`, `"decode"` or `"write"`.
+        stage: `"load"`, `"encode"`, `"text"`, `"decode"` or `"write"`; with a server also `"upload"` and `"waiting"`.
         done: Finished steps.
         total: All steps of this stage.
         eta: Estimated seconds until the stage ends; None while unknown.

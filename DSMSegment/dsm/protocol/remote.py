@@ -215,9 +215,13 @@ class RemoteClient(JobClient):
         )
 
     def _uploaded(self, job_id: str, done: int, total: int) -> None:
-        if job_id in self._cancelled or self._closed:
+        if self._is_unwanted(job_id):
             raise RemoteError("The job was cancelled.", code="cancelled")
-        self._note(Progress(id=job_id, stage="load", done=done, total=total, note="upload"))
+        self._note(Progress(id=job_id, stage="upload", done=done, total=total))
+
+    def _is_unwanted(self, job_id: str) -> bool:
+        """Whether a job was cancelled, or has ended for this side: then nothing is tried again."""
+        return self._closed or job_id in self._cancelled or job_id not in self._open_jobs
 
     def _encode(self, job_id: str, volume: str) -> None:
         for _ in self._results(job_id, {"volume": volume, "prompts": []}):
@@ -265,7 +269,8 @@ class RemoteClient(JobClient):
         job = str(answer["job"])
         with self._changed:
             self._remote_jobs[job_id] = job
-            unwanted = self._closed or job_id in self._cancelled
+            unwanted = self._is_unwanted(job_id)
+        self._note(Progress(id=job_id, stage="waiting", done=0, total=1))
         if unwanted:  # meanwhile, when this job was not known yet
             self._send_cancel(job_id)
         seen = failures = 0
@@ -284,7 +289,7 @@ class RemoteClient(JobClient):
                 raise RemoteError("The stream of events ended too early.", code="remote.broken")
             except RemoteError as error:
                 failures += 1
-                if error.code not in _TRANSIENT or failures > _RETRIES or self._closed:
+                if error.code not in _TRANSIENT or failures > _RETRIES or self._is_unwanted(job_id):
                     raise
                 time.sleep(_RETRY_S * failures)
 
@@ -298,7 +303,7 @@ class RemoteClient(JobClient):
                 busy = error.code in _BUSY and time.monotonic() < end
                 failures += not busy
                 transient = error.code in _TRANSIENT and failures <= _RETRIES
-                if not (busy or transient) or self._closed or job_id in self._cancelled:
+                if not (busy or transient) or self._is_unwanted(job_id):
                     raise
                 time.sleep(_RETRY_S * max(1, failures))
 
