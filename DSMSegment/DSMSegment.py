@@ -184,7 +184,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
     def onSceneStartSave(self, caller: Any, event: Any) -> None:
         """Note edits by hand, and let the segments of the results share layers: files get smaller."""
         self._results.noteEdits()
-        self._results.packLayers()
+        self._results.beforeSave()
 
     def initializeParameterNode(self) -> None:
         """Connect the panel to the scene's parameters, with the first volume selected."""

@@ -281,8 +281,8 @@ class SegmentationJob:
             return
         affine = affineInSegmentation(self._volume.affine, self._volumeNode, node)
         for store, values in ((self._probabilities, finding.probability), (self._uncertainties, finding.uncertainty)):
-            if store is not None and values is not None:
-                store.put(node, segmentId, SegmentMap(values, affine))
+            if store is not None:
+                store.put(node, segmentId, SegmentMap(values, affine) if values is not None else None)
 
     def _note(self, outcome: SegmentOutcome) -> None:
         self.outcomes.append(outcome)

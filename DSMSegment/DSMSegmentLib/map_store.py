@@ -38,10 +38,12 @@ class MapStore:
         self._maxBytes = maxBytes
         self._maps: OrderedDict[tuple[str, str], SegmentMap] = OrderedDict()
 
-    def put(self, segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, map_: SegmentMap) -> None:
-        """Remember the map of a segment."""
+    def put(self, segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, map_: SegmentMap | None) -> None:
+        """Remember the map of a segment; None forgets the one before."""
         key = (segmentationNode.GetID(), segmentId)
         self._maps.pop(key, None)
+        if map_ is None:
+            return
         self._maps[key] = map_
         while len(self._maps) > 1 and self._numBytes > self._maxBytes:
             self._maps.popitem(last=False)

@@ -100,8 +100,10 @@ class ResultsSection:
                     self._originals[segmentId] = original
             self.update()
 
-    def packLayers(self) -> None:
-        """Let segments share layers, before they are saved."""
+    def beforeSave(self) -> None:
+        """Call before the scene is saved: segments share layers then, and what is only a way to look goes."""
+        self._overlay.hide()
+        self.update()
         if self._node is not None and self._node.GetScene() is not None and not self._runs.isRunning:
             packLayers(self._node)
             if self._watch is not None:
@@ -109,6 +111,7 @@ class ResultsSection:
 
     def update(self) -> None:
         """Show the table and the buttons as the scene is now."""
+        self._overlay.hideIfGone()
         node = self._node if self._node is not None and self._node.GetScene() is not None else None
         self._table.setRows(resultRows(node, self._outcomes))
         selected = self._table.selected

@@ -22,25 +22,6 @@ def stageText(progress: JobProgress) -> str:
     return texts.get(progress.stage, progress.stage)
 
 
-def resultText(job: SegmentationJob) -> str:
-    """Return what came of a run that has ended, and what the user should know about it."""
-    if job.state is JobState.FAILED and job.error is not None:
-        return job.error.one_line
-    texts = {
-        OutcomeStatus.WRITTEN: _("{name}: {volume:.1f} ml"),
-        OutcomeStatus.NOT_FOUND: _("{name}: not found"),
-        OutcomeStatus.SKIPPED: _("{name}: skipped, a segment of that name exists"),
-    }
-    lines = [
-        texts[outcome.status].format(name=outcome.prompt.name, volume=outcome.volumeMl) for outcome in job.outcomes
-    ]
-    if job.state is JobState.CANCELLED:
-        lines.insert(0, _("Cancelled."))
-    lines += job.warnings
-    lines += [warning for outcome in job.outcomes for warning in outcome.warnings]
-    return "\n".join(lines)
-
-
 def progressText(progress: JobProgress) -> str:
     """Return one line for a run that is going on: the stage, how far it is, and how long it still takes."""
     text = f"{progress.note}: {stageText(progress)}" if progress.note else stageText(progress)
@@ -68,3 +49,10 @@ def finishedText(job: SegmentationJob) -> str:
     if job.state is JobState.CANCELLED:
         return _("Cancelled. {counts}").format(counts=counts)
     return _("Finished in {seconds:.1f} s: {counts}").format(seconds=job.seconds, counts=counts)
+
+
+def resultText(job: SegmentationJob) -> str:
+    """Return the line of `finishedText`, and one for each thing that the user should know about the results."""
+    return "\n".join(
+        [finishedText(job), *job.warnings, *(warning for outcome in job.outcomes for warning in outcome.warnings)]
+    )

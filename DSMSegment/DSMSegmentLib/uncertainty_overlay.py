@@ -9,17 +9,24 @@ from dsm.core.volume import Volume
 from DSMSegmentLib.map_store import SegmentMap
 from DSMSegmentLib.mrml import setVolume
 
+#: From sure to undecided: matplotlib's viridis, which no organ has. Slicer's own tables are not there without Slicer.
+COLORS = ("#440154", "#414487", "#2a788e", "#22a884", "#7ad151", "#fde725")
 _OPACITY = 0.6
 # Below, the voxel is sure and the image shines through.
 _FAINTEST = 0.1
-_COLORS = "vtkMRMLColorTableNodeFileInferno.txt"
+_MOST = 255
+_SLICE = "vtkMRMLSliceCompositeNode"
 
 
 class UncertaintyOverlay:
-    """Shows one map at a time."""
+    """Shows one map at a time. The segment's own area is not filled meanwhile, so that only its outline covers it."""
 
     def __init__(self) -> None:
         self._node: slicer.vtkMRMLScalarVolumeNode | None = None
+        self._segmentationNode: slicer.vtkMRMLSegmentationNode | None = None
+        # What lay in the foreground of each slice before, and how opaque it was.
+        self._before: dict[str, tuple[str | None, float]] = {}
+        self._fill = 1.0
         self.segmentId = ""
 
     @property
@@ -30,34 +37,94 @@ class UncertaintyOverlay:
     def show(self, segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, map_: SegmentMap) -> None:
         """Show the map of a segment, in place of the one before."""
         self.hide()
-        scene = segmentationNode.GetScene()
         name = segmentationNode.GetSegmentation().GetSegment(segmentId).GetName()
-        affine = map_.affine.copy()
-        affine[:3, 3] += affine[:3, :3] @ map_.values.offset_ijk
-        # VTK has no float16; 255 steps are more than the eye sees.
-        values = np.round(map_.values.array.astype(np.float32) * 255).astype(np.uint8)
-        node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", f"{name} uncertainty")
-        setVolume(node, Volume(np.pad(values, 1), _shifted(affine), modality="MR", name=node.GetName()))
-        node.SetAndObserveTransformNodeID(segmentationNode.GetTransformNodeID())
-        node.CreateDefaultDisplayNodes()
-        display = node.GetDisplayNode()
-        display.SetAndObserveColorNodeID(_COLORS)
-        display.AutoWindowLevelOff()
-        display.SetWindowLevelMinMax(0, 255)
-        display.SetLowerThreshold(255 * _FAINTEST)
-        display.SetUpperThreshold(255)
-        display.ApplyThresholdOn()
-        self._node, self.segmentId = node, segmentId
-        slicer.util.setSliceViewerLayers(foreground=node, foregroundOpacity=_OPACITY)
+        self._node = node = _mapNode(segmentationNode, f"{name} uncertainty", map_)
+        self._segmentationNode, self.segmentId = segmentationNode, segmentId
+        display = segmentationNode.GetDisplayNode()
+        self._fill = display.GetSegmentOpacity2DFill(segmentId)
+        display.SetSegmentOpacity2DFill(segmentId, 0.0)
+        for slice_ in _slices(node.GetScene()):
+            self._before[slice_.GetID()] = slice_.GetForegroundVolumeID(), slice_.GetForegroundOpacity()
+            slice_.SetForegroundVolumeID(node.GetID())
+            slice_.SetForegroundOpacity(_OPACITY)
 
     def hide(self) -> None:
-        """Take the map away; the slices show what they showed."""
-        if self.isShown and self._node is not None:
-            slicer.util.setSliceViewerLayers(foreground=None)
-            scene = self._node.GetScene()
-            scene.RemoveNode(self._node.GetDisplayNode())
-            scene.RemoveNode(self._node)
-        self._node, self.segmentId = None, ""
+        """Take the map away; slices and segment look as before.
+
+        Call it before the scene is saved, too: how the segment is drawn would be saved.
+        """
+        node = self._node
+        if self._segmentationNode is not None and self._isSegmentThere:
+            self._segmentationNode.GetDisplayNode().SetSegmentOpacity2DFill(self.segmentId, self._fill)
+        if node is not None and node.GetScene() is not None:
+            scene = node.GetScene()
+            for slice_ in _slices(scene):
+                if slice_.GetForegroundVolumeID() == node.GetID():
+                    volumeId, opacity = self._before.get(slice_.GetID(), (None, 0.0))
+                    slice_.SetForegroundVolumeID(volumeId)
+                    slice_.SetForegroundOpacity(opacity)
+            display = node.GetDisplayNode()
+            for one in (display.GetColorNode(), display, node):
+                scene.RemoveNode(one)
+        self._node = self._segmentationNode = None
+        self.segmentId = ""
+        self._before.clear()
+
+    def hideIfGone(self) -> None:
+        """Take the map away if its segment is not there any more: the run was taken back, or the scene closed."""
+        if not self._isSegmentThere:
+            self.hide()
+
+    @property
+    def _isSegmentThere(self) -> bool:
+        node = self._segmentationNode
+        return (
+            node is not None
+            and node.GetScene() is not None
+            and node.GetSegmentation().GetSegment(self.segmentId) is not None
+        )
+
+
+def _mapNode(
+    segmentationNode: slicer.vtkMRMLSegmentationNode, name: str, map_: SegmentMap
+) -> slicer.vtkMRMLScalarVolumeNode:
+    scene = segmentationNode.GetScene()
+    affine = map_.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ map_.values.offset_ijk
+    # VTK has no float16; 255 steps are more than the eye sees.
+    values = np.round(map_.values.array.astype(np.float32) * _MOST).astype(np.uint8)
+    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+    setVolume(node, Volume(np.pad(values, 1), _shifted(affine), modality="MR", name=name))
+    node.SetAndObserveTransformNodeID(segmentationNode.GetTransformNodeID())
+    node.CreateDefaultDisplayNodes()
+    display = node.GetDisplayNode()
+    display.SetAndObserveColorNodeID(_colorNode(scene).GetID())
+    display.AutoWindowLevelOff()
+    display.SetWindowLevelMinMax(0, _MOST)
+    display.SetLowerThreshold(_MOST * _FAINTEST)
+    display.SetUpperThreshold(_MOST)
+    display.ApplyThresholdOn()
+    for one in (node, display, display.GetColorNode()):
+        one.SetSaveWithScene(False)  # a way to look at the result, no part of it
+    return node
+
+
+def _colorNode(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLColorTableNode:
+    node = scene.AddNewNodeByClass("vtkMRMLColorTableNode", "Uncertainty")
+    node.SetTypeToUser()
+    node.HideFromEditorsOn()
+    node.SetNumberOfColors(_MOST + 1)
+    stops = np.array([[int(color[start : start + 2], 16) / 255 for start in (1, 3, 5)] for color in COLORS])
+    steps = np.linspace(0, len(COLORS) - 1, _MOST + 1)
+    channels = [np.interp(steps, np.arange(len(COLORS)), channel) for channel in stops.T]
+    for number, (red, green, blue) in enumerate(zip(*channels, strict=True)):
+        node.SetColor(number, f"{number / _MOST:.2f}", red, green, blue, 1.0)
+    return node
+
+
+def _slices(scene: slicer.vtkMRMLScene) -> list[slicer.vtkMRMLSliceCompositeNode]:
+    # Not `slicer.util.getNodesByClass`: it looks into the application's scene whichever it is given.
+    return [scene.GetNthNodeByClass(i, _SLICE) for i in range(scene.GetNumberOfNodesByClass(_SLICE))]
 
 
 def _shifted(affine: np.ndarray) -> np.ndarray:

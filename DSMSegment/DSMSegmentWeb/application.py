@@ -19,6 +19,7 @@ from dsm.errors import DSMError, InputError
 from dsm.text.vocabulary import load_vocabulary
 from DSMSegmentLib import Backend, JobOptions, JobProgress, JobState, Runs, SegmentationJob
 from DSMSegmentLib.summary import resultText, stageText
+from DSMSegmentLib.uncertainty_overlay import UncertaintyOverlay
 from DSMSegmentWeb import page
 from DSMSegmentWeb.access import Access
 from DSMSegmentWeb.edits import Edits, journaled
@@ -53,6 +54,7 @@ class Application:
         self._access = access
         self._runs = Runs(backend)
         self._run: asyncio.Future[None] | None = None
+        self._overlay = UncertaintyOverlay()
         self._missing: list[Row] = []
         # Each takes back one run or edit, the newest is last; it returns False when that was forgotten meanwhile.
         self._undo_steps: deque[Callable[[], bool]] = deque(maxlen=_MAX_UNDO)
@@ -99,6 +101,7 @@ class Application:
             with self._state as state:
                 state.status = ""
         self._runs.sceneClosing()
+        self._overlay.hide()
         self._edits.forget()
         self._undo_steps.clear()
         self._missing = []
@@ -117,7 +120,7 @@ class Application:
             self._show_rows()
 
     def segment(self, prompts: list[str], typed: str) -> None:
-        """See `page.Actions`."""
+        """See `Actions`."""
         # As a task: the next message of this browser, which may be Cancel, waits for the answer to this one.
         self._run = asyncio.ensure_future(self._segment(prompts, typed))
 
@@ -131,7 +134,7 @@ class Application:
                 self._viewer.volume_node,
                 "; ".join([*prompts, typed]),
                 self._viewer.segmentation_node,
-                JobOptions(threshold=float(state.threshold)),
+                JobOptions(threshold=float(state.threshold), uncertainty=bool(state.uncertainty)),
                 interactive=True,
                 onProgress=self._show_progress,
                 onResult=lambda _outcome: self._show_segments(),
@@ -155,12 +158,12 @@ class Application:
             state.flush()
 
     def cancel(self) -> None:
-        """See `page.Actions`."""
+        """See `Actions`."""
         self._state.status = "Cancelling..."
         self._runs.cancel()
 
     def undo(self) -> None:
-        """See `page.Actions`."""
+        """See `Actions`."""
         if self._runs.isRunning:
             return
         while self._undo_steps:
@@ -171,7 +174,7 @@ class Application:
         self._show_segments()
 
     def select(self, segment_id: str) -> None:
-        """See `page.Actions`."""
+        """See `Actions`."""
         self._state.selected = segment_id
         self._show_threshold()
         center = self._viewer.segmentation_node.GetSegmentCenterRAS(segment_id)
@@ -181,20 +184,32 @@ class Application:
             )
 
     def recolor(self, segment_id: str, color: str) -> None:
-        """See `page.Actions`."""
+        """See `Actions`."""
         segment = self._viewer.segmentation_node.GetSegmentation().GetSegment(segment_id)
         if segment is not None:
             segment.SetColor(*(int(color[start : start + 2], 16) / 255 for start in (1, 3, 5)))
             self._show_rows()
 
     def toggle(self, segment_id: str) -> None:
-        """See `page.Actions`."""
+        """See `Actions`."""
         display = self._viewer.segmentation_node.GetDisplayNode()
         display.SetSegmentVisibility(segment_id, not display.GetSegmentVisibility(segment_id))
         self._show_rows()
 
+    def toggle_uncertainty(self, segment_id: str) -> None:
+        """See `Actions`."""
+        node = self._viewer.segmentation_node
+        map_ = self._runs.uncertaintyOf(node, segment_id)
+        if map_ is None or segment_id == self._overlay.segmentId:
+            self._overlay.hide()
+        else:
+            self._overlay.show(node, segment_id, map_)
+            if self._state.selected != segment_id:
+                self.select(segment_id)
+        self._state.uncertain = self._overlay.segmentId
+
     def edit(self, name: str) -> None:
-        """See `page.Actions`."""
+        """See `Actions`."""
         state = self._state
         state.error = ""
         try:
@@ -232,6 +247,8 @@ class Application:
                 "tool": "",
                 "brush_mm": 12,
                 "threshold": 0.5,
+                "uncertainty": False,
+                "uncertain": "",
                 "segment_threshold": 0.5,
             }
         )
@@ -263,6 +280,9 @@ class Application:
 
     def _export(self, kind: str, folder: Path) -> Path:
         self._check_idle()
+        self._overlay.hide()  # a way to look at the scene, no part of it
+        with self._state as state:
+            state.uncertain = ""
         return export(kind, self._viewer.volume_node, self._viewer.segmentation_node, folder, self._dicom_files)
 
     def show_error(self, error: DSMError) -> None:
@@ -299,12 +319,18 @@ class Application:
     def _show_rows(self) -> None:
         state = self._state
         node = self._viewer.segmentation_node
-        found = segment_rows(node, lambda segment_id: self._runs.canSetThreshold(node, segment_id))
+        found = segment_rows(
+            node,
+            lambda segment_id: self._runs.canSetThreshold(node, segment_id),
+            lambda segment_id: self._runs.uncertaintyOf(node, segment_id) is not None,
+        )
         rows = [*found, *self._missing]
         state.rows = [asdict(row) for row in rows]
         ids = [row.id for row in rows if row.id]
         if state.selected not in ids:
             state.selected, state.tool = "", ""
+        self._overlay.hideIfGone()
+        state.uncertain = self._overlay.segmentId
         self._show_threshold()
         state.can_undo = bool(self._undo_steps)
         state.flush()

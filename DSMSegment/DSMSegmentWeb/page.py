@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
 
 from trame.ui.vuetify3 import VAppLayout
 from trame.widgets import html
@@ -11,10 +10,12 @@ from trame.widgets import vuetify3 as v3
 from trame_server import Server
 from trame_slicer.core import LayoutManager
 
+from DSMSegmentWeb.actions import Actions
+from DSMSegmentWeb.correction_tools import correction_tools
+from DSMSegmentWeb.result_list import result_list
+from DSMSegmentWeb.slider import slider
 from DSMSegmentWeb.uploads import SUFFIXES
 
-# A number, or an expression of the page.
-_Bound = float | tuple[str]
 _HAS_SEGMENT = "rows.some((row) => row.id) && !running"
 # Of each type: what it is, and when there is something to write.
 _EXPORTS = {
@@ -24,20 +25,7 @@ _EXPORTS = {
     "dcm": ("DICOM SEG, of a DICOM series", f"is_dicom && {_HAS_SEGMENT}"),
     "mrb": ("Slicer scene", "volume_name && !running"),
 }
-_TOOLS = {
-    "paint": ("Paint", "mdi-brush", "Paint with a ball"),
-    "erase": ("Erase", "mdi-eraser", "Erase with a ball"),
-    "cut": ("Cut", "mdi-content-cut", "Scissors: take away what you draw round, through all slices"),
-    "keep": ("Keep", "mdi-selection", "Scissors: keep only what you draw round, through all slices"),
-}
-_FILTERS = {
-    "largest": ("Largest part", "Keep only the largest connected part"),
-    "specks": ("No specks", "Take away parts of less than a millilitre"),
-    "smooth": ("Smooth", "Make each voxel what most of its neighbours are"),
-}
-_THRESHOLD_TITLE = (
-    "Probability from which a voxel is inside. Moving it starts from the answer of the network; Undo brings edits back."
-)
+_UNCERTAINTY_TITLE = "Also make a map of where the network is undecided; takes more time and memory."
 # Width and middle in HU.
 _CT_WINDOWS = {"Soft tissue": (400, 40), "Lung": (1500, -600), "Bone": (1800, 400)}
 # Stands in place of the page when the server does not answer any more; page.js waits for it to come back.
@@ -50,31 +38,6 @@ scripts = ["dsm_web/page.js"]
 styles = ["dsm_web/page.css"]
 
 
-class Actions(Protocol):
-    """What the buttons of the page do."""
-
-    def segment(self, prompts: list[str], typed: str) -> None:
-        """Run the prompts."""
-
-    def cancel(self) -> None:
-        """Stop the run."""
-
-    def undo(self) -> None:
-        """Take back the last run or stroke."""
-
-    def select(self, segment_id: str) -> None:
-        """Show a segment, and let the tools work on it."""
-
-    def recolor(self, segment_id: str, color: str) -> None:
-        """Give a segment a colour, as `#rrggbb`."""
-
-    def toggle(self, segment_id: str) -> None:
-        """Show or hide a segment."""
-
-    def edit(self, name: str) -> None:
-        """Apply a filter to the segment that is selected."""
-
-
 def build_page(server: Server, views: LayoutManager, actions: Actions) -> VAppLayout:
     """Lay the page out. What it shows is in the state of the server (`application.py`)."""
     with VAppLayout(server) as layout:
@@ -84,8 +47,8 @@ def build_page(server: Server, views: LayoutManager, actions: Actions) -> VAppLa
                 _heading()
                 _prompt(actions)
                 _messages()
-                _results(actions)
-                _tools(actions)
+                result_list(actions)
+                correction_tools(actions)
                 _window()
                 _exports()
         with v3.VMain(classes="fill-height"):
@@ -167,6 +130,18 @@ def _prompt(actions: Actions) -> None:
             classes="dsm-undo",
             click=actions.undo,
         )
+    with html.Details(classes="dsm-options"):
+        html.Summary("Next run: threshold {{ threshold.toFixed(2) }}{{ uncertainty ? ', uncertainty maps' : '' }}")
+        with html.Div(classes="dsm-line"):
+            html.Span("Threshold", classes="dsm-number", title="Probability from which a voxel is inside")
+            slider("threshold", 0.05, 0.95, step=0.05, label="Threshold of the next run")
+        v3.VCheckbox(
+            v_model=("uncertainty",),
+            label="Uncertainty maps",
+            density="compact",
+            hide_details=True,
+            raw_attrs=[f'title="{_UNCERTAINTY_TITLE}"'],
+        )
 
 
 def _messages() -> None:
@@ -192,95 +167,24 @@ def _messages() -> None:
         html.Span("{{ error }}")
 
 
-def _results(actions: Actions) -> None:
-    with html.Div(v_if="rows.length"):
-        html.H2("Results")
-        with html.Ul(classes="dsm-rows"):
-            with html.Li(
-                v_for="row in rows",
-                key="row.id || row.name",
-                raw_attrs=[':class="{ selected: row.id && row.id === selected, missing: !row.id }"'],
-            ):
-                html.Input(
-                    v_if="row.id",
-                    type="color",
-                    value=("row.color",),
-                    change=(actions.recolor, "[row.id, $event.target.value]"),
-                    raw_attrs=[":aria-label=\"'Colour of ' + row.name\""],
-                )
-                v3.VIcon("mdi-help-circle-outline", v_else=True, size="small")
-                html.Button(
-                    "{{ row.name }}",
-                    v_if="row.id",
-                    type="button",
-                    classes="dsm-name",
-                    click=(actions.select, "[row.id]"),
-                    raw_attrs=[':aria-pressed="row.id === selected"', 'title="Go to it"'],
-                )
-                html.Span("{{ row.name }}", v_else=True, classes="dsm-name")
-                html.Span("{{ row.note }}", classes="dsm-number dsm-note")
-                html.Span(
-                    "{{ row.score.toFixed(2) }}",
-                    v_if="row.score !== null",
-                    classes="dsm-number dsm-score",
-                    raw_attrs=['title="Score: how sure the network is that it is there, 0 to 1"'],
-                )
-                v3.VBtn(
-                    v_if="row.id",
-                    icon=("row.visible ? 'mdi-eye-outline' : 'mdi-eye-off-outline'",),
-                    size="x-small",
-                    variant="text",
-                    click=(actions.toggle, "[row.id]"),
-                    raw_attrs=[":aria-label=\"(row.visible ? 'Hide ' : 'Show ') + row.name\""],
-                )
-
-
-def _tools(actions: Actions) -> None:
-    with html.Div(v_if="selected", classes="dsm-tools"):
-        html.H2("Correct {{ (rows.find((row) => row.id === selected) || {}).name }}")
-        with html.Div(v_if="(rows.find((row) => row.id === selected) || {}).threshold != null", classes="dsm-line"):
-            html.Span("Threshold", classes="dsm-number", raw_attrs=[f'title="{_THRESHOLD_TITLE}"'])
-            _slider("segment_threshold", 0.05, 0.95, step=0.01, label="Threshold of the segment")
-            html.Span("{{ Number(segment_threshold).toFixed(2) }}", classes="dsm-number dsm-threshold")
-        with v3.VBtnToggle(
-            v_model=("tool",),
-            density="compact",
-            variant="outlined",
-            divided=True,
-            disabled=("running",),
-            raw_attrs=['aria-label="Tool"'],
-        ):
-            for tool, (text, icon, title) in _TOOLS.items():
-                v3.VBtn(text, value=tool, size="small", prepend_icon=icon, raw_attrs=[f'title="{title}"'])
-        with html.Div(classes="dsm-line", v_if="tool === 'paint' || tool === 'erase'"):
-            _slider("brush_mm", 2, 60, step=1, label="Diameter of the brush in millimetres")
-            html.Span("{{ brush_mm }} mm", classes="dsm-number")
-        with html.Div(classes="d-flex flex-wrap ga-1 mt-1"):
-            for name, (text, title) in _FILTERS.items():
-                v3.VBtn(
-                    text,
-                    size="small",
-                    variant="tonal",
-                    disabled=("running",),
-                    click=(actions.edit, f"['{name}']"),
-                    raw_attrs=[f'title="{title}"'],
-                )
-
-
 def _window() -> None:
     with html.Div(v_if="volume_name"):
         html.H2("Window {{ shown_window }}, level {{ shown_level }}")
-        with html.Div(classes="d-flex ga-1 mt-1", v_if="is_ct"):
+        with html.Div(classes="dsm-buttons", v_if="is_ct"):
             for name, (window, level) in _CT_WINDOWS.items():
                 v3.VBtn(name, size="small", variant="tonal", click=f"shown_window = {window}; shown_level = {level}")
-        _slider("shown_window", 1, ("value_high - value_low + 1",), step=1, label="Window")
-        _slider("shown_level", ("value_low",), ("value_high",), step=1, label="Level")
+        with html.Div(classes="dsm-line"):
+            html.Span("Window", classes="dsm-number dsm-label")
+            slider("shown_window", 1, ("value_high - value_low + 1",), step=1, label="Window")
+        with html.Div(classes="dsm-line"):
+            html.Span("Level", classes="dsm-number dsm-label")
+            slider("shown_level", ("value_low",), ("value_high",), step=1, label="Level")
 
 
 def _exports() -> None:
     with html.Div():
         html.H2("Export")
-        with html.Div(classes="d-flex flex-wrap ga-1 mt-1"):
+        with html.Div(classes="dsm-buttons"):
             for kind, (title, condition) in _EXPORTS.items():
                 v3.VBtn(
                     f".{kind}",
@@ -288,21 +192,5 @@ def _exports() -> None:
                     size="small",
                     variant="tonal",
                     disabled=(f"!({condition})",),
-                    classes="text-none",
                     raw_attrs=["download", f'title="{title}"'],
                 )
-    with html.Div():
-        html.H2("Threshold of the next run: {{ threshold.toFixed(2) }}")
-        _slider("threshold", 0.05, 0.95, step=0.05, label="Probability from which a voxel is inside")
-
-
-def _slider(variable: str, low: _Bound, high: _Bound, *, step: float, label: str) -> None:
-    v3.VSlider(
-        v_model=(variable,),
-        min=low,
-        max=high,
-        step=step,
-        hide_details=True,
-        density="compact",
-        raw_attrs=[f'aria-label="{label}"'],
-    )

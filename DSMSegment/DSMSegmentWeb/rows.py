@@ -25,6 +25,7 @@ class Row:
         color: As `#rrggbb`.
         visible: Whether the views show it.
         threshold: Of the probability, where it can be moved; None where it cannot.
+        has_uncertainty: Whether there is a map of where the network was undecided.
     """
 
     name: str
@@ -34,20 +35,25 @@ class Row:
     color: str = ""
     visible: bool = False
     threshold: float | None = None
+    has_uncertainty: bool = False
 
 
 def segment_rows(
-    node: slicer.vtkMRMLSegmentationNode | None, has_probability: Callable[[str], bool] = lambda _segment_id: False
+    node: slicer.vtkMRMLSegmentationNode | None,
+    has_probability: Callable[[str], bool],
+    has_uncertainty: Callable[[str], bool],
 ) -> list[Row]:
     """Return a row for each segment, in the order of the segmentation.
 
     Args:
         node: The segmentation.
         has_probability: Whether the threshold of a segment can be moved.
+        has_uncertainty: Whether there is a map of where the network was undecided.
     """
     if node is None:
         return []
-    return [_segment_row(node, id_, has_probability(id_)) for id_ in node.GetSegmentation().GetSegmentIDs()]
+    ids = node.GetSegmentation().GetSegmentIDs()
+    return [_segment_row(node, id_, has_probability(id_), has_uncertainty(id_)) for id_ in ids]
 
 
 def missing_rows(outcomes: Sequence[SegmentOutcome]) -> list[Row]:
@@ -60,7 +66,9 @@ def missing_rows(outcomes: Sequence[SegmentOutcome]) -> list[Row]:
     ]
 
 
-def _segment_row(node: slicer.vtkMRMLSegmentationNode, segment_id: str, has_probability: bool) -> Row:
+def _segment_row(
+    node: slicer.vtkMRMLSegmentationNode, segment_id: str, has_probability: bool, has_uncertainty: bool
+) -> Row:
     segment = node.GetSegmentation().GetSegment(segment_id)
     image = orientedImageFromSegment(node, segment_id)
     i, j, k = image.GetSpacing()
@@ -73,6 +81,7 @@ def _segment_row(node: slicer.vtkMRMLSegmentationNode, segment_id: str, has_prob
         color="#" + "".join(f"{round(255 * channel):02x}" for channel in segment.GetColor()),
         visible=bool(node.GetDisplayNode().GetSegmentVisibility(segment_id)),
         threshold=_number(segment, THRESHOLD_TAG) if has_probability else None,
+        has_uncertainty=has_uncertainty,
     )
 
 

@@ -118,14 +118,13 @@ class TestSummary:
     def test_says_what_was_found_and_what_to_know(self, volume: Any) -> None:
         job = module.DSMSegmentLogic(FakeBackend({"liver": mask_of()})).segment(volume, "liver; glorp", wait=True)
         lines = resultText(job).splitlines()
-        assert lines[0].startswith("liver: ")
-        assert lines[0].endswith(" ml")
-        assert lines[1] == "glorp: not found"
-        assert "not in the vocabulary" in lines[2]
+        assert lines[0].startswith("Finished in ")
+        assert lines[0].endswith(" s: 1 found; not found: glorp.")
+        assert "not in the vocabulary" in lines[1]
         assert stageText(job.progress) == "Segmenting..."
 
     def test_says_why_a_run_failed_and_what_to_do(self, volume: Any) -> None:
         logic = module.DSMSegmentLogic(DyingBackend({}))
         job = logic.segment(volume, "liver")
         job.wait()
-        assert resultText(job) == "The worker process ended. Start it again."
+        assert resultText(job) == "The worker process ended. Start it again. 0 found; not segmented: liver."

@@ -375,13 +375,15 @@ class TestUncertainty:
         self, panel: Any, backend: PanelBackend, volume: Any
     ) -> None:
         composite = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceCompositeNode")
+        composite.SetForegroundVolumeID(volume.GetID())
+        composite.SetForegroundOpacity(0.25)
         run(panel, "liver")
         panel.ui.resultsTable.selectRow(0)
         assert not backend.requests[-1].uncertainty
         assert not panel.ui.uncertaintyButton.enabled
         panel.ui.uncertaintyCheckBox.setChecked(True)
         panel.ui.fastCheckBox.setChecked(True)
-        run(panel, "spleen")
+        node = run(panel, "spleen")
         assert backend.requests[-1].uncertainty
         assert backend.requests[-1].fast
         before = slicer.mrmlScene.GetNumberOfNodes()
@@ -394,10 +396,32 @@ class TestUncertainty:
         inside = (ijkToRAS(shown) @ np.c_[np.argwhere(values == 255), np.ones((values == 255).sum())].T)[:3].T
         truth = (ijkToRAS(volume) @ np.c_[np.argwhere(MASKS["spleen"]), np.ones(MASKS["spleen"].sum())].T)[:3].T
         np.testing.assert_allclose(np.sort(inside, axis=0), np.sort(truth, axis=0), atol=1e-6)
+        assert node.GetDisplayNode().GetSegmentOpacity2DFill("DSM_spleen") == 0.0
         panel.ui.advancedCollapsibleButton.collapsed = False
         panel.screenshot(SCREENS / "uncertainty.png")
         panel.ui.uncertaintyButton.click()
         assert slicer.mrmlScene.GetNumberOfNodes() == before
+        assert node.GetDisplayNode().GetSegmentOpacity2DFill("DSM_spleen") == 1.0
+        assert (composite.GetForegroundVolumeID(), composite.GetForegroundOpacity()) == (volume.GetID(), 0.25)
+
+    def test_map_is_not_saved_and_goes_with_its_segment(self, panel: Any) -> None:
+        panel.ui.uncertaintyCheckBox.setChecked(True)
+        run(panel, "liver")
+        panel.ui.resultsTable.selectRow(0)
+        panel.ui.uncertaintyButton.click()
+        assert slicer.util.getNodes("*uncertainty")
+        slicer.mrmlScene.StartState(slicer.mrmlScene.SaveState)  # as the application's dialog does
+        slicer.mrmlScene.EndState(slicer.mrmlScene.SaveState)
+        assert not slicer.util.getNodes("*uncertainty")
+        assert not panel.ui.uncertaintyButton.checked
+        panel.ui.uncertaintyButton.click()
+        assert slicer.util.getNodes("*uncertainty")
+        panel.ui.undoButton.click()
+        assert not slicer.util.getNodes("*uncertainty")
+        panel.ui.uncertaintyCheckBox.setChecked(False)
+        run(panel, "liver")
+        panel.ui.resultsTable.selectRow(0)
+        assert not panel.ui.uncertaintyButton.enabled, "the map is of a run that was taken back"
 
 
 class TestEditing:

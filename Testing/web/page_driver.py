@@ -1,4 +1,4 @@
-"""What a person does on the page, for the tests: type prompts, look at the views, take files home."""
+"""What a person does on the page, for the tests: type prompts, look at the views, take files home, complain."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 IDLE = "#dsm-segment:not([disabled])"
@@ -87,3 +88,15 @@ def download(page: Any, kind: str, folder: Path) -> Path:
     path = folder / started.value.suggested_filename
     started.value.save_as(path)
     return path
+
+
+def violations(page: Any) -> list[str]:
+    """What axe-core calls serious or critical, as one line each."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    found = axe.Axe().run(page).response["violations"]
+    return [
+        f"{item['id']}: {node['html'][:200]}"
+        for item in found
+        if item["impact"] in ("serious", "critical")
+        for node in item["nodes"]
+    ]

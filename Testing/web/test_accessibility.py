@@ -5,21 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from page_driver import IDLE, names
+from page_driver import IDLE, names, violations
 
 pytestmark = [pytest.mark.slicer, pytest.mark.slow, pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
-
-
-def violations(page: Any) -> list[str]:
-    """What axe-core calls serious or critical, as one line each."""
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
-    found = axe.Axe().run(page).response["violations"]
-    return [
-        f"{item['id']}: {node['html'][:200]}"
-        for item in found
-        if item["impact"] in ("serious", "critical")
-        for node in item["nodes"]
-    ]
 
 
 def focused(page: Any) -> str:

@@ -71,10 +71,25 @@ def read_the_answer(page: Any, folder: Path) -> None:
     page.get_by_label("Show spleen").click()
 
 
-def correct_it(page: Any, folder: Path) -> None:
+def see_where_it_is_unsure(page: Any, folder: Path) -> None:
     press(page, "Undo")  # liver and spleen are one run
     page.wait_for_selector(".dsm-rows", state="detached")
+    page.get_by_text("Next run").click()
+    page.get_by_label("Uncertainty maps").check()
     segment(page, "liver")
+    page.get_by_text("Next run").click()
+    page.get_by_role("button", name="liver", exact=True).click()
+    page.locator(".dsm-tools").wait_for()
+    sure = views(page)
+    page.get_by_label("Uncertainty of liver").click()
+    page.mouse.move(100, 780)
+    assert changed(sure, views(page)) > 0.01
+    page.screenshot(path=folder / "web-uncertainty.png")
+    page.get_by_label("Uncertainty of liver").click()
+    assert changed(sure, views(page)) == 0
+
+
+def correct_it(page: Any, folder: Path) -> None:
     page.get_by_role("button", name="liver", exact=True).click()
     start = volume_ml(page)
     page.get_by_role("slider", name="Threshold of the segment").focus()
@@ -125,6 +140,7 @@ STEPS: list[Callable[[Any, Path], None]] = [
     look_around,
     say_what_you_are_looking_for,
     read_the_answer,
+    see_where_it_is_unsure,
     correct_it,
     take_it_home,
     open_a_scan_of_your_own,

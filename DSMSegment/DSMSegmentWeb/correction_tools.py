@@ -1,0 +1,57 @@
+"""The tools that correct the segment that is selected in the list."""
+
+from __future__ import annotations
+
+from trame.widgets import html
+from trame.widgets import vuetify3 as v3
+
+from DSMSegmentWeb.actions import Actions
+from DSMSegmentWeb.slider import slider
+
+_TOOLS = {
+    "paint": ("Paint", "mdi-brush", "Paint with a ball"),
+    "erase": ("Erase", "mdi-eraser", "Erase with a ball"),
+    "cut": ("Cut", "mdi-content-cut", "Scissors: take away what you draw round, through all slices"),
+    "keep": ("Keep", "mdi-selection", "Scissors: keep only what you draw round, through all slices"),
+}
+_FILTERS = {
+    "largest": ("Largest part", "Keep only the largest connected part"),
+    "specks": ("No specks", "Take away parts of less than a millilitre"),
+    "smooth": ("Smooth", "Make each voxel what most of its neighbours are"),
+}
+_THRESHOLD_TITLE = (
+    "Probability from which a voxel is inside. Moving it starts from the answer of the network; Undo brings edits back."
+)
+
+
+def correction_tools(actions: Actions) -> None:
+    """Add the tools; they are not there while no segment is selected."""
+    with html.Div(v_if="selected", classes="dsm-tools"):
+        html.H2("Correct {{ (rows.find((row) => row.id === selected) || {}).name }}")
+        with html.Div(v_if="(rows.find((row) => row.id === selected) || {}).threshold != null", classes="dsm-line"):
+            html.Span("Threshold", classes="dsm-number", raw_attrs=[f'title="{_THRESHOLD_TITLE}"'])
+            slider("segment_threshold", 0.05, 0.95, step=0.01, label="Threshold of the segment")
+            html.Span("{{ Number(segment_threshold).toFixed(2) }}", classes="dsm-number dsm-threshold")
+        with v3.VBtnToggle(
+            v_model=("tool",),
+            density="compact",
+            variant="outlined",
+            divided=True,
+            disabled=("running",),
+            raw_attrs=['aria-label="Tool"'],
+        ):
+            for tool, (text, icon, title) in _TOOLS.items():
+                v3.VBtn(text, value=tool, size="small", prepend_icon=icon, raw_attrs=[f'title="{title}"'])
+        with html.Div(classes="dsm-line", v_if="tool === 'paint' || tool === 'erase'"):
+            slider("brush_mm", 2, 60, step=1, label="Diameter of the brush in millimetres")
+            html.Span("{{ brush_mm }} mm", classes="dsm-number")
+        with html.Div(classes="dsm-buttons"):
+            for name, (text, title) in _FILTERS.items():
+                v3.VBtn(
+                    text,
+                    size="small",
+                    variant="tonal",
+                    disabled=("running",),
+                    click=(actions.edit, f"['{name}']"),
+                    raw_attrs=[f'title="{title}"'],
+                )

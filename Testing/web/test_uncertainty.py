@@ -1,0 +1,81 @@
+"""The map of uncertainty over the slices: asked for, shown, hidden, and gone with its segment."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+from page_driver import changed, download, press, segment, views, violations
+
+pytestmark = [pytest.mark.slicer, pytest.mark.slow, pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
+
+# Of the pixels right of the panel: the quarter with the 3-D view.
+VIEW_3D = np.s_[:400, 466:]
+MAP = "Uncertainty of liver"
+
+
+def test_no_map_where_none_was_asked_for(page: Any) -> None:
+    segment(page, "aorta")
+    assert page.get_by_label("Uncertainty of aorta").count() == 0
+
+
+def test_map_is_shown_over_the_slices_and_hidden_again(page: Any) -> None:
+    page.locator(".dsm-options summary").click()
+    page.get_by_label("Uncertainty maps").check()
+    segment(page, "liver")
+    page.get_by_role("button", name="liver", exact=True).click()
+    before = views(page)
+    toggle = page.get_by_label(MAP)
+    toggle.focus()
+    page.keyboard.press("Enter")
+    page.get_by_text("undecided", exact=True).wait_for()
+    assert toggle.get_attribute("aria-pressed") == "true"
+    shown = views(page)
+    assert changed(before, shown) > 0.01
+    assert changed(before[VIEW_3D], shown[VIEW_3D]) == 0
+    # A map has colours, a CT and this segment do not have them: much more green than red.
+    green = shown[..., 1] - shown[..., 0] > 40
+    assert green.mean() > 10 * (before[..., 1] - before[..., 0] > 40).mean()
+    assert violations(page) == []
+    page.keyboard.press("Enter")
+    page.get_by_text("undecided", exact=True).wait_for(state="detached")
+    assert changed(before, views(page)) == 0
+
+
+def test_map_is_no_part_of_the_scene(page: Any, tmp_path: Path) -> None:
+    page.get_by_label(MAP).click()
+    page.get_by_text("undecided", exact=True).wait_for()
+    scene = zipfile.ZipFile(download(page, "mrb", tmp_path))
+    page.get_by_text("undecided", exact=True).wait_for(state="detached")
+    assert not [name for name in scene.namelist() if "uncertainty" in name.lower()]
+    described = next(name for name in scene.namelist() if name.endswith(".mrml"))
+    assert b"uncertainty" not in scene.read(described).lower()
+
+
+def test_undo_takes_the_map_away(page: Any) -> None:
+    page.get_by_label(MAP).click()
+    page.get_by_text("undecided", exact=True).wait_for()
+    press(page, "Undo")
+    page.get_by_text("undecided", exact=True).wait_for(state="detached")
+    page.get_by_label("Uncertainty maps").uncheck()
+    segment(page, "liver")
+    page.get_by_role("button", name="liver", exact=True).wait_for()
+    assert page.get_by_label(MAP).count() == 0, "the map is of a run that was taken back"
+
+
+def test_another_scan_takes_the_map_away(page: Any, tmp_path: Path) -> None:
+    page.get_by_label("Uncertainty maps").check()
+    press(page, "Undo")
+    segment(page, "liver")
+    page.get_by_label(MAP).click()
+    page.get_by_text("undecided", exact=True).wait_for()
+    scan = tmp_path / "small.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(np.zeros((20, 24, 16), dtype=np.int16), np.diag([2.0, 2.0, 3.0, 1.0])), scan)
+    page.set_input_files("#dsm-file", scan)
+    page.wait_for_function("document.querySelector('.dsm-volume').innerText === 'small'", timeout=30_000)
+    assert page.get_by_text("undecided", exact=True).count() == 0
+    assert (views(page).max(axis=2) - views(page).min(axis=2) > 60).mean() < 0.001, "no colour is left in the views"
