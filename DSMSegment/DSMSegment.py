@@ -59,8 +59,8 @@ class DSMSegment(ScriptedLoadableModule):  # type: ignore[misc]
         self.parent.dependencies = []
         self.parent.contributors = ["DSMSegment contributors"]
         self.parent.helpText = _(
-            "Segments organs and tumors in CT and MR volumes from text prompts, on this computer. "
-            "Select a volume, type one structure per line and press Segment. "
+            "Segments organs and tumors in CT and MR volumes from text prompts, on this computer or on a server "
+            "of your department. Select a volume, type one structure per line and press Segment. "
             "For research use, not a medical device."
         )
         slicer.app.startupCompleted.connect(registerWhenStarted)
@@ -133,7 +133,9 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         self._prompts = PromptEdit(self.ui.promptsTextEdit, self.ui.hintsLabel, self.onSubmit)
         self._tree = StructureTree(self.ui.structureTree, self.ui.structureFilterEdit, self._prompts.append)
         self._history = HistoryMenu(self.ui.historyButton, self._settings, self.ui.promptsTextEdit.setPlainText)
-        self._setup = SetupSection(self.ui, self._settings, self.logic.backend, self._updateContext, self._run.say)
+        self._setup = SetupSection(
+            self.ui, self._settings, self.logic.backend, self.logic.use, self._updateContext, self._run.say
+        )
         self.ui.browseButton.toggled.connect(self._tree.setVisible)
         self.ui.applyButton.clicked.connect(self.onApplyButton)
         self.ui.copyReportButton.clicked.connect(self.onCopyReport)
@@ -245,10 +247,8 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         self._run.say(_("The report was copied; paste it where you ask for help."))
 
     def reasonNotReady(self) -> str:
-        """Return why no run can be started, after asking for the licence of the model; empty when one can."""
-        if self._setup.reason:
-            return str(self._setup.reason)
-        return "" if self._setup.confirmLicence() else _("The licence of the model was not accepted.")
+        """Return why no run can be started, after asking what must be agreed to; empty when one can."""
+        return str(self._setup.reason or self._setup.confirm())
 
     def _start(self, prompts: Any, existing: ExistingPolicy | None = None) -> None:
         parameters = self._parameterNode

@@ -8,6 +8,7 @@ from typing import Any
 from DSMSegmentLib.application import qt
 
 _MAX_HISTORY = 50
+_SERVER = ("serverAddress", "serverToken", "serverCertificate")
 
 
 class Settings:
@@ -53,6 +54,35 @@ class Settings:
         """Remember that the user has accepted the licence of a model."""
         if not self.isLicenceAccepted(digest):
             self._set("acceptedLicences", [*self._get("acceptedLicences", []), digest])
+
+    @property
+    def isRemote(self) -> bool:
+        """Whether a server computes, and not this computer."""
+        return bool(self._get("isRemote", False))
+
+    @isRemote.setter
+    def isRemote(self, remote: bool) -> None:
+        self._set("isRemote", remote)
+
+    @property
+    def server(self) -> tuple[str, str, str]:
+        """Address, token and certificate file of the server; empty texts at first."""
+        address, token, certificate = (str(self._get(key, "")) for key in _SERVER)
+        return address, token, certificate
+
+    @server.setter
+    def server(self, server: tuple[str, str, str]) -> None:
+        for key, value in zip(_SERVER, server, strict=True):
+            self._set(key, value)
+
+    def isUploadAllowed(self, address: str) -> bool:
+        """Whether the user has agreed that volumes are sent to this address."""
+        return address in self._get("allowedServers", [])
+
+    def allowUpload(self, address: str) -> None:
+        """Remember that the user has agreed."""
+        if not self.isUploadAllowed(address):
+            self._set("allowedServers", [*self._get("allowedServers", []), address])
 
     def _get(self, key: str, default: Any) -> Any:
         text = self._store.value(f"DSMSegment/{key}")

@@ -1,4 +1,4 @@
-"""The section that is folded once all is ready: packages, model, device, and a test of all three."""
+"""The section that is folded once all is ready: what computes, this computer or a server, and a test of it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from dsm.protocol.messages import Device, Ready
 from DSMSegmentLib import dependencies
 from DSMSegmentLib.application import qt
 from DSMSegmentLib.application import tr as _
-from DSMSegmentLib.backend import WorkerBackend
+from DSMSegmentLib.backend import Backend, WorkerBackend
 from DSMSegmentLib.background_call import BackgroundCall
 from DSMSegmentLib.model_library import ModelLibrary, licenceOf, trainedNames
+from DSMSegmentLib.remote_section import RemoteSection
 from DSMSegmentLib.settings import Settings
 
 _GIB = 2**30
@@ -30,8 +31,9 @@ class SetupSection:
     Args:
         ui: The widgets of the form by name.
         settings: Where the choices are kept.
-        backend: Is told the choices, and tested.
-        onChanged: Called when model, device or packages have changed.
+        backend: The one of this computer; is told the choices, and tested.
+        use: Takes the backend for the runs to come: this one, or that of a server.
+        onChanged: Called when model, device, packages or server have changed.
         say: Shows a sentence in the status line.
     """
 
@@ -40,12 +42,14 @@ class SetupSection:
         ui: Any,
         settings: Settings,
         backend: WorkerBackend,
+        use: Callable[[Backend], None],
         onChanged: Callable[[], None],
         say: Callable[[str], None],
     ) -> None:
         self._ui = ui
         self._settings = settings
         self._backend = backend
+        self._use = use
         self._onChanged = onChanged
         self._say = say
         # Beside the user's settings: an update of the extension replaces its own folder.
@@ -54,8 +58,11 @@ class SetupSection:
         self._devices: tuple[Device, ...] = ()
         self._call: BackgroundCall[Ready] | None = None
         self._missing = dependencies.missingRequirements()
+        self._remote = RemoteSection(ui, settings, self._apply, say)
         self._fillModels()
         self._fillDevices()
+        ui.placeComboBox.setCurrentIndex(int(settings.isRemote))
+        ui.placeComboBox.currentIndexChanged.connect(self._onPlace)
         ui.modelComboBox.currentIndexChanged.connect(self._onModel)
         ui.deviceComboBox.currentIndexChanged.connect(self._onDevice)
         ui.installButton.clicked.connect(self._onInstall)
@@ -65,7 +72,7 @@ class SetupSection:
         ui.installModelButton.clicked.connect(self._onInstallModel)
         ui.openModelFolderButton.clicked.connect(self._onOpenFolder)
         ui.deleteModelButton.clicked.connect(self._onDeleteModel)
-        self._apply()
+        self._applyPlace()
         ui.setupCollapsibleButton.collapsed = not self.reason
 
     @property
@@ -76,19 +83,30 @@ class SetupSection:
 
     @property
     def trained(self) -> tuple[str, ...]:
-        """Names that the chosen model was trained on."""
-        return trainedNames(self.model) if self.model else ()
+        """Names that the model of the next run was trained on; empty where that is unknown."""
+        model = self.model
+        if self._settings.isRemote:  # the server has not said which names; it may have a model that is here, too
+            model = next((one for one in self._models if one.digest == self._remote.modelSha256), None)
+        return trainedNames(model) if model else ()
 
     @property
     def reason(self) -> str:
         """Why no run can start; empty when all is ready."""
+        if self._settings.isRemote:
+            return self._remote.reason
         if self._missing:
             return _("Python packages are missing; press Install in the Setup section.")
         if self.model is None:
             return _("No model is installed; install one in the Setup section.")
         return ""
 
-    def confirmLicence(self) -> bool:
+    def confirm(self) -> str:
+        """Ask what must be agreed to before a run; returns why it cannot start, or nothing."""
+        if self._settings.isRemote:
+            return "" if self._remote.confirmUpload() else _("Nothing was sent: you did not agree.")
+        return "" if self._confirmLicence() else _("The licence of the model was not accepted.")
+
+    def _confirmLicence(self) -> bool:
         """Ask once per model whether its licence is accepted; returns whether it is."""
         entry = self.model
         if entry is None or self._settings.isLicenceAccepted(entry.digest):
@@ -107,6 +125,7 @@ class SetupSection:
         if self._call is not None and self._call.poll():
             self._call = None
             self._update()
+        self._remote.poll()
 
     def setRunning(self, running: bool) -> None:
         """While a run is going on, nothing here can be changed."""
@@ -142,6 +161,16 @@ class SetupSection:
         self._settings.device = self._ui.deviceComboBox.currentData or "auto"
         self._apply()
 
+    def _onPlace(self, index: int) -> None:
+        self._settings.isRemote = index == 1
+        self._applyPlace()
+
+    def _applyPlace(self) -> None:
+        remote = self._settings.isRemote
+        self._ui.localWidget.visible, self._ui.remoteWidget.visible = not remote, remote
+        self._use(self._remote.backend if remote else self._backend)
+        self._apply()
+
     def _apply(self) -> None:
         if self.model is not None:
             self._backend.choose(str(self.model.path), self._settings.device)
@@ -159,10 +188,12 @@ class SetupSection:
         )
         ui.installButton.visible = ui.installFolderButton.visible = bool(self._missing)
         ui.testButton.enabled = not self._missing and model is not None and self._call is None
-        ui.setupStatusLabel.text = self.reason or self._deviceSentence()
+        ui.setupStatusLabel.text = self.reason or self._readySentence()
 
-    def _deviceSentence(self) -> str:
+    def _readySentence(self) -> str:
         """Say what will compute, and why it is not a GPU."""
+        if self._settings.isRemote:
+            return _("Volumes are sent to {address} and segmented there.").format(address=self._remote.backend.address)
         if not self._devices:
             return _("Ready. Press Test to see which devices can be used.")
         usable = [device for device in self._devices if device.usable]

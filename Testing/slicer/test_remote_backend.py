@@ -177,7 +177,7 @@ def test_what_is_wrong_is_said(volume: Any, server: Server, address: str, token:
     backend.close()
 
 
-def test_a_server_that_is_killed_leaves_the_scene_as_it_was(tmp_path: Path, volume: Any) -> None:
+def test_a_server_that_is_killed_leaves_the_scene_as_it_was_and_the_next_run_works(tmp_path: Path, volume: Any) -> None:
     with Server(tmp_path / "own") as own:
         own.wait_until_ready()
         backend = RemoteBackend(own.address, TOKEN, uploadAllowed=True)
@@ -194,6 +194,10 @@ def test_a_server_that_is_killed_leaves_the_scene_as_it_was(tmp_path: Path, volu
         assert job.error is not None
         assert job.error.code in ("remote.refused", "remote.broken")
         assert node_ids() == before | first
-        begun_s = time.monotonic()
-        backend.close()
-        assert time.monotonic() - begun_s < 3.0
+    with Server(tmp_path / "again", "--port", own.address.rpartition(":")[2]) as again:
+        again.wait_until_ready()
+        job = SegmentationJob(volume, "liver", backend)
+        assert job.wait() is JobState.FINISHED, job.error
+    begun_s = time.monotonic()
+    backend.close()  # from a server that is not there
+    assert time.monotonic() - begun_s < 3.0
