@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Actions(Protocol):
@@ -28,6 +28,12 @@ class Actions(Protocol):
 
     def toggle_uncertainty(self, segment_id: str) -> None:
         """Show where the network was undecided about a segment, or hide that."""
+
+    def choose_series(self, series_uid: str) -> None:
+        """Open one of the series that the page asks about."""
+
+    def cancel_series(self, *_: Any) -> None:
+        """Open none of them."""
 
     def edit(self, name: str) -> None:
         """Apply a filter to the segment that is selected."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import logging
 import time
 from collections import deque
@@ -16,7 +15,6 @@ import slicer
 from trame_server import Server
 
 from dsm.errors import DSMError, InputError
-from dsm.text.vocabulary import load_vocabulary
 from DSMSegmentLib import Backend, JobOptions, JobProgress, JobState, Runs, SegmentationJob
 from DSMSegmentLib.summary import resultText, stageText
 from DSMSegmentLib.uncertainty_overlay import UncertaintyOverlay
@@ -24,11 +22,12 @@ from DSMSegmentWeb import page
 from DSMSegmentWeb.access import Access
 from DSMSegmentWeb.edits import Edits, journaled
 from DSMSegmentWeb.exports import export
+from DSMSegmentWeb.initial_state import initial_state
+from DSMSegmentWeb.opening import Opening
 from DSMSegmentWeb.parts import has_one_part
 from DSMSegmentWeb.rows import Row, missing_rows, segment_rows
-from DSMSegmentWeb.scan import read_scan
-from DSMSegmentWeb.transfer import TemporaryFolder, Transfer
-from DSMSegmentWeb.uploads import MAX_UPLOAD_BYTES
+from DSMSegmentWeb.scan import Scan
+from DSMSegmentWeb.transfer import Transfer
 from DSMSegmentWeb.viewer import Viewer
 
 # Often enough for a bar that moves, seldom enough for a server that also draws.
@@ -36,7 +35,6 @@ _POLL_S = 0.1
 _LOG = logging.getLogger(__name__)
 _MAX_UNDO = 20
 _THRESHOLD_STEP = 0.01
-_ICON = Path(__file__).resolve().parents[1] / "Resources" / "Icons" / "DSMSegment.png"
 
 
 class Application:
@@ -54,6 +52,7 @@ class Application:
         self._access = access
         self._runs = Runs(backend)
         self._run: asyncio.Future[None] | None = None
+        self._choice: asyncio.Future[None] | None = None
         self._overlay = UncertaintyOverlay()
         self._missing: list[Row] = []
         # Each takes back one run or edit, the newest is last; it returns False when that was forgotten meanwhile.
@@ -62,12 +61,12 @@ class Application:
         self._moved = ""
         # Not the scan itself: its voxels are in the scene.
         self._dicom_files: tuple[str, ...] = ()
-        self._scan_folder: TemporaryFolder | None = None
         server.enable_module(page)
-        self._set_initial_state()
+        self._state.update(initial_state())
         self._viewer = Viewer(server)
         self._edits = Edits(self._viewer.editor, self._note_edit)
-        self._transfer = Transfer(self._open_upload, self._export, self.show_error)
+        self._opening = Opening(self._state, self._check_idle, self._show_scan)
+        self._transfer = Transfer(self._opening.open, self._export, self.show_error)
         page.build_page(server, self._viewer.layout, self)
         server.state.change("tool", "brush_mm", "selected")(self._use_tool)
         server.state.change("shown_window", "shown_level")(self._show_window)
@@ -77,47 +76,11 @@ class Application:
     def close(self) -> None:
         """End the worker, and remove what was sent."""
         self._runs.close()
-        self._keep_folder(None)
+        self._opening.close()
 
-    async def open(self, path: Path, *, series_uid: str | None = None, folder: TemporaryFolder | None = None) -> None:
-        """Open a scan in place of the one that is shown; when it cannot be read, all stays as it is.
-
-        Args:
-            path: A file, or a folder of a DICOM series.
-            series_uid: Which series; None for the one with most slices.
-            folder: That the path lies in, to be removed when the scan is closed.
-
-        Raises:
-            DSMError: If it cannot be read, or a run is going on.
-        """
-        self._check_idle()
-        with self._state as state:
-            state.status = f"Reading {path.name}..."
-        try:
-            # Not on the event loop: the page stays alive meanwhile.
-            scan = await asyncio.to_thread(read_scan, path, series_uid)
-            self._check_idle()
-        finally:
-            with self._state as state:
-                state.status = ""
-        self._runs.sceneClosing()
-        self._overlay.hide()
-        self._edits.forget()
-        self._undo_steps.clear()
-        self._missing = []
-        self._dicom_files = scan.dicom_files
-        self._keep_folder(folder)
-        self._viewer.show(scan.volume, scan.name)
-        with self._state as state:
-            state.volume_name = self._viewer.volume_node.GetName()
-            state.is_dicom = bool(scan.dicom_files)
-            state.is_ct = scan.volume.modality == "CT"
-            state.value_low, state.value_high = (round(value) for value in self._viewer.value_range)
-            state.shown_window, state.shown_level = (round(value) for value in self._viewer.window_level)
-            state.status = scan.note
-            state.error = ""
-            state.tool = ""
-            self._show_rows()
+    async def open(self, path: Path, series_uid: str | None = None) -> None:
+        """Open a scan in place of the one that is shown; see `Opening.open`."""
+        await self._opening.open(path, series_uid=series_uid)
 
     def segment(self, prompts: list[str], typed: str) -> None:
         """See `Actions`."""
@@ -208,6 +171,14 @@ class Application:
                 self.select(segment_id)
         self._state.uncertain = self._overlay.segmentId
 
+    def choose_series(self, series_uid: str) -> None:
+        """See `Actions`."""
+        self._choice = asyncio.ensure_future(self._opening.choose(series_uid))
+
+    def cancel_series(self, *_: Any) -> None:
+        """See `Actions`."""
+        self._opening.cancel()
+
     def edit(self, name: str) -> None:
         """See `Actions`."""
         state = self._state
@@ -217,41 +188,6 @@ class Application:
             self._edits.apply(name, self._viewer.segmentation_node, state.selected)
         except DSMError as error:
             state.error = error.one_line
-
-    def _set_initial_state(self) -> None:
-        self._state.update(
-            {
-                "trame__title": "DSM Segment",
-                "trame__favicon": _icon(),
-                "vocabulary": [structure.name for structure in load_vocabulary().structures],
-                "max_upload_bytes": MAX_UPLOAD_BYTES,
-                "trame__template_error": page.LOST,
-                "volume_name": "",
-                "is_dicom": False,
-                "is_ct": True,
-                "value_low": 0,
-                "value_high": 1,
-                "shown_window": 1,
-                "shown_level": 0,
-                "prompts": [],
-                "typed": "",
-                "running": False,
-                "opening": False,
-                "progress": -1,
-                "elapsed_s": 0,
-                "status": "",
-                "error": "",
-                "rows": [],
-                "selected": "",
-                "can_undo": False,
-                "tool": "",
-                "brush_mm": 12,
-                "threshold": 0.5,
-                "uncertainty": False,
-                "uncertain": "",
-                "segment_threshold": 0.5,
-            }
-        )
 
     def _bind(self, web_server: Any) -> None:
         """Called when the web server is there and has not begun to listen."""
@@ -263,20 +199,23 @@ class Application:
             message = "A run is going on in the scan that is open."
             raise InputError(message, code="busy", hint="Wait for it, or cancel it.")
 
-    async def _open_upload(self, path: Path, folder: TemporaryFolder) -> None:
-        try:
-            await self.open(path, folder=folder)
-        except DSMError as error:
-            # The user knows the name of the file, not where the server put it.
-            name = "The folder" if path.is_dir() else path.name
-            text = str(error).replace(f"{path}/", "").replace(str(path), name)
-            raise InputError(text, code=error.code, hint=error.hint, details=error.details) from error
-
-    def _keep_folder(self, folder: TemporaryFolder | None) -> None:
-        """Keep the folder of the scan that is open, which an export may look into, and remove the one before."""
-        before, self._scan_folder = self._scan_folder, folder
-        if before is not None:
-            before.cleanup()
+    def _show_scan(self, scan: Scan) -> None:
+        self._runs.sceneClosing()
+        self._overlay.hide()
+        self._edits.forget()
+        self._undo_steps.clear()
+        self._missing = []
+        self._dicom_files = scan.dicom_files
+        self._viewer.show(scan.volume, scan.name)
+        with self._state as state:
+            state.volume_name = self._viewer.volume_node.GetName()
+            state.is_dicom = bool(scan.dicom_files)
+            state.is_ct = scan.volume.modality == "CT"
+            state.value_low, state.value_high = (round(value) for value in self._viewer.value_range)
+            state.shown_window, state.shown_level = (round(value) for value in self._viewer.window_level)
+            state.error = ""
+            state.tool = ""
+            self._show_rows()
 
     def _export(self, kind: str, folder: Path) -> Path:
         self._check_idle()
@@ -367,8 +306,3 @@ class Application:
     def _note_edit(self, take_back: Callable[[], bool]) -> None:
         self._undo_steps.append(take_back)
         self._show_segments()
-
-
-def _icon() -> str:
-    """Return the icon as a data address; an installed engine comes without the extension's resources."""
-    return "data:image/png;base64," + base64.b64encode(_ICON.read_bytes()).decode() if _ICON.is_file() else ""

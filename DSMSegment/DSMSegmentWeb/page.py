@@ -13,9 +13,12 @@ from trame_slicer.core import LayoutManager
 from DSMSegmentWeb.actions import Actions
 from DSMSegmentWeb.correction_tools import correction_tools
 from DSMSegmentWeb.result_list import result_list
+from DSMSegmentWeb.series_dialog import series_dialog
 from DSMSegmentWeb.slider import slider
 from DSMSegmentWeb.uploads import SUFFIXES
 
+# Whether a scan is on its way.
+_BUSY = "(sending || opening)"
 _HAS_SEGMENT = "rows.some((row) => row.id) && !running"
 # Of each type: what it is, and when there is something to write.
 _EXPORTS = {
@@ -51,6 +54,7 @@ def build_page(server: Server, views: LayoutManager, actions: Actions) -> VAppLa
                 correction_tools(actions)
                 _window()
                 _exports()
+        series_dialog(actions)
         with v3.VMain(classes="fill-height"):
             views.initialize_layout_grid(layout)
     return layout
@@ -88,7 +92,7 @@ def _open_button(text: str, input_id: str) -> None:
         text,
         size="small",
         variant="tonal",
-        loading=("opening",),
+        loading=(_BUSY,),
         disabled=("running",),
         click=f"window.document.getElementById('{input_id}').click()",
     )
@@ -118,7 +122,7 @@ def _prompt(actions: Actions) -> None:
             id="dsm-segment",
             color="primary",
             classes="dsm-grow",
-            disabled=("!volume_name || opening",),
+            disabled=(f"!volume_name || {_BUSY}",),
             click=(actions.segment, "[prompts, typed || '']"),
             raw_attrs=['title="Ctrl+Enter"'],
         )
@@ -146,8 +150,8 @@ def _prompt(actions: Actions) -> None:
 
 def _messages() -> None:
     v3.VProgressLinear(
-        v_show="running || opening",
-        indeterminate=("opening || progress < 0",),
+        v_show=f"running || {_BUSY}",
+        indeterminate=(f"{_BUSY} || progress < 0",),
         model_value=("progress",),
         color="primary",
         raw_attrs=['aria-label="Progress"'],

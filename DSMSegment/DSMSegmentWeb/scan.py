@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dsm.core.volume import Volume
-from dsm.io.dicom import Series, list_series
+from dsm.io.dicom import Series, choose_series, list_series
 from dsm.io.image import read_volume
 
 _MODALITIES = ("CT", "MR")
@@ -20,35 +20,27 @@ class Scan:
         volume: Its voxels.
         name: For people.
         dicom_files: Of its series, which a DICOM SEG refers to; empty for an image file.
-        note: What the user should know about how it was read.
     """
 
     volume: Volume
     name: str
     dicom_files: tuple[str, ...] = ()
-    note: str = ""
+
+
+def series_to_choose_from(path: Path) -> list[Series]:
+    """Return the CT and MR series of a folder, most slices first; none where there is nothing to choose."""
+    scans = [series for series in list_series(path) if series.modality in _MODALITIES] if path.is_dir() else []
+    return sorted(scans, key=lambda series: -series.size[2]) if len(scans) > 1 else []
 
 
 def read_scan(path: Path, series_uid: str | None = None) -> Scan:
-    """Read a scan; of a folder with several series the one with most slices, unless one is named.
+    """Read a scan: a file, or a series of a folder.
 
     Raises:
         DSMError: As `dsm.io.image.read_volume`.
     """
     if not path.is_dir():
         return Scan(read_volume(path, series_uid=series_uid), path.name.split(".")[0] or "scan")
-    every = list_series(path)
-    scans = [series for series in every if series.modality in _MODALITIES]
-    if series_uid is None and len(scans) > 1:
-        series_uid = max(scans, key=lambda series: len(series.files)).uid
-    # Says what is wrong where there is no series of that UID, or none at all.
-    volume = read_volume(path, series_uid=series_uid)
-    shown = next(series for series in (scans or every) if series_uid in (None, series.uid))
-    return Scan(volume, shown.description or "DICOM series", shown.files, _note(shown, scans))
-
-
-def _note(shown: Series, scans: list[Series]) -> str:
-    if len(scans) < 2:
-        return ""
-    what = f"{shown.description or shown.modality}, {len(shown.files)} files"
-    return f"The folder holds {len(scans)} series; this is the one with most slices ({what})."
+    series = choose_series(path, series_uid=series_uid)
+    volume = read_volume(path, series_uid=series.uid)
+    return Scan(volume, series.description or "DICOM series", series.files)

@@ -38,7 +38,7 @@ def main() -> None:
     async def ready() -> None:
         problem = ""
         try:
-            await application.open(options.scan or _chest_ct(), series_uid=options.series)
+            await application.open(options.scan or _chest_ct(), options.series)
         except DSMError as error:
             application.show_error(error)
             problem = error.one_line

@@ -27,7 +27,7 @@ class ServeOptions:
 
     Args:
         scan: That each scene starts with; None for the chest CT of the package slicerio.
-        series: UID of the DICOM series, where the folder of the scan holds several.
+        series: UID of the DICOM series; None asks on the page where the folder of the scan holds several.
         model: Name or folder.
         device: `"cpu"`, `"cuda"`, ...
         host: Address to listen on.

@@ -6,6 +6,7 @@ import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Protocol
 
 from aiohttp import BodyPartReader, web
 
@@ -25,18 +26,25 @@ _CHUNK_BYTES = 1 << 20
 TemporaryFolder = tempfile.TemporaryDirectory[str]
 
 
+class OpenScan(Protocol):
+    """Opens what was sent."""
+
+    async def __call__(self, path: Path, *, folder: TemporaryFolder) -> None:
+        """Open a file or a folder; it lies in the temporary folder, which becomes the callee's unless it raises."""
+
+
 class Transfer:
     """The addresses `upload`, `upload-folder` and `export/KIND`.
 
     Args:
-        open_scan: Opens a file or a folder; it lies in the temporary folder, which becomes the callee's.
+        open_scan: Opens what was sent.
         export: Writes what is shown as a file of a kind into a folder, and returns the file.
         show_error: Puts an error on the page.
     """
 
     def __init__(
         self,
-        open_scan: Callable[[Path, TemporaryFolder], Awaitable[None]],
+        open_scan: OpenScan,
         export: Callable[[str, Path], Path],
         show_error: Callable[[DSMError], None],
     ) -> None:
@@ -82,7 +90,7 @@ class Transfer:
     async def _open(self, save: Callable[[Path], Awaitable[Path]]) -> web.Response:
         folder = TemporaryFolder(prefix="dsm-upload-")
         try:
-            await self._open_scan(await save(Path(folder.name)), folder)
+            await self._open_scan(await save(Path(folder.name)), folder=folder)
         except DSMError as error:
             folder.cleanup()
             return self._refuse(error)

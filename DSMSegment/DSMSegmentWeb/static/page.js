@@ -12,14 +12,14 @@
       state().set("error", `${name} is too large to be sent. Crop it, or start the server with its path.`);
       return;
     }
-    state().set("opening", true);
+    state().set("sending", true);
     try {
       // The server puts the reason of a refusal on the page itself.
       await (files.length > 1 ? sendFolder(files) : sendFile(files[0]));
     } catch (error) {
       state().set("error", `${name} could not be sent (${error.message}). Is the server still running?`);
     }
-    state().set("opening", false);
+    state().set("sending", false);
   }
 
   function sendFile(file) {

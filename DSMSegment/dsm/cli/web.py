@@ -25,7 +25,7 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
         type=Path,
         help="NIfTI, NRRD or MHA file, or a DICOM series folder (default: a chest CT)",
     )
-    parser.add_argument("--series", metavar="UID", help="which DICOM series, where the folder holds several")
+    parser.add_argument("--series", metavar="UID", help="which DICOM series (default: the page asks)")
     parser.add_argument("--model", default="dsm-small", help="name or folder (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8080, help="0 takes any that is free (default: %(default)s)")

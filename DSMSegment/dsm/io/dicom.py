@@ -39,12 +39,14 @@ class Series:
         modality: As in the files, e.g. `"CT"`; empty if they do not say.
         description: What the scanner called it.
         files: Its files, in no particular order.
+        size: Columns, rows and slices, going by the header of one file; zeros if that cannot be read.
     """
 
     uid: str
     modality: str
     description: str
     files: tuple[str, ...]
+    size: tuple[int, int, int] = (0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +71,9 @@ def _described(uid: str, files: tuple[str, ...]) -> Series:
         header = _header(files[0])
     except ImageError:  # the other series of the folder are listed; reading this one says what is wrong
         return Series(uid, "", "", files)
-    return Series(uid, _text(header, "0008|0060"), _text(header, "0008|103e"), files)
+    columns, rows, *frames = header.GetSize()
+    size = columns, rows, len(files) * (frames[0] if frames else 1)
+    return Series(uid, _text(header, "0008|0060"), _text(header, "0008|103e"), files, size)
 
 
 def read_series(folder: Path, *, series_uid: str | None, modality: str | None, check_size: CheckSize) -> Volume:

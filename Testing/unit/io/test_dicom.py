@@ -105,6 +105,7 @@ def test_series_are_listed(tmp_path: Path) -> None:
         (UID + ".7", "CT", NUM_SLICES),
         (UID + ".8", "MR", NUM_SLICES),
     ]
+    assert {item.size for item in listed} == {(5, 4, NUM_SLICES)}
 
 
 def test_one_of_several_series_is_chosen_by_its_uid(tmp_path: Path) -> None:

@@ -1,0 +1,121 @@
+"""Opening a scan: a file, or the series of a folder; where it holds several, the user chooses on the page."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from trame_server.state import State
+
+from dsm.errors import DSMError, InputError
+from dsm.io.dicom import Series
+from DSMSegmentWeb.scan import Scan, read_scan, series_to_choose_from
+from DSMSegmentWeb.transfer import TemporaryFolder
+
+
+class Opening:
+    """Reads scans, and keeps the folder of the one that is open and of the one that waits for a choice.
+
+    Args:
+        state: Of the page.
+        check_idle: Raises while a run is going on.
+        show: Puts a scan in place of the one before.
+    """
+
+    def __init__(self, state: State, check_idle: Callable[[], None], show: Callable[[Scan], None]) -> None:
+        self._state = state
+        self._check_idle = check_idle
+        self._show = show
+        # An export may look into it.
+        self._folder: TemporaryFolder | None = None
+        self._waiting: tuple[Path, TemporaryFolder | None] | None = None
+
+    async def open(self, path: Path, *, series_uid: str | None = None, folder: TemporaryFolder | None = None) -> None:
+        """Open a scan in place of the one that is shown; when it cannot be read, all stays as it is.
+
+        Args:
+            path: A file, or a folder of DICOM files.
+            series_uid: Which series; None asks on the page where there are several, and returns meanwhile.
+            folder: That the path lies in, to be removed when it is not needed any more; unless this raises.
+
+        Raises:
+            DSMError: If it cannot be read, or a run is going on.
+        """
+        self._check_idle()
+        with self._state as state:
+            state.opening, state.status, state.error = True, f"Reading {_name(path, folder)}...", ""
+        try:
+            # Not on the event loop: the page stays alive meanwhile.
+            several = [] if series_uid else await asyncio.to_thread(series_to_choose_from, path)
+            if several:
+                self._ask(path, folder, several)
+                return
+            scan = await asyncio.to_thread(read_scan, path, series_uid)
+            self._check_idle()
+        except DSMError as error:
+            if folder is None:
+                raise
+            # The user knows the name of the file, not where the server put it.
+            text = str(error).replace(f"{path}/", "").replace(str(path), _name(path, folder))
+            raise InputError(text, code=error.code, hint=error.hint, details=error.details) from error
+        finally:
+            with self._state as state:
+                state.opening, state.status = False, ""
+        if self._waiting and self._waiting[1] is not folder:
+            self.cancel()
+        self._waiting = None
+        before, self._folder = self._folder, folder
+        _remove(before)
+        self._show(scan)
+        with self._state as state:
+            state.series = []
+
+    async def choose(self, series_uid: str) -> None:
+        """Open one of the series that the page shows; when it cannot be read, another one can be chosen."""
+        if self._waiting is None or self._state.opening:
+            return
+        path, folder = self._waiting
+        try:
+            await self.open(path, series_uid=series_uid, folder=folder)
+        except DSMError as error:
+            with self._state as state:
+                state.error = error.one_line
+
+    def cancel(self) -> None:
+        """Choose none of the series; the scan that was open stays."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            _remove(waiting[1])
+        with self._state as state:
+            state.series, state.error = [], ""
+
+    def close(self) -> None:
+        """Remove what was sent."""
+        self.cancel()
+        _remove(self._folder)
+
+    def _ask(self, path: Path, folder: TemporaryFolder | None, several: list[Series]) -> None:
+        self.cancel()
+        self._waiting = path, folder
+        with self._state as state:
+            state.series = [_line(series) for series in several]
+
+
+def _line(series: Series) -> dict[str, str]:
+    columns, rows, slices = series.size
+    return {
+        "uid": series.uid,
+        "title": f"{series.modality}: {series.description or 'without a description'}",
+        "size": f"{slices} slice{'s' * (slices != 1)} of {columns} × {rows}",
+    }
+
+
+def _name(path: Path, folder: TemporaryFolder | None) -> str:
+    """Return what the user calls a path: names of folders that were sent are ours."""
+    return "the folder" if folder is not None and path.is_dir() else path.name
+
+
+def _remove(folder: TemporaryFolder | None) -> None:
+    if folder is not None:
+        folder.cleanup()
