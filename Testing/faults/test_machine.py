@@ -55,7 +55,6 @@ def test_a_clock_that_jumps_ends_no_lease_and_no_job(
 ) -> None:
     pytest.importorskip("fastapi")
     from dsm.server.job import Question
-    from dsm.server.lane import WorkerSetup
     from dsm.server.limits import Limits
     from dsm.server.scheduler import Scheduler
     from dsm.server.volumes import VolumeStore
@@ -72,7 +71,7 @@ def test_a_clock_that_jumps_ends_no_lease_and_no_job(
     sha256 = hashlib.sha256(data).digest()
     sent = store.receive("a", body(), num_bytes=len(data), sha256=sha256, affine=AFFINE, modality="CT")
     volume = asyncio.run(sent)
-    scheduler = Scheduler(["cpu"], WorkerSetup("m", "", tmp_path, store), limits)
+    scheduler = Scheduler([], store, limits)
     job = scheduler.submit("a", Question(volume=volume.id, prompts=("liver",)))
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() + jump_s)

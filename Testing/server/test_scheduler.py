@@ -7,12 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from dsm.errors import DSMError
+from dsm.errors import DSMError, WorkerError
 from dsm.server.job import Question
-from dsm.server.lane import WorkerSetup
 from dsm.server.limits import Limits
 from dsm.server.scheduler import Scheduler
 from dsm.server.volumes import StoredVolume, VolumeStore
+from dsm.server.worker import Worker
+
+
+def no_worker() -> Worker:
+    raise AssertionError
 
 
 @pytest.fixture
@@ -21,7 +25,7 @@ def scheduler(tmp_path: Path) -> Scheduler:
     volumes = VolumeStore(tmp_path, limits)
     for name in "abc":
         volumes._volumes[name] = StoredVolume(name, "anna", tmp_path / name, 1, (2, 2, 2), ((0.0,) * 4,) * 4, "CT", 0)
-    return Scheduler(["cpu", "cpu"], WorkerSetup("m", "", tmp_path, volumes), limits)
+    return Scheduler([no_worker, no_worker], volumes, limits)
 
 
 def submit(scheduler: Scheduler, *names: str) -> None:
@@ -63,6 +67,60 @@ def test_a_job_is_put_back_once(scheduler: Scheduler) -> None:
     assert scheduler.put_back(job)
     assert scheduler.take([], 0.0) is job
     assert not scheduler.put_back(job)
+
+
+def test_a_worker_that_does_not_start_leaves_the_jobs_to_the_others(tmp_path: Path) -> None:
+    class Works:
+        alive = True
+
+        def load(self) -> None: ...
+        def close(self) -> None: ...
+
+        def encode(self, *_: object) -> list[dict[str, object]]:
+            return []
+
+        segment = encode
+
+    starts = []
+
+    def fails() -> Worker:
+        starts.append(time.monotonic())
+        raise WorkerError("It does not start.", code="worker.start")
+
+    volumes = VolumeStore(tmp_path, Limits())
+    volumes._volumes["a"] = StoredVolume("a", "anna", tmp_path / "a", 1, (2, 2, 2), ((0.0,) * 4,) * 4, "CT", 0)
+    scheduler = Scheduler([fails, Works], volumes, Limits())
+    scheduler._lanes[1].thread.start()
+    while not scheduler.num_alive:
+        time.sleep(0.01)
+    scheduler._lanes[0].thread.start()
+    jobs = [scheduler.submit("anna", Question(volume="a", prompts=("liver",))) for _ in range(5)]
+    deadline = time.monotonic() + 20
+    while any(job.is_open for job in jobs):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    scheduler.close()
+    assert [job.state for job in jobs] == ["done"] * 5
+    assert len(starts) == 1
+    assert not scheduler._lanes[0].thread.is_alive()
+
+
+def test_without_any_worker_the_reason_is_told(tmp_path: Path) -> None:
+    def fails() -> Worker:
+        raise WorkerError("It does not start.", code="worker.start")
+
+    volumes = VolumeStore(tmp_path, Limits())
+    volumes._volumes["a"] = StoredVolume("a", "anna", tmp_path / "a", 1, (2, 2, 2), ((0.0,) * 4,) * 4, "CT", 0)
+    scheduler = Scheduler([fails], volumes, Limits())
+    scheduler.start()
+    job = scheduler.submit("anna", Question(volume="a", prompts=("liver",)))
+    deadline = time.monotonic() + 20
+    while job.is_open:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    scheduler.close()
+    assert job.state == "failed"
+    assert b"worker.start" in job.lines()[0][-1]
 
 
 def test_a_job_that_waits_is_cancelled_at_once(scheduler: Scheduler) -> None:

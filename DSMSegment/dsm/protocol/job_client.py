@@ -7,7 +7,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeAlias
@@ -88,6 +88,18 @@ class JobClient(ABC):
             WorkerError: If the job failed (with the worker's code, hint and details), the worker died
                 (code `"worker.died"`) or the time is over (code `"worker.timeout"`).
         """
+        events = self.events(job_id, timeout_s=timeout_s)
+        while True:
+            try:
+                event = next(events)
+            except StopIteration as end:
+                done: Done = end.value
+                return done
+            if on_event is not None:
+                on_event(event)
+
+    def events(self, job_id: str, *, timeout_s: float | None = None) -> Generator[Progress | Result, None, Done]:
+        """Yield what `wait` hands to `on_event`, as it arrives; raises as `wait`."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
             event = self._next_event(job_id, deadline)
@@ -97,8 +109,7 @@ class JobClient(ABC):
                 return event
             if isinstance(event, Error):
                 raise error_of(event)
-            if on_event is not None:
-                on_event(event)
+            yield event
 
     def poll(self) -> list[JobEvent]:
         """Return the events since the last call, in their order, without waiting; for a timer in a GUI."""

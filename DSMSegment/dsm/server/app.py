@@ -8,7 +8,6 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, FastAPI, Header, Path, Query, Request, Response
@@ -23,7 +22,6 @@ from dsm._version import __version__
 from dsm.errors import DSMError
 from dsm.protocol.messages import PROTOCOL_VERSION, Affine
 from dsm.server.job import Job, Question
-from dsm.server.limits import Limits
 from dsm.server.messages import (
     Capabilities,
     Health,
@@ -35,9 +33,8 @@ from dsm.server.messages import (
     VolumeShown,
 )
 from dsm.server.problems import ServerError, status_of
-from dsm.server.scheduler import Scheduler
-from dsm.server.users import Users
-from dsm.server.volumes import StoredVolume, VolumeStore
+from dsm.server.service import Service
+from dsm.server.volumes import StoredVolume
 
 logger = logging.getLogger("dsm.server")
 
@@ -74,19 +71,6 @@ _UPLOAD_BODY = {
 }
 
 Id = Annotated[str, Path(pattern="^[a-z0-9]{1,64}$")]
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """What the application serves."""
-
-    users: Users
-    volumes: VolumeStore
-    scheduler: Scheduler
-    limits: Limits
-    model: str
-    model_sha256: str
-    num_workers: int
 
 
 _bearer = HTTPBearer(auto_error=False, description="The token that who runs the server gave you.")

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import socket
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import uvicorn
 
-from dsm.errors import ConfigError, OutputError
-from dsm.io.folder_lock import LOCK_FILE, folder_lock
+from dsm.errors import ConfigError
 from dsm.models.store import find_model, verify_model
-from dsm.server.app import Service, create_app
-from dsm.server.lane import WorkerSetup
+from dsm.server.app import create_app
 from dsm.server.limits import Limits
-from dsm.server.scheduler import Scheduler
+from dsm.server.service import ServiceOptions, open_service
 from dsm.server.users import Users
-from dsm.server.volumes import VolumeStore
+from dsm.server.worker import LocalWorker
 
 _SHUTDOWN_S = 5
-_PREFIX = "dsm-serve-"
 
 
 def serve(
@@ -62,26 +56,23 @@ def serve(
     logging.getLogger("dsm.server").setLevel(logging.INFO)
     users, token = (Users.from_file(tokens), "") if tokens is not None else Users.with_new_token()
     entry = verify_model(find_model(model))
-    with _own_folder(folder) as own:
-        volumes_folder, work_folder = own / "volumes", own / "work"
-        volumes_folder.mkdir()
-        work_folder.mkdir()
-        volumes = VolumeStore(volumes_folder, limits)
-        setup = WorkerSetup(str(entry.path.resolve()), entry.digest, work_folder, volumes)
-        service = Service(
-            users=users,
-            volumes=volumes,
-            scheduler=Scheduler(devices, setup, limits),
-            limits=limits,
-            model=entry.name,
-            model_sha256=entry.digest,
-            num_workers=len(devices),
-        )
+    options = ServiceOptions(
+        users=users,
+        limits=limits,
+        model=entry.name,
+        model_path=str(entry.path.resolve()),
+        model_sha256=entry.digest,
+        devices=tuple(devices),
+        folder=folder,
+    )
+    with open_service(options, LocalWorker) as service:
         config = uvicorn.Config(
             create_app(service),
             log_config=None,
             access_log=False,  # it would log the query
             server_header=False,
+            loop="asyncio",  # the same on every machine, whatever else is installed there
+            http="h11",
             timeout_graceful_shutdown=_SHUTDOWN_S,
             timeout_keep_alive=30,
             ssl_certfile=str(certificate) if certificate else None,
@@ -99,30 +90,6 @@ def serve(
             except OSError as error:  # what ssl says of a wrong certificate is an OSError, too
                 raise ConfigError(f"The certificate or its key cannot be used ({error}).") from error
     return 0
-
-
-@contextmanager
-def _own_folder(parent: Path | None) -> Iterator[Path]:
-    """Make a folder for voxels, readable by its owner alone, and remove it at the end, whatever happened.
-
-    What servers that were killed left behind in the same place is removed, too.
-    """
-    try:
-        own = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-    except OSError as error:
-        what = f"{parent or tempfile.gettempdir()} cannot be written to ({error.strerror})."
-        raise OutputError(what, hint="Choose another --folder.") from error
-    try:
-        with folder_lock(own):
-            for other in own.parent.glob(f"{_PREFIX}*"):
-                # Somebody who lives holds the lock; another user's folder cannot be opened.
-                with suppress(OSError, OutputError):
-                    if other != own and (other / LOCK_FILE).exists():
-                        with folder_lock(other):
-                            shutil.rmtree(other, ignore_errors=True)
-            yield own
-    finally:
-        shutil.rmtree(own, ignore_errors=True)
 
 
 def _bound(host: str, port: int) -> socket.socket:

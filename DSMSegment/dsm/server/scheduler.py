@@ -1,4 +1,4 @@
-"""Jobs that wait, and the worker processes that run them; a job goes where its volume is encoded already."""
+"""Jobs that wait, and the workers that do them; a job goes where its volume is encoded already."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from dsm.server.job import Job, Question, error_event
-from dsm.server.lane import Lane, WorkerSetup
+from dsm.server.lane import Lane
 from dsm.server.limits import Limits
 from dsm.server.problems import ServerError, not_found
+from dsm.server.volumes import VolumeStore
+from dsm.server.worker import Worker
 
 _MAX_ATTEMPTS = 2
 # Jobs on encoded volumes go first for so many times what the encoding took, then the oldest: at most a third of the
@@ -24,21 +26,21 @@ class Scheduler:
     """Accepts jobs of users, within their limits, and runs each one; safe for several threads.
 
     Args:
-        devices: A worker process for each.
-        setup: Of the workers.
+        starts: Each starts a worker, and starts it again when it died.
+        volumes: What jobs are about.
         limits: For each user.
         clock: Seconds that never run backwards.
     """
 
     def __init__(
         self,
-        devices: Sequence[str],
-        setup: WorkerSetup,
+        starts: Sequence[Callable[[], Worker]],
+        volumes: VolumeStore,
         limits: Limits,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._volumes = setup.volumes
+        self._volumes = volumes
         self._limits = limits
         self._clock = clock
         self._changed = threading.Condition()
@@ -46,7 +48,7 @@ class Scheduler:
         self._jobs: dict[str, Job] = {}
         self._closing = False
         self._encoding_s = 0.0
-        self._lanes = [Lane(device, setup, self) for device in devices]
+        self._lanes = [Lane(start, volumes, self) for start in starts]
 
     def start(self) -> None:
         """Start the workers; they load the model at once."""
@@ -65,6 +67,11 @@ class Scheduler:
             lane.close()
 
     @property
+    def closing(self) -> bool:
+        """Whether the server ends."""
+        return self._closing
+
+    @property
     def num_alive(self) -> int:
         """Workers that have the model loaded."""
         return sum(lane.ready for lane in self._lanes)
@@ -73,11 +80,6 @@ class Scheduler:
     def num_waiting(self) -> int:
         """Jobs that wait."""
         return len(self._waiting)
-
-    @property
-    def pids(self) -> list[int]:
-        """Process ids of the workers."""
-        return [lane.client.pid for lane in self._lanes if lane.client is not None]
 
     def submit(self, user: str, question: Question) -> Job:
         """Accept a job; from now on it ends with an answer, also when a worker dies.
@@ -160,6 +162,13 @@ class Scheduler:
     def note_encoding(self, seconds: float) -> None:
         """Learn how long an encoding takes here."""
         self._encoding_s = seconds if not self._encoding_s else 0.8 * self._encoding_s + 0.2 * seconds
+
+    def pause(self, seconds: float) -> bool:
+        """Wait while other workers do the jobs. False, at once, when none is ready, or at the end."""
+        with self._changed:
+            if self.num_alive:
+                self._changed.wait_for(lambda: self._closing, seconds)
+            return self.num_alive > 0 and not self._closing
 
     def _choose(self, encoded: Sequence[str], since: float) -> Job:
         """While a turn lasts, the oldest job whose volume is here; else the oldest whose volume no other worker has."""
