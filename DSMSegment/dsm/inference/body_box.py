@@ -14,7 +14,7 @@ from dsm.core.volume import Volume
 
 # Coarse enough to cost milliseconds, fine enough that the box is off by less than the margin.
 _GRID_MM = 6.0
-_MARGIN_MM = 9.0
+_MARGIN_MM, _INNER_MARGIN_MM = 9.0, 3.0
 # Between air (-1000 HU) and fat (-100 HU); lung inside the body needs no care, the box spans it.
 _CT_THRESHOLD_HU = -500.0
 # Voxels that have exactly the lowest value: noise does not do that, clipping does.
@@ -29,10 +29,12 @@ class Body:
 
     Args:
         box: Voxels of the input grid around the body, with a margin of 9 mm.
+        inner: The same with a margin of 3 mm, which is how far off the coarse voxels may be.
         threshold: Intensity above which a voxel was taken for body.
     """
 
     box: Box
+    inner: Box
     threshold: float
 
 
@@ -52,10 +54,14 @@ def find_body(volume: Volume) -> Body:
     threshold = _ct_threshold(coarse) if volume.modality == "CT" else _mr_threshold(coarse)
     found = bounding_box(_large_parts(coarse > threshold))
     if found is None:
-        return Body(Box((0, 0, 0), volume.shape), threshold)
-    margins = [math.ceil(_MARGIN_MM / spacing) for spacing in volume.spacing_mm]
-    box = Box(_scaled(found.start, strides), _scaled(found.stop, strides)).grow(margins).clip(volume.shape)
-    return Body(box, threshold)
+        whole = Box((0, 0, 0), volume.shape)
+        return Body(whole, whole, threshold)
+    box = Box(_scaled(found.start, strides), _scaled(found.stop, strides))
+    wide, narrow = (
+        box.grow([math.ceil(margin / spacing) for spacing in volume.spacing_mm]).clip(volume.shape)
+        for margin in (_MARGIN_MM, _INNER_MARGIN_MM)
+    )
+    return Body(wide, narrow, threshold)
 
 
 def _strides(spacing_mm: Sequence[float]) -> tuple[int, int, int]:

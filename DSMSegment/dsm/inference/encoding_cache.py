@@ -34,7 +34,7 @@ DEFAULT_BUDGET_BYTES = 4 * 10**9
 _log = logging.getLogger(__name__)
 
 # Part of every key: raise it when what is computed or stored changes, so that old files are never read.
-_LAYOUT = 1
+_LAYOUT = 2
 _SUFFIX = ".encoding"
 _PARTS = {"memories": LevelMemory, "organ_states": OrganState}
 

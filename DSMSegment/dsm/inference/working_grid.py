@@ -14,6 +14,27 @@ from dsm.core.volume import Volume
 
 # The deepest level of the network has a stride of 16 voxels (24 mm at 1.5 mm).
 EDGE_MULTIPLE = 16
+# A millionth of a voxel is rounding of the header, not a part of the body.
+_ROUNDING = 1e-6
+
+
+def fewest_blocks(inner: Box, outer: Box, *, input_mm: Sequence[float], working_mm: float) -> Box:
+    """Return the largest box between two that costs no more blocks of 16 working voxels than the smaller one.
+
+    Args:
+        inner: What must be inside.
+        outer: What would be inside if it cost nothing; holds `inner`.
+        input_mm: Voxel size of the grid of the boxes.
+        working_mm: Voxel size of the network.
+    """
+    starts, stops = [], []
+    for low, first, last, high, mm in zip(outer.start, inner.start, inner.stop, outer.stop, input_mm, strict=True):
+        block = EDGE_MULTIPLE * working_mm / mm
+        size = min(high - low, math.floor(block * math.ceil((last - first) / block - _ROUNDING) + _ROUNDING))
+        start = min(max(low, first - (size - (last - first)) // 2), high - size)
+        starts.append(start)
+        stops.append(start + size)
+    return Box((starts[0], starts[1], starts[2]), (stops[0], stops[1], stops[2]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +68,7 @@ class WorkingGrid:
         view_box = orientation.box_to_ras(box, volume.shape)
         axes = [cls._lay(volume.spacing_mm[axis], spacing_mm) for axis in orientation.axes]
         origin = [start + first for start, (first, _) in zip(view_box.start, axes, strict=True)]
-        # A millionth of a voxel is rounding of the header, not a part of the body.
-        shape = [max(1, math.ceil(n / step - 1e-6)) for n, (_, step) in zip(view_box.size, axes, strict=True)]
+        shape = [max(1, math.ceil(n / step - _ROUNDING)) for n, (_, step) in zip(view_box.size, axes, strict=True)]
         return cls(
             orientation=orientation,
             input_shape=volume.shape,
