@@ -16,7 +16,7 @@ from trame_server import Server
 
 from dsm.errors import DSMError, InputError
 from DSMSegmentLib import Backend, JobOptions, JobProgress, JobState, Runs, SegmentationJob
-from DSMSegmentLib.summary import resultText, stageText
+from DSMSegmentLib.summary import finishedText, progressText, resultText
 from DSMSegmentLib.uncertainty_overlay import UncertaintyOverlay
 from DSMSegmentWeb import page
 from DSMSegmentWeb.access import Access
@@ -232,7 +232,7 @@ class Application:
     def _show_progress(self, progress: JobProgress) -> None:
         state = self._state
         state.progress = round(100 * progress.done / progress.total) if progress.total > 1 else -1
-        state.status = stageText(progress)
+        state.status = progressText(progress)
         state.flush()
 
     def _show_end(self, job: SegmentationJob) -> None:
@@ -243,7 +243,7 @@ class Application:
                 self._viewer.fit_3d()
             self._undo_steps.append(lambda: self._runs.undoLast(self._viewer.segmentation_node))
         if job.state is JobState.FAILED:
-            state.status, state.error = "", resultText(job)
+            state.status, state.error = "", finishedText(job)
             return
         state.status = resultText(job)
         if job.state is JobState.FINISHED:

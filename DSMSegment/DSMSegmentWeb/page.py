@@ -68,17 +68,18 @@ def _heading() -> None:
         html.Div("{{ volume_name || 'No scan is open' }}", classes="dsm-grow dsm-volume", title=("volume_name",))
         _open_button("Open file", "dsm-file")
         _open_button("Folder", "dsm-folder")
+    html.Div("Or drop a file or a folder on the page.", v_if="!rows.length && !running", classes="dsm-small")
+    # Not shown: the buttons press them.
+    with html.Div(style="display: none"):
         html.Input(
             id="dsm-file",
             type="file",
             accept=",".join((*SUFFIXES, ".gz")),  # some browsers look at the last part only
-            style="display: none",
             raw_attrs=['aria-label="File of a scan"', '@change="window.dsmOpen($event.target)"'],
         )
         html.Input(
             id="dsm-folder",
             type="file",
-            style="display: none",
             raw_attrs=[
                 'aria-label="Folder of a DICOM series"',
                 "webkitdirectory",

@@ -76,10 +76,28 @@ def test_broken_file_is_explained_and_the_scene_stays(page: Any, tmp_path: Path)
     assert names(page) == ["liver"]
 
 
-def test_uploaded_scan_takes_the_place_of_the_first(page: Any, tmp_path: Path) -> None:
-    scan = tmp_path / "small.nii.gz"
+def small_scan(path: Path) -> Path:
     voxels = np.random.default_rng(0).integers(-1000, 300, (20, 24, 16)).astype(np.int16)
-    nibabel.save(nibabel.Nifti1Image(voxels, np.diag([2.0, 2.0, 3.0, 1.0])), scan)
+    nibabel.save(nibabel.Nifti1Image(voxels, np.diag([2.0, 2.0, 3.0, 1.0])), path)
+    return path
+
+
+def test_uploaded_scan_takes_the_place_of_the_first(page: Any, tmp_path: Path) -> None:
+    scan = small_scan(tmp_path / "small.nii.gz")
     page.set_input_files("#dsm-file", scan)
     page.wait_for_function("document.querySelector('.dsm-volume').innerText === 'small'", timeout=30_000)
     assert names(page) == []
+
+
+def test_scan_is_dropped_on_the_page(page: Any, tmp_path: Path) -> None:
+    scan = small_scan(tmp_path / "dropped.nii.gz")
+    browser = page.context.new_cdp_session(
+        page
+    )  # what the window system tells the browser; Playwright has no word for it
+    for step in ("dragEnter", "dragOver", "drop"):
+        if step == "drop":
+            page.wait_for_selector("body.dsm-drop")
+        data = {"items": [], "files": [str(scan)], "dragOperationsMask": 1}
+        browser.send("Input.dispatchDragEvent", {"type": step, "x": 600, "y": 300, "data": data})
+    page.wait_for_function("document.querySelector('.dsm-volume').innerText === 'dropped'", timeout=30_000)
+    page.wait_for_selector("body:not(.dsm-drop)")

@@ -50,9 +50,16 @@
     }
   }
 
-  document.addEventListener("dragover", (event) => event.preventDefault());
+  const showDrop = (shown) => document.body.classList.toggle("dsm-drop", shown);
+  document.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    showDrop(true);
+  });
+  // Also when the pointer goes from one element to the next, but then the next `dragover` comes at once.
+  document.addEventListener("dragleave", () => showDrop(false));
   document.addEventListener("drop", async (event) => {
     event.preventDefault();
+    showDrop(false);
     const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry()).filter(Boolean);
     open((await Promise.all(entries.map(filesOf))).flat());
   });
