@@ -11,6 +11,7 @@ from dsm.errors import DSMError
 from dsm.protocol.connection import ConnectionTest
 from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.background_call import BackgroundCall
+from DSMSegmentLib.consent import consentText
 from DSMSegmentLib.hints import HintLevel
 from DSMSegmentLib.remote_backend import RemoteBackend
 from DSMSegmentLib.settings import Settings
@@ -60,7 +61,8 @@ class RemoteSection:
         """Ask once per server whether volumes may be sent there; returns whether they may."""
         address = self.backend.address
         if not self._settings.isUploadAllowed(address):
-            if not slicer.util.confirmOkCancelDisplay(_consentText(address), windowTitle=_("Send volumes to a server")):
+            text = consentText(address, _("Slicer closes")) + " " + _("You are asked once for each server.")
+            if not slicer.util.confirmOkCancelDisplay(text, windowTitle=_("Send volumes to a server")):
                 return False
             self._settings.allowUpload(address)
         self.backend.uploadAllowed = True
@@ -105,18 +107,3 @@ class RemoteSection:
     def _onRemove(self, _checked: bool = False) -> None:
         self.backend.release()
         self._say(_("The volumes that were sent are removed from the server; the next run sends its volume again."))
-
-
-def _consentText(address: str) -> str:
-    text = _(
-        "The volume leaves this computer. To {address} are sent:\n\n"
-        "- its voxels, their spacing, position and orientation, and whether it is CT or MR\n"
-        "- your prompts\n\n"
-        "Names, identifiers and dates of the patient and the name of the volume are not sent. The voxels of a head "
-        "can show a face.\n\n"
-        "The server keeps the voxels for later prompts, and removes them when Slicer closes, or when nobody has used "
-        "them for a while."
-    ).format(address=address)
-    if address.startswith("http://"):
-        text += "\n\n" + _("THE CONNECTION IS NOT ENCRYPTED: others on the network can read what is sent.")
-    return text + "\n\n" + _("Do you agree? You are asked once for each server.")

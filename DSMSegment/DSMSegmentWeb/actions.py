@@ -29,6 +29,9 @@ class Actions(Protocol):
     def toggle_uncertainty(self, segment_id: str) -> None:
         """Show where the network was undecided about a segment, or hide that."""
 
+    def consent(self, agreed: bool) -> None:
+        """Say whether the scan may be sent to the server that the page asks about."""
+
     def choose_series(self, series_uid: str) -> None:
         """Open one of the series that the page asks about."""
 

@@ -20,6 +20,7 @@ from DSMSegmentLib.summary import finishedText, progressText, resultText
 from DSMSegmentLib.uncertainty_overlay import UncertaintyOverlay
 from DSMSegmentWeb import page
 from DSMSegmentWeb.access import Access
+from DSMSegmentWeb.consent import Consent
 from DSMSegmentWeb.edits import Edits, journaled
 from DSMSegmentWeb.exports import export
 from DSMSegmentWeb.initial_state import initial_state
@@ -63,6 +64,7 @@ class Application:
         self._dicom_files: tuple[str, ...] = ()
         server.enable_module(page)
         self._state.update(initial_state())
+        self._consent = Consent(self._state, backend)
         self._viewer = Viewer(server)
         self._edits = Edits(self._viewer.editor, self._note_edit)
         self._opening = Opening(self._state, self._check_idle, self._show_scan)
@@ -84,8 +86,15 @@ class Application:
 
     def segment(self, prompts: list[str], typed: str) -> None:
         """See `Actions`."""
-        # As a task: the next message of this browser, which may be Cancel, waits for the answer to this one.
-        self._run = asyncio.ensure_future(self._segment(prompts, typed))
+
+        def run() -> None:
+            # As a task: the next message of this browser, which may be Cancel, waits for the answer to this one.
+            self._run = asyncio.ensure_future(self._segment(prompts, typed))
+
+        if self._consent.is_missing:
+            self._consent.ask(run)
+        else:
+            run()
 
     async def _segment(self, prompts: list[str], typed: str) -> None:
         state = self._state
@@ -170,6 +179,10 @@ class Application:
             if self._state.selected != segment_id:
                 self.select(segment_id)
         self._state.uncertain = self._overlay.segmentId
+
+    def consent(self, agreed: bool) -> None:
+        """See `Actions`."""
+        self._consent.answer(agreed=agreed)
 
     def choose_series(self, series_uid: str) -> None:
         """See `Actions`."""

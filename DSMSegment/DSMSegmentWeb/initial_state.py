@@ -35,6 +35,8 @@ def initial_state() -> dict[str, Any]:
         "sending": False,
         "opening": False,
         "series": [],
+        "consent": "",
+        "remote": "",
         "progress": -1,
         "elapsed_s": 0,
         "status": "",

@@ -11,6 +11,7 @@ from trame_server import Server
 from trame_slicer.core import LayoutManager
 
 from DSMSegmentWeb.actions import Actions
+from DSMSegmentWeb.consent_dialog import consent_dialog
 from DSMSegmentWeb.correction_tools import correction_tools
 from DSMSegmentWeb.result_list import result_list
 from DSMSegmentWeb.series_dialog import series_dialog
@@ -55,6 +56,7 @@ def build_page(server: Server, views: LayoutManager, actions: Actions) -> VAppLa
                 _window()
                 _exports()
         series_dialog(actions)
+        consent_dialog(actions)
         with v3.VMain(classes="fill-height"):
             views.initialize_layout_grid(layout)
     return layout
@@ -64,6 +66,7 @@ def _heading() -> None:
     with html.Div():
         html.H1("DSM Segment")
         html.Div("Research use only. Not a medical device.", classes="dsm-small")
+        html.Div("Segments on {{ remote }}.", v_if="remote", classes="dsm-small")
     with html.Div(classes="dsm-line"):
         html.Div("{{ volume_name || 'No scan is open' }}", classes="dsm-grow dsm-volume", title=("volume_name",))
         _open_button("Open file", "dsm-file")

@@ -14,9 +14,10 @@ from pathlib import Path
 from trame.app import get_server
 
 from dsm.errors import DSMError
-from DSMSegmentLib import WorkerBackend
+from DSMSegmentLib import Backend, RemoteBackend, WorkerBackend
 from DSMSegmentWeb.access import Access
 from DSMSegmentWeb.application import Application
+from DSMSegmentWeb.remote import Remote
 
 _LOOPBACK = "127.0.0.1"
 _END_S = 5.0
@@ -28,11 +29,13 @@ def main() -> None:
     parser.add_argument("--model", required=True)
     parser.add_argument("--device", required=True)
     parser.add_argument("--series")
+    parser.add_argument("--remote")
+    parser.add_argument("--certificate", type=Path)
     parser.add_argument("scan", nargs="?", type=Path)
     options = parser.parse_args()
     server = get_server(client_type="vue3")
     access = Access.to(_LOOPBACK, os.environ)
-    application = Application(server, WorkerBackend(options.model, device=options.device), access)
+    application = Application(server, _backend(options), access)
     loop = asyncio.get_event_loop()
 
     async def ready() -> None:
@@ -59,6 +62,13 @@ def main() -> None:
     application.close()
     # Tearing VTK down takes seconds, and frees nothing that the end of the process does not free.
     os._exit(0)
+
+
+def _backend(options: argparse.Namespace) -> Backend:
+    if not options.remote:
+        return WorkerBackend(options.model, device=options.device)
+    remote = Remote.at(options.remote, options.certificate, os.environ)
+    return RemoteBackend(remote.address, remote.token, certificateFile=remote.certificate)
 
 
 def _chest_ct() -> Path:

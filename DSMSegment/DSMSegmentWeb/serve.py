@@ -18,6 +18,7 @@ from dsm.errors import ConfigError, MissingDependencyError
 from dsm.models.store import find_model
 from DSMSegmentWeb.access import Access
 from DSMSegmentWeb.gate import Gate
+from DSMSegmentWeb.remote import Remote
 from DSMSegmentWeb.scenes import Limits, Scenes
 
 
@@ -30,6 +31,7 @@ class ServeOptions:
         series: UID of the DICOM series; None asks on the page where the folder of the scan holds several.
         model: Name or folder.
         device: `"cpu"`, `"cuda"`, ...
+        remote: The server that segments in place of this computer, if one does; model and device are its own then.
         host: Address to listen on.
         port: 0 takes any that is free.
         limits: How many scenes, and for how long.
@@ -40,6 +42,7 @@ class ServeOptions:
     series: str | None = None
     model: str = "dsm-small"
     device: str = "cpu"
+    remote: Remote | None = None
     host: str = "127.0.0.1"
     port: int = 8080
     limits: Limits = field(default_factory=Limits)
@@ -55,7 +58,8 @@ def serve(options: ServeOptions) -> None:
         MissingDependencyError: If a package is not installed.
         WorkerError: If a scene does not start.
     """
-    find_model(options.model)
+    if options.remote is None:
+        find_model(options.model)
     for package in ("trame_slicer", "slicer", "slicerio"):
         if find_spec(package) is None:
             message = f"The page needs a package that is not installed ({package})."
@@ -79,6 +83,9 @@ async def _serve(options: ServeOptions, access: Access) -> None:
         first = await scenes.prepare()
         if first.problem:
             print("dsm web:", first.problem, file=sys.stderr)
+        if options.remote is not None:
+            found = await asyncio.to_thread(options.remote.test)
+            print("dsm web:", found.text, found.hint, file=sys.stderr)
         _announce(access, runner.addresses[0][1], opens_browser=options.opens_browser)
         await told.wait()
     finally:
@@ -87,6 +94,8 @@ async def _serve(options: ServeOptions, access: Access) -> None:
 
 def _scene_arguments(options: ServeOptions) -> list[str]:
     arguments = ["--model", options.model, "--device", options.device]
+    if options.remote:
+        arguments += options.remote.arguments
     if options.series:
         arguments += ["--series", options.series]
     if options.scan:

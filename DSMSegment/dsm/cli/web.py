@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,13 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
     parser.add_argument("--series", metavar="UID", help="which DICOM series (default: the page asks)")
     parser.add_argument("--model", default="dsm-small", help="name or folder (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default: %(default)s)")
+    parser.add_argument(
+        "--remote",
+        metavar="URL",
+        help="let a server segment (`dsm serve`), with the token of $DSM_REMOTE_TOKEN; the page asks before it sends a "
+        "scan there, and --model and --device are the server's own",
+    )
+    parser.add_argument("--certificate", metavar="PEM", type=Path, help="of an authority to trust for --remote")
     parser.add_argument("--port", type=int, default=8080, help="0 takes any that is free (default: %(default)s)")
     parser.add_argument(
         "--host",
@@ -52,6 +60,7 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
 def run(options: argparse.Namespace) -> int:
     """Serve until Ctrl+C."""
     require_package("aiohttp", extra="slicer")
+    from DSMSegmentWeb.remote import Remote
     from DSMSegmentWeb.scenes import Limits
     from DSMSegmentWeb.serve import ServeOptions, serve
 
@@ -61,6 +70,7 @@ def run(options: argparse.Namespace) -> int:
             series=options.series,
             model=options.model,
             device=options.device,
+            remote=Remote.at(options.remote, options.certificate, os.environ) if options.remote else None,
             host=options.host,
             port=options.port,
             limits=Limits(scenes=options.max_scenes, idle_s=60.0 * options.idle_minutes),
