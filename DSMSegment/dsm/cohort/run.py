@@ -18,7 +18,7 @@ from dsm.cohort.settings import Settings
 from dsm.cohort.table import write_tables
 from dsm.cohort.thumbnail import draw_pages
 from dsm.errors import InputError, OutputError
-from dsm.io.atomic import atomic_output
+from dsm.io.atomic import PART_PREFIX, atomic_output
 from dsm.io.folder_lock import folder_lock
 from dsm.text.prompt import parse_prompts
 
@@ -120,7 +120,7 @@ def _make_folders(folder: Path) -> None:
 def _sweep(folder: Path) -> None:
     """Remove what a run that was killed could not: half-written files, and voxels that workers were given."""
     shutil.rmtree(folder / WORK, ignore_errors=True)
-    for part in folder.rglob(".dsm-part-*"):
+    for part in folder.rglob(PART_PREFIX + "*"):
         part.unlink(missing_ok=True)
 
 

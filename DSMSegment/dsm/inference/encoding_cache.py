@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
@@ -22,7 +23,7 @@ from torch import Tensor
 
 from dsm.core.volume import Volume
 from dsm.errors import OutputError
-from dsm.io.atomic import atomic_output
+from dsm.io.atomic import PART_PREFIX, atomic_output
 from dsm.nn.dsm_net import Encoding
 from dsm.nn.kmax_layer import LevelMemory, OrganState
 from dsm.protocol.arrays import content_key
@@ -36,6 +37,8 @@ _log = logging.getLogger(__name__)
 # Part of every key: raise it when what is computed or stored changes, so that old files are never read.
 _LAYOUT = 2
 _SUFFIX = ".encoding"
+# Nobody takes an hour to write one: the process that had begun it was killed.
+_ABANDONED_S = 3600.0
 _PARTS = {"memories": LevelMemory, "organ_states": OrganState}
 
 
@@ -68,11 +71,11 @@ class EncodingCache:
     def load(self, key: str, *, device: torch.device) -> Encoding | None:
         """Return the encoding that was kept under `key`, bit for bit; None where there is none that is whole."""
         path = self._path(key)
-        if not path.is_file():
-            return None
         try:
             encoding = _read(path, device)
         except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            if not path.is_file():  # never kept, or another process evicted it just now
+                return None
             _log.warning("The cached encoding %s is damaged (%s); it is made again.", path, error)
             with suppress(OSError):
                 path.unlink()
@@ -99,7 +102,10 @@ class EncodingCache:
         for path in self._folder.glob("*" + _SUFFIX):
             with suppress(FileNotFoundError):  # another process evicts, too
                 status = path.stat()
-                entries.append((status.st_mtime_ns, status.st_size, path))
+                if not path.name.startswith(PART_PREFIX):
+                    entries.append((status.st_mtime_ns, status.st_size, path))
+                elif time.time() - status.st_mtime > _ABANDONED_S:
+                    path.unlink()
         left = sum(size for _, size, _ in entries)
         for _, size, path in sorted(entries):
             if left <= self._budget_bytes:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from dsm.errors import DSMError, OutputError
 
+# Of files that are being written; one that stays was left by a process that was killed.
+PART_PREFIX = ".dsm-part-"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
@@ -102,7 +104,7 @@ def _checked_target(path: str | os.PathLike[str]) -> Path:
 
 def _create_part(target: Path) -> Path:
     # A short name of our own: the target's with an addition could exceed the longest name that is allowed.
-    part = target.with_name(f".dsm-part-{secrets.token_hex(6)}{''.join(target.suffixes[-2:])}")
+    part = target.with_name(f"{PART_PREFIX}{secrets.token_hex(6)}{''.join(target.suffixes[-2:])}")
     try:
         os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     except OSError as error:

@@ -142,3 +142,14 @@ def test_a_folder_that_cannot_be_made_costs_the_cache_only(segmenter, tmp_path):
     (tmp_path / "file").write_text("in the way")
     segmenter.cache = EncodingCache(tmp_path / "file" / "cache")
     assert segmenter.encode(volume_of()).num_slabs == 1
+
+
+def test_what_another_process_is_writing_stays_and_what_a_killed_one_left_goes(segmenter, folder):
+    folder.mkdir()
+    begun, left = folder / ".dsm-part-1.encoding", folder / ".dsm-part-2.encoding"
+    for path in (begun, left):
+        path.write_bytes(b"half")
+    os.utime(left, (0, 0))
+    segmenter.encode(volume_of())
+    assert begun.exists()
+    assert not left.exists()
