@@ -43,7 +43,9 @@ def phantom(shape: tuple[int, int, int] = SMALL, seed: int = 0) -> np.ndarray:
 class Server:
     """The process, with the tiny model; leaving the block ends it."""
 
-    def __init__(self, folder: Path, *arguments: str, tls: bool = False, tokens: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *arguments: str, tokens: dict[str, str] | None = None, start_timeout_s: float = 60.0
+    ) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.token_file = folder / "tokens"
@@ -58,7 +60,7 @@ class Server:
         self._serving = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        if not self._serving.wait(60) or self.process.poll() is not None:
+        if not self._serving.wait(start_timeout_s) or self.process.poll() is not None:
             raise AssertionError("".join(self.log))
         line = next(line for line in self.log if line.startswith("Serving"))
         self.address = line.split(" at ")[1].strip()

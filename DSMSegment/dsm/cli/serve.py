@@ -32,6 +32,9 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
     parser.add_argument("--model", default="dsm-small", help="name or folder (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="one, or several with commas: cuda:0,cuda:1 (default: cpu)")
     parser.add_argument("--workers", type=int, default=1, help="worker processes a device (default: %(default)s)")
+    parser.add_argument(
+        "--ray", action="store_true", help="workers on a Ray cluster: that of RAY_ADDRESS, else one of this machine"
+    )
     parser.add_argument("--folder", metavar="DIR", type=Path, help="where to keep voxels (default: temporary files)")
     parser.add_argument("--max-upload-mb", type=int, default=2048, help="largest volume (default: %(default)s)")
     parser.add_argument("--max-volumes", type=int, default=8, help="volumes a user (default: %(default)s)")
@@ -46,6 +49,8 @@ def run(options: argparse.Namespace) -> int:
     """Check the options, then serve until Ctrl+C."""
     require_package("fastapi", extra="server")
     require_package("uvicorn", extra="server")
+    if options.ray:
+        require_package("ray", extra="ray")
     _check_transport(options)
     if options.workers < 1:
         raise ConfigError(f"There cannot be {options.workers} workers.", hint="Give 1 or more.")
@@ -69,6 +74,7 @@ def run(options: argparse.Namespace) -> int:
         devices=[name.strip() for name in options.device.split(",") if name.strip()] * options.workers,
         folder=options.folder,
         limits=limits,
+        on_ray=options.ray,
         say=lambda text: print(text, file=sys.stderr, flush=True),
     )
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import shutil
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -15,9 +13,8 @@ from dsm.cohort.one_case import CaseRunner
 from dsm.cohort.outcome import FAILED, Outcome
 from dsm.cohort.settings import Settings
 from dsm.cohort.worker_pool import WorkerPool
-from dsm.errors import DSMError, MissingDependencyError, ResourceError
-
-_PACKAGE_PARENT = str(Path(__file__).resolve().parents[2])
+from dsm.errors import DSMError
+from dsm.service.ray_cluster import connect_to_ray
 
 
 def run_on_ray(cases: Sequence[Case], folder: Path, settings: Settings, devices: Sequence[str]) -> Generator[Outcome]:
@@ -31,8 +28,7 @@ def run_on_ray(cases: Sequence[Case], folder: Path, settings: Settings, devices:
         MissingDependencyError: If ray is not installed.
         ResourceError: If the cluster cannot be reached.
     """
-    ray = _ray()
-    _connect(ray)
+    ray = connect_to_ray()
     try:
         actor = ray.remote(max_restarts=-1, max_task_retries=1)(_Actor)
         place = str(folder.resolve())
@@ -54,34 +50,6 @@ def run_on_ray(cases: Sequence[Case], folder: Path, settings: Settings, devices:
         # Workers end with their actors; no voxel stays where they were given to them.
         ray.shutdown()
         shutil.rmtree(folder / WORK, ignore_errors=True)
-
-
-def _ray() -> Any:
-    try:
-        import ray  # noqa: PLC0415  (0.5 s, and only for clusters)
-    except ImportError as error:
-        raise MissingDependencyError("A cluster needs the package ray.", hint="Install dsmsegment[ray].") from error
-    return ray
-
-
-def _connect(ray: Any) -> None:
-    address = os.environ.get("RAY_ADDRESS")
-    # A cluster of our own needs no web page.
-    own = {} if address else {"include_dashboard": False}
-    try:
-        ray.init(
-            address=address,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            runtime_env={"env_vars": {"PYTHONPATH": _PACKAGE_PARENT}},
-            **own,
-        )
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ResourceError(
-            f"The Ray cluster {address or 'of this machine'} cannot be used ({' '.join(str(error).split())[:200]}).",
-            code="ray",
-            hint="Check RAY_ADDRESS, or leave out --engine ray.",
-        ) from error
 
 
 def _outcome(ray: Any, ready: Any, case: Case, settings: Settings) -> Outcome:

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Any
 
@@ -95,13 +95,13 @@ def _user_of(service: Served, credentials: Annotated[HTTPAuthorizationCredential
 User = Annotated[str, Depends(_user_of)]
 
 
-def create_app(service: Service) -> FastAPI:
-    """Return the application; the workers start and end with it."""
+def create_app(service: Service, *, at_end: Callable[[], None] = lambda: None) -> FastAPI:
+    """Return the application; the workers start and end with it, and then `at_end` is called."""
     app = FastAPI(
         title="DSMSegment",
         version=__version__,
         summary="Text-prompted segmentation of CT and MR. Research use, not a medical device.",
-        lifespan=lambda _: _running(service),
+        lifespan=lambda _: _running(service, at_end),
         responses=_PROBLEMS,
         redoc_url=None,
         docs_url=None,
@@ -114,7 +114,7 @@ def create_app(service: Service) -> FastAPI:
 
 
 @asynccontextmanager
-async def _running(service: Service) -> AsyncIterator[None]:
+async def _running(service: Service, at_end: Callable[[], None]) -> AsyncIterator[None]:
     service.scheduler.start()
     sweeper = asyncio.create_task(_sweep(service))
     try:
@@ -124,6 +124,7 @@ async def _running(service: Service) -> AsyncIterator[None]:
         with suppress(asyncio.CancelledError):
             await sweeper
         await asyncio.to_thread(service.scheduler.close)
+        at_end()
 
 
 async def _sweep(service: Service) -> None:

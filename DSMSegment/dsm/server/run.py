@@ -32,6 +32,7 @@ def serve(
     devices: Sequence[str],
     folder: Path | None,
     limits: Limits,
+    on_ray: bool,
     say: Callable[[str], None],
 ) -> int:
     """Serve until the process is interrupted; all uploaded voxels are removed at the end.
@@ -46,12 +47,14 @@ def serve(
         devices: A worker process for each.
         folder: Where voxels are kept, in a folder of their own; None for the system's temporary files.
         limits: Of users.
+        on_ray: Whether workers are actors of a Ray cluster, and Ray Serve takes the requests.
         say: Gets the address and the new token, for a person.
 
     Raises:
         ConfigError: If the tokens, the certificate or the address cannot be used.
         ModelError: If there is no such model.
         OutputError: If the folder cannot be written to.
+        ResourceError: If the Ray cluster cannot be used.
     """
     logging.getLogger("dsm.server").setLevel(logging.INFO)
     users, token = (Users.from_file(tokens), "") if tokens is not None else Users.with_new_token()
@@ -65,6 +68,33 @@ def serve(
         devices=tuple(devices),
         folder=folder,
     )
+    scheme = "https" if certificate else "http"
+    with _bound(host, port) as listener:
+
+        def say_where() -> None:
+            say(f"Serving {entry.name} at {scheme}://{host}:{port or listener.getsockname()[1]}")
+            if token:
+                say(f"Token: {token}")
+
+        if on_ray:
+            port = listener.getsockname()[1]
+            listener.close()  # found to be free; the proxy of Ray Serve binds it
+            from dsm.server.ray_serve import serve_on_ray  # noqa: PLC0415  (needs Ray)
+
+            serve_on_ray(options, host=host, port=port, certificate=certificate, key=key, on_ready=say_where)
+        else:
+            _serve_here(options, listener, certificate=certificate, key=key, on_ready=say_where)
+    return 0
+
+
+def _serve_here(
+    options: ServiceOptions,
+    listener: socket.socket,
+    *,
+    certificate: Path | None,
+    key: Path | None,
+    on_ready: Callable[[], None],
+) -> None:
     with open_service(options, LocalWorker) as service:
         config = uvicorn.Config(
             create_app(service),
@@ -78,18 +108,13 @@ def serve(
             ssl_certfile=str(certificate) if certificate else None,
             ssl_keyfile=str(key) if key else None,
         )
-        with _bound(host, port) as listener:
-            scheme = "https" if certificate else "http"
-            say(f"Serving {entry.name} at {scheme}://{host}:{listener.getsockname()[1]}")
-            if token:
-                say(f"Token: {token}")
-            try:
-                uvicorn.Server(config).run(sockets=[listener])
-            except KeyboardInterrupt:
-                pass  # uvicorn has shut down in order and passes the signal on
-            except OSError as error:  # what ssl says of a wrong certificate is an OSError, too
-                raise ConfigError(f"The certificate or its key cannot be used ({error}).") from error
-    return 0
+        on_ready()
+        try:
+            uvicorn.Server(config).run(sockets=[listener])
+        except KeyboardInterrupt:
+            pass  # uvicorn has shut down in order and passes the signal on
+        except OSError as error:  # what ssl says of a wrong certificate is an OSError, too
+            raise ConfigError(f"The certificate or its key cannot be used ({error}).") from error
 
 
 def _bound(host: str, port: int) -> socket.socket:

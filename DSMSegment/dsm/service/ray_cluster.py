@@ -1,0 +1,49 @@
+"""The Ray cluster of whoever wants one: the one that `RAY_ADDRESS` names, else one of this machine alone."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+from dsm.errors import MissingDependencyError, ResourceError
+
+_PACKAGE_PARENT = str(Path(__file__).resolve().parents[2])
+
+
+def connect_to_ray() -> Any:
+    """Connect, and return the package `ray`; call its `shutdown` at the end.
+
+    Raises:
+        MissingDependencyError: If ray is not installed.
+        ResourceError: If the cluster cannot be reached.
+    """
+    address = os.environ.get("RAY_ADDRESS")
+    # Read when Ray is imported. It tells its makers how it is used unless it is told not to.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if not address and "RAY_AUTH_MODE" not in os.environ:
+        # A cluster of our own listens to the whole network: nobody else may give it work.
+        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
+    try:
+        import ray  # noqa: PLC0415  (0.5 s, and only for clusters)
+    except ImportError as error:
+        raise MissingDependencyError("A cluster needs the package ray.", hint="Install dsmsegment[ray].") from error
+    # A cluster of our own needs no web page.
+    own = {} if address else {"include_dashboard": False}
+    try:
+        ray.init(
+            address=address,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env={"env_vars": {"PYTHONPATH": _PACKAGE_PARENT}},
+            **own,
+        )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ResourceError(
+            f"The Ray cluster {address or 'of this machine'} cannot be used ({' '.join(str(error).split())[:200]}).",
+            code="ray",
+            hint="Check RAY_ADDRESS, or do without Ray.",
+        ) from error
+    return ray

@@ -1,0 +1,163 @@
+"""`dsm serve --ray` with two workers on a cluster of this machine: the same answers, and no accepted job is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from http_server import LARGE, TOKENS, Server, ask, phantom, results, send_volume, upload
+
+from dsm.protocol.arrays import read_mask
+from dsm.protocol.client import WorkerClient
+from dsm.protocol.connection import Connection, RemoteError
+from dsm.protocol.messages import Load
+
+pytest.importorskip("ray")
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("server")
+    with Server(folder, "--ray", "--workers", "2", "--max-jobs", "8", start_timeout_s=200) as running:
+        yield running.wait_until_ready(200)
+        below = children_of(running.process.pid)
+    assert running.process.returncode == 0
+    assert not [path for path in (folder / "voxels").rglob("*") if path.is_file()]
+    assert len(below) > 4
+    assert not [line for pid in below if "ray" in (line := command_line(pid))]
+
+
+def command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return ""
+
+
+def children_of(pid: int) -> dict[int, str]:
+    """Processes below a process, with their command lines."""
+    parents, lines = {}, {}
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit():
+                lines[int(entry.name)] = command_line(int(entry.name))
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(") ")[2].split()[1])
+        except OSError:
+            continue
+
+    def is_below(one: int) -> bool:
+        while one in parents and one != pid:
+            one = parents[one]
+        return one == pid
+
+    return {one: line for one, line in lines.items() if one != pid and is_below(one)}
+
+
+def actors(server: Server) -> dict[int, str]:
+    """Processes of the two workers; Ray's name for one says what it does."""
+    return {pid: line for pid, line in children_of(server.process.pid).items() if line.startswith("ray::_Actor")}
+
+
+def submit(connection: Connection, volume: str, prompt: str) -> str:
+    return str(connection.call("POST", "/jobs", body={"volume": volume, "prompts": [prompt]})["job"])
+
+
+def events(connection: Connection, job: str) -> list[dict[str, Any]]:
+    return list(connection.lines(f"/jobs/{job}/events"))
+
+
+def test_a_cluster_answers_as_a_local_worker(server: Server) -> None:
+    def answers(client: Any) -> list[tuple[object, ...]]:
+        client.wait(client.submit(Load(id=client.new_id(), model="dsm-tiny")))
+        client.wait(send_volume(client), timeout_s=120)
+        found = results(client, ask(client, "kidneys", "liver", maps=True, threshold=0.2))
+        return [
+            (
+                one.name,
+                round(one.score, 4),
+                read_mask(client.folder, one.file, one.size).tobytes(),
+                (client.folder / one.probability_file).read_bytes(),
+                (client.folder / one.uncertainty_file).read_bytes(),
+            )
+            for one in found
+        ]
+
+    with server.client() as remote, WorkerClient(environment={"OMP_NUM_THREADS": "1"}) as local:
+        assert answers(remote) == answers(local)
+    assert server.voxel_files == []
+
+
+def test_jobs_go_where_their_volume_is_encoded(server: Server) -> None:
+    connection = server.connection()
+    volumes = [upload(connection, phantom(seed=seed)) for seed in (1, 2)]
+    told = []
+    for _ in range(3):
+        jobs = [submit(connection, volume, prompt) for prompt in ("liver", "aorta") for volume in volumes]
+        told += [events(connection, job) for job in jobs]
+    assert all(one[-1]["type"] == "done" for one in told)
+    encodings = sum(any(event.get("stage") == "encode" for event in one) for one in told)
+    # Twelve jobs; a worker that has nothing else to do may encode the other volume, too, but each only once.
+    assert 2 <= encodings <= 4
+    for volume in volumes:
+        connection.call("DELETE", f"/volumes/{volume}")
+
+
+def test_a_worker_that_is_killed_under_load_loses_no_accepted_job(server: Server) -> None:
+    connection = server.connection()
+    volumes = [upload(connection, phantom(LARGE, seed=seed)) for seed in (1, 2)]
+    jobs = [
+        submit(connection, volume, prompt) for prompt in ("liver", "aorta", "spleen", "pancreas") for volume in volumes
+    ]
+    with pytest.raises(RemoteError) as caught:  # back-pressure: status 429
+        submit(connection, volumes[0], "liver")
+    assert caught.value.code == "quota"
+    deadline = time.monotonic() + 60
+    while not (busy := [pid for pid, line in actors(server).items() if "encode" in line]):
+        assert time.monotonic() < deadline, actors(server)
+        time.sleep(0.01)
+    os.kill(busy[0], signal.SIGKILL)
+    told = [events(connection, job) for job in jobs]
+    assert [one[-1]["type"] for one in told] == ["done"] * len(jobs), [one[-1] for one in told]
+    assert [sum(event["type"] == "result" for event in one) >= 1 for one in told] == [True] * len(jobs)
+    shown = [connection.call("GET", f"/jobs/{job}") for job in jobs]
+    assert sorted(one["attempts"] for one in shown) == [1] * (len(jobs) - 1) + [2]
+    deadline = time.monotonic() + 120
+    while connection.call("GET", "/healthz")["workers"] < 2:  # it was replaced
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert busy[0] not in actors(server)
+
+
+def test_cancel_reaches_the_worker(server: Server) -> None:
+    connection = server.connection()
+    volume = upload(connection, phantom(LARGE, seed=7))
+    job = submit(connection, volume, "liver")
+    for event in connection.lines(f"/jobs/{job}/events"):
+        if event.get("stage") == "encode":
+            break
+    began = time.monotonic()
+    connection.call("POST", f"/jobs/{job}/cancel")
+    last = events(connection, job)[-1]
+    assert (last["type"], last["code"]) == ("error", "cancelled")
+    assert time.monotonic() - began < 10
+    again = submit(connection, volume, "liver")
+    assert events(connection, again)[-1]["type"] == "done"
+
+
+def test_logs_of_the_cluster_name_neither_prompts_nor_tokens(server: Server) -> None:
+    connection = server.connection()
+    volume = upload(connection, phantom())
+    events(connection, submit(connection, volume, "vertraulich erika"))
+    (gcs,) = (line for line in children_of(server.process.pid).values() if "gcs_server" in line)
+    folder = Path(gcs.partition("--log_dir=")[2].split()[0])
+    text = "".join(path.read_text(errors="replace") for path in folder.rglob("*") if path.is_file())
+    assert "POST /volumes 201" in text
+    for secret in ("vertraulich", "affine=", *TOKENS.values()):
+        assert secret not in text
