@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo web test setup lint sbom clean
+.PHONY: demo web test setup lint sbom audit clean
 
 demo: setup
 	$(BIN)/python examples/demo.py
@@ -29,6 +29,11 @@ sbom: setup
 	$(BIN)/python -m pip install -q cyclonedx-bom
 	mkdir -p dist
 	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml $(BIN)/python -o dist/sbom.json
+
+# Known vulnerabilities of what is installed; asks pypi.org about each package, so it needs the internet.
+audit: setup
+	$(BIN)/python -m pip install -q pip-audit
+	$(BIN)/pip-audit --skip-editable --strict
 
 setup: $(STAMP)
 

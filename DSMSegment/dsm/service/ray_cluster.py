@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import socket
 from pathlib import Path
 from typing import Any
 
 from dsm.errors import MissingDependencyError, ResourceError
 
+_CONNECT_S = 10.0
 _PACKAGE_PARENT = str(Path(__file__).resolve().parents[2])
 
 
@@ -21,6 +23,8 @@ def connect_to_ray() -> Any:
         ResourceError: If the cluster cannot be reached.
     """
     address = os.environ.get("RAY_ADDRESS")
+    if address:
+        _check_reachable(address)
     # Read when Ray is imported. It tells its makers how it is used unless it is told not to.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if not address and "RAY_AUTH_MODE" not in os.environ:
@@ -41,9 +45,23 @@ def connect_to_ray() -> Any:
             **own,
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ResourceError(
-            f"The Ray cluster {address or 'of this machine'} cannot be used ({' '.join(str(error).split())[:200]}).",
-            code="ray",
-            hint="Check RAY_ADDRESS, or do without Ray.",
-        ) from error
+        raise _unusable(address or "of this machine", error) from error
     return ray
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdigit():  # "auto"
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=_CONNECT_S).close()
+    except (OSError, OverflowError) as error:
+        raise _unusable(address, error) from error
+
+
+def _unusable(cluster: str, error: Exception) -> ResourceError:
+    why = " ".join(str(error).split())[:200]
+    return ResourceError(
+        f"The Ray cluster {cluster} cannot be used ({why}).", code="ray", hint="Check RAY_ADDRESS, or do without Ray."
+    )
