@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from dsm.core.boxes import CroppedArray
+from dsm.evaluation.froc import froc_points
 from dsm.evaluation.lesions import count_false_positives, true_lesions
 from dsm.evaluation.mask_pair import MaskPair, overlap
 from dsm.evaluation.ranking import rank
@@ -33,9 +34,10 @@ def case_rows(
 
     Returns:
         {name: row}. Every row has `kind`, `dice`, `nsd`, `hd95_mm` (see `Overlap`), `found`, `found_ml`, `true_ml`,
-        `score`; that of a tumor also `lesions` (`ml` and `share` found, each), `false_positives`, and where it occurs,
-        for the score of the prompt and for the anomaly map alone, `auroc_R`, `fpr95_R`, `anomaly_auroc_R`,
-        `anomaly_fpr95_R` in the regions R `body` and, where the host organ has a label, `host`.
+        `score`; that of a tumor also `lesions` (`ml` and `share` found, each), `false_positives`, that of a trained one
+        `froc` (see `froc_points`), and where it occurs, for the score of the prompt and for the anomaly map alone,
+        `auroc_R`, `fpr95_R`, `anomaly_auroc_R`, `anomaly_fpr95_R` in the regions R `body` and, where the host organ has
+        a label, `host`.
     """
     rows = {}
     for name, result in results.items():
@@ -44,6 +46,8 @@ def case_rows(
         rows[name] = _mask_row(pair, result)
         if result.prompt.kind == "tumor":
             rows[name] |= _lesion_row(pair)
+            if scan.is_trained_tumor(result.prompt):
+                rows[name]["froc"] = froc_points(scan, result.prompt, truth, fast=fast)
             if pair.truth.any():
                 rows[name] |= _ranking_row(scan, result, truth, _host(result, entry, label), fast=fast)
     return rows

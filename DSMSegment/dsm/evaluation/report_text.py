@@ -18,6 +18,7 @@ _TUMORS = {
     "lesion_sensitivity": "Lesions found",
     "false_positives": "False positives a scan",
     "false_positives_tumor_free": "… tumor-free scans",
+    "lesion_sensitivity_3fp": "Lesions found at 3 false positives a scan",
     "auroc_host": "AUROC host",
     "fpr95_host": "FPR95 host",
     "anomaly_auroc_host": "AUROC host, anomaly map alone",

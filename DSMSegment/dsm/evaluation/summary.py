@@ -9,6 +9,7 @@ import numpy as np
 
 from dsm.errors import InputError
 from dsm.evaluation.bootstrap import Interval, bootstrap_mean, bootstrap_mean_of_columns
+from dsm.evaluation.froc import sensitivity_at_few_false_positives
 from dsm.evaluation.lesions import FOUND_SHARE
 
 Row = Mapping[str, Any]
@@ -54,7 +55,8 @@ def summarize(rows: Rows) -> dict[str, Any]:
 
     Returns:
         `mean_dice` of the names that occur (None if none does) and `labels` {name: {`kind`, measure: `{mean, low, high,
-        n}`}}; a name has the measures that at least one case has, and tumors have `num_lesions`.
+        n}`}}; a name has the measures that at least one case has, and tumors have `num_lesions`
+        and, where it was measured, `lesion_sensitivity_3fp` (see `dsm.evaluation.froc`).
     """
     by_name: dict[str, list[Row]] = {}
     for case in rows.values():
@@ -65,6 +67,8 @@ def summarize(rows: Rows) -> dict[str, Any]:
         labels[name] = {"kind": found[0]["kind"], **_means(found)}
         if found[0]["kind"] == "tumor":
             labels[name]["num_lesions"] = sum(len(row["lesions"]) for row in found)
+            if point := sensitivity_at_few_false_positives(found):
+                labels[name]["lesion_sensitivity_3fp"] = point
     table = _dice_table([{name: row["dice"] for name, row in case.items()} for case in rows.values()])
     mean = bootstrap_mean_of_columns(table).as_dict() | {"names": table.shape[1]} if table.size else None
     return {"mean_dice": mean, "labels": labels}

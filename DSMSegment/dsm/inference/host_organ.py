@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dsm.inference.components import keep_large_parts, label_parts
+from dsm.inference.components import keep_large_parts
+from dsm.inference.logit_parts import mean_of_parts, parts_above, without_parts
 
 # Features (3 mm) that a lesion may be away from its organ's mask, which often ends where the lesion begins.
 _MARGIN = 2
-_NOWHERE = -20.0  # logit
 _MOST = 0.5
 
 
@@ -47,17 +47,10 @@ def keep_parts_at(
         belongs_elsewhere: Tells of voxels, given as a bool mask `(i, j, k)`, in the order of its true ones, whether
             another organ claims them more than the host does.
     """
-    inside = logits > torch.logit(torch.tensor(threshold, dtype=torch.float64)).item()
-    parts, count = label_parts(inside.numpy())
+    inside, parts, count = parts_above(logits, threshold)
     if not count or not region.any():
         return logits
     touching = np.zeros(count + 1, dtype=bool)
     touching[np.unique(parts[region])] = True
-    elsewhere = belongs_elsewhere(inside).numpy()
-    voxels = parts[inside.numpy()]
-    share = np.bincount(voxels, weights=elsewhere, minlength=count + 1) / np.bincount(voxels, minlength=count + 1).clip(
-        1
-    )
-    kept = touching & (share <= _MOST)
-    kept[0] = True
-    return logits.masked_fill(torch.from_numpy(~kept[parts]), _NOWHERE)
+    elsewhere = mean_of_parts(belongs_elsewhere(inside), inside, parts, count)
+    return without_parts(logits, parts, kept=touching & (elsewhere <= _MOST))

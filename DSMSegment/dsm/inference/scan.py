@@ -14,6 +14,7 @@ from dsm.core.volume import Volume
 from dsm.errors import PromptError
 from dsm.inference.feature_samples import values_at
 from dsm.inference.host_organ import host_region, keep_parts_at
+from dsm.inference.logit_parts import keep_sure_parts
 from dsm.inference.parts import kept_fraction
 from dsm.inference.postprocess import NOTHING, native_mask, native_probability, native_uncertainty, score
 from dsm.inference.result import PromptResult
@@ -66,6 +67,7 @@ class Scan:
         fast: bool = False,
         sampling: Sampling = _SAMPLING,
         keep_largest: bool = True,
+        part_confidence: float | None = None,
         progress: Progress = ignore_progress,
         on_result: Callable[[PromptResult], None] | None = None,
     ) -> list[PromptResult]:
@@ -80,7 +82,8 @@ class Scan:
             sampling: How visual prompts are drawn.
             keep_largest: Keep the largest connected part of an organ, and drop specks of free-text prompts. A tumor
                 keeps all parts of 0.1 ml or more; if its organ is in the image, those that touch it and are not mostly
-                other organs.
+                other organs; of a trained tumor, those that are sure enough.
+            part_confidence: Least mean probability of a part of a trained tumor; by default what the model says.
             progress: Stages `"text"` and `"decode"`; may raise `JobCancelled`.
             on_result: Called with each result as soon as it is there.
 
@@ -110,7 +113,9 @@ class Scan:
             for row, prompt in enumerate(batch):
                 if row:
                     progress("decode", start + row, len(parsed))
-                own = self._at_its_host(prompt, logits[row], threshold) if keep_largest else logits[row]
+                own = (
+                    self._tumor_parts(prompt, logits[row], threshold, part_confidence) if keep_largest else logits[row]
+                )
                 result = self._result(
                     prompt,
                     own,
@@ -128,6 +133,10 @@ class Scan:
                     on_result(result)
         progress("decode", len(parsed), len(parsed))
         return results
+
+    def is_trained_tumor(self, prompt: Prompt) -> bool:
+        """Whether the prompt is a tumor whose label was in the training data."""
+        return prompt.kind == "tumor" and prompt.name in self._config.trained
 
     def sample_logits(
         self, prompt: Prompt, voxels: np.ndarray, *, fast: bool = False, sampling: Sampling = _SAMPLING
@@ -194,8 +203,21 @@ class Scan:
         )
         with torch.inference_mode():
             decoded, mean = decode_with_visual_prompts(self._net, self._encoding, batch, sampling, spread=spread)
-        mean = None if mean is None else mean.float().cpu()
-        return decoded.logits[0].float().cpu(), decoded.presence[0].float().cpu(), mean
+            logits = decoded.logits[0].float().cpu()
+            mean = None if mean is None else mean.float().cpu()
+            for row in [row for row, prompt in enumerate(prompts) if self.is_trained_tumor(prompt)]:
+                logits[row] += self._config.tumor_offset
+                if mean is not None:
+                    mean[row] = (torch.logit(mean[row], eps=1e-6) + self._config.tumor_offset).sigmoid()
+        return logits, decoded.presence[0].float().cpu(), mean
+
+    def _tumor_parts(self, prompt: Prompt, logits: Tensor, threshold: float, confidence: float | None) -> Tensor:
+        """The logits of a tumor without the parts that are elsewhere or unsure; others as they are."""
+        if not self.is_trained_tumor(prompt):
+            return self._at_its_host(prompt, logits, threshold)
+        least = self._config.tumor_part_confidence if confidence is None else confidence
+        sure = keep_sure_parts(logits, threshold=threshold, confidence=least)
+        return self._at_its_host(prompt, sure, threshold)
 
     def _at_its_host(self, prompt: Prompt, logits: Tensor, threshold: float) -> Tensor:
         """The logits of a tumor without the parts that are not at its organ; others as they are."""

@@ -36,6 +36,9 @@ class ModelConfig:
         windows_hu: One intensity channel each, mapped to [0, 1].
         state_space_refinement: Refine the k-means assignment at 12 and 24 mm (off for an ablation).
         visual_prompt: Denoise a coarse mask of each tumor prompt and let it steer the tumor queries.
+        tumor_offset: Added to the logits of trained tumors, so that 0.5 is a good threshold; found on training cases.
+        tumor_part_confidence: Parts of the mask of a trained tumor whose mean probability is lower are dropped; found
+            on training cases.
         schema_version: Version of this file's layout.
     """
 
@@ -56,6 +59,8 @@ class ModelConfig:
     windows_hu: tuple[tuple[float, float], ...] = ((-125.0, 275.0),)
     state_space_refinement: bool = True
     visual_prompt: bool = False
+    tumor_offset: float = 0.0
+    tumor_part_confidence: float = 0.0
     schema_version: int = SCHEMA_VERSION
 
     @property

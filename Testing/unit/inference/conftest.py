@@ -87,7 +87,9 @@ def make_segmenter():
     """Return a function that makes a segmenter around a `ThresholdNet`."""
     from dsm.inference.segmenter import Segmenter
 
-    def make(*, stride: int = 1, vectors=None, trained=("liver",), windows_hu=((-125.0, 275.0),)) -> Segmenter:
+    def make(
+        *, stride: int = 1, vectors=None, trained=("liver",), windows_hu=((-125.0, 275.0),), **calibration
+    ) -> Segmenter:
         config = ModelConfig(
             name="dsm-fake",
             organs=("spleen", "liver"),
@@ -95,6 +97,7 @@ def make_segmenter():
             trained=trained,
             windows_hu=windows_hu,
             channels=(4, 4, 4, 4),
+            **calibration,
         )
         return Segmenter(ThresholdNet(stride).eval(), config, FakeEmbedder(vectors or {}))
 

@@ -173,3 +173,35 @@ class TestWarnings:
         (result,) = make_segmenter().encode(volume).segment("zorgon")
         assert "not in the vocabulary" in result.warnings[0]
         assert "an odd word" in result.warnings
+
+
+class TestCalibrationOfTrainedTumors:
+    UNSURE = (0.4, 5.0)  # tissue has a logit of 1.5, the bright block one of 16.5
+    TUMOR = ("liver tumor",)
+    BRIGHT_VOXELS, TISSUE_VOXELS = 4 * 5 * 5, 12**3 + 4**3
+
+    def test_unsure_parts_are_dropped(self, make_segmenter, volume):
+        vectors = {"liver tumor": self.UNSURE}
+        scan = make_segmenter(vectors=vectors, trained=self.TUMOR, tumor_part_confidence=0.9).encode(volume)
+        assert scan.segment("liver tumor")[0].full_mask().sum() == self.BRIGHT_VOXELS
+        everything = scan.segment("liver tumor", part_confidence=0.5)[0]
+        assert everything.full_mask().sum() == self.BRIGHT_VOXELS + self.TISSUE_VOXELS
+
+    def test_offset_moves_mask_and_probability(self, make_segmenter, volume):
+        vectors = {"liver tumor": (0.46, 5.0)}  # tissue: -0.9
+        before, after = (
+            make_segmenter(vectors=vectors, trained=self.TUMOR, tumor_offset=offset)
+            .encode(volume)
+            .segment("liver tumor", probabilities=True)[0]
+            for offset in (0.0, 2.0)
+        )
+        assert before.full_mask().sum() == self.BRIGHT_VOXELS
+        assert after.full_mask().sum() == self.BRIGHT_VOXELS + self.TISSUE_VOXELS
+        assert after.probability.array.max() > 0.99
+
+    def test_other_names_are_left_alone(self, make_segmenter, volume):
+        vectors = {"liver tumor": self.UNSURE, "liver": self.UNSURE}
+        scan = make_segmenter(vectors=vectors, tumor_offset=-9.0, tumor_part_confidence=0.9).encode(volume)
+        untrained, organ = scan.segment("liver tumor; liver")
+        assert untrained.full_mask().sum() == self.BRIGHT_VOXELS + self.TISSUE_VOXELS
+        assert organ.found

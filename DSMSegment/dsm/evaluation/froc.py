@@ -1,0 +1,67 @@
+"""Lesions found against false positives, as parts of the mask must be more or less sure: free-response ROC."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from dsm.core.boxes import CroppedArray
+from dsm.evaluation.bootstrap import bootstrap_mean
+from dsm.evaluation.lesions import count_false_positives, true_lesions
+from dsm.evaluation.mask_pair import MaskPair
+from dsm.inference.scan import Scan
+from dsm.text.prompt import Prompt
+
+CONFIDENCES = (0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)
+MOST_FALSE_POSITIVES = 3.0  # a scan, where the sensitivity is read off
+
+
+def froc_points(scan: Scan, prompt: Prompt, truth: np.ndarray, *, fast: bool) -> list[dict[str, float]]:
+    """Segment a trained tumor at several least confidences of a part.
+
+    Args:
+        scan: Encoded.
+        prompt: A tumor of the training labels.
+        truth: Bool `[I, J, K]`.
+        fast: Without visual prompts.
+
+    Returns:
+        For each of `CONFIDENCES`: `confidence`, lesions `found`, `false_positives`.
+    """
+    crop, points = CroppedArray.from_mask(truth), []
+    for confidence in CONFIDENCES:
+        result = scan.segment([prompt], fast=fast, part_confidence=confidence)[0]
+        pair = MaskPair.of(crop, result.mask, scan.volume.spacing_mm)
+        found = sum(lesion.is_found for lesion in true_lesions(pair))
+        points.append({"confidence": confidence, "found": found, "false_positives": count_false_positives(pair)})
+    return points
+
+
+def sensitivity_at_few_false_positives(rows: Sequence[Mapping[str, Any]]) -> dict[str, float] | None:
+    """Read the best sensitivity off the curve of some scans, where it has at most three false positives a scan.
+
+    Args:
+        rows: Of one tumor, a scan each, with `froc` and `lesions`.
+
+    Returns:
+        Mean over lesions and its interval over scans (`mean`, `low`, `high`, `n`), with the `confidence` and the
+        `false_positives` a scan there; None if there is no such point, or no lesion.
+    """
+    curves = [row["froc"] for row in rows if "froc" in row]
+    lesions = [len(row["lesions"]) for row in rows if "froc" in row]
+    best: dict[str, float] | None = None
+    for number in range(len(CONFIDENCES)):
+        points = [curve[number] for curve in curves]
+        shares = [(p["found"] / n, float(n)) for p, n in zip(points, lesions, strict=True) if n]
+        if not shares:
+            return None
+        false_positives = float(np.mean([point["false_positives"] for point in points]))
+        if false_positives > MOST_FALSE_POSITIVES:
+            continue
+        values, weights = zip(*shares, strict=True)
+        here = bootstrap_mean(values, weights).as_dict()
+        if best is None or here["mean"] > best["mean"]:
+            best = {**here, "confidence": points[0]["confidence"], "false_positives": round(false_positives, 3)}
+    return best

@@ -1,0 +1,77 @@
+"""Connected parts of what logits call inside, and what is known of each part."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dsm.inference.components import label_parts
+
+_NOWHERE = -20.0  # logit
+
+
+def parts_above(logits: Tensor, threshold: float) -> tuple[Tensor, np.ndarray, int]:
+    """Label the connected parts of a mask.
+
+    Args:
+        logits: `(i, j, k)`, float32, on the CPU.
+        threshold: Probability above which a voxel is inside, between 0 and 1.
+
+    Returns:
+        Bool `(i, j, k)` of what is inside; the number of the part of each voxel, 0 outside; how many parts there are.
+    """
+    inside = logits > math.log(threshold / (1 - threshold))
+    parts, count = label_parts(inside.numpy())
+    return inside, parts, count
+
+
+def mean_of_parts(values: Tensor, inside: Tensor, parts: np.ndarray, count: int) -> np.ndarray:
+    """Average over each part.
+
+    Args:
+        values: Of the voxels inside, in their order.
+        inside: From `parts_above`.
+        parts: From `parts_above`.
+        count: From `parts_above`.
+
+    Returns:
+        `(count + 1,)`, by the number of the part; 0 for the outside.
+    """
+    numbers = parts[inside.numpy()]
+    sizes = np.bincount(numbers, minlength=count + 1).clip(1)
+    return np.asarray(np.bincount(numbers, weights=values.numpy(), minlength=count + 1) / sizes)
+
+
+def without_parts(logits: Tensor, parts: np.ndarray, *, kept: np.ndarray) -> Tensor:
+    """Push parts far below any threshold.
+
+    Args:
+        logits: `(i, j, k)`; not changed.
+        parts: From `parts_above`.
+        kept: Bool `(count + 1,)`: parts that stay as they are, by number.
+    """
+    kept = kept.copy()
+    kept[0] = True  # the outside is as it is
+    return logits.masked_fill(torch.from_numpy(~kept[parts]), _NOWHERE)
+
+
+def keep_sure_parts(logits: Tensor, *, threshold: float, confidence: float) -> Tensor:
+    """Drop the connected parts of a mask whose mean probability is below `confidence`.
+
+    A lesion of which the network is sure has a rim of which it is not; a false alarm is all rim. So a low threshold
+    finds the outline, and this finds out what is worth one.
+
+    Args:
+        logits: `(i, j, k)`, float32, on the CPU; not changed.
+        threshold: Probability above which a voxel is inside.
+        confidence: Least mean probability of a part.
+    """
+    inside, parts, count = parts_above(logits, threshold)
+    if not count:
+        return logits
+    return without_parts(
+        logits, parts, kept=mean_of_parts(logits[inside].sigmoid(), inside, parts, count) >= confidence
+    )
