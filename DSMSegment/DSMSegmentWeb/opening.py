@@ -44,7 +44,7 @@ class Opening:
         """
         self._check_idle()
         with self._state as state:
-            state.opening, state.status, state.error = True, f"Reading {_name(path, folder)}...", ""
+            state.opening, state.status, state.error = True, f"Reading {_name(path)}...", ""
         try:
             # Not on the event loop: the page stays alive meanwhile.
             several = [] if series_uid else await asyncio.to_thread(series_to_choose_from, path)
@@ -56,9 +56,7 @@ class Opening:
         except DSMError as error:
             if folder is None:
                 raise
-            # The user knows the name of the file, not where the server put it.
-            text = str(error).replace(f"{path}/", "").replace(str(path), _name(path, folder))
-            raise InputError(text, code=error.code, hint=error.hint, details=error.details) from error
+            raise _without_our_path(error, path) from error
         finally:
             with self._state as state:
                 state.opening, state.status = False, ""
@@ -111,9 +109,17 @@ def _line(series: Series) -> dict[str, str]:
     }
 
 
-def _name(path: Path, folder: TemporaryFolder | None) -> str:
-    """Return what the user calls a path: names of folders that were sent are ours."""
-    return "the folder" if folder is not None and path.is_dir() else path.name
+def _without_our_path(error: DSMError, path: Path) -> InputError:
+    """Return an error about a file that was sent: the user knows its name, not where the server put it."""
+    text = str(error).replace(f"{path}/", "").replace(str(path), _name(path))
+    if path.is_dir():
+        text = text[:1].upper() + text[1:]
+    return InputError(text, code=error.code, hint=error.hint, details=error.details)
+
+
+def _name(path: Path) -> str:
+    """Return what to call a scan: the names of folders that were sent are ours."""
+    return "the folder" if path.is_dir() else path.name
 
 
 def _remove(folder: TemporaryFolder | None) -> None:
