@@ -47,8 +47,8 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check the options, then serve until Ctrl+C."""
-    require_package("fastapi", extra="server")
-    require_package("uvicorn", extra="server")
+    for package in ("fastapi", "uvicorn", "httptools"):
+        require_package(package, extra="server")
     if options.ray:
         require_package("ray", extra="ray")
     _check_transport(options)

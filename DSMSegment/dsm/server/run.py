@@ -102,7 +102,7 @@ def _serve_here(
             access_log=False,  # it would log the query
             server_header=False,
             loop="asyncio",  # the same on every machine, whatever else is installed there
-            http="h11",
+            http="httptools",  # two thirds of the time of h11 for an upload
             timeout_graceful_shutdown=_SHUTDOWN_S,
             timeout_keep_alive=30,
             ssl_certfile=str(certificate) if certificate else None,
