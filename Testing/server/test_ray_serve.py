@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from http_server import LARGE, TOKENS, Server, ask, phantom, results, send_volume, upload
 
+from dsm.errors import DSMError
 from dsm.protocol.arrays import read_mask
 from dsm.protocol.client import WorkerClient
 from dsm.protocol.connection import Connection, RemoteError
@@ -161,3 +162,30 @@ def test_logs_of_the_cluster_name_neither_prompts_nor_tokens(server: Server) -> 
     assert "POST /volumes 201" in text
     for secret in ("vertraulich", "affine=", *TOKENS.values()):
         assert secret not in text
+
+
+def test_an_application_that_is_killed_starts_again_without_the_volumes(server: Server) -> None:
+    connection = server.connection()
+    with server.client() as client:
+        client.wait(send_volume(client), timeout_s=120)
+        assert server.voxel_files
+        (front,) = (pid for pid, line in children_of(server.process.pid).items() if "ServeReplica" in line)
+        before = set(actors(server))
+        os.kill(front, signal.SIGKILL)
+        deadline = time.monotonic() + 120
+        while not (set(actors(server)) - before and healthy(connection)):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        assert not before & set(actors(server))
+        assert server.voxel_files == []
+        with pytest.raises(DSMError):
+            results(client, ask(client, "liver"))
+        client.wait(send_volume(client), timeout_s=120)
+        assert results(client, ask(client, "liver"))
+
+
+def healthy(connection: Connection) -> bool:
+    try:
+        return bool(connection.call("GET", "/healthz")["workers"])
+    except RemoteError:
+        return False
