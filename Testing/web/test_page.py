@@ -94,10 +94,16 @@ def test_scan_is_dropped_on_the_page(page: Any, tmp_path: Path) -> None:
     browser = page.context.new_cdp_session(
         page
     )  # what the window system tells the browser; Playwright has no word for it
-    for step in ("dragEnter", "dragOver", "drop"):
-        if step == "drop":
-            page.wait_for_selector("body.dsm-drop")
+
+    def drag(step: str) -> None:
         data = {"items": [], "files": [str(scan)], "dragOperationsMask": 1}
         browser.send("Input.dispatchDragEvent", {"type": step, "x": 600, "y": 300, "data": data})
+
+    drag("dragEnter")
+    drag("dragOver")
+    page.wait_for_selector("body.dsm-drop")
+    page.wait_for_selector("body:not(.dsm-drop)")  # it was taken elsewhere, and comes back
+    drag("dragOver")
+    drag("drop")
     page.wait_for_function("document.querySelector('.dsm-volume').innerText === 'dropped'", timeout=30_000)
-    page.wait_for_selector("body:not(.dsm-drop)")
+    assert not page.locator("body.dsm-drop").count()

@@ -50,13 +50,18 @@
     }
   }
 
-  const showDrop = (shown) => document.body.classList.toggle("dsm-drop", shown);
+  let dragging;
+  // No event surely says that a drag is over; while it is not, `dragover` comes several times a second.
+  function showDrop(shown) {
+    clearTimeout(dragging);
+    document.body.classList.toggle("dsm-drop", shown);
+    if (shown) dragging = setTimeout(() => showDrop(false), 1500);
+  }
+
   document.addEventListener("dragover", (event) => {
     event.preventDefault();
-    showDrop(true);
+    showDrop(event.dataTransfer.types.includes("Files"));
   });
-  // Also when the pointer goes from one element to the next, but then the next `dragover` comes at once.
-  document.addEventListener("dragleave", () => showDrop(false));
   document.addEventListener("drop", async (event) => {
     event.preventDefault();
     showDrop(false);
