@@ -32,6 +32,8 @@ TORCH_FREE = [
     "dsm.models.config",
     "dsm.models.store",
     "dsm.inference.result",
+    "dsm.inference.body_grid",
+    "dsm.inference.memory_ladder",
     "dsm.inference.records",
     "dsm.cli.main",
     "dsm.service.worker",

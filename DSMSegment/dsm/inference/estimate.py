@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 
 from dsm.core.volume import Volume
+from dsm.inference.body_grid import lay_grid
 from dsm.inference.memory_ladder import Step, predicted_bytes
-from dsm.inference.preprocess import lay_grid
 from dsm.inference.working_grid import EDGE_MULTIPLE
 from dsm.models.config import ModelConfig
 from dsm.nn.dsm_net import DSMNet

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-
-import numpy as np
-import torch
-from torch import Tensor
 
 from dsm.core.boxes import Index3
 from dsm.inference.working_grid import EDGE_MULTIPLE
@@ -79,16 +74,3 @@ def predicted_bytes(config: ModelConfig, shape: Index3, step: Step, *, halo: int
     alive = slab * _LIVE_ACTIVATIONS * max(config.num_channels + c2 / 2**3 + c4 / 4**3, config.embed_dim / 2**3)
     embedding = whole * config.embed_dim / 2**3 * (_HALF_BYTES if step.is_half else _FLOAT_BYTES)
     return _FLOAT_BYTES * (kept + alive) + (0 if step.is_on_disk else embedding)
-
-
-def room_for_embedding(config: ModelConfig, shape: Index3, step: Step, device: torch.device) -> Tensor:
-    """Return an embedding to be filled, channels last: `(1, channels, I/2, J/2, K/2)`."""
-    i, j, k = (n // 2 for n in shape)
-    size = (1, i, j, k, config.embed_dim)
-    if step.is_on_disk and device.type == "cpu":
-        # The mapping keeps the file's blocks; its name goes at once, so that nothing is left after a crash either.
-        with tempfile.NamedTemporaryFile(prefix="dsm-embedding-") as file:
-            file.truncate(math.prod(size) * _HALF_BYTES)
-            return torch.from_numpy(np.memmap(file, np.float16, "r+", shape=size)).movedim(-1, 1)
-    dtype = torch.float16 if step.is_half else torch.float32
-    return torch.empty(size, dtype=dtype, device=device).movedim(-1, 1)

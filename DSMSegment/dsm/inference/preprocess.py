@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from dsm.core.volume import Volume
-from dsm.inference.body_box import Body, find_body
-from dsm.inference.working_grid import WorkingGrid, fewest_blocks
+from dsm.inference.body_box import Body
+from dsm.inference.body_grid import lay_grid
+from dsm.inference.working_grid import WorkingGrid
 from dsm.ops.intensity import percentile_window, window_channels
 from dsm.ops.resample import resample
 
@@ -50,16 +51,6 @@ def prepare(volume: Volume, *, spacing_mm: float, windows_hu: Sequence[tuple[flo
         inside = image[image > body.threshold]
         windows = [percentile_window(inside if inside.numel() else image)] * len(windows)
     return Prepared(_pad(window_channels(image, windows), grid), grid, body)
-
-
-def lay_grid(volume: Volume, *, spacing_mm: float) -> tuple[Body, WorkingGrid]:
-    """Find the body and lay the working grid over it: milliseconds, nothing is resampled.
-
-    The air around the body gives way where it would cost a row of blocks: a tenth of the encoding, as often as not.
-    """
-    body = find_body(volume)
-    box = fewest_blocks(body.inner, body.box, input_mm=volume.spacing_mm, working_mm=spacing_mm)
-    return body, WorkingGrid.of(volume, box, spacing_mm=spacing_mm)
 
 
 def resample_to(grid: WorkingGrid, array: np.ndarray) -> Tensor:

@@ -8,13 +8,14 @@ from pathlib import Path
 import torch
 
 from dsm.core.volume import Volume
+from dsm.inference.body_grid import lay_grid
 from dsm.inference.device import checked_device
 from dsm.inference.encode import encode_tensor
 from dsm.inference.encoding_cache import EncodingCache, encoding_key
 from dsm.inference.estimate import Estimate, estimate_encoding
 from dsm.inference.fast_network import fast_on_cpu
 from dsm.inference.precision import check_precision, computing_in, widened
-from dsm.inference.preprocess import lay_grid, prepare
+from dsm.inference.preprocess import prepare
 from dsm.inference.reused_memory import reused_memory
 from dsm.inference.scan import Scan
 from dsm.models.config import ModelConfig

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from dsm.inference.embedding_room import room_for_embedding
 from dsm.inference.encode import encode_tensor
-from dsm.inference.memory_ladder import Step, ladder, predicted_bytes, room_for_embedding
+from dsm.inference.memory_ladder import Step, ladder, predicted_bytes
 from dsm.inference.slabs import EMBED_HALO, embed_in_slabs, plan_slabs
 from dsm.models.presets import preset
 from dsm.nn.prompt_batch import PromptBatch
