@@ -35,12 +35,14 @@ from DSMSegmentLib.application import (
     translate,
 )
 from DSMSegmentLib.application import tr as _
+from DSMSegmentLib.estimate_section import EstimateSection
 from DSMSegmentLib.fake_backend import FakeBackend
 from DSMSegmentLib.history_menu import HistoryMenu
 from DSMSegmentLib.mrml import modalityOfNode
 from DSMSegmentLib.prompt_edit import PromptEdit
 from DSMSegmentLib.registration import registerEffect, registerSampleData
 from DSMSegmentLib.results_section import ResultsSection
+from DSMSegmentLib.run_estimate import RunEstimates
 from DSMSegmentLib.run_log import RunLog
 from DSMSegmentLib.run_section import RunSection
 from DSMSegmentLib.sequences import browserOf
@@ -133,6 +135,8 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         self._prompts = PromptEdit(self.ui.promptsTextEdit, self.ui.hintsLabel, self.onSubmit)
         self._tree = StructureTree(self.ui.structureTree, self.ui.structureFilterEdit, self._prompts.append)
         self._history = HistoryMenu(self.ui.historyButton, self._settings, self.ui.promptsTextEdit.setPlainText)
+        estimates = RunEstimates(self._settings.encodingSpeeds, self._settings.keepEncodingSpeeds)
+        self._estimate = EstimateSection(self.ui.estimateLabel, estimates, self.logic)
         self._setup = SetupSection(
             self.ui, self._settings, self.logic.backend, self.logic.use, self._updateContext, self._run.say
         )
@@ -229,6 +233,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
 
     def onFinished(self, job: SegmentationJob) -> None:
         """Select what the run has written, and look out for edits by hand from now on."""
+        self._estimate.learn(job)
         node = job.segmentationNode
         if node is not None and node.GetScene() is slicer.mrmlScene and self._parameterNode:
             self._parameterNode.outputSegmentation = node
@@ -236,8 +241,9 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         self._updateContext()
 
     def onTick(self) -> None:
-        """Take in what the setup has found out."""
+        """Take in what helper threads have found out."""
         self._setup.poll()
+        self._estimate.poll()
 
     def onCopyReport(self, checked: bool = False) -> None:
         """Copy what one needs to know for help."""
@@ -283,6 +289,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
             return
         volumeNode = self._parameterNode.inputVolume
         self._prompts.setContext(modalityOfNode(volumeNode), self._setup.trained)
+        self._estimate.refresh(volumeNode)
         self._checkCanApply()
 
     def _checkCanApply(self, caller: Any = None, event: Any = None) -> None:
@@ -300,6 +307,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         self._setup.setRunning(running)
         self.ui.allTimePointsCheckBox.visible = browserOf(parameters.inputVolume) is not None
         if not running:
+            self._estimate.show(parameters.inputVolume)
             self._results.setNodes(parameters.inputVolume, parameters.outputSegmentation)
         self.ui.logTextEdit.setPlainText(self._log.text)
         self._updating = False

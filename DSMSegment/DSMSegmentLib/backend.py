@@ -8,6 +8,8 @@ from typing import Protocol
 
 from dsm import __version__
 from dsm.core.volume import Volume
+from dsm.errors import DSMError
+from dsm.models.config import ModelConfig
 from dsm.models.store import find_model, model_entry
 from dsm.protocol.client import WorkerClient
 from dsm.protocol.messages import Load, Ready, Release
@@ -15,6 +17,7 @@ from DSMSegmentLib.cancel_token import CancelToken
 from DSMSegmentLib.client_run import ClientRun, FindingCallback, ProgressCallback
 from DSMSegmentLib.provenance import Provenance
 from DSMSegmentLib.request import SegmentRequest
+from DSMSegmentLib.run_estimate import Engine
 
 
 class Backend(Protocol):
@@ -23,6 +26,10 @@ class Backend(Protocol):
     @property
     def provenance(self) -> Provenance:
         """What makes the masks; complete once a run has started to deliver."""
+
+    @property
+    def engine(self) -> Engine | None:
+        """What the time of a run depends on; None where there is no model."""
 
     def segment(
         self,
@@ -74,6 +81,15 @@ class WorkerBackend:
     def provenance(self) -> Provenance:
         """Name, hash and device of the model."""
         return self._provenance
+
+    @property
+    def engine(self) -> Engine | None:
+        """The model and the device as they were chosen."""
+        try:
+            entry = model_entry(find_model(self._model))
+            return Engine(f"{entry.digest} {self._device}", ModelConfig.load(entry.path))
+        except DSMError:
+            return None
 
     @property
     def workerPid(self) -> int | None:

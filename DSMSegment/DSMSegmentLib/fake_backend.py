@@ -15,6 +15,7 @@ from DSMSegmentLib.finding import Finding
 from DSMSegmentLib.job_progress import JobProgress
 from DSMSegmentLib.provenance import Provenance
 from DSMSegmentLib.request import SegmentRequest
+from DSMSegmentLib.run_estimate import Engine
 
 
 class FakeBackend:
@@ -31,6 +32,11 @@ class FakeBackend:
     def provenance(self) -> Provenance:
         """Says that no network was at work."""
         return Provenance("fake", modelSha256="0" * 64, version="0", device="none")
+
+    @property
+    def engine(self) -> Engine | None:
+        """None: there is no network whose time could be foretold."""
+        return None
 
     def segment(
         self,

@@ -12,10 +12,12 @@ from functools import partial
 
 import slicer
 
+from dsm.core.volume import Volume
 from dsm.errors import DSMError, InputError, JobCancelled
 from dsm.text.prompt import Prompt, parse_prompts
 from DSMSegmentLib.backend import Backend
 from DSMSegmentLib.cancel_token import CancelToken
+from DSMSegmentLib.encoding_watch import EncodingWatch
 from DSMSegmentLib.finding import Finding, OutcomeStatus, SegmentOutcome
 from DSMSegmentLib.job_progress import JobProgress
 from DSMSegmentLib.journal import RunJournal
@@ -144,6 +146,7 @@ class SegmentationJob:
         self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._cancel = CancelToken()
+        self._watch = EncodingWatch()
         self._writeError: DSMError | None = None
         self._startS = 0.0
         self.seconds = 0.0
@@ -167,6 +170,21 @@ class SegmentationJob:
     def prompts(self) -> tuple[Prompt, ...]:
         """All prompts as they were understood, skipped ones too."""
         return tuple(self._prompts + self._skipped)
+
+    @property
+    def volumeNode(self) -> slicer.vtkMRMLScalarVolumeNode:
+        """What is segmented."""
+        return self._volumeNode
+
+    @property
+    def volume(self) -> Volume:
+        """Its voxels."""
+        return self._volume
+
+    @property
+    def encodeSeconds(self) -> float | None:
+        """How long reading the volume took; None while that is not over, and where it was known already."""
+        return self._watch.seconds
 
     @property
     def missing(self) -> tuple[Prompt, ...]:
@@ -247,7 +265,7 @@ class SegmentationJob:
                 self._backend.segment(
                     self._volume,
                     self._request,
-                    onProgress=lambda progress: self._events.put(partial(self._report, progress)),
+                    onProgress=self._arrived,
                     onFinding=lambda index, finding: self._events.put(partial(self._write, index, finding)),
                     cancel=self._cancel,
                 )
@@ -257,6 +275,11 @@ class SegmentationJob:
             error = DSMError(f"The run failed ({type(caught).__name__}: {caught}).", hint="Please report this.")
             error.__cause__ = caught
         self._events.put(partial(self._end, error))
+
+    def _arrived(self, progress: JobProgress) -> None:
+        """Take in a progress, on the helper thread: at once, whatever the window does meanwhile."""
+        self._watch.note(progress)
+        self._events.put(partial(self._report, progress))
 
     def _report(self, progress: JobProgress) -> None:
         self.progress = progress

@@ -13,6 +13,7 @@ from DSMSegmentLib.cancel_token import CancelToken
 from DSMSegmentLib.client_run import ClientRun, FindingCallback, ProgressCallback
 from DSMSegmentLib.provenance import Provenance
 from DSMSegmentLib.request import SegmentRequest
+from DSMSegmentLib.run_estimate import Engine
 
 # What `close` waits for a server that does not answer: it removes the volumes by itself after a while.
 _CLOSE_S = 1.0
@@ -60,6 +61,11 @@ class RemoteBackend:
     def provenance(self) -> Provenance:
         """Name and hash of the server's model and its version; the device is the address."""
         return self._provenance
+
+    @property
+    def engine(self) -> Engine | None:
+        """The server, whatever model it has."""
+        return Engine(self.address) if self.address else None
 
     def choose(self, address: str, token: str, certificateFile: str = "") -> None:
         """Take another server or token for the runs to come; volumes on the former server are removed."""

@@ -36,6 +36,18 @@ class Settings:
         self._set("device", device)
 
     @property
+    def encodingSpeeds(self) -> dict[str, float]:
+        """What earlier runs took; see `RunEstimates`."""
+        speeds = self._get("encodingSpeeds", {})
+        if not isinstance(speeds, dict):
+            return {}
+        return {str(key): float(value) for key, value in speeds.items() if isinstance(value, (int, float))}
+
+    def keepEncodingSpeeds(self, speeds: dict[str, float]) -> None:
+        """Remember what runs took."""
+        self._set("encodingSpeeds", speeds)
+
+    @property
     def promptHistory(self) -> list[str]:
         """Prompts of earlier runs, the newest first."""
         return [str(text) for text in self._get("promptHistory", [])]

@@ -6,6 +6,10 @@ from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.finding import OutcomeStatus
 from DSMSegmentLib.job import JobState, SegmentationJob
 from DSMSegmentLib.job_progress import JobProgress
+from DSMSegmentLib.run_estimate import RunEstimate
+
+_MINUTE_S = 60
+_GB = 1e9
 
 
 def stageText(progress: JobProgress) -> str:
@@ -32,6 +36,22 @@ def progressText(progress: JobProgress) -> str:
     if progress.etaS is not None and progress.etaS >= 1:
         text += " " + _("about {seconds:.0f} s left").format(seconds=progress.etaS)
     return text
+
+
+def estimateText(estimate: RunEstimate) -> str:
+    """Return one line for a run that has not begun."""
+    seconds = estimate.seconds
+    if seconds < 2 * _MINUTE_S:
+        duration = _("{seconds:.0f} s").format(seconds=max(seconds, 1))
+    else:
+        duration = _("{minutes:.0f} minutes").format(minutes=seconds / _MINUTE_S)
+    if not estimate.memoryBytes:
+        return _("Reading this volume takes the server about {duration}, once; later prompts take a fraction.").format(
+            duration=duration
+        )
+    return _(
+        "Reading this volume takes about {duration} and {memory:.1f} GB of memory, once; later prompts take a fraction."
+    ).format(duration=duration, memory=max(estimate.memoryBytes / _GB, 0.1))
 
 
 def finishedText(job: SegmentationJob) -> str:

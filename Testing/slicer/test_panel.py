@@ -10,14 +10,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import slicer
 from phantoms import segment_ids
 from real_runs import LARGE, body_node, process_until
 
 import DSMSegment as module
-from DSMSegmentLib import WorkerBackend
+from DSMSegmentLib import WorkerBackend, volumeFromNode
 from DSMSegmentLib.settings import Settings
+from DSMSegmentLib.summary import estimateText
 
 panel_host = pytest.importorskip("panel_host", reason="PySide6 is not installed")
 
@@ -42,6 +44,7 @@ def tiny_model(dsm_tiny: Path, tmp_path_factory: pytest.TempPathFactory, monkeyp
         shutil.copytree(dsm_tiny, folder / "dsm-test")
     monkeypatch.setenv("DSM_MODEL_DIR", str(folder))
     Settings().model = "dsm-test"
+    Settings().keepEncodingSpeeds({})
 
 
 @pytest.fixture
@@ -127,6 +130,28 @@ def test_threshold_of_a_result_moves_without_the_network(panel: Any, backend: Wo
     # The map has 11 bits: voxels on the very edge may differ.
     assert panel.widget._results._table.rows[0].volumeMl == pytest.approx(volume_ml, rel=0.02)
     assert segment_ids(node) == ["DSM_liver"]
+
+
+def test_second_volume_shows_what_it_will_take_before_a_run(panel: Any, backend: WorkerBackend) -> None:
+    shape = (61, 60, 45)  # of no other test here: it is not encoded yet
+    label = panel.ui.estimateLabel
+    panel.ui.inputVolumeSelector.setCurrentNode(body_node(shape, "First"))
+    start(panel, "liver")
+    assert not label.visible
+    finish(panel)
+    first_s = panel.widget.logic._job.encodeSeconds
+    for _ in range(5):
+        panel.process_events()
+    assert not label.visible, "the volume is encoded already"
+    large = body_node(LARGE, "Large")
+    panel.ui.inputVolumeSelector.setCurrentNode(large)
+    process_until(panel, lambda: label.visible)
+    estimate = panel.widget._estimate._estimates.of(volumeFromNode(large), backend.engine)
+    proportional_s = first_s * np.prod(LARGE) / np.prod(shape)
+    assert 1 / 1.5 < estimate.seconds / proportional_s < 1.5
+    assert label.text == estimateText(estimate)
+    # It is remembered for the next time.
+    assert list(Settings().encodingSpeeds) == [backend.engine.key]
 
 
 def test_setup_tests_the_real_worker(panel: Any) -> None:

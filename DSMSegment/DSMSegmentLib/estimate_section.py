@@ -1,0 +1,85 @@
+"""The line above the button: what reading the chosen volume will take."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from dsm.core.volume import Volume
+from DSMSegmentLib.background_call import BackgroundCall
+from DSMSegmentLib.job import JobState, SegmentationJob
+from DSMSegmentLib.mrml import arrayIJK, ijkToRAS, modalityOfNode
+from DSMSegmentLib.run_estimate import RunEstimate, RunEstimates
+from DSMSegmentLib.runs import Runs
+from DSMSegmentLib.summary import estimateText
+
+# What a worker and a server keep encoded for one user.
+_NUM_KEPT = 2
+
+
+class EstimateSection:
+    """Says nothing where nothing is known, and of volumes that are encoded already.
+
+    Args:
+        label: Where the sentence goes.
+        estimates: What earlier runs took.
+        runs: Whose backend the next run uses.
+    """
+
+    def __init__(self, label: Any, estimates: RunEstimates, runs: Runs) -> None:
+        self._label = label
+        self._estimates = estimates
+        self._runs = runs
+        self._engine = runs.backend.engine
+        self._shown: Any = None
+        self._encoded: deque[Any] = deque(maxlen=_NUM_KEPT)
+        self._call: BackgroundCall[RunEstimate | None] | None = None
+
+    def refresh(self, volumeNode: Any) -> None:
+        """Call when model, device or server may be others, or a run has ended."""
+        self._engine = self._runs.backend.engine
+        self._shown = None
+        self.show(volumeNode)
+
+    def show(self, volumeNode: Any) -> None:
+        """Call when another volume may be chosen: costs nothing if it is the same one."""
+        wanted = None if self._runs.isRunning else self._key(volumeNode)
+        if wanted is not None and wanted == self._shown:
+            return
+        self._shown, self._call = wanted, None
+        self._say("")
+        engine = self._engine
+        if wanted is None or wanted in self._encoded or engine is None or not self._estimates.knows(engine):
+            return
+        array, affine = arrayIJK(volumeNode.GetImageData()), ijkToRAS(volumeNode)
+        modality = modalityOfNode(volumeNode)
+        # On a helper thread: it looks at every voxel of a volume of floats.
+        self._call = BackgroundCall(
+            lambda: self._estimates.of(Volume(array, affine, modality), engine), self._onEstimated
+        )
+
+    def learn(self, job: SegmentationJob) -> None:
+        """Take in a run that has ended."""
+        if job.encodeSeconds is not None and self._engine is not None:
+            self._estimates.learn(job.volume, self._engine, job.encodeSeconds)
+        if job.state is JobState.FINISHED:
+            self._encoded.append(self._key(job.volumeNode))
+        elif job.state is JobState.FAILED:  # perhaps with the worker and all that it knew
+            self._encoded.clear()
+
+    def poll(self) -> None:
+        """Call this from a timer."""
+        if self._call is not None and self._call.poll():
+            self._call = None
+
+    def _key(self, volumeNode: Any) -> Any:
+        image = volumeNode.GetImageData() if volumeNode is not None else None
+        return (volumeNode.GetID(), image.GetMTime(), self._engine) if image is not None else None
+
+    def _onEstimated(self, estimate: RunEstimate | None, _error: Exception | None) -> None:
+        # A volume that cannot be used is explained when somebody tries.
+        self._say(estimateText(estimate) if estimate is not None else "")
+
+    def _say(self, text: str) -> None:
+        self._label.text = text
+        self._label.visible = bool(text)

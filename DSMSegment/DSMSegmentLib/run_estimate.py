@@ -1,0 +1,83 @@
+"""How long the first run on a volume will take: from how long an earlier one took, without computing anything."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from dsm.core.volume import Volume
+from dsm.inference.body_grid import lay_grid
+from dsm.inference.memory_ladder import Step, predicted_bytes
+from dsm.models.config import ModelConfig
+
+# Of models that are not on this computer; any would do, as long as it stays the same.
+_USUAL_SPACING_MM = 1.5
+_MEGAVOXEL = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What the cost of an encoding depends on, beside the volume.
+
+    Args:
+        key: Stands for model and device, or for a server.
+        config: Of the model; None where only the server knows it.
+    """
+
+    key: str
+    config: ModelConfig | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunEstimate:
+    """What reading a volume will take, once; the prompts after that take a fraction of it.
+
+    Args:
+        seconds: On the wall, if the machine is as busy as it was in the run that this was learned from.
+        memoryBytes: Most memory at one time, beside the volume; 0 where it is a server's.
+    """
+
+    seconds: float
+    memoryBytes: int
+
+
+class RunEstimates:
+    """Learns from runs what a voxel of the working grid costs: the cost of an encoding is linear in their number.
+
+    Args:
+        known: Seconds a million voxels, by `Engine.key`.
+        keep: Called with all that is known when something was learned.
+    """
+
+    def __init__(
+        self, known: Mapping[str, float] | None = None, keep: Callable[[dict[str, float]], None] | None = None
+    ) -> None:
+        self._known = dict(known or {})
+        self._keep = keep
+
+    def knows(self, engine: Engine) -> bool:
+        """Whether a run of this engine was seen."""
+        return engine.key in self._known
+
+    def of(self, volume: Volume, engine: Engine) -> RunEstimate | None:
+        """Return what to expect; None where no run of this engine was seen. Takes tens of milliseconds."""
+        speed = self._known.get(engine.key)
+        if speed is None:
+            return None
+        shape = _workingShape(volume, engine)
+        config = engine.config
+        memory = predicted_bytes(config, shape, Step(shape[2]), halo=0) if config else 0  # one pass has no margins
+        return RunEstimate(speed * math.prod(shape) / _MEGAVOXEL, int(memory))
+
+    def learn(self, volume: Volume, engine: Engine, seconds: float) -> None:
+        """Take in what reading a volume took; the newest run counts, since it is how the machine is now."""
+        self._known[engine.key] = seconds * _MEGAVOXEL / math.prod(_workingShape(volume, engine))
+        if self._keep is not None:
+            self._keep(dict(self._known))
+
+
+def _workingShape(volume: Volume, engine: Engine) -> tuple[int, int, int]:
+    """Return the voxels that the network is given along each axis."""
+    _, grid = lay_grid(volume, spacing_mm=engine.config.spacing_mm if engine.config else _USUAL_SPACING_MM)
+    return grid.padded_shape

@@ -1,0 +1,48 @@
+"""What a run is said to take, learned from an encoding of half the size, against what it takes.
+
+In CPU seconds of one process: the wall belongs to whatever else runs here.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+pytest.importorskip("slicer", reason="slicer-core is not installed")
+
+from dsm.bench.phantom import phantom_ct
+from dsm.errors import ModelNotFoundError
+from DSMSegmentLib import JobProgress
+from DSMSegmentLib.encoding_watch import EncodingWatch
+from DSMSegmentLib.run_estimate import Engine, RunEstimates
+
+SPACING_MM = (1.6, 1.6, 3.0)
+FACTOR = 1.5
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.environ.get("DSM_BENCH"), reason="half a minute of an idle machine: set DSM_BENCH=1")
+def test_estimate_is_right_within_a_factor_of_one_and_a_half():
+    from dsm.inference.segmenter import Segmenter
+
+    try:
+        segmenter = Segmenter.from_pretrained("dsm-small")
+    except ModelNotFoundError:
+        pytest.skip("the weights of dsm-small are not here")
+    engine = Engine("dsm-small cpu", segmenter.config)
+
+    def encode_seconds(volume):
+        watch = EncodingWatch(time.process_time)
+        segmenter.encode(volume, progress=lambda *progress: watch.note(JobProgress(*progress)))
+        return watch.seconds
+
+    half, whole = (phantom_ct((256, 256, slices), SPACING_MM) for slices in (75, 150))
+    estimates = RunEstimates()
+    half_s = encode_seconds(half)
+    estimates.learn(half, engine, half_s)
+    estimated_s = estimates.of(whole, engine).seconds
+    taken_s = encode_seconds(whole)
+    print(f"75 slices took {half_s:.1f} CPU s; 150: {estimated_s:.1f} said, {taken_s:.1f} taken")
+    assert 1 / FACTOR < estimated_s / taken_s < FACTOR
