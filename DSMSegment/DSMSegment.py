@@ -136,7 +136,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         self._tree = StructureTree(self.ui.structureTree, self.ui.structureFilterEdit, self._prompts.append)
         self._history = HistoryMenu(self.ui.historyButton, self._settings, self.ui.promptsTextEdit.setPlainText)
         estimates = RunEstimates(self._settings.encodingSpeeds, self._settings.keepEncodingSpeeds)
-        self._estimate = EstimateSection(self.ui.estimateLabel, estimates, self.logic)
+        self._estimate = EstimateSection(self.ui.estimateLabel, estimates, self.logic, self._updateContext)
         self._setup = SetupSection(
             self.ui, self._settings, self.logic.backend, self.logic.use, self._updateContext, self._run.say
         )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from dsm.core.volume import Volume
 from DSMSegmentLib.background_call import BackgroundCall
 from DSMSegmentLib.job import JobState, SegmentationJob
 from DSMSegmentLib.mrml import arrayIJK, ijkToRAS, modalityOfNode
-from DSMSegmentLib.run_estimate import RunEstimate, RunEstimates
+from DSMSegmentLib.run_estimate import Engine, RunEstimate, RunEstimates, speedOf
 from DSMSegmentLib.runs import Runs
 from DSMSegmentLib.summary import estimateText
 
@@ -24,16 +26,19 @@ class EstimateSection:
         label: Where the sentence goes.
         estimates: What earlier runs took.
         runs: Whose backend the next run uses.
+        onLearned: Called when more is known; then `refresh` may have more to say.
     """
 
-    def __init__(self, label: Any, estimates: RunEstimates, runs: Runs) -> None:
+    def __init__(self, label: Any, estimates: RunEstimates, runs: Runs, onLearned: Callable[[], None]) -> None:
         self._label = label
         self._estimates = estimates
         self._runs = runs
+        self._onLearned = onLearned
         self._engine = runs.backend.engine
         self._shown: Any = None
         self._encoded: deque[Any] = deque(maxlen=_NUM_KEPT)
         self._call: BackgroundCall[RunEstimate | None] | None = None
+        self._learning: BackgroundCall[float] | None = None
 
     def refresh(self, volumeNode: Any) -> None:
         """Call when model, device or server may be others, or a run has ended."""
@@ -61,7 +66,9 @@ class EstimateSection:
     def learn(self, job: SegmentationJob) -> None:
         """Take in a run that has ended."""
         if job.encodeSeconds is not None and self._engine is not None:
-            self._estimates.learn(job.volume, self._engine, job.encodeSeconds)
+            self._learning = BackgroundCall(
+                partial(speedOf, job.volume, self._engine, job.encodeSeconds), partial(self._onSpeed, self._engine)
+            )
         if job.state is JobState.FINISHED:
             self._encoded.append(self._key(job.volumeNode))
         elif job.state is JobState.FAILED:  # perhaps with the worker and all that it knew
@@ -69,12 +76,20 @@ class EstimateSection:
 
     def poll(self) -> None:
         """Call this from a timer."""
-        if self._call is not None and self._call.poll():
+        learning, call = self._learning, self._call
+        if learning is not None and learning.poll():
+            self._learning = None
+        elif call is not None and call.poll():
             self._call = None
 
     def _key(self, volumeNode: Any) -> Any:
         image = volumeNode.GetImageData() if volumeNode is not None else None
         return (volumeNode.GetID(), image.GetMTime(), self._engine) if image is not None else None
+
+    def _onSpeed(self, engine: Engine, speed: float | None, _error: Exception | None) -> None:
+        if speed is not None:
+            self._estimates.learn(engine, speed)
+            self._onLearned()
 
     def _onEstimated(self, estimate: RunEstimate | None, _error: Exception | None) -> None:
         # A volume that cannot be used is explained when somebody tries.

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from dsm.core.volume import Volume
-from dsm.inference.body_grid import lay_grid
 from dsm.inference.memory_ladder import Step, predicted_bytes
 from dsm.models.config import ModelConfig
 
@@ -70,14 +69,21 @@ class RunEstimates:
         memory = predicted_bytes(config, shape, Step(shape[2]), halo=0) if config else 0  # one pass has no margins
         return RunEstimate(speed * math.prod(shape) / _MEGAVOXEL, int(memory))
 
-    def learn(self, volume: Volume, engine: Engine, seconds: float) -> None:
-        """Take in what reading a volume took; the newest run counts, since it is how the machine is now."""
-        self._known[engine.key] = seconds * _MEGAVOXEL / math.prod(_workingShape(volume, engine))
+    def learn(self, engine: Engine, speed: float) -> None:
+        """Take in what `speedOf` says of a run; the newest one counts, since it is how the machine is now."""
+        self._known[engine.key] = speed
         if self._keep is not None:
             self._keep(dict(self._known))
 
 
+def speedOf(volume: Volume, engine: Engine, seconds: float) -> float:
+    """Return what a million working voxels took, in seconds, where reading a volume took `seconds`."""
+    return seconds * _MEGAVOXEL / math.prod(_workingShape(volume, engine))
+
+
 def _workingShape(volume: Volume, engine: Engine) -> tuple[int, int, int]:
     """Return the voxels that the network is given along each axis."""
+    from dsm.inference.body_grid import lay_grid  # late: SciPy would make the start of Slicer slower
+
     _, grid = lay_grid(volume, spacing_mm=engine.config.spacing_mm if engine.config else _USUAL_SPACING_MM)
     return grid.padded_shape

@@ -16,7 +16,7 @@ from dsm.bench.phantom import phantom_ct
 from dsm.errors import ModelNotFoundError
 from DSMSegmentLib import JobProgress
 from DSMSegmentLib.encoding_watch import EncodingWatch
-from DSMSegmentLib.run_estimate import Engine, RunEstimates
+from DSMSegmentLib.run_estimate import Engine, RunEstimates, speedOf
 
 SPACING_MM = (1.6, 1.6, 3.0)
 FACTOR = 1.5
@@ -41,7 +41,7 @@ def test_estimate_is_right_within_a_factor_of_one_and_a_half():
     half, whole = (phantom_ct((256, 256, slices), SPACING_MM) for slices in (75, 150))
     estimates = RunEstimates()
     half_s = encode_seconds(half)
-    estimates.learn(half, engine, half_s)
+    estimates.learn(engine, speedOf(half, engine, half_s))
     estimated_s = estimates.of(whole, engine).seconds
     taken_s = encode_seconds(whole)
     print(f"75 slices took {half_s:.1f} CPU s; 150: {estimated_s:.1f} said, {taken_s:.1f} taken")

@@ -11,7 +11,7 @@ from dsm.core.volume import Volume
 from dsm.models.config import ModelConfig
 from DSMSegmentLib import JobProgress, RemoteBackend, WorkerBackend
 from DSMSegmentLib.encoding_watch import EncodingWatch
-from DSMSegmentLib.run_estimate import Engine, RunEstimate, RunEstimates
+from DSMSegmentLib.run_estimate import Engine, RunEstimate, RunEstimates, speedOf
 from DSMSegmentLib.summary import estimateText
 
 SERVER = Engine("https://server:8470")
@@ -27,14 +27,14 @@ def body(shape: tuple[int, int, int], spacing_mm: float = 1.5, air: int = 0) -> 
 def test_nothing_is_said_before_a_run_was_seen() -> None:
     estimates = RunEstimates()
     assert estimates.of(body((64, 64, 64)), SERVER) is None
-    estimates.learn(body((64, 64, 64)), SERVER, 2.0)
+    estimates.learn(SERVER, speedOf(body((64, 64, 64)), SERVER, 2.0))
     assert estimates.of(body((64, 64, 64)), Engine("https://other:8470")) is None
     assert not estimates.knows(Engine("https://other:8470"))
 
 
 def test_seconds_are_proportional_to_the_working_voxels() -> None:
     estimates = RunEstimates()
-    estimates.learn(body((64, 64, 64)), SERVER, 2.0)
+    estimates.learn(SERVER, speedOf(body((64, 64, 64)), SERVER, 2.0))
     for volume, seconds in (
         (body((64, 64, 64)), 2.0),
         (body((64, 64, 192)), 6.0),
@@ -49,7 +49,7 @@ def test_seconds_are_proportional_to_the_working_voxels() -> None:
 
 def test_air_around_the_body_costs_little() -> None:
     estimates = RunEstimates()
-    estimates.learn(body((64, 64, 64)), SERVER, 2.0)
+    estimates.learn(SERVER, speedOf(body((64, 64, 64)), SERVER, 2.0))
     found = estimates.of(body((64, 64, 64), air=60), SERVER)
     assert found is not None
     assert found.seconds <= 2.0 * (80 / 64) ** 3  # one more block along each axis at most; 24 times with the air
@@ -59,7 +59,7 @@ def test_the_newest_run_counts_and_everything_known_is_kept() -> None:
     kept: list[dict[str, float]] = []
     estimates = RunEstimates({"older model cpu": 1.0}, kept.append)
     for seconds in (2.0, 5.0):
-        estimates.learn(body((64, 64, 64)), SERVER, seconds)
+        estimates.learn(SERVER, speedOf(body((64, 64, 64)), SERVER, seconds))
     assert kept[-1] == pytest.approx({"older model cpu": 1.0, SERVER.key: 5.0 * 1e6 / 64**3})
     found = RunEstimates(kept[-1]).of(body((64, 64, 64)), SERVER)
     assert found is not None
