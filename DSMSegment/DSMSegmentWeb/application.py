@@ -28,6 +28,7 @@ from DSMSegmentWeb.opening import Opening
 from DSMSegmentWeb.parts import has_one_part
 from DSMSegmentWeb.rows import Row, missing_rows, segment_rows
 from DSMSegmentWeb.scan import Scan
+from DSMSegmentWeb.scan_estimate import ScanEstimate
 from DSMSegmentWeb.transfer import Transfer
 from DSMSegmentWeb.viewer import Viewer
 
@@ -45,13 +46,15 @@ class Application:
         server: Serves the page.
         backend: Computes the masks.
         access: Who may use it.
+        speeds: Where scenes keep what their runs took.
     """
 
-    def __init__(self, server: Server, backend: Backend, access: Access) -> None:
+    def __init__(self, server: Server, backend: Backend, access: Access, speeds: Path) -> None:
         self._server = server
         self._state = server.state
         self._access = access
         self._runs = Runs(backend)
+        self._estimate = ScanEstimate(server.state, self._runs, speeds)
         self._run: asyncio.Future[None] | None = None
         self._choice: asyncio.Future[None] | None = None
         self._overlay = UncertaintyOverlay()
@@ -118,6 +121,7 @@ class Application:
                 state.elapsed_s = int(time.monotonic() - began)
                 state.flush()
                 await asyncio.sleep(_POLL_S)
+            self._estimate.learn(job)
             self._show_end(job)
         except DSMError as error:
             state.error = error.one_line
@@ -228,6 +232,7 @@ class Application:
             state.shown_window, state.shown_level = (round(value) for value in self._viewer.window_level)
             state.error = ""
             state.tool = ""
+            self._estimate.show(scan.volume)
             self._show_rows()
 
     def _export(self, kind: str, folder: Path) -> Path:

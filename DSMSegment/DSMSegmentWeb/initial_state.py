@@ -40,6 +40,7 @@ def initial_state() -> dict[str, Any]:
         "progress": -1,
         "elapsed_s": 0,
         "status": "",
+        "estimate": "",
         "error": "",
         "rows": [],
         "selected": "",

@@ -153,6 +153,7 @@ def _prompt(actions: Actions) -> None:
 
 
 def _messages() -> None:
+    html.Div("{{ estimate }}", v_if=f"estimate && !running && !{_BUSY}", id="dsm-estimate", classes="dsm-small")
     v3.VProgressLinear(
         v_show=f"running || {_BUSY}",
         indeterminate=(f"{_BUSY} || progress < 0",),

@@ -28,6 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", required=True)
     parser.add_argument("--device", required=True)
+    parser.add_argument("--speeds", required=True, type=Path)
     parser.add_argument("--series")
     parser.add_argument("--remote")
     parser.add_argument("--certificate", type=Path)
@@ -35,7 +36,7 @@ def main() -> None:
     options = parser.parse_args()
     server = get_server(client_type="vue3")
     access = Access.to(_LOOPBACK, os.environ)
-    application = Application(server, _backend(options), access)
+    application = Application(server, _backend(options), access, options.speeds)
     loop = asyncio.get_event_loop()
 
     async def ready() -> None:

@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import sys
+import tempfile
 import webbrowser
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -64,12 +65,14 @@ def serve(options: ServeOptions) -> None:
         if find_spec(package) is None:
             message = f"The page needs a package that is not installed ({package})."
             raise MissingDependencyError(message, hint="Install it with: pip install 'dsmsegment[slicer]'")
-    asyncio.run(_serve(options, Access.to(options.host, os.environ)))
+    access = Access.to(options.host, os.environ)
+    with tempfile.TemporaryDirectory(prefix="dsm-web-", ignore_cleanup_errors=True) as folder:
+        asyncio.run(_serve(options, access, Path(folder)))
 
 
-async def _serve(options: ServeOptions, access: Access) -> None:
+async def _serve(options: ServeOptions, access: Access, folder: Path) -> None:
     told = _told_to_end()
-    scenes = Scenes(_scene_arguments(options), options.limits)
+    scenes = Scenes(_scene_arguments(options, folder), options.limits)
     runner = web.AppRunner(Gate(scenes, access).application())
     await runner.setup()
     try:
@@ -92,8 +95,8 @@ async def _serve(options: ServeOptions, access: Access) -> None:
         await runner.cleanup()
 
 
-def _scene_arguments(options: ServeOptions) -> list[str]:
-    arguments = ["--model", options.model, "--device", options.device]
+def _scene_arguments(options: ServeOptions, folder: Path) -> list[str]:
+    arguments = ["--model", options.model, "--device", options.device, "--speeds", str(folder / "speeds.json")]
     if options.remote:
         arguments += options.remote.arguments
     if options.series:

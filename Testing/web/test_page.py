@@ -29,6 +29,7 @@ def test_run_that_is_cancelled_at_its_start_leaves_no_segment(page: Any) -> None
 
 def test_first_segmentation(page: Any, tmp_path: Path) -> None:
     assert page.inner_text(".dsm-volume") == "CTChest4"
+    assert not page.locator("#dsm-estimate").count(), "no run was seen yet"
     empty = views(page)
     assert (empty.max(axis=2) > 200).mean() > 0.005, "no bone is seen in the views"
 
@@ -87,6 +88,11 @@ def test_uploaded_scan_takes_the_place_of_the_first(page: Any, tmp_path: Path) -
     page.set_input_files("#dsm-file", scan)
     page.wait_for_function("document.querySelector('.dsm-volume').innerText === 'small'", timeout=30_000)
     assert names(page) == []
+    # From what the chest CT took: a hundredth of it, for a hundredth of the voxels.
+    assert page.inner_text("#dsm-estimate").startswith("Reading this volume takes about 1 s and 0.1 GB of memory")
+    prompt(page, "liver")
+    page.wait_for_function("document.querySelector('#dsm-status').innerText.startsWith('Finished')", timeout=60_000)
+    assert not page.locator("#dsm-estimate").count(), "it is encoded now"
 
 
 def test_scan_is_dropped_on_the_page(page: Any, tmp_path: Path) -> None:
