@@ -96,7 +96,7 @@ class Trainer:
         self.entries, self.weights, self.sources = _entries(recipe, data_root)
         pseudo = ("right lung", "left lung") if any(source.add_lungs for source in self.sources) else ()
         self.config = _config(recipe, {name for entry in self.entries for name in entry.targets}.union(pseudo))
-        self.names = _names(self.config, bank, recipe.synthetic_lesions.names if recipe.synthetic_lesions else ())
+        self.names = _names(self.config, self.bank, recipe.synthetic_lesions.names if recipe.synthetic_lesions else ())
         self.folders = [data_root / source.folder for source in recipe.sources]
         organ_text = torch.stack([self.names.text[name] for name in self.config.organs])
         self.net = self._new_net(organ_text)

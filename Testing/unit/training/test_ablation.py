@@ -34,7 +34,7 @@ def test_shipped_variants_are_recipes(tmp_path):
         changes.pop("network", None)
         path = tmp_path / f"{number}.yaml"
         path.write_text(yaml.safe_dump(merged(plan["recipe"], changes)))
-        assert Recipe.load(path).total_steps == 1800
+        assert Recipe.load(path).total_steps == 900
 
 
 @pytest.mark.slow

@@ -215,6 +215,13 @@ def test_hidden_names_are_never_seen(trainer):
     assert made.config.trained == ("spleen", "liver")
 
 
+def test_without_text_the_names_that_are_trained_are_codes(trainer, tiny_recipe):
+    made = trainer(model={**tiny_recipe.model, "text_tower": "codes"})
+    code = torch.from_numpy(made.bank.centred(made.bank.vector("liver"))).float()
+    assert torch.equal(made.names.text["liver"], code)
+    assert not torch.allclose(made.names.text["liver"], trainer().names.text["liver"], atol=0.1)
+
+
 def test_second_stage_starts_with_the_first(trainer, tiny_recipe, phantoms, small_bank, tmp_path):
     trainer("one").run()
     stage1 = load_model(tmp_path / "one")[0].state_dict()
