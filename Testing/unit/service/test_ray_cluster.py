@@ -9,6 +9,8 @@ import pytest
 from dsm.errors import ResourceError
 from dsm.service.ray_cluster import connect_to_ray
 
+pytest.importorskip("ray")
+
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:99999999"])
 def test_a_cluster_that_is_not_there(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
