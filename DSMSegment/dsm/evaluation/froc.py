@@ -49,11 +49,11 @@ def sensitivity_at_few_false_positives(rows: Sequence[Mapping[str, Any]]) -> dic
         Mean over lesions and its interval over scans (`mean`, `low`, `high`, `n`), with the `confidence` and the
         `false_positives` a scan there; None if there is no such point, or no lesion.
     """
-    curves = [row["froc"] for row in rows if "froc" in row]
-    lesions = [len(row["lesions"]) for row in rows if "froc" in row]
+    measured = [row for row in rows if "froc" in row]
+    lesions = [len(row["lesions"]) for row in measured]
     best: dict[str, float] | None = None
-    for number in range(len(CONFIDENCES)):
-        points = [curve[number] for curve in curves]
+    for number, confidence in enumerate(CONFIDENCES):
+        points = [row["froc"][number] for row in measured]
         shares = [(p["found"] / n, float(n)) for p, n in zip(points, lesions, strict=True) if n]
         if not shares:
             return None
@@ -63,5 +63,5 @@ def sensitivity_at_few_false_positives(rows: Sequence[Mapping[str, Any]]) -> dic
         values, weights = zip(*shares, strict=True)
         here = bootstrap_mean(values, weights).as_dict()
         if best is None or here["mean"] > best["mean"]:
-            best = {**here, "confidence": points[0]["confidence"], "false_positives": round(false_positives, 3)}
+            best = {**here, "confidence": confidence, "false_positives": round(false_positives, 3)}
     return best

@@ -205,7 +205,9 @@ class Scan:
             decoded, mean = decode_with_visual_prompts(self._net, self._encoding, batch, sampling, spread=spread)
             logits = decoded.logits[0].float().cpu()
             mean = None if mean is None else mean.float().cpu()
-            for row in [row for row, prompt in enumerate(prompts) if self.is_trained_tumor(prompt)]:
+            for row, prompt in enumerate(prompts):
+                if not self.is_trained_tumor(prompt):
+                    continue
                 logits[row] += self._config.tumor_offset
                 if mean is not None:
                     mean[row] = (torch.logit(mean[row], eps=1e-6) + self._config.tumor_offset).sigmoid()
@@ -213,11 +215,10 @@ class Scan:
 
     def _tumor_parts(self, prompt: Prompt, logits: Tensor, threshold: float, confidence: float | None) -> Tensor:
         """The logits of a tumor without the parts that are elsewhere or unsure; others as they are."""
-        if not self.is_trained_tumor(prompt):
-            return self._at_its_host(prompt, logits, threshold)
-        least = self._config.tumor_part_confidence if confidence is None else confidence
-        sure = keep_sure_parts(logits, threshold=threshold, confidence=least)
-        return self._at_its_host(prompt, sure, threshold)
+        if self.is_trained_tumor(prompt):
+            least = self._config.tumor_part_confidence if confidence is None else confidence
+            logits = keep_sure_parts(logits, threshold=threshold, confidence=least)
+        return self._at_its_host(prompt, logits, threshold)
 
     def _at_its_host(self, prompt: Prompt, logits: Tensor, threshold: float) -> Tensor:
         """The logits of a tumor without the parts that are not at its organ; others as they are."""
