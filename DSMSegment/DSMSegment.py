@@ -45,10 +45,10 @@ from DSMSegmentLib.results_section import ResultsSection
 from DSMSegmentLib.run_estimate import RunEstimates
 from DSMSegmentLib.run_log import RunLog
 from DSMSegmentLib.run_section import RunSection
-from DSMSegmentLib.sequences import browserOf
 from DSMSegmentLib.settings import Settings
 from DSMSegmentLib.setup_section import SetupSection
 from DSMSegmentLib.structure_tree import StructureTree
+from DSMSegmentLib.time_point import browserOf
 
 
 class DSMSegment(ScriptedLoadableModule):  # type: ignore[misc]

@@ -13,6 +13,7 @@ from slicer.util import NodeModify
 
 from DSMSegmentLib.mrml import orientedImageFromSegment, setSegmentMask
 from DSMSegmentLib.placement import removeSegmentation
+from DSMSegmentLib.time_point import TimePoint
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,6 +35,8 @@ class RunJournal:
     def __init__(self, segmentationNode: slicer.vtkMRMLSegmentationNode, *, ownsNode: bool = False) -> None:
         self._node = segmentationNode
         self._ownsNode = ownsNode
+        # A node that shows a sequence holds other segments at other times, under the same ids.
+        self._time = TimePoint.shownBy(segmentationNode)
         self._added: list[str] = []
         self._before: dict[str, _SegmentBefore] = {}
 
@@ -55,9 +58,14 @@ class RunJournal:
         self._before[segmentId] = _SegmentBefore(metadata, orientedImageFromSegment(self._node, segmentId))
 
     def revert(self) -> None:
-        """Take the run back: added segments go, changed ones become what they were, all others stay."""
+        """Take the run back: added segments go, changed ones become what they were, all others stay.
+
+        In a sequence, the time point of the run is shown.
+        """
         if self._node.GetScene() is None:  # the user closed the scene or deleted the node
             return
+        if self._time is not None:
+            self._time.show()
         segmentation = self._node.GetSegmentation()
         with NodeModify(self._node):
             for segmentId in self._added:

@@ -23,6 +23,7 @@ from DSMSegmentLib.results_table import ResultsTable
 from DSMSegmentLib.runs import Runs
 from DSMSegmentLib.slice_jump import jumpToLargestSlice
 from DSMSegmentLib.threshold_section import ThresholdSection
+from DSMSegmentLib.time_point import TimePoint
 from DSMSegmentLib.uncertainty_overlay import UncertaintyOverlay
 
 # A stroke of a brush is many changes: the masks are compared once it has ended.
@@ -47,7 +48,7 @@ class ResultsSection:
         self._volumeNode: Any = None
         self._node: Any = None
         self._outcomes: list[SegmentOutcome] = []
-        self._originals: dict[str, CroppedArray] = {}
+        self._originals: dict[tuple[str, int | None], CroppedArray] = {}
         self._overlay = UncertaintyOverlay()
         self._watch: EditWatch | None = None
         self._observer: int | None = None
@@ -97,7 +98,7 @@ class ResultsSection:
             for segmentId in self._watch.markEdited():
                 original = self._watch.original(segmentId)
                 if original is not None:
-                    self._originals[segmentId] = original
+                    self._originals[self._placeOf(segmentId)] = original
             self.update()
 
     def beforeSave(self) -> None:
@@ -145,12 +146,13 @@ class ResultsSection:
         if self._node is None or self._watch is not None:
             return
         self._watch = EditWatch(self._node)
-        self._observer = self._node.GetSegmentation().AddObserver(vtk.vtkCommand.AnyEvent, self._onModified)
+        # Of the node, which hands on the events of its segmentation: in a sequence, that is another one at each time.
+        self._observer = self._node.AddObserver(vtk.vtkCommand.AnyEvent, self._onModified)
 
     def _stopWatching(self) -> None:
         self._editTimer.stop()
         if self._watch is not None and self._observer is not None:
-            self._watch.segmentationNode.GetSegmentation().RemoveObserver(self._observer)
+            self._watch.segmentationNode.RemoveObserver(self._observer)
         self._watch = self._observer = None
 
     def _onModified(self, _caller: Any, _event: str) -> None:
@@ -230,15 +232,19 @@ class ResultsSection:
         folder = qt.QFileDialog.getExistingDirectory(None, _("Folder of corrections"))
         if not folder:
             return
-        row = self._segments()[0]
+        segmentId = self._segments()[0].segmentId
+        original = self._originals.get(self._placeOf(segmentId))
         try:
-            case = saveCorrection(
-                self._volumeNode, self._node, row.segmentId, Path(folder), self._originals.get(row.segmentId)
-            )
+            case = saveCorrection(self._volumeNode, self._node, segmentId, Path(folder), original)
         except DSMError as error:
             self._say(error.one_line)
         else:
             self._say(_("The correction was stored as {name}; it stays on this computer.").format(name=case))
+
+    def _placeOf(self, segmentId: str) -> tuple[str, int | None]:
+        """Return what tells a segment from those of the same id at other time points."""
+        time = TimePoint.shownBy(self._node)
+        return segmentId, time.item if time is not None else None
 
     def _segments(self) -> list[ResultRow]:
         return [row for row in self._table.selected if row.segmentId]

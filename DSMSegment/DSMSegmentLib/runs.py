@@ -131,14 +131,20 @@ class Runs:
     ) -> SequenceRun:
         """Segment `prompts` in every time point of the sequence that a volume shows; see `segment`.
 
-        The segmentations go into a new sequence, which the browser of the images shows, too. It is no step of undo:
-        delete the new sequence instead.
+        The segmentations go into a new sequence, which the browser of the images shows, too; `undoLast` takes all time
+        points back in one step.
 
         Raises:
             InputError: If a run is going on, or the volume is no time point of a sequence.
             DSMError: With `wait`, if the run failed; time points that were finished before are in the scene.
         """
         self._checkIdle()
+
+        def finished(job: SegmentationJob) -> None:
+            self._history.add(run.segmentationNode, run.journal)
+            if onFinished is not None:
+                onFinished(job)
+
         self._job = run = SequenceRun(
             volumeNode,
             lambda **callbacks: self._started(
@@ -146,7 +152,7 @@ class Runs:
             ),
             onProgress=onProgress,
             onResult=onResult,
-            onFinished=onFinished,
+            onFinished=finished,
         )
         if wait and run.wait() is JobState.FAILED and isinstance(run.error, DSMError):
             raise run.error

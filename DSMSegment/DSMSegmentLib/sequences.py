@@ -6,31 +6,22 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import slicer
+from slicer.util import NodeModify
 
 from dsm.errors import DSMError, InputError
 from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.finding import SegmentOutcome
 from DSMSegmentLib.job import JobState, SegmentationJob
 from DSMSegmentLib.job_progress import JobProgress
-from DSMSegmentLib.placement import createSegmentation, removeSegmentation
+from DSMSegmentLib.placement import createSegmentation
+from DSMSegmentLib.sequence_journal import SequenceJournal
+from DSMSegmentLib.time_point import TimePoint, browserOf
 
 StartJob = Callable[..., SegmentationJob]
 
 
-def browserOf(volumeNode: slicer.vtkMRMLScalarVolumeNode | None) -> slicer.vtkMRMLSequenceBrowserNode | None:
-    """Return the sequence browser that shows its frames in a volume node; None for a volume that is no sequence."""
-    scene = volumeNode.GetScene() if volumeNode is not None else None
-    if scene is None:
-        return None
-    for number in range(scene.GetNumberOfNodesByClass("vtkMRMLSequenceBrowserNode")):
-        browser = scene.GetNthNodeByClass(number, "vtkMRMLSequenceBrowserNode")
-        if browser.GetSequenceNode(volumeNode) is not None:
-            return browser
-    return None
-
-
 class SequenceRun:
-    """Steps the browser through its items and runs a job on each; finished time points stay, whatever comes after.
+    """Steps the browser through its items and runs a job on each; what is finished stays, whatever comes after.
 
     Args:
         volumeNode: Shows the current time point.
@@ -65,22 +56,22 @@ class SequenceRun:
         self._startJob = startJob
         self._onProgress, self._onResult, self._onFinished = onProgress, onResult, onFinished
         self._numItems = browser.GetNumberOfItems()
-        self._startItem = browser.GetSelectedItemNumber()
+        self._start = TimePoint(browser, browser.GetSelectedItemNumber())
         self._item = -1
         self._ended = False
-        scene = volumeNode.GetScene()
+        self._scene = volumeNode.GetScene()
         self.segmentationNode = createSegmentation(volumeNode)
         images = browser.GetSequenceNode(volumeNode)
-        self._sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", f"{images.GetName()} segmentations")
+        self._sequence = self._scene.AddNewNodeByClass("vtkMRMLSequenceNode", f"{images.GetName()} segmentations")
         self._sequence.SetIndexName(images.GetIndexName())
         self._sequence.SetIndexUnit(images.GetIndexUnit())
         self._images = images
+        self.journal = SequenceJournal(browser, self._sequence, self.segmentationNode)
         try:
             self._job = self._next()
         except DSMError:  # bad prompts, for example: nothing is left behind
-            browser.SetSelectedItemNumber(self._startItem)
-            removeSegmentation(self.segmentationNode)
-            scene.RemoveNode(self._sequence)
+            self._start.show()
+            self.journal.discard()
             raise
 
     @property
@@ -121,27 +112,40 @@ class SequenceRun:
         return self._startJob(segmentationNode=self.segmentationNode, onProgress=self._report, onResult=self._onResult)
 
     def _endItem(self) -> None:
-        scene = self._volumeNode.GetScene()
-        if scene is None or self.segmentationNode.GetScene() is not scene:
-            self._finish()
-            return
-        if self._job.state is JobState.FINISHED:
-            value = self._images.GetNthIndexValue(self._item)
-            self._sequence.SetDataNodeAtValue(self.segmentationNode, value)
-            if self._item + 1 < self._numItems:
+        isFinished = self._job.state is JobState.FINISHED
+        if not self._nodesAreGone():
+            # Of a time point that was not finished, too, the segments stay that are there.
+            if isFinished or any(outcome.segmentId for outcome in self._job.outcomes):
+                self._keepItem()
+            if isFinished and self._item + 1 < self._numItems:
                 self._job = self._next()
                 return
-        self._attach()
+        if self.journal.isEmpty or self._nodesAreGone():
+            self.journal.discard()
+        else:
+            self._attach()
+        self._start.show()
         self._finish()
 
+    def _nodesAreGone(self) -> bool:
+        """Whether the user closed the scene, or deleted a node that the run fills."""
+        nodes = (self._browser, self._sequence, self.segmentationNode)
+        return any(node.GetScene() is not self._scene for node in nodes)
+
+    def _keepItem(self) -> None:
+        value = self._images.GetNthIndexValue(self._item)
+        self._sequence.SetDataNodeAtValue(self.segmentationNode, value)
+        self.journal.noteItem(value, [outcome.segmentId for outcome in self._job.outcomes if outcome.segmentId])
+
     def _attach(self) -> None:
-        """Let the browser show the segmentation of the time point that it shows, as it was before."""
-        self._browser.AddSynchronizedSequenceNode(self._sequence)
-        # A time point that was not segmented shows an empty segmentation, and gets none by being looked at.
-        self._browser.SetMissingItemMode(self._sequence, self._browser.MissingItemSetToDefault)
-        self._browser.AddProxyNode(self.segmentationNode, self._sequence, False)
-        self._browser.SetSaveChanges(self._sequence, True)
-        self._browser.SetSelectedItemNumber(self._startItem)
+        """Let the browser show the segmentation of the time point that it shows."""
+        # At once, or the browser would make a node of its own for a sequence that has none yet.
+        with NodeModify(self._browser):
+            self._browser.AddSynchronizedSequenceNode(self._sequence)
+            # A time point that was not segmented shows an empty segmentation, and gets none by being looked at.
+            self._browser.SetMissingItemMode(self._sequence, self._browser.MissingItemSetToDefault)
+            self._browser.AddProxyNode(self.segmentationNode, self._sequence, False)
+            self._browser.SetSaveChanges(self._sequence, True)
 
     def _finish(self) -> None:
         self._ended = True

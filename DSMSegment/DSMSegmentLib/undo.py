@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-import slicer
+from typing import Protocol
 
-from DSMSegmentLib.journal import RunJournal
+import slicer
 
 # Journals of runs that replaced segments hold copies of them.
 _MAX_RUNS = 3
+
+
+class Journal(Protocol):
+    """What one run changed."""
+
+    @property
+    def isEmpty(self) -> bool:
+        """Whether the run has changed nothing."""
+
+    def revert(self) -> None:
+        """Take the run back, and nothing else."""
 
 
 class UndoHistory:
     """Journals of finished runs, the newest last."""
 
     def __init__(self) -> None:
-        self._journals: list[tuple[str, RunJournal]] = []
+        self._journals: list[tuple[str, Journal]] = []
 
-    def add(self, segmentationNode: slicer.vtkMRMLSegmentationNode, journal: RunJournal) -> None:
+    def add(self, segmentationNode: slicer.vtkMRMLSegmentationNode, journal: Journal) -> None:
         """Remember a run that has ended; the oldest one of the same node is forgotten when there are too many."""
         # A scene that was closed during the run took the node along, and a later node may get its id.
         if journal.isEmpty or segmentationNode.GetScene() is None:

@@ -16,6 +16,7 @@ from panel_backends import PanelBackend
 from phantoms import (
     SHAPE,
     affine_of,
+    browser_of_frames,
     mask_in,
     mask_of,
     obliqueness,
@@ -25,6 +26,7 @@ from phantoms import (
     tag_of,
     volume_node,
 )
+from real_runs import node_ids
 
 import DSMSegment as module
 from dsm.core.boxes import CroppedArray
@@ -609,16 +611,7 @@ class TestSequence:
 
     @pytest.fixture
     def browser(self, volume: Any) -> Any:
-        """A 4D image of which `volume` shows the second of three time points."""
-        sequence = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceNode", "Frames")
-        for number, value in enumerate(self.FRAMES):
-            slicer.util.updateVolumeFromArray(volume, np.full(SHAPE[::-1], value, np.int16))
-            sequence.SetDataNodeAtValue(volume, str(number))
-        browser = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode")
-        browser.AddSynchronizedSequenceNode(sequence)
-        browser.AddProxyNode(volume, sequence, False)
-        browser.SetSelectedItemNumber(1)
-        return browser
+        return browser_of_frames(volume, self.FRAMES)
 
     @staticmethod
     def found() -> Any:
@@ -655,14 +648,41 @@ class TestSequence:
 
     def test_prompt_that_is_refused_leaves_nothing(self, browser: Any, panel: Any) -> None:
         panel.ui.allTimePointsCheckBox.setChecked(True)
-        # The scene makes its subject hierarchy at the first use, and keeps it.
-        slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
         before = slicer.mrmlScene.GetNumberOfNodes()
         panel.ui.promptsTextEdit.setPlainText("x" * 400)
         panel.ui.applyButton.click()
         assert "300 characters" in panel.ui.statusLabel.text
         assert slicer.mrmlScene.GetNumberOfNodes() == before
         assert browser.GetSelectedItemNumber() == 1
+
+    def test_undo_takes_all_time_points_back(self, browser: Any, panel: Any) -> None:
+        before = node_ids()
+        panel.ui.allTimePointsCheckBox.setChecked(True)
+        run(panel, "liver")
+        panel.ui.undoButton.click()
+        assert panel.ui.statusLabel.text == "The last run was taken back."
+        assert node_ids() == before
+        assert not panel.ui.undoButton.enabled
+        assert cells(panel, 1) == []
+        assert len(run(panel, "spleen").GetSegmentation().GetSegmentIDs()) == 1
+
+    def test_looking_at_another_time_point_is_no_edit_by_hand(self, browser: Any, panel: Any) -> None:
+        panel.ui.allTimePointsCheckBox.setChecked(True)
+        masks = iter((mask_of(seed=5), mask_of(seed=6), mask_of(seed=7)))
+        backend = panel.widget.logic.backend
+        backend.after, backend.act = 0, lambda _: backend._masks.update(liver=next(masks))
+        node = run(panel, "liver")
+        results = panel.widget._results
+        for item in (2, 0, 1):
+            browser.SetSelectedItemNumber(item)
+            assert results._editTimer.active
+            process_until(panel, lambda: not results._editTimer.active)
+            assert tag_of(segment_of(node, "DSM_liver"), ALGORITHM_TYPE) == "AUTOMATIC"
+        slicer.util.selectModule("SegmentEditor")
+        edit_by_hand(node, "DSM_liver", slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode"))
+        process_until(panel, lambda: tag_of(segment_of(node, "DSM_liver"), ALGORITHM_TYPE) == "SEMIAUTOMATIC")
+        browser.SetSelectedItemNumber(2)
+        assert tag_of(segment_of(node, "DSM_liver"), ALGORITHM_TYPE) == "AUTOMATIC"
 
     def test_volume_that_is_no_time_point_has_no_such_choice(self, panel: Any) -> None:
         assert not panel.ui.allTimePointsCheckBox.visible

@@ -58,6 +58,22 @@ def volume_node(affine: np.ndarray, shape: tuple[int, ...] = SHAPE, name: str = 
     return slicer.util.addVolumeFromArray(np.ascontiguousarray(voxels.transpose(2, 1, 0)), affine, name)
 
 
+def browser_of_frames(volume: Any, values: tuple[int, ...]) -> Any:
+    """Make a volume show a 4D image, each time point of one value; the second one is shown."""
+    sequence = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceNode", "Frames")
+    shape = slicer.util.arrayFromVolume(volume).shape
+    for number, value in enumerate(values):
+        slicer.util.updateVolumeFromArray(volume, np.full(shape, value, np.int16))
+        sequence.SetDataNodeAtValue(volume, str(number))
+    browser = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode")
+    browser.AddSynchronizedSequenceNode(sequence)
+    browser.AddProxyNode(volume, sequence, False)
+    browser.SetSelectedItemNumber(1)
+    # The scene makes its subject hierarchy at the first use, and keeps it.
+    slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    return browser
+
+
 def prompt(text: str) -> Prompt:
     """Parse one prompt."""
     (one,) = parse_prompts(text)

@@ -1,0 +1,208 @@
+"""A run over all time points is one step of undo: nodes, time points and what a person added are as before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import slicer
+from acting_backend import ActingBackend, wait_for_cancel
+from phantoms import browser_of_frames, mask_in, mask_of, plain_affine, segment_ids, volume_node
+from real_runs import node_ids
+
+from DSMSegmentLib import JobOptions, JobState, Runs
+from DSMSegmentLib.policy import ExistingPolicy
+from DSMSegmentLib.sequences import SequenceRun
+from DSMSegmentLib.summary import finishedText
+
+FRAMES = (-1000, 0, 100)
+LIVERS = {value: mask_of(seed=seed) for seed, value in enumerate(FRAMES, start=1)}
+SPLEEN = mask_of(seed=9)
+
+
+class BackendByTime(ActingBackend):
+    """Finds another liver at each time point; tells time points by their only value."""
+
+    def segment(self, volume: Any, request: Any, **options: Any) -> None:
+        self._masks = {"liver": self._liver(int(volume.array[0, 0, 0])), "spleen": SPLEEN}
+        super().segment(volume, request, **options)
+
+    @staticmethod
+    def _liver(frame: int) -> np.ndarray:
+        return LIVERS[frame]
+
+
+class BackendOfLater(BackendByTime):
+    """Has changed its mind about the liver, at every time point."""
+
+    @staticmethod
+    def _liver(frame: int) -> np.ndarray:
+        return SPLEEN
+
+
+@pytest.fixture
+def volume() -> Any:
+    return volume_node(plain_affine())
+
+
+@pytest.fixture
+def browser(volume: Any) -> Any:
+    return browser_of_frames(volume, FRAMES)
+
+
+@pytest.fixture
+def backend() -> BackendByTime:
+    return BackendByTime({})
+
+
+@pytest.fixture
+def runs(backend: BackendByTime) -> Runs:
+    return Runs(backend)
+
+
+@pytest.fixture
+def assert_untouched(host: Any, browser: Any, volume: Any) -> Callable[[], None]:
+    """A check that nodes, files, hierarchy, browser and image are what they are now."""
+
+    def described() -> tuple[Any, ...]:
+        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+        return (
+            node_ids(),
+            sorted(str(path) for path in Path(host.folder).rglob("*")),
+            hierarchy.GetNumberOfItems(),
+            browser.GetNumberOfSynchronizedSequenceNodes(True),
+            browser.GetNumberOfItems(),
+            browser.GetSelectedItemNumber(),
+            slicer.util.arrayFromVolume(volume).tolist(),
+        )
+
+    before = described()
+
+    def check() -> None:
+        assert described() == before
+
+    return check
+
+
+def sequence_of(run: SequenceRun) -> Any:
+    return slicer.mrmlScene.GetNthNodeByClass(1, "vtkMRMLSequenceNode")
+
+
+def test_undo_leaves_nothing_of_the_run(runs: Runs, volume: Any, assert_untouched: Callable[[], None]) -> None:
+    node = runs.segmentSequence(volume, "liver; spleen", wait=True).segmentationNode
+    assert runs.canUndo(node)
+    assert runs.undoLast(node)
+    assert_untouched()
+    assert not runs.undoLast(node)
+
+
+def test_run_adds_one_segmentation_and_one_sequence(runs: Runs, volume: Any, browser: Any) -> None:
+    before = node_ids()
+    runs.segmentSequence(volume, "liver", wait=True)
+    added = [slicer.mrmlScene.GetNodeByID(id_).GetClassName() for id_ in node_ids() - before]
+    assert sorted(added) == ["vtkMRMLSegmentationDisplayNode", "vtkMRMLSegmentationNode", "vtkMRMLSequenceNode"]
+
+
+def test_undo_at_another_time_point_stays_there(runs: Runs, volume: Any, browser: Any) -> None:
+    before = node_ids()
+    node = runs.segmentSequence(volume, "liver", wait=True).segmentationNode
+    browser.SetSelectedItemNumber(2)
+    assert runs.undoLast(node)
+    assert node_ids() == before
+    assert browser.GetSelectedItemNumber() == 2
+
+
+def test_cancelled_run_keeps_what_was_finished_and_is_taken_back(
+    runs: Runs, backend: BackendByTime, volume: Any, browser: Any, assert_untouched: Callable[[], None]
+) -> None:
+    num_started = iter(range(len(FRAMES)))
+
+    def hang_in_the_second(cancel: Any) -> None:
+        if next(num_started) == 1:
+            wait_for_cancel(cancel)
+
+    backend.after, backend.act = 1, hang_in_the_second
+    run = runs.segmentSequence(volume, "liver; spleen")
+    while not (browser.GetSelectedItemNumber() == 1 and run._job.outcomes):
+        run.poll()
+    runs.cancel()
+    run.wait()
+    assert run.state is JobState.CANCELLED
+    assert [segment_ids(sequence_of(run).GetNthDataNode(n)) for n in range(2)] == [
+        ["DSM_liver", "DSM_spleen"],
+        ["DSM_liver"],
+    ]
+    assert sequence_of(run).GetNumberOfDataNodes() == 2
+    assert finishedText(run._job) == "Cancelled. 1 found; not segmented: spleen."
+    assert runs.undoLast(run.segmentationNode)
+    assert_untouched()
+
+
+def test_run_that_was_cancelled_before_its_first_result_leaves_nothing(
+    runs: Runs, backend: BackendByTime, volume: Any, assert_untouched: Callable[[], None]
+) -> None:
+    backend.after, backend.act = 0, wait_for_cancel
+    run = runs.segmentSequence(volume, "liver")
+    runs.cancel()
+    assert run.wait() is JobState.CANCELLED
+    assert_untouched()
+    assert not runs.canUndo(run.segmentationNode)
+
+
+def test_segments_that_a_person_added_stay(runs: Runs, volume: Any, browser: Any) -> None:
+    node = runs.segmentSequence(volume, "liver", wait=True).segmentationNode
+    browser.SetSelectedItemNumber(2)
+    node.GetSegmentation().AddEmptySegment("mine", "by hand")
+    assert runs.undoLast(node)
+    assert segment_ids(node) == ["mine"]
+    for item, expected in ((0, []), (1, []), (2, ["mine"])):
+        browser.SetSelectedItemNumber(item)
+        assert segment_ids(node) == expected
+    assert not runs.canUndo(node)
+
+
+def test_scene_that_was_closed_is_left_alone(runs: Runs, volume: Any, browser: Any) -> None:
+    run = runs.segmentSequence(volume, "liver", wait=True)
+    slicer.mrmlScene.Clear(False)
+    run.journal.revert()
+    assert not node_ids() & {run.segmentationNode.GetID()}
+
+
+def test_sequence_that_was_deleted_by_hand_is_no_reason_to_fail(runs: Runs, volume: Any, browser: Any) -> None:
+    run = runs.segmentSequence(volume, "liver", wait=True)
+    slicer.mrmlScene.RemoveNode(sequence_of(run))
+    assert runs.undoLast(run.segmentationNode)
+    assert segment_ids(run.segmentationNode) == ["DSM_liver"]
+
+
+def test_deleting_the_segmentation_during_the_run_ends_it_without_a_trace(
+    runs: Runs, backend: BackendByTime, volume: Any, browser: Any
+) -> None:
+    before = node_ids()
+    backend.after, backend.act = 1, wait_for_cancel
+    run = runs.segmentSequence(volume, "liver; spleen")
+    while not backend.delivered.is_set():
+        run.poll()
+    slicer.mrmlScene.RemoveNode(run.segmentationNode)
+    run.wait()
+    left = {slicer.mrmlScene.GetNodeByID(id_).GetClassName() for id_ in node_ids() - before}
+    assert "vtkMRMLSequenceNode" not in left
+    assert browser.GetSelectedItemNumber() == 1
+
+
+def test_later_run_at_one_time_point_is_taken_back_there(runs: Runs, volume: Any, browser: Any) -> None:
+    node = runs.segmentSequence(volume, "liver", wait=True).segmentationNode
+    browser.SetSelectedItemNumber(0)
+    runs.use(BackendOfLater({}))
+    runs.segment(volume, "liver", node, JobOptions(existing=ExistingPolicy.REPLACE), wait=True)
+    np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), SPLEEN)
+    browser.SetSelectedItemNumber(1)
+    assert runs.undoLast(node)
+    for item, value in enumerate(FRAMES):
+        browser.SetSelectedItemNumber(item)
+        np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), LIVERS[value])
+    assert runs.undoLast(node), "the run over all time points is still a step"
+    assert node.GetScene() is None
