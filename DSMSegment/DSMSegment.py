@@ -138,7 +138,13 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         estimates = RunEstimates(self._settings.encodingSpeeds, self._settings.keepEncodingSpeeds)
         self._estimate = EstimateSection(self.ui.estimateLabel, estimates, self.logic, self._updateContext)
         self._setup = SetupSection(
-            self.ui, self._settings, self.logic.backend, self.logic.use, self._updateContext, self._run.say
+            self.ui,
+            self._settings,
+            self.logic.backend,
+            self.logic.use,
+            self._updateContext,
+            self._estimate.measured,
+            self._run.say,
         )
         self.ui.browseButton.toggled.connect(self._tree.setVisible)
         self.ui.applyButton.clicked.connect(self.onApplyButton)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import threading
 from typing import Protocol
 
 from dsm import __version__
@@ -12,7 +13,7 @@ from dsm.errors import DSMError
 from dsm.models.config import ModelConfig
 from dsm.models.store import find_model, model_entry
 from dsm.protocol.client import WorkerClient
-from dsm.protocol.messages import Load, Ready, Release
+from dsm.protocol.messages import Load, Measure, Ready, Release
 from DSMSegmentLib.cancel_token import CancelToken
 from DSMSegmentLib.client_run import ClientRun, FindingCallback, ProgressCallback
 from DSMSegmentLib.provenance import Provenance
@@ -75,6 +76,7 @@ class WorkerBackend:
         self._python = python or shutil.which("PythonSlicer") or sys.executable
         self._environment = environment or {}
         self._client: WorkerClient | None = None
+        self._starting = threading.Lock()  # a run may begin while a test starts the worker
         self._provenance = Provenance(model, version=__version__)
 
     @property
@@ -131,8 +133,16 @@ class WorkerBackend:
         entry = model_entry(find_model(self._model))
         client = self._runningClient()
         client.wait(client.submit(Load(id=client.new_id(), model=str(entry.path.resolve()), device=self._device)))
-        client.poll()
         return client.ready
+
+    def measure(self) -> float:
+        """Return the seconds that a million working voxels take; call it after `test`, on a helper thread.
+
+        Raises:
+            DSMError: If the worker died, or gave back the model meanwhile.
+        """
+        client = self._runningClient()
+        return client.wait(client.submit(Measure(id=client.new_id()))).seconds_per_megavoxel
 
     def release(self) -> None:
         """Let the worker give back the memory of the model and of all encoded volumes."""
@@ -151,10 +161,11 @@ class WorkerBackend:
             client.close()
 
     def _runningClient(self) -> WorkerClient:
-        if self._client is not None and not self._client.alive:
-            self.close()
-        if self._client is None:
-            self._client = WorkerClient(
-                python=self._python, environment=self._environment, host=f"DSMSegment {__version__}"
-            )
-        return self._client
+        with self._starting:
+            if self._client is not None and not self._client.alive:
+                self.close()
+            if self._client is None:
+                self._client = WorkerClient(
+                    python=self._python, environment=self._environment, host=f"DSMSegment {__version__}"
+                )
+            return self._client

@@ -24,7 +24,7 @@ class EstimateSection:
 
     Args:
         label: Where the sentence goes.
-        estimates: What earlier runs took.
+        estimates: What earlier runs took, or a measurement.
         runs: Whose backend the next run uses.
         onLearned: Called when more is known; then `refresh` may have more to say.
     """
@@ -73,6 +73,11 @@ class EstimateSection:
             self._encoded.append(self._key(job.volumeNode))
         elif job.state is JobState.FAILED:  # perhaps with the worker and all that it knew
             self._encoded.clear()
+
+    def measured(self, engine: Engine, speed: float) -> None:
+        """Take in what a million working voxels took in a measurement, in seconds."""
+        self._estimates.measured(engine, speed)
+        self._onLearned()
 
     def poll(self) -> None:
         """Call this from a timer."""

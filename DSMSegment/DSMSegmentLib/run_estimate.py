@@ -1,4 +1,4 @@
-"""How long the first run on a volume will take: from how long an earlier one took, without computing anything."""
+"""How long the first run on a volume will take: from how long an earlier one took, or from a measurement."""
 
 from __future__ import annotations
 
@@ -53,15 +53,16 @@ class RunEstimates:
         self, known: Mapping[str, float] | None = None, keep: Callable[[dict[str, float]], None] | None = None
     ) -> None:
         self._known = dict(known or {})
+        self._measured: dict[str, float] = {}
         self._keep = keep
 
     def knows(self, engine: Engine) -> bool:
-        """Whether a run of this engine was seen."""
-        return engine.key in self._known
+        """Whether a run of this engine was seen, or its speed was measured."""
+        return engine.key in self._known or engine.key in self._measured
 
     def of(self, volume: Volume, engine: Engine) -> RunEstimate | None:
-        """Return what to expect; None where no run of this engine was seen. Takes tens of milliseconds."""
-        speed = self._known.get(engine.key)
+        """Return what to expect; None where nothing is known of this engine. Takes tens of milliseconds."""
+        speed = self._known.get(engine.key, self._measured.get(engine.key))
         if speed is None:
             return None
         shape = _workingShape(volume, engine)
@@ -74,6 +75,13 @@ class RunEstimates:
         self._known[engine.key] = speed
         if self._keep is not None:
             self._keep(dict(self._known))
+
+    def measured(self, engine: Engine, speed: float) -> None:
+        """Take in what a million working voxels took in a measurement: it counts until a run was seen, and is not kept.
+
+        A run has more in it: the cropping, the resampling, and the memory of the whole volume.
+        """
+        self._measured[engine.key] = speed
 
 
 def speedOf(volume: Volume, engine: Engine, seconds: float) -> float:

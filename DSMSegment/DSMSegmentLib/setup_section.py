@@ -19,6 +19,7 @@ from DSMSegmentLib.backend import Backend, WorkerBackend
 from DSMSegmentLib.background_call import BackgroundCall
 from DSMSegmentLib.model_library import ModelLibrary, licenceOf, trainedNames
 from DSMSegmentLib.remote_section import RemoteSection
+from DSMSegmentLib.run_estimate import Engine
 from DSMSegmentLib.settings import Settings
 
 _GIB = 2**30
@@ -34,6 +35,7 @@ class SetupSection:
         backend: The one of this computer; is told the choices, and tested.
         use: Takes the backend for the runs to come: this one, or that of a server.
         onChanged: Called when model, device, packages or server have changed.
+        onMeasured: Called when a test has measured what a million working voxels take, in seconds.
         say: Shows a sentence in the status line.
     """
 
@@ -44,19 +46,20 @@ class SetupSection:
         backend: WorkerBackend,
         use: Callable[[Backend], None],
         onChanged: Callable[[], None],
+        onMeasured: Callable[[Engine, float], None],
         say: Callable[[str], None],
     ) -> None:
         self._ui = ui
         self._settings = settings
         self._backend = backend
         self._use = use
-        self._onChanged = onChanged
+        self._onChanged, self._onMeasured = onChanged, onMeasured
         self._say = say
         # Beside the user's settings: an update of the extension replaces its own folder.
         self._library = ModelLibrary(Path(slicer.app.slicerUserSettingsFilePath).parent / "DSMSegment" / "models")
         self._models: list[ModelEntry] = []
         self._devices: tuple[Device, ...] = ()
-        self._call: BackgroundCall[Ready] | None = None
+        self._call: BackgroundCall[Ready] | BackgroundCall[float] | None = None
         self._missing = dependencies.missingRequirements()
         self._remote = RemoteSection(ui, settings, self._apply, say)
         self._fillModels()
@@ -122,8 +125,10 @@ class SetupSection:
 
     def poll(self) -> None:
         """Call this from a timer: takes in what a test has found."""
-        if self._call is not None and self._call.poll():
-            self._call = None
+        call = self._call
+        if call is not None and call.poll():
+            if self._call is call:  # else it has started the next one
+                self._call = None
             self._update()
         self._remote.poll()
 
@@ -194,6 +199,8 @@ class SetupSection:
         """Say what will compute, and why it is not a GPU."""
         if self._settings.isRemote:
             return _("Volumes are sent to {address} and segmented there.").format(address=self._remote.backend.address)
+        if self._devices and self._call is not None:
+            return _("Measuring how fast this computer reads a volume...")
         if not self._devices:
             return _("Ready. Press Test to see which devices can be used.")
         usable = [device for device in self._devices if device.usable]
@@ -230,6 +237,15 @@ class SetupSection:
         self._devices = ready.devices
         self._fillDevices()
         self._say(_("The worker works, with PyTorch {version}.").format(version=ready.torch))
+        engine = self._backend.engine
+        if engine is not None:
+            self._call = BackgroundCall(self._backend.measure, partial(self._onSpeed, engine))
+
+    def _onSpeed(self, engine: Engine, speed: float | None, error: DSMError | None) -> None:
+        if speed is None:
+            self._say(error.one_line if error else "")
+        else:
+            self._onMeasured(engine, speed)
 
     def _onRelease(self, _checked: bool = False) -> None:
         self._backend.release()

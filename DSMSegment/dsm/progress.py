@@ -14,7 +14,7 @@ class Progress(Protocol):
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Report that `done` of `total` steps of `stage` are finished.
 
-        Stages: `"load"`, `"encode"`, `"text"`, `"decode"`, `"write"`.
+        Stages: `"load"`, `"measure"`, `"encode"`, `"text"`, `"decode"`, `"write"`.
         """
 
 

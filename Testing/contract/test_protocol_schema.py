@@ -18,6 +18,7 @@ from dsm.protocol.messages import HOST_TYPES, MAX_LINE_BYTES, PROTOCOL_VERSION, 
 SCHEMA = {
     "hello": {"folder": "str", "host": "=str"},
     "load": {"id": "str", "model": "str", "sha256": "=str", "device": "=str", "precision": "=str"},
+    "measure": {"id": "str"},
     "set_volume": {
         "id": "str",
         "key": "str",
@@ -75,7 +76,14 @@ SCHEMA = {
         "uncertainty_file": "=str",
         "uncertainty_offset_ijk": "=Index3",
     },
-    "done": {"id": "str", "seconds": "float", "device": "=str", "peak_memory": "=int", "cached": "=bool"},
+    "done": {
+        "id": "str",
+        "seconds": "float",
+        "device": "=str",
+        "peak_memory": "=int",
+        "cached": "=bool",
+        "seconds_per_megavoxel": "=float",
+    },
     "error": {"id": "str", "code": "str", "text": "str", "hint": "=str", "details": "=str"},
 }
 PROMPT_ITEM = {"id": "str", "text": "str", "file": "str", "probability_file": "=str", "uncertainty_file": "=str"}

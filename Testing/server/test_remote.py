@@ -18,7 +18,7 @@ from dsm.models.store import model_entry
 from dsm.protocol.arrays import read_array, read_mask
 from dsm.protocol.client import WorkerClient
 from dsm.protocol.connection import RemoteError
-from dsm.protocol.messages import Load, Progress, Release
+from dsm.protocol.messages import Load, Measure, Progress, Release
 from dsm.protocol.remote import RemoteClient
 
 pytestmark = pytest.mark.xdist_group("server")  # one server for all of them
@@ -137,6 +137,14 @@ def test_a_volume_that_was_released_is_asked_for_again(server: Server) -> None:
         assert caught.value.code == "no_volume"
         client.wait(send_volume(client), timeout_s=120)
         assert results(client, ask(client, "liver"))
+
+
+def test_the_speed_of_a_server_is_not_measured(server: Server) -> None:
+    with server.client() as client:
+        with pytest.raises(WorkerError) as caught:
+            client.wait(client.submit(Measure(id=client.new_id())))
+        assert caught.value.code == "unsupported"
+        client.wait(send_volume(client), timeout_s=120)  # the next request is served
 
 
 def test_errors_of_the_worker_come_through(server: Server) -> None:

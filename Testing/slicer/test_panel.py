@@ -17,6 +17,7 @@ from phantoms import segment_ids
 from real_runs import LARGE, body_node, process_until
 
 import DSMSegment as module
+from dsm.protocol.client import WorkerClient
 from DSMSegmentLib import WorkerBackend, volumeFromNode
 from DSMSegmentLib.settings import Settings
 from DSMSegmentLib.summary import estimateText
@@ -154,10 +155,48 @@ def test_second_volume_shows_what_it_will_take_before_a_run(panel: Any, backend:
     assert list(Settings().encodingSpeeds) == [backend.engine.key]
 
 
-def test_setup_tests_the_real_worker(panel: Any) -> None:
+def test_setup_tests_the_real_worker_and_gives_a_first_estimate(panel: Any, backend: WorkerBackend) -> None:
+    label, status = panel.ui.estimateLabel, panel.ui.setupStatusLabel
+    large = body_node(LARGE, "Large")
+    panel.ui.inputVolumeSelector.setCurrentNode(large)
+    for _ in range(5):
+        panel.process_events()
+    assert not label.visible, "nothing is known before the first run or test"
     panel.ui.testButton.click()
     process_until(panel, lambda: "PyTorch" in panel.ui.statusLabel.text)
     assert panel.ui.deviceComboBox.count >= 2
+    assert status.text == "Measuring how fast this computer reads a volume..."
+    assert not panel.ui.testButton.enabled
+    process_until(panel, lambda: label.visible)
+    estimate = panel.widget._estimate._estimates.of(volumeFromNode(large), backend.engine)
+    assert label.text == estimateText(estimate)
+    assert status.text.startswith("Ready.")
+    assert panel.ui.testButton.enabled
+    # A measurement is not a run: it is not kept for the next time.
+    assert Settings().encodingSpeeds == {}
+
+
+def test_run_that_begins_during_a_test_uses_the_same_worker(
+    volume: Any, dsm_tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[WorkerClient] = []
+
+    class CountedClient(WorkerClient):
+        def __init__(self, **options: Any) -> None:
+            started.append(self)
+            super().__init__(**options)
+
+    monkeypatch.setattr("DSMSegmentLib.backend.WorkerClient", CountedClient)
+    own = WorkerBackend(environment={"OMP_NUM_THREADS": "1"})
+    monkeypatch.setattr(module, "WorkerBackend", lambda **_: own)
+    panel = panel_host.Panel(module)
+    panel.ui.testButton.click()
+    start(panel, PROMPTS)
+    finish(panel)
+    assert "Finished" in panel.ui.statusLabel.text
+    process_until(panel, lambda: panel.ui.testButton.enabled)
+    assert len(started) == 1
+    panel.close()
 
 
 def test_closing_during_a_run_leaves_no_process_and_no_file(

@@ -66,6 +66,22 @@ def test_the_newest_run_counts_and_everything_known_is_kept() -> None:
     assert found.seconds == pytest.approx(5.0)
 
 
+def test_measurement_counts_until_a_run_was_seen_and_is_not_kept() -> None:
+    kept: list[dict[str, float]] = []
+    estimates = RunEstimates(keep=kept.append)
+    estimates.measured(SERVER, 3.0 * 1e6 / 64**3)
+    assert estimates.knows(SERVER)
+    measured = estimates.of(body((64, 64, 128)), SERVER)
+    assert measured is not None
+    assert measured.seconds == pytest.approx(6.0)
+    assert kept == []
+    estimates.learn(SERVER, speedOf(body((64, 64, 64)), SERVER, 2.0))
+    estimates.measured(SERVER, 1.0)
+    learned = estimates.of(body((64, 64, 128)), SERVER)
+    assert learned is not None
+    assert learned.seconds == pytest.approx(4.0)
+
+
 def test_memory_is_what_the_engine_predicts(dsm_tiny: Path) -> None:
     from dsm.inference.segmenter import Segmenter
 

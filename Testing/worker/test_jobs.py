@@ -14,7 +14,7 @@ from worker_host import AFFINE, SMALL, Host, Pipes, files, phantom, slowdown
 from dsm._version import __version__
 from dsm.errors import WorkerError
 from dsm.protocol.arrays import read_array, read_mask
-from dsm.protocol.messages import Progress, PromptItem, Release, Result, Segment
+from dsm.protocol.messages import Measure, Progress, PromptItem, Release, Result, Segment
 
 
 def stages(host: Host, job: str) -> tuple[list[str], bool]:
@@ -127,6 +127,19 @@ def test_two_volumes_are_kept_and_the_oldest_goes(host: Host) -> None:
         assert len(host.results(host.segment("liver", key=key))) == 1
 
 
+def test_speed_is_measured_with_progress(host: Host) -> None:
+    seen: list[tuple[str, int, int]] = []
+    done = host.wait(
+        host.submit(Measure(id=host.new_id())),
+        timeout_s=200,
+        on_event=lambda event: seen.append((event.stage, event.done, event.total)),
+    )
+    assert 0 < done.seconds_per_megavoxel < 1e6 * done.seconds / 80**3
+    assert seen[0] == ("measure", 0, 2)
+    assert seen[-1] == ("measure", 2, 2)
+    assert host.wait(host.set_volume(phantom(SMALL)), timeout_s=200).seconds_per_megavoxel == 0
+
+
 def test_release_frees_a_volume_or_everything(encoded: Host, tiny_model: Path) -> None:
     encoded.wait(encoded.submit(Release(id=encoded.new_id(), volume_key="volume")), timeout_s=200)
     with pytest.raises(WorkerError) as caught:
@@ -137,6 +150,9 @@ def test_release_frees_a_volume_or_everything(encoded: Host, tiny_model: Path) -
     assert done.device == ""
     with pytest.raises(WorkerError) as caught:
         encoded.wait(encoded.set_volume(phantom(SMALL)), timeout_s=200)
+    assert caught.value.code == "no_model"
+    with pytest.raises(WorkerError) as caught:
+        encoded.wait(encoded.submit(Measure(id=encoded.new_id())), timeout_s=200)
     assert caught.value.code == "no_model"
     assert not encoded.wait(encoded.load(tiny_model), timeout_s=200).cached
 

@@ -14,10 +14,14 @@ from dsm.inference.memory_ladder import Step, predicted_bytes
 from dsm.inference.working_grid import EDGE_MULTIPLE
 from dsm.models.config import ModelConfig
 from dsm.nn.dsm_net import DSMNet
+from dsm.progress import Progress, ignore_progress
 
 # The probe is this many blocks of 16 voxels along each axis: small enough for tenths of a second, large enough that
 # its features leave the first caches, as those of a body do.
 _PROBE_BLOCKS = 5
+# The first one meets cold caches.
+_NUM_PROBES = 2
+_MEGAVOXEL = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +38,30 @@ class Estimate:
 
 
 @torch.inference_mode()
+def seconds_per_megavoxel(net: DSMNet, config: ModelConfig, *, progress: Progress = ignore_progress) -> float:
+    """Encode a small block of nothing, and return what a million voxels take.
+
+    Args:
+        net: In evaluation mode, on its device.
+        config: Of `net`.
+        progress: Stage `"measure"`; may raise `JobCancelled`.
+    """
+    edge = _PROBE_BLOCKS * EDGE_MULTIPLE
+    block = torch.rand(1, config.num_channels, edge, edge, edge, device=net.organ_text.device)
+    seconds = []
+    for number in range(_NUM_PROBES):
+        progress("measure", number, _NUM_PROBES)
+        began = time.perf_counter()
+        net.encode(block)
+        if block.is_cuda:
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - began)
+    progress("measure", _NUM_PROBES, _NUM_PROBES)
+    return min(seconds) * _MEGAVOXEL / edge**3
+
+
 def estimate_encoding(net: DSMNet, config: ModelConfig, volume: Volume) -> Estimate:
-    """Encode a small block of nothing, and scale by the number of voxels: the cost is linear in it.
+    """Measure, and scale by the number of voxels: the cost is linear in it.
 
     Args:
         net: In evaluation mode, on its device.
@@ -43,15 +69,6 @@ def estimate_encoding(net: DSMNet, config: ModelConfig, volume: Volume) -> Estim
         volume: Only looked at as far as finding the body needs.
     """
     _, grid = lay_grid(volume, spacing_mm=config.spacing_mm)
-    edge = _PROBE_BLOCKS * EDGE_MULTIPLE
-    block = torch.rand(1, config.num_channels, edge, edge, edge, device=net.organ_text.device)
-    seconds = []
-    for _ in range(2):  # the first one meets cold caches
-        began = time.perf_counter()
-        net.encode(block)
-        if block.is_cuda:
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - began)
-    voxels = math.prod(grid.padded_shape)
+    megavoxels = math.prod(grid.padded_shape) / _MEGAVOXEL
     needed = predicted_bytes(config, grid.padded_shape, Step(grid.padded_shape[2]), halo=net.fine_halo)
-    return Estimate(min(seconds) * voxels / edge**3, int(needed))
+    return Estimate(seconds_per_megavoxel(net, config) * megavoxels, int(needed))

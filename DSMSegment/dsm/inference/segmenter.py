@@ -12,7 +12,7 @@ from dsm.inference.body_grid import lay_grid
 from dsm.inference.device import checked_device
 from dsm.inference.encode import encode_tensor
 from dsm.inference.encoding_cache import EncodingCache, encoding_key
-from dsm.inference.estimate import Estimate, estimate_encoding
+from dsm.inference.estimate import Estimate, estimate_encoding, seconds_per_megavoxel
 from dsm.inference.fast_network import fast_on_cpu
 from dsm.inference.precision import check_precision, computing_in, widened
 from dsm.inference.preprocess import prepare
@@ -111,6 +111,15 @@ class Segmenter:
         """Return how long an encoding of the volume will take, and how much memory; asks for a tenth of that time."""
         with computing_in(self.precision, self.device):
             return estimate_encoding(self.net, self.config, volume)
+
+    def measure(self, *, progress: Progress = ignore_progress) -> float:
+        """Return the seconds that a million voxels of the working grid take, from encoding two small blocks.
+
+        Args:
+            progress: Stage `"measure"`; may raise `JobCancelled`.
+        """
+        with computing_in(self.precision, self.device):
+            return seconds_per_megavoxel(self.net, self.config, progress=progress)
 
     def encode(self, volume: Volume, *, max_slab: int | None = None, progress: Progress = ignore_progress) -> Scan:
         """Encode a volume.

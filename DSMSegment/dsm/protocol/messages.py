@@ -56,6 +56,17 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """Host: find out how fast the loaded model encodes; takes a second or two. Answered by `Progress` and `Done`.
+
+    Args:
+        id: Job id.
+    """
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SetVolume:
     """Host: encode a volume, unless the same voxels are encoded already. Answered by `Progress` and `Done`.
 
@@ -192,7 +203,8 @@ class Progress:
 
     Args:
         id: Job id.
-        stage: `"load"`, `"encode"`, `"text"`, `"decode"` or `"write"`; with a server also `"upload"` and `"waiting"`.
+        stage: `"load"`, `"measure"`, `"encode"`, `"text"`, `"decode"` or `"write"`; with a server also `"upload"` and
+            `"waiting"`.
         done: Finished steps.
         total: All steps of this stage.
         eta: Estimated seconds until the stage ends; None while unknown.
@@ -266,6 +278,7 @@ class Done:
         device: Where it ran; empty when no model is loaded.
         peak_memory: Largest memory so far in bytes: of the GPU where it ran there, else of the process; 0 if unknown.
         cached: Whether there was nothing to do because the model was loaded or the volume encoded already.
+        seconds_per_megavoxel: What encoding a million voxels of the working grid takes; 0 unless it was measured.
     """
 
     id: str
@@ -273,6 +286,7 @@ class Done:
     device: str = ""
     peak_memory: int = 0
     cached: bool = False
+    seconds_per_megavoxel: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,7 +308,7 @@ class Error:
     details: str = ""
 
 
-Request: TypeAlias = Load | SetVolume | Segment | Release
+Request: TypeAlias = Load | Measure | SetVolume | Segment | Release
 HostMessage: TypeAlias = Hello | Request | Cancel | Shutdown
 WorkerMessage: TypeAlias = Ready | Progress | Result | Done | Error
 Message: TypeAlias = HostMessage | WorkerMessage
@@ -302,6 +316,7 @@ Message: TypeAlias = HostMessage | WorkerMessage
 HOST_TYPES: Mapping[str, type[HostMessage]] = {
     "hello": Hello,
     "load": Load,
+    "measure": Measure,
     "set_volume": SetVolume,
     "segment": Segment,
     "cancel": Cancel,

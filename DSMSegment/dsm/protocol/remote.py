@@ -195,8 +195,10 @@ class RemoteClient(JobClient):
             self._encode(request.id, self._send_volume(request))
         elif isinstance(request, Segment):
             self._segment(request)
-        else:
+        elif isinstance(request, Release):
             self._release(request)
+        else:
+            raise RemoteError("How fast a server is cannot be measured.", code="unsupported")
 
     def _check_model(self, request: Load) -> None:
         wanted = Path(request.model).name

@@ -18,7 +18,18 @@ from dsm.errors import InputError, ModelNotFoundError, PromptError, ProtocolErro
 from dsm.models.store import find_model, verify_model
 from dsm.progress import Progress
 from dsm.protocol.arrays import content_key, numbered, read_array, resolve_in_folder, write_array, write_mask
-from dsm.protocol.messages import Done, Load, PromptItem, Release, Request, Result, Segment, SetVolume, WorkerMessage
+from dsm.protocol.messages import (
+    Done,
+    Load,
+    Measure,
+    PromptItem,
+    Release,
+    Request,
+    Result,
+    Segment,
+    SetVolume,
+    WorkerMessage,
+)
 from dsm.service.job_progress import JobProgress
 from dsm.service.memory import peak_memory_bytes
 from dsm.service.volume_cache import VolumeCache
@@ -52,6 +63,9 @@ class Engine(Protocol):
     @property
     def device(self) -> object:
         """Where the network computes; its text is PyTorch's name of the device."""
+
+    def measure(self, *, progress: Progress) -> float:
+        """Return the seconds that a million voxels of the working grid take."""
 
     def encode(self, volume: Volume, *, progress: Progress) -> EncodedScan:
         """Encode a volume once for many prompts."""
@@ -124,8 +138,11 @@ class Session:
         start_s = time.monotonic()
         progress = JobProgress(job.id, self._send, is_cancelled)
         progress.check()
+        cached, speed = False, 0.0
         if isinstance(job, Load):
             cached = self._load(job, progress)
+        elif isinstance(job, Measure):
+            speed = self._loaded().engine.measure(progress=progress)
         elif isinstance(job, SetVolume):
             cached = self._set_volume(job, progress)
         elif isinstance(job, Segment):
@@ -139,6 +156,7 @@ class Session:
             device=device,
             peak_memory=peak_memory_bytes(device),
             cached=cached,
+            seconds_per_megavoxel=speed,
         )
 
     def _load(self, job: Load, progress: JobProgress) -> bool:
@@ -157,9 +175,13 @@ class Session:
         self._model = _Model(engine, entry.digest, job.device)
         return False
 
-    def _set_volume(self, job: SetVolume, progress: JobProgress) -> bool:
+    def _loaded(self) -> _Model:
         if self._model is None:
             raise ModelNotFoundError("No model is loaded.", hint="Load a model first.")
+        return self._model
+
+    def _set_volume(self, job: SetVolume, progress: JobProgress) -> bool:
+        model = self._loaded()
         if job.modality not in ("CT", "MR"):
             raise InputError(f"The modality '{job.modality[:40]}' is neither CT nor MR.", code="input.modality")
         array = read_array(self._folder, job.array)
@@ -169,7 +191,7 @@ class Session:
         if self._volumes.name(job.key, content):
             return True
         self._volumes.make_room()
-        scan = self._model.engine.encode(volume, progress=progress)
+        scan = model.engine.encode(volume, progress=progress)
         self._volumes.put(job.key, content, _EncodedVolume(scan, volume.shape, volume.voxel_volume_mm3))
         return False
 
