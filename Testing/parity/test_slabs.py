@@ -21,7 +21,7 @@ def test_slabs_equal_one_pass(tiny_net, max_slab):
     slabs = plan_slabs(x.shape[-1], max_slab=max_slab, halo=net.fine_halo)
     assert len(slabs) > 1
     whole = net(x, prompts)
-    stitched = net.decode(net.encode_from_fine(*fine_in_slabs(net, x, slabs)), prompts)
+    stitched = net.decode(net.encode_pixels(net.pixel_features(*fine_in_slabs(net, x, slabs))), prompts)
     assert (stitched.logits - whole.logits).abs().max() < 1e-3
     assert (stitched.presence - whole.presence).abs().max() < 1e-3
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from dsm.errors import OutOfMemoryError
 from dsm.inference.cancel_points import EncodeSteps, cancel_points, leaf_modules
+from dsm.inference.embed_in_rows import embed_in_rows
 from dsm.inference.embedding_room import room_for_embedding
 from dsm.inference.memory import usable_bytes
 from dsm.inference.memory_ladder import Step, ladder, predicted_bytes
@@ -50,7 +52,7 @@ def encode_tensor(
             _log.warning("Memory is short, so this scan is encoded in smaller parts: %s.", step.describe(depth))
         try:
             return _encode_on(step, net, config, x, progress)
-        except (MemoryError, RuntimeError) as error:
+        except (MemoryError, RuntimeError, OSError) as error:
             if not _is_out_of_memory(error):
                 raise
             if step is steps[-1]:
@@ -65,18 +67,25 @@ def _encode_on(step: Step, net: DSMNet, config: ModelConfig, x: Tensor, progress
     device, depth = net.organ_text.device, x.shape[-1]
     slabs = plan_slabs(depth, max_slab=step.max_slab, halo=net.fine_halo)
     _log.debug("Encoding %s voxels in %d slab(s).", "x".join(map(str, x.shape[2:])), len(slabs))
+    in_parts = step.max_slab < depth or step.is_half
     steps = EncodeSteps(progress, len(leaf_modules(net)) + 2 * len(slabs))
 
+    def embed_part(f2: Tensor, d4: Tensor) -> Tensor:
+        # On a GPU a kernel for a few planes would be too small.
+        return embed_in_rows(net.pixel_decoder, f2, d4) if device.type == "cpu" else net.pixel_decoder.embed(f2, d4)
+
     def embed(f2: Tensor, d4: Tensor) -> Tensor:
+        if not in_parts:
+            return embed_part(f2, d4)
         room = room_for_embedding(config, (x.shape[2], x.shape[3], depth), step, device)
         parts = plan_slabs(depth, max_slab=step.max_slab, halo=EMBED_HALO)
-        return embed_in_slabs(net.pixel_decoder.embed, f2, d4, parts, into=room)
+        return embed_in_slabs(embed_part, f2, d4, parts, into=room)
 
     with torch.inference_mode(), cancel_points(net, steps):
         steps.tick()
-        fine = fine_in_slabs(net, x.to(device), slabs, on_slab=steps.tick)
-        in_parts = step.max_slab < depth or step.is_half
-        encoding = net.encode_from_fine(*fine, embed=embed) if in_parts else net.encode_from_fine(*fine)
+        # One expression: nobody keeps the fine features while the queries are computed.
+        pixels = net.pixel_features(*fine_in_slabs(net, x.to(device), slabs, on_slab=steps.tick), embed=embed)
+        encoding = net.encode_pixels(pixels)
     steps.finish()
     return encoding, len(slabs)
 
@@ -84,6 +93,8 @@ def _encode_on(step: Step, net: DSMNet, config: ModelConfig, x: Tensor, progress
 def _is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
+    if isinstance(error, OSError):  # a file that is to be mapped into memory
+        return error.errno == errno.ENOMEM
     # The CPU allocator raises a plain RuntimeError.
     text = str(error)
     return "can't allocate memory" in text or "not enough memory" in text

@@ -10,8 +10,8 @@ from dsm.core.boxes import Index3
 from dsm.inference.working_grid import EDGE_MULTIPLE
 from dsm.models.config import ModelConfig
 
-# Activations of a stage that are alive at the same time: input, two of a residual block, its sum, one to spare.
-_LIVE_ACTIVATIONS = 5
+# Activations of a stage that are alive at the same time: input, two of a residual block, one to spare.
+_LIVE_ACTIVATIONS = 4
 _FLOAT_BYTES, _HALF_BYTES = 4, 2
 
 

@@ -124,34 +124,33 @@ class DSMNet(nn.Module):
             known_organs: Organs whose learned vector may be used `(organs,)`, bool; training hides some.
         """
         if self.backbone is not None:
-            return self._encode_pixels(self.backbone(x), known_organs)
-        return self.encode_from_fine(*self.fine(x), known_organs=known_organs)
+            return self.encode_pixels(self.backbone(x), known_organs=known_organs)
+        return self.encode_pixels(self.pixel_features(*self.fine(x)), known_organs=known_organs)
 
     def fine(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Stride-2 and stride-4 features; may be computed in slabs with `fine_halo` and joined."""
         return self.encoder.fine(x)
 
-    def encode_from_fine(
-        self,
-        f2: Tensor,
-        f4: Tensor,
-        *,
-        known_organs: Tensor | None = None,
-        embed: Callable[[Tensor, Tensor], Tensor] | None = None,
-    ) -> Encoding:
-        """Encode the whole box from its stride-2 and stride-4 features.
+    def pixel_features(
+        self, f2: Tensor, f4: Tensor, *, embed: Callable[[Tensor, Tensor], Tensor] | None = None
+    ) -> PixelFeatures:
+        """Decode the whole box from its stride-2 and stride-4 features, which are not needed any more afterwards.
 
         Args:
             f2: From `fine`.
             f4: From `fine`.
-            known_organs: As in `encode`.
-            embed: In place of `PixelDecoder.embed`, for one that works in slabs.
+            embed: In place of `PixelDecoder.embed`, for one that works in parts.
         """
         levels = self.pixel_decoder.levels(f4, *self.encoder.coarse(f4))
-        embedding = (embed or self.pixel_decoder.embed)(f2, levels.f4)
-        return self._encode_pixels(PixelFeatures(*levels, embedding), known_organs)
+        return PixelFeatures(*levels, (embed or self.pixel_decoder.embed)(f2, levels.f4))
 
-    def _encode_pixels(self, pixels: PixelFeatures, known_organs: Tensor | None) -> Encoding:
+    def encode_pixels(self, pixels: PixelFeatures, *, known_organs: Tensor | None = None) -> Encoding:
+        """Group the voxels around the organ queries.
+
+        Args:
+            pixels: From `pixel_features`.
+            known_organs: As in `encode`.
+        """
         levels = pixels.f16, pixels.f8, pixels.f4
         memories = tuple(tokens(level) for tokens, level in zip(self.tokens, levels, strict=True))
         queries = self._organ_queries(len(pixels.embedding), known_organs)

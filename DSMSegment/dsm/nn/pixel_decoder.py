@@ -68,11 +68,17 @@ class PixelDecoder(nn.Module):
 
     def embed(self, f2: Tensor, d4: Tensor) -> Tensor:
         """Make the embedding from stride-2 features and the 6 mm map; local, so it may be made in slabs too."""
+        merged = self.merge(f2, self.up2(d4))
+        return self.finish(merged, self.refine(merged))
+
+    def merge(self, f2: Tensor, up: Tensor) -> Tensor:
+        """First part of `embed`, voxel by voxel: stride-2 features and what `up2` made of the 6 mm map."""
         # 1×1 before nearest upsampling: trilinear upsampling of many channels costs more than the convolutions.
-        up = F.interpolate(self.up2(d4), scale_factor=2.0, mode="nearest")
-        merged = F.gelu(self.lateral2(f2) + up)
-        refined = merged + F.gelu(self.refine_norm(self.refine(merged)))
-        return F.normalize(self.project(refined), dim=1)
+        return F.gelu(self.lateral2(f2) + F.interpolate(up, scale_factor=2.0, mode="nearest"))
+
+    def finish(self, merged: Tensor, refined: Tensor) -> Tensor:
+        """Last part of `embed`, voxel by voxel: what was merged and what `refine` made of it."""
+        return F.normalize(self.project(merged + F.gelu(self.refine_norm(refined))), dim=1)
 
 
 def _pointwise(in_channels: int, channels: int) -> nn.Sequential:

@@ -49,8 +49,11 @@ class ThresholdNet(nn.Module):
         blocks = x[:, :1].unfold(2, 2, 2).unfold(3, 2, 2).unfold(4, 2, 2).flatten(5)  # (1, 1, i, j, k, 8)
         return blocks.movedim(-1, 1).flatten(1, 2), functional.avg_pool3d(x[:, :1], 4)
 
-    def encode_from_fine(self, f2: Tensor, f4: Tensor, *, embed=None) -> FakeEncoding:
+    def pixel_features(self, f2: Tensor, f4: Tensor, *, embed=None) -> Tensor:
         self.calls.append("coarse")
+        return f2
+
+    def encode_pixels(self, f2: Tensor) -> FakeEncoding:
         if self.stride == 2:
             return FakeEncoding(f2.mean(dim=1, keepdim=True), self._organ_queries())
         i, j, k = f2.shape[2:]
