@@ -44,8 +44,8 @@ def peer_cost(name: str, scan: Path, out: Path, *, num_windows: int) -> dict[str
     with clock.stage("read"):
         volume = read_volume(scan)
     with clock.stage("prepare"):
-        grid = WorkingGrid.of(volume, Box((0, 0, 0), volume.shape), spacing_mm=peer.spacing_mm)
-        image = _normalised(resample_to(grid, volume.array), peer)
+        grid, resampled = _on_its_grid(volume, peer)
+        image = _normalised(resampled, peer)
     slid = slide(
         net,
         image,
@@ -56,9 +56,11 @@ def peer_cost(name: str, scan: Path, out: Path, *, num_windows: int) -> dict[str
         most=num_windows,
     )
     with clock.stage("argmax"):
-        labels = slid.logits.argmax(0).to(torch.uint8).numpy()
+        classes = slid.logits[0] > 0 if peer.num_classes == 1 else slid.logits.argmax(0)
+        labels = classes.to(torch.uint8).numpy()
     with clock.stage("back"):
-        native = _to_native(labels, grid, volume, stride=peer.output_stride)
+        native = labels if grid is None else _to_native(labels, grid, volume, stride=peer.output_stride)
+        native = native[tuple(map(slice, volume.shape))]
     with clock.stage("write"):
         write_nifti(out / f"{name}.nii.gz", CroppedArray(native, (0, 0, 0)), volume.shape, volume.affine, is_label=True)
     # Every network slides and has its own argmax; the rest happens once.
@@ -77,6 +79,14 @@ def peer_cost(name: str, scan: Path, out: Path, *, num_windows: int) -> dict[str
         "windows_run": slid.num_run,
         "stages_cpu_s": {stage: cost.cpu_s for stage, cost in stages.items()},
     }
+
+
+def _on_its_grid(volume: Volume, peer: Peer) -> tuple[WorkingGrid | None, Tensor]:
+    """The image on the grid of the pipeline, float32, and that grid; None where it is the scan's."""
+    if peer.spacing_mm is None:
+        return None, torch.from_numpy(volume.array).float()
+    grid = WorkingGrid.of(volume, Box((0, 0, 0), volume.shape), spacing_mm=peer.spacing_mm)
+    return grid, resample_to(grid, volume.array)
 
 
 def _normalised(image: Tensor, peer: Peer) -> Tensor:

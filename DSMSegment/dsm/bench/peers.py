@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from dsm.text.first_names import ORGANS
 
 _WIDTHS = (32, 64, 128, 256, 320, 320)
 _WITH_BACKGROUND = len(ORGANS) + 1
+_VOXTELL_TEXT_DIM = 2560
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +27,22 @@ class Peer:
     Args:
         title: As people call it.
         source: Where the sizes come from.
-        spacing_mm: Of its grid.
+        spacing_mm: Of its grid; None for that of the scan.
         windows: Over that grid.
-        num_classes: Channels of the logits; the fewest that the real one needs for 25 organs where it may choose.
+        num_classes: Channels of the logits; the fewest that the real one needs for 25 organs where it may choose. With
+            one, what is above 0 is inside.
         num_nets: Networks of this size that are run one after another.
         build: Makes the network.
         dtype: In which it adds up logits.
         output_stride: Voxels of the grid a voxel of the logits.
         only_full: Too slow for `--quick`.
+        most_windows: That are run, where one takes a minute.
+        needs: Module that has to be installed, or the pipeline is left out.
     """
 
     title: str
     source: str
-    spacing_mm: float
+    spacing_mm: float | None
     windows: Windows
     num_classes: int
     build: Callable[[], Callable[[Tensor], Tensor]]
@@ -45,6 +50,13 @@ class Peer:
     dtype: torch.dtype = torch.float32
     output_stride: int = 1
     only_full: bool = False
+    most_windows: int = 10**6
+    needs: str | None = None
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether it can be measured here."""
+        return self.needs is None or find_spec(self.needs) is not None
 
 
 def _totalsegmentator_3mm() -> nn.Module:
@@ -85,6 +97,37 @@ def _vista3d() -> Callable[[Tensor], Tensor]:
     def run(window: Tensor) -> Tensor:
         masks: Tensor = net(window, class_vector=classes)
         return masks.transpose(0, 1)
+
+    return run
+
+
+def _voxtell() -> Callable[[Tensor], Tensor]:
+    from voxtell.model.voxtell_model import VoxTellModel  # noqa: PLC0415
+
+    net = VoxTellModel(
+        input_channels=1,
+        n_stages=len(_WIDTHS),
+        features_per_stage=_WIDTHS,
+        conv_op=nn.Conv3d,
+        kernel_sizes=[(3, 3, 3)] * len(_WIDTHS),
+        strides=[(1, 1, 1), *[(2, 2, 2)] * (len(_WIDTHS) - 1)],
+        n_blocks_per_stage=(1, 3, 4, 6, 6, 6),
+        n_conv_per_stage_decoder=[1] * (len(_WIDTHS) - 1),
+        conv_bias=True,
+        norm_op=nn.InstanceNorm3d,
+        norm_op_kwargs={"eps": 1e-5, "affine": True},
+        nonlin=nn.LeakyReLU,
+        nonlin_kwargs={"inplace": True},
+        text_embedding_dim=_VOXTELL_TEXT_DIM,
+        query_dim=2048,
+        project_to_decoder_hidden_dim=2048,
+        num_heads=32,
+    ).eval()
+    text = torch.randn(1, 1, _VOXTELL_TEXT_DIM)
+
+    def run(window: Tensor) -> Tensor:
+        logits: Tensor = net(window, text)
+        return logits
 
     return run
 
@@ -157,5 +200,16 @@ PEERS = {
         num_classes=len(ORGANS),
         build=_vista3d,
         only_full=True,
+    ),
+    "voxtell": Peer(
+        title="VoxTell, one prompt",
+        source="voxtell 0.1.2, 440 M parameters: 192³ on the grid of the scan, step 0.5; without its text encoder",
+        spacing_mm=None,
+        windows=Windows((192, 192, 192), 0.5),
+        num_classes=1,
+        build=_voxtell,
+        only_full=True,
+        most_windows=1,
+        needs="voxtell",
     ),
 }

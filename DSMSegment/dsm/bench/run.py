@@ -116,6 +116,9 @@ def _peers(
     for name, peer in PEERS.items():
         if peer.only_full and not plan.with_slow_peers:
             continue
-        most = plan.windows.get(name, plan.default_windows)
+        if not peer.is_installed:
+            say(f"{peer.title} is left out: the package {peer.needs} is not installed")
+            continue
+        most = min(peer.most_windows, plan.windows.get(name, plan.default_windows))
         say(f"{peer.title}, {most} window(s)")
         yield job("peer", name=name, scan=str(scan), out=folder, num_windows=most)

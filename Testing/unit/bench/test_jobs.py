@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from dsm.bench import peer_cost as peer_module
+from dsm.bench import run as run_module
 from dsm.bench.figure import draw_bench
 from dsm.bench.job_process import measure
 from dsm.bench.own_cost import whole_run
@@ -74,6 +75,24 @@ def test_a_peer_writes_labels_on_the_grid_of_the_scan(scan, tmp_path, monkeypatc
     assert image.array[inside].mean() > -200 > -700 > image.array[~inside].mean()
     assert row["windows"] == 3 * row["windows_run"]
     assert row["cpu_s"] == pytest.approx(sum(row["stages_cpu_s"].values()))
+
+
+def test_a_peer_of_one_prompt_works_on_the_grid_of_the_scan(scan, tmp_path, monkeypatch):
+    tiny = replace(
+        PEERS["voxtell"], windows=Windows((16, 16, 48), 0.5), build=lambda: lambda window: window, most_windows=10**6
+    )
+    monkeypatch.setitem(peer_module.PEERS, "tiny", tiny)
+    peer_module.peer_cost("tiny", scan, tmp_path, num_windows=10**6)
+    labels, image = read_volume(tmp_path / "tiny.nii.gz", modality="MR"), read_volume(scan)
+    assert np.array_equal(labels.array > 0, image.array > image.array.clip(-1000, 1000).mean())
+
+
+def test_a_peer_without_its_package_is_left_out(monkeypatch):
+    said = []
+    missing = replace(PEERS["voxtell"], needs="a_package_that_is_not_here")
+    monkeypatch.setattr(run_module, "PEERS", {"missing": missing})
+    assert list(run_module._peers(run_module.FULL, pytest.fail, None, "", said.append)) == []
+    assert "a_package_that_is_not_here" in said[0]
 
 
 def test_peers_are_what_they_say():
