@@ -1,6 +1,5 @@
 import json
 import os
-import socket
 import subprocess
 import sys
 from dataclasses import asdict
@@ -24,30 +23,12 @@ def test_crops_are_shared():
     assert [list(Processes(rank, 2).share(5)) for rank in (0, 1)] == [[0, 2, 4], [1, 3]]
 
 
-def losses(root, recipe, run, processes):
-    """Loss of each step of a run with some processes, over gloo."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    script = (
-        "import logging, sys; from dsm.training import train; logging.disable();"
-        "train.Trainer._log = lambda self, **values: None;"
-        "real = train.Trainer._accumulate; seen = [];\n"
-        "def noted(self, *a):\n    parts = real(self, *a); seen.append(parts['loss']); return parts\n"
-        "train.Trainer._accumulate = noted;"
-        "train.main(sys.argv[1], out=sys.argv[2], text_bank=sys.argv[3]); import json; print(json.dumps(seen))"
-    )
-    started = []
-    for rank in range(processes):
-        environment = {**os.environ, "PYTHONPATH": str(PACKAGE), "OMP_NUM_THREADS": "1"}
-        if processes > 1:
-            address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-            environment |= {**address, "WORLD_SIZE": str(processes), "RANK": str(rank)}
-        command = [sys.executable, "-c", script, str(recipe), str(root / run), str(root / "bank")]
-        started.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True))
-    outputs = [process.communicate(timeout=200)[0] for process in started]
-    assert [process.returncode for process in started] == [0] * processes
-    return json.loads(outputs[0])
+def losses_alone_and_in_two(recipe, bank, out):
+    """Loss of each step of a run alone, and of one in two processes over gloo."""
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGE), "OMP_NUM_THREADS": "1"}
+    program = Path(__file__).with_name("forked_runs.py")
+    subprocess.run([sys.executable, program, recipe, bank, out], env=environment, timeout=200, check=True)
+    return [json.loads((out / run / "losses.json").read_text()) for run in ("one", "two")]
 
 
 @pytest.mark.slow
@@ -61,8 +42,7 @@ def test_two_processes_take_the_steps_of_one(tiny_recipe, phantoms, small_bank, 
     recipe.write_text(yaml.safe_dump(plain))
     (tmp_path / "bank").mkdir()
     small_bank.save(tmp_path / "bank")
-    one = losses(tmp_path, recipe, "one", 1)
-    two = losses(tmp_path, recipe, "two", 2)
+    one, two = losses_alone_and_in_two(recipe, tmp_path / "bank", tmp_path)
     assert len(one) == 6
     # In the first phase the statistics of BatchNorm are those of the crop; the second uses running ones, which two
     # processes average and one updates in turn.
