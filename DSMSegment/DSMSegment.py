@@ -250,6 +250,8 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         """Take in what helper threads have found out."""
         self._setup.poll()
         self._estimate.poll()
+        if self._parameterNode:
+            self._estimate.follow(self._parameterNode.inputVolume, self._parameterNode.roi)
 
     def onCopyReport(self, checked: bool = False) -> None:
         """Copy what one needs to know for help."""
@@ -295,7 +297,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
             return
         volumeNode = self._parameterNode.inputVolume
         self._prompts.setContext(modalityOfNode(volumeNode), self._setup.trained)
-        self._estimate.refresh(volumeNode)
+        self._estimate.refresh(volumeNode, self._parameterNode.roi)
         self._checkCanApply()
 
     def _checkCanApply(self, caller: Any = None, event: Any = None) -> None:
@@ -313,7 +315,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         self._setup.setRunning(running)
         self.ui.allTimePointsCheckBox.visible = browserOf(parameters.inputVolume) is not None
         if not running:
-            self._estimate.show(parameters.inputVolume)
+            self._estimate.show(parameters.inputVolume, parameters.roi)
             self._results.setNodes(parameters.inputVolume, parameters.outputSegmentation)
         self.ui.logTextEdit.setPlainText(self._log.text)
         self._updating = False

@@ -109,13 +109,14 @@ class WorkerBackend:
     ) -> None:
         """See `Backend.segment`. Model and volume stay in the worker, so a second run on them starts at once.
 
-        A worker that does not stop within two seconds of a cancel is killed; the next run starts a new one.
+        Of a CT that is not there yet, only the region of the request and what is around it is encoded. A worker that
+        does not stop within two seconds of a cancel is killed; the next run starts a new one.
         """
         entry = model_entry(find_model(self._model))
         run = ClientRun(self._runningClient(), onProgress, onFinding, cancel)
         done = run.load(str(entry.path.resolve()), self._device)
         self._provenance = Provenance(entry.name, entry.digest, __version__, done.device or self._device)
-        run.segment(run.sendVolume(volume), request)
+        run.segment(run.sendVolume(volume, request.roi), request)
 
     def choose(self, model: str, device: str) -> None:
         """Take another model or device for the runs to come."""

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
-from dsm.core.boxes import CroppedArray, Index3
+from dsm.core.boxes import Box, CroppedArray, Index3
 from dsm.core.volume import Volume
 from dsm.errors import OutputError
 from dsm.protocol.arrays import content_key, read_array, read_mask, write_array
 from dsm.protocol.job_client import JobClient
-from dsm.protocol.messages import Done, Load, Progress, PromptItem, Request, Result, Segment, SetVolume
+from dsm.protocol.messages import Done, Index6, Load, Progress, PromptItem, Request, Result, Segment, SetVolume
 from DSMSegmentLib.cancel_token import CancelToken
 from DSMSegmentLib.finding import Finding
 from DSMSegmentLib.job_progress import JobProgress
@@ -43,9 +43,16 @@ class ClientRun:
         """Make a model ready."""
         return self._request(Load(id=self._client.new_id(), model=model, device=device))
 
-    def sendVolume(self, volume: Volume) -> str:
-        """Hand over the voxels and have them encoded; returns their key. Voxels that are there already are known."""
+    def sendVolume(self, volume: Volume, region: Box | None = None) -> str:
+        """Hand over the voxels and have them encoded; returns their key. Voxels that are there already are known.
+
+        Args:
+            volume: What to segment.
+            region: Voxels in which masks are wanted under this key; None for all.
+        """
         key = content_key(volume.array, volume.affine.tolist(), volume.modality)
+        if region is not None:
+            key += f" {region.start} {region.stop}"
         name = self._client.new_file(".npy")
         first, second, third, last = (tuple(row) for row in volume.affine.tolist())
         try:
@@ -58,6 +65,7 @@ class ClientRun:
                     affine=(first, second, third, last),
                     modality=volume.modality,
                     name=volume.name,
+                    roi=_corners(region),
                 )
             )
         except OSError as error:
@@ -90,7 +98,7 @@ class ClientRun:
                 prompts=items,
                 threshold=request.threshold,
                 keep_largest=request.keepLargest,
-                roi=(*request.roi.start, *request.roi.stop) if request.roi else None,
+                roi=_corners(request.roi),
                 mode="fast" if request.fast else "auto",
             )
         )
@@ -127,3 +135,7 @@ class ClientRun:
 
     def _map(self, file: str, offset: Index3) -> CroppedArray | None:
         return CroppedArray(read_array(self._client.folder, file), offset) if file else None
+
+
+def _corners(box: Box | None) -> Index6 | None:
+    return (*box.start, *box.stop) if box is not None else None

@@ -7,16 +7,20 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from dsm.core.boxes import Box
 from dsm.core.volume import Volume
+from dsm.errors import DSMError
 from DSMSegmentLib.background_call import BackgroundCall
 from DSMSegmentLib.job import JobState, SegmentationJob
 from DSMSegmentLib.mrml import arrayIJK, ijkToRAS, modalityOfNode
+from DSMSegmentLib.roi import boxFromRoi
 from DSMSegmentLib.run_estimate import Engine, RunEstimate, RunEstimates, speedOf
 from DSMSegmentLib.runs import Runs
 from DSMSegmentLib.summary import estimateText
 
 # What a worker and a server keep encoded for one user.
 _NUM_KEPT = 2
+_NOTHING = object()
 
 
 class EstimateSection:
@@ -35,42 +39,50 @@ class EstimateSection:
         self._runs = runs
         self._onLearned = onLearned
         self._engine = runs.backend.engine
-        self._shown: Any = None
+        self._shown: Any = _NOTHING
         self._encoded: deque[Any] = deque(maxlen=_NUM_KEPT)
         self._call: BackgroundCall[RunEstimate | None] | None = None
         self._learning: BackgroundCall[float] | None = None
 
-    def refresh(self, volumeNode: Any) -> None:
+    def refresh(self, volumeNode: Any, roiNode: Any) -> None:
         """Call when model, device or server may be others, or a run has ended."""
         self._engine = self._runs.backend.engine
-        self._shown = None
-        self.show(volumeNode)
+        self._shown = _NOTHING
+        self.show(volumeNode, roiNode)
 
-    def show(self, volumeNode: Any) -> None:
-        """Call when another volume may be chosen: costs nothing if it is the same one."""
-        wanted = None if self._runs.isRunning else self._key(volumeNode)
-        if wanted is not None and wanted == self._shown:
+    def show(self, volumeNode: Any, roiNode: Any) -> None:
+        """Call when another volume or region may be chosen: costs nothing if they are the same."""
+        region = self._region(volumeNode, roiNode)
+        wanted = None if self._runs.isRunning else self._key(volumeNode, region)
+        if wanted == self._shown:
             return
         self._shown, self._call = wanted, None
-        self._say("")
         engine = self._engine
-        if wanted is None or wanted in self._encoded or engine is None or not self._estimates.knows(engine):
+        known = wanted in self._encoded or self._key(volumeNode, None) in self._encoded
+        if wanted is None or known or engine is None or not self._estimates.knows(engine):
+            self._say("")
             return
         array, affine = arrayIJK(volumeNode.GetImageData()), ijkToRAS(volumeNode)
         modality = modalityOfNode(volumeNode)
         # On a helper thread: it looks at every voxel of a volume of floats.
         self._call = BackgroundCall(
-            lambda: self._estimates.of(Volume(array, affine, modality), engine), self._onEstimated
+            lambda: self._estimates.of(Volume(array, affine, modality), engine, region), self._onEstimated
         )
+
+    def follow(self, volumeNode: Any, roiNode: Any) -> None:
+        """Call this from a timer: a region is dragged about, and nobody says so."""
+        if self._call is None:
+            self.show(volumeNode, roiNode)
 
     def learn(self, job: SegmentationJob) -> None:
         """Take in a run that has ended."""
         if job.encodeSeconds is not None and self._engine is not None:
             self._learning = BackgroundCall(
-                partial(speedOf, job.volume, self._engine, job.encodeSeconds), partial(self._onSpeed, self._engine)
+                partial(speedOf, job.volume, self._engine, job.encodeSeconds, job.region),
+                partial(self._onSpeed, self._engine),
             )
         if job.state is JobState.FINISHED:
-            self._encoded.append(self._key(job.volumeNode))
+            self._encoded.append(self._key(job.volumeNode, job.region))
         elif job.state is JobState.FAILED:  # perhaps with the worker and all that it knew
             self._encoded.clear()
 
@@ -87,9 +99,21 @@ class EstimateSection:
         elif call is not None and call.poll():
             self._call = None
 
-    def _key(self, volumeNode: Any) -> Any:
+    def _region(self, volumeNode: Any, roiNode: Any) -> Box | None:
+        if roiNode is None or volumeNode is None or volumeNode.GetImageData() is None:
+            return None
+        try:
+            return boxFromRoi(roiNode, volumeNode)
+        except DSMError:  # explained when somebody tries
+            return None
+
+    def _key(self, volumeNode: Any, region: Box | None) -> Any:
         image = volumeNode.GetImageData() if volumeNode is not None else None
-        return (volumeNode.GetID(), image.GetMTime(), self._engine) if image is not None else None
+        if image is None:
+            return None
+        # A server reads all of a volume, and so does the worker of an MR.
+        isWhole = self._engine is None or self._engine.config is None or modalityOfNode(volumeNode) != "CT"
+        return volumeNode.GetID(), image.GetMTime(), self._engine, None if isWhole else region
 
     def _onSpeed(self, engine: Engine, speed: float | None, _error: Exception | None) -> None:
         if speed is not None:

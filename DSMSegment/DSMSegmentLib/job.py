@@ -12,6 +12,7 @@ from functools import partial
 
 import slicer
 
+from dsm.core.boxes import Box
 from dsm.core.volume import Volume
 from dsm.errors import DSMError, InputError, JobCancelled
 from dsm.text.prompt import Prompt, parse_prompts
@@ -57,8 +58,8 @@ class JobOptions:
         keepEmpty: Whether a prompt that found nothing leaves an empty segment.
         fast: Whether the diffusion prompts of tumors are left out.
         uncertainty: Whether maps of uncertainty are made, too.
-        roi: Only voxels inside are segmented; None for the whole volume. A segment that is replaced keeps what it has
-            outside.
+        roi: Only voxels inside are segmented; None for the whole volume. Of a CT that was not read yet, only they and 6
+            cm around them are read. A segment that is replaced keeps what it has outside.
     """
 
     threshold: float = 0.5
@@ -182,8 +183,13 @@ class SegmentationJob:
         return self._volume
 
     @property
+    def region(self) -> Box | None:
+        """Its voxels in which masks are wanted; None for all."""
+        return self._request.roi
+
+    @property
     def encodeSeconds(self) -> float | None:
-        """How long reading the volume took; None while that is not over, and where it was known already."""
+        """How long reading the volume or region took; None while that is not over, and where it was known already."""
         return self._watch.seconds
 
     @property

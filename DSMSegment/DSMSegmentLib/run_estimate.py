@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from dsm.core.boxes import Box
 from dsm.core.volume import Volume
 from dsm.inference.memory_ladder import Step, predicted_bytes
 from dsm.models.config import ModelConfig
@@ -21,7 +22,7 @@ class Engine:
 
     Args:
         key: Stands for model and device, or for a server.
-        config: Of the model; None where only the server knows it.
+        config: Of the model; None where only the server knows it. A server encodes whole volumes.
     """
 
     key: str
@@ -60,12 +61,18 @@ class RunEstimates:
         """Whether a run of this engine was seen, or its speed was measured."""
         return engine.key in self._known or engine.key in self._measured
 
-    def of(self, volume: Volume, engine: Engine) -> RunEstimate | None:
-        """Return what to expect; None where nothing is known of this engine. Takes tens of milliseconds."""
+    def of(self, volume: Volume, engine: Engine, region: Box | None = None) -> RunEstimate | None:
+        """Return what to expect; None where nothing is known of this engine. Takes tens of milliseconds.
+
+        Args:
+            volume: What will be read.
+            engine: What will read it.
+            region: Voxels in which masks are wanted; None for all.
+        """
         speed = self._known.get(engine.key, self._measured.get(engine.key))
         if speed is None:
             return None
-        shape = _workingShape(volume, engine)
+        shape = _workingShape(volume, engine, region)
         config = engine.config
         memory = predicted_bytes(config, shape, Step(shape[2]), halo=0) if config else 0  # one pass has no margins
         return RunEstimate(speed * math.prod(shape) / _MEGAVOXEL, int(memory))
@@ -84,14 +91,17 @@ class RunEstimates:
         self._measured[engine.key] = speed
 
 
-def speedOf(volume: Volume, engine: Engine, seconds: float) -> float:
-    """Return what a million working voxels took, in seconds, where reading a volume took `seconds`."""
-    return seconds * _MEGAVOXEL / math.prod(_workingShape(volume, engine))
+def speedOf(volume: Volume, engine: Engine, seconds: float, region: Box | None = None) -> float:
+    """Return what a million working voxels took, in seconds, where reading a volume, or a region, took `seconds`."""
+    return seconds * _MEGAVOXEL / math.prod(_workingShape(volume, engine, region))
 
 
-def _workingShape(volume: Volume, engine: Engine) -> tuple[int, int, int]:
+def _workingShape(volume: Volume, engine: Engine, region: Box | None) -> tuple[int, int, int]:
     """Return the voxels that the network is given along each axis."""
     from dsm.inference.body_grid import lay_grid  # late: SciPy would make the start of Slicer slower
 
-    _, grid = lay_grid(volume, spacing_mm=engine.config.spacing_mm if engine.config else _USUAL_SPACING_MM)
+    if engine.config is None:
+        _, grid = lay_grid(volume, spacing_mm=_USUAL_SPACING_MM)
+    else:
+        _, grid = lay_grid(volume, spacing_mm=engine.config.spacing_mm, region=region)
     return grid.padded_shape

@@ -26,6 +26,7 @@ SCHEMA = {
         "affine": "Affine",
         "modality": "=str",
         "name": "=str",
+        "roi": "=Index6 | None",
     },
     "segment": {
         "id": "str",
@@ -33,7 +34,7 @@ SCHEMA = {
         "prompts": "tuple[PromptItem, ...]",
         "threshold": "=float",
         "keep_largest": "=bool",
-        "roi": "=tuple[int, int, int, int, int, int] | None",
+        "roi": "=Index6 | None",
         "mode": "=str",
     },
     "cancel": {"id": "str"},

@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from real_runs import LARGE, body_node, process_until
 import DSMSegment as module
 from dsm.protocol.client import WorkerClient
 from DSMSegmentLib import WorkerBackend, volumeFromNode
+from DSMSegmentLib.mrml import ijkToRAS
+from DSMSegmentLib.roi import boxFromRoi
 from DSMSegmentLib.settings import Settings
 from DSMSegmentLib.summary import estimateText
 
@@ -153,6 +155,49 @@ def test_second_volume_shows_what_it_will_take_before_a_run(panel: Any, backend:
     assert label.text == estimateText(estimate)
     # It is remembered for the next time.
     assert list(Settings().encodingSpeeds) == [backend.engine.key]
+
+
+def test_region_is_read_and_estimated_alone_until_the_whole_volume_is_known(panel: Any, backend: WorkerBackend) -> None:
+    label = panel.ui.estimateLabel
+    shape = (152, 75, 56)  # of no other test here
+    node = body_node(shape, "Long")
+    panel.ui.inputVolumeSelector.setCurrentNode(node)
+    roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "R")
+    center = ijkToRAS(node) @ [76, 37, 28, 1]
+    roi.SetCenter(*center[:3])
+    roi.SetSize(60, 60, 60)
+    panel.ui.roiSelector.setCurrentNode(roi)
+    start(panel, "liver")
+    finish(panel)
+    process_until(panel, lambda: Settings().encodingSpeeds != {})
+    for _ in range(5):
+        panel.process_events()
+    assert not label.visible, "the region is encoded already"
+
+    def estimated(condition: Callable[[str], bool]) -> str:
+        process_until(panel, lambda: label.visible and condition(label.text))
+        return str(label.text)
+
+    # It is dragged to another place: something new would have to be read, but less than the whole.
+    roi.SetCenter(center[0] + 30, *center[1:3])
+    part = estimated(lambda _: True)
+    panel.ui.roiSelector.setCurrentNode(None)
+    whole = estimated(lambda text: text != part)
+    volume, engine = volumeFromNode(node), backend.engine
+    estimates = panel.widget._estimate._estimates
+    assert whole == estimateText(estimates.of(volume, engine))
+    assert part == estimateText(estimates.of(volume, engine, boxFromRoi(roi, node)))
+    assert estimates.of(volume, engine).seconds > 1.3 * estimates.of(volume, engine, boxFromRoi(roi, node)).seconds
+    start(panel, "liver")
+    finish(panel)
+    assert panel.widget.logic._job.encodeSeconds is not None
+    panel.ui.roiSelector.setCurrentNode(roi)
+    start(panel, "liver")
+    finish(panel)
+    assert panel.widget.logic._job.encodeSeconds is None, "the whole volume serves every region"
+    for _ in range(5):
+        panel.process_events()
+    assert not label.visible
 
 
 def test_setup_tests_the_real_worker_and_gives_a_first_estimate(panel: Any, backend: WorkerBackend) -> None:

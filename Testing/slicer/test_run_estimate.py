@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dsm.core.boxes import Box
 from dsm.core.volume import Volume
 from dsm.models.config import ModelConfig
 from DSMSegmentLib import JobProgress, RemoteBackend, WorkerBackend
@@ -53,6 +54,22 @@ def test_air_around_the_body_costs_little() -> None:
     found = estimates.of(body((64, 64, 64), air=60), SERVER)
     assert found is not None
     assert found.seconds <= 2.0 * (80 / 64) ** 3  # one more block along each axis at most; 24 times with the air
+
+
+def test_region_costs_what_is_read_around_it(dsm_tiny: Path) -> None:
+    engine = Engine("tiny cpu", ModelConfig.load(dsm_tiny))
+    volume = body((160, 160, 160))
+    region = Box((70, 70, 70), (86, 86, 86))  # and 40 voxels, 6 cm, around it: 96
+    estimates = RunEstimates()
+    estimates.learn(engine, speedOf(volume, engine, 2.0, region))
+    whole, part = estimates.of(volume, engine), estimates.of(volume, engine, region)
+    assert whole is not None
+    assert part is not None
+    assert part.seconds == pytest.approx(2.0)
+    assert whole.seconds == pytest.approx(2.0 * (160 / 96) ** 3)
+    assert part.memoryBytes < whole.memoryBytes
+    estimates.learn(SERVER, 1.0)
+    assert estimates.of(volume, SERVER, region) == estimates.of(volume, SERVER), "a server reads all of it"
 
 
 def test_the_newest_run_counts_and_everything_known_is_kept() -> None:

@@ -114,6 +114,37 @@ def test_a_key_with_new_voxels_is_encoded_anew(encoded: Host) -> None:
     assert not cached
 
 
+def test_a_region_is_encoded_unless_the_whole_volume_is(host: Host) -> None:
+    array = phantom((90, 40, 36))  # 27 cm: more than the region and 6 cm on both sides
+    array[0, 0, 0] = 11  # no other test has this volume
+    roi = (40, 10, 10, 50, 30, 30)
+    seen, cached = stages(host, host.set_volume(array, key="part", roi=roi))
+    assert "encode" in seen
+    assert not cached
+    assert stages(host, host.set_volume(array, key="part", roi=roi)) == ([], True)
+    # Another region is another encoding, and so is the whole volume.
+    other = (41, 10, 10, 50, 30, 30)
+    assert "encode" in stages(host, host.set_volume(array, key="other part", roi=other))[0]
+    assert "encode" in stages(host, host.set_volume(array))[0]
+    # Which then serves every region.
+    for box in (roi, other, (1, 1, 1, 5, 5, 5)):
+        assert stages(host, host.set_volume(array, key=str(box), roi=box)) == ([], True)
+    (result,) = host.results(host.segment("liver", key=str(roi), roi=roi, threshold=0.3))
+    assert all(roi[n] <= result.offset_ijk[n] for n in range(3)) or result.empty
+
+
+def test_an_mr_is_encoded_whole(host: Host) -> None:
+    array = phantom((90, 40, 36))
+    assert not stages(host, host.set_volume(array, modality="MR", roi=(40, 10, 10, 50, 30, 30)))[1]
+    assert stages(host, host.set_volume(array, modality="MR")) == ([], True)
+
+
+def test_a_region_outside_of_the_volume_is_refused(host: Host) -> None:
+    with pytest.raises(WorkerError) as caught:
+        host.wait(host.set_volume(phantom(SMALL), roi=(900, 0, 0, 910, 5, 5)), timeout_s=200)
+    assert caught.value.code == "input.roi"
+
+
 def test_two_volumes_are_kept_and_the_oldest_goes(host: Host) -> None:
     for number, key in enumerate(("first", "second", "third")):
         array = phantom(SMALL)

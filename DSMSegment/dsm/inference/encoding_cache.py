@@ -21,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from dsm.core.boxes import Box
 from dsm.core.volume import Volume
 from dsm.errors import OutputError
 from dsm.io.atomic import PART_PREFIX, atomic_output
@@ -114,10 +115,13 @@ class EncodingCache:
             left -= size
 
 
-def encoding_key(volume: Volume, *, model_digest: str, precision: str = "float32") -> str:
-    """Name an encoding by everything that decides it: voxels, place, modality, model, precision and layout."""
+def encoding_key(volume: Volume, *, model_digest: str, precision: str = "float32", region: Box | None = None) -> str:
+    """Name an encoding by everything that decides it: voxels, place, modality, region, model, precision and layout."""
     content = content_key(volume.array, volume.affine.tolist(), volume.modality)
-    text = "\n".join([content, model_digest, precision, str(_LAYOUT)])
+    parts = [content, model_digest, precision, str(_LAYOUT)]
+    if region is not None:
+        parts.append(str((region.start, region.stop)))
+    text = "\n".join(parts)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from dsm.core.boxes import Box
 from dsm.core.volume import Volume
 from dsm.inference.body_box import Body
 from dsm.inference.body_grid import lay_grid
@@ -36,15 +37,18 @@ class Prepared:
     body: Body
 
 
-def prepare(volume: Volume, *, spacing_mm: float, windows_hu: Sequence[tuple[float, float]]) -> Prepared:
+def prepare(
+    volume: Volume, *, spacing_mm: float, windows_hu: Sequence[tuple[float, float]], region: Box | None = None
+) -> Prepared:
     """Crop to the body, resample, map to channels and pad.
 
     Args:
         volume: CT or MR, any orientation.
         spacing_mm: Of the network, the same along each axis.
         windows_hu: One channel a window. An MR image has one window, its own percentiles, in all channels.
+        region: Voxels that matter; None for all. See `lay_grid`.
     """
-    body, grid = lay_grid(volume, spacing_mm=spacing_mm)
+    body, grid = lay_grid(volume, spacing_mm=spacing_mm, region=region)
     image = resample_to(grid, volume.array)
     windows = list(windows_hu)
     if volume.modality != "CT":

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from dsm.core.boxes import Box
 from dsm.core.volume import Volume
 from dsm.inference.body_grid import lay_grid
 from dsm.inference.device import checked_device
@@ -121,11 +122,20 @@ class Segmenter:
         with computing_in(self.precision, self.device):
             return seconds_per_megavoxel(self.net, self.config, progress=progress)
 
-    def encode(self, volume: Volume, *, max_slab: int | None = None, progress: Progress = ignore_progress) -> Scan:
+    def encode(
+        self,
+        volume: Volume,
+        *,
+        region: Box | None = None,
+        max_slab: int | None = None,
+        progress: Progress = ignore_progress,
+    ) -> Scan:
         """Encode a volume.
 
         Args:
             volume: CT or MR.
+            region: Voxels that matter: of a CT, only they and 6 cm around them are encoded, and nothing is found
+                elsewhere. None for the whole volume.
             max_slab: Most working voxels along the body axis that the fine stages see at a time. By default everything,
                 or what the free memory allows. The result is the same to 1e-3.
             progress: Stages `"load"` (cropping and resampling) and `"encode"`; may raise `JobCancelled`.
@@ -135,12 +145,14 @@ class Segmenter:
         """
         began = time.perf_counter()
         progress("load", 0, 1)
-        key = self._cache_key(volume)
+        key = self._cache_key(volume, region)
         encoding = self.cache.load(key, device=self.device) if self.cache and key else None
         num_slabs = 1
         if encoding is None:
             with reused_memory():
-                prepared = prepare(volume, spacing_mm=self.config.spacing_mm, windows_hu=self.config.windows_hu)
+                prepared = prepare(
+                    volume, spacing_mm=self.config.spacing_mm, windows_hu=self.config.windows_hu, region=region
+                )
                 progress("load", 1, 1)
                 grid = prepared.grid
                 with computing_in(self.precision, self.device):
@@ -151,7 +163,7 @@ class Segmenter:
             if self.cache and key:
                 self.cache.keep(key, encoding)
         else:
-            _, grid = lay_grid(volume, spacing_mm=self.config.spacing_mm)
+            _, grid = lay_grid(volume, spacing_mm=self.config.spacing_mm, region=region)
             for stage, done in (("load", 1), ("encode", 0), ("encode", 1)):
                 progress(stage, done, 1)
         return Scan(
@@ -165,8 +177,8 @@ class Segmenter:
             _embedder=self.embedder,
         )
 
-    def _cache_key(self, volume: Volume) -> str:
+    def _cache_key(self, volume: Volume, region: Box | None) -> str:
         """Empty where nothing is cached: without its files, nobody knows whether a network is the same."""
         if self.cache is None or self.entry is None:
             return ""
-        return encoding_key(volume, model_digest=self.entry.digest, precision=self.precision)
+        return encoding_key(volume, model_digest=self.entry.digest, precision=self.precision, region=region)

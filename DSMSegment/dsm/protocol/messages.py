@@ -19,6 +19,7 @@ MAX_LINE_BYTES = 4 * 2**20
 MAX_ID_LENGTH = 128
 
 Index3: TypeAlias = tuple[int, int, int]
+Index6: TypeAlias = tuple[int, int, int, int, int, int]
 Row: TypeAlias = tuple[float, float, float, float]
 Affine: TypeAlias = tuple[Row, Row, Row, Row]
 
@@ -77,6 +78,8 @@ class SetVolume:
         affine: Rows of the 4x4 matrix from voxel index to RAS millimetres.
         modality: `"CT"` or `"MR"`.
         name: What the user calls the volume; used in messages only.
+        roi: Voxels `(i0, j0, k0, i1, j1, k1)`, half-open, that matter under this key: encode only them and what is near
+            them, unless the whole volume is encoded already. None for the whole volume.
     """
 
     id: str
@@ -85,6 +88,7 @@ class SetVolume:
     affine: Affine
     modality: str = "CT"
     name: str = "volume"
+    roi: Index6 | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +132,7 @@ class Segment:
     prompts: tuple[PromptItem, ...]
     threshold: float = 0.5
     keep_largest: bool = True
-    roi: tuple[int, int, int, int, int, int] | None = None
+    roi: Index6 | None = None
     mode: str = "auto"
 
 

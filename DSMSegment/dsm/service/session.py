@@ -20,6 +20,7 @@ from dsm.progress import Progress
 from dsm.protocol.arrays import content_key, numbered, read_array, resolve_in_folder, write_array, write_mask
 from dsm.protocol.messages import (
     Done,
+    Index6,
     Load,
     Measure,
     PromptItem,
@@ -67,8 +68,8 @@ class Engine(Protocol):
     def measure(self, *, progress: Progress) -> float:
         """Return the seconds that a million voxels of the working grid take."""
 
-    def encode(self, volume: Volume, *, progress: Progress) -> EncodedScan:
-        """Encode a volume once for many prompts."""
+    def encode(self, volume: Volume, *, region: Box | None, progress: Progress) -> EncodedScan:
+        """Encode a volume, or a region of it, once for many prompts."""
 
 
 class EngineFactory(Protocol):
@@ -188,10 +189,17 @@ class Session:
         volume = Volume(array, np.asarray(job.affine), modality=job.modality, name=job.name)
         progress.check()
         content = content_key(volume.array, job.affine, job.modality)
+        region = _region(job.roi, volume.shape) if job.roi is not None else None
+        if region is not None and region.is_empty:
+            raise InputError("The region lies outside of the volume.", code="input.roi")
+        if content in self._volumes or job.modality != "CT":  # an MR image is encoded whole in any case
+            region = None
+        if region is not None:
+            content = f"{content} {region.start} {region.stop}"
         if self._volumes.name(job.key, content):
             return True
         self._volumes.make_room()
-        scan = model.engine.encode(volume, progress=progress)
+        scan = model.engine.encode(volume, region=region, progress=progress)
         self._volumes.put(job.key, content, _EncodedVolume(scan, volume.shape, volume.voxel_volume_mm3))
         return False
 
@@ -324,7 +332,7 @@ def _items_by_prompt(items: Sequence[PromptItem], folder: Path) -> list[tuple[Pr
     return list(found.values())
 
 
-def _region(roi: tuple[int, int, int, int, int, int] | None, shape: tuple[int, int, int]) -> Box:
+def _region(roi: Index6 | None, shape: Index3) -> Box:
     """Return the part of the volume in which masks are wanted."""
     if roi is None:
         return Box((0, 0, 0), shape)

@@ -23,6 +23,9 @@ class VolumeCache(Generic[T]):
     def __len__(self) -> int:
         return len(self._entries)
 
+    def __contains__(self, content: str) -> bool:
+        return content in self._entries
+
     def name(self, key: str, content: str) -> bool:
         """Let `key` mean `content` from now on, if it is here; else forget `key`. Return whether it is here."""
         self._content_of.pop(key, None)
