@@ -1,14 +1,18 @@
-"""The embedding at 3 mm a few planes at a time: two maps of the whole box in memory instead of seven."""
+"""The embedding at 3 mm a few planes at a time: one map of the whole box in memory instead of seven."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from dsm.nn.pixel_decoder import PixelDecoder
 
-# Planes along i, which lie one after another in channels-last memory; even, for the map at half the resolution.
-_ROWS = 4
+# Planes along i, which lie one after another in channels-last memory. Even, for the map at half the resolution.
+_MERGED = 4
+# More, because the convolution sees a plane more on both sides.
+_REFINED = 16
 
 
 def embed_in_rows(decoder: PixelDecoder, f2: Tensor, d4: Tensor) -> Tensor:
@@ -26,16 +30,21 @@ def embed_in_rows(decoder: PixelDecoder, f2: Tensor, d4: Tensor) -> Tensor:
         `(1, embed_dim, I/2, J/2, K/2)`, channels last.
     """
     up = decoder.up2(d4)
+    count = f2.shape[2]
     size = (1, up.shape[1], *f2.shape[2:])
-    merged = torch.empty(size, dtype=up.dtype, device=up.device, memory_format=torch.channels_last_3d)
-    for rows, coarse in _rows(f2.shape[2]):
-        merged[:, :, rows] = decoder.merge(f2[:, :, rows], up[:, :, coarse])
-    refined = decoder.refine(merged)
-    for rows, _ in _rows(f2.shape[2]):
-        merged[:, :, rows] = decoder.finish(merged[:, :, rows], refined[:, :, rows])
-    return merged
+    embedding = torch.empty(size, dtype=up.dtype, device=up.device, memory_format=torch.channels_last_3d)
+    for start, stop in _rows(count, _MERGED):
+        embedding[:, :, start:stop] = decoder.merge(f2[:, :, start:stop], up[:, :, start // 2 : stop // 2])
+    # In place: what is finished waits until the next rows have seen what it was.
+    finished, where = embedding[:, :, :0], slice(0, 0)
+    for start, stop in _rows(count, _REFINED):
+        first, last = max(0, start - 1), min(count, stop + 1)
+        refined = decoder.refine(embedding[:, :, first:last])[:, :, start - first : stop - first]
+        embedding[:, :, where] = finished
+        finished, where = decoder.finish(embedding[:, :, start:stop], refined), slice(start, stop)
+    embedding[:, :, where] = finished
+    return embedding
 
 
-def _rows(count: int) -> list[tuple[slice, slice]]:
-    starts = range(0, count, _ROWS)
-    return [(slice(start, start + _ROWS), slice(start // 2, (start + _ROWS) // 2)) for start in starts]
+def _rows(count: int, most: int) -> Iterator[tuple[int, int]]:
+    return ((start, min(count, start + most)) for start in range(0, count, most))

@@ -19,6 +19,7 @@ from dsm.models.config import ModelConfig
 from dsm.nn.dsm_net import DSMNet, Encoding
 from dsm.progress import Progress
 
+_NO_ROOM = ("can't allocate memory", "not enough memory", "could not create a primitive", "could not create a memory")
 _log = logging.getLogger(__name__)
 
 
@@ -95,9 +96,8 @@ def _is_out_of_memory(error: BaseException) -> bool:
         return True
     if isinstance(error, OSError):  # a file that is to be mapped into memory
         return error.errno == errno.ENOMEM
-    # The CPU allocator raises a plain RuntimeError.
-    text = str(error)
-    return "can't allocate memory" in text or "not enough memory" in text
+    # The CPU allocator and oneDNN raise a plain RuntimeError.
+    return any(words in str(error) for words in _NO_ROOM)
 
 
 def _out_of_memory(device: torch.device) -> OutOfMemoryError:

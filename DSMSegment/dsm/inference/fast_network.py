@@ -10,31 +10,39 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from dsm.inference.working_grid import EDGE_MULTIPLE
 from dsm.nn.dsm_net import DSMNet
+from dsm.ops.linear import linear
 
 # Which normalisation reads which convolution shows on any input, so on the smallest.
 _PROBE_EDGE = 2 * EDGE_MULTIPLE
 
 
-class PointwiseConv(nn.Module):
-    """A 1³ convolution as a matrix product over the channels, which lie side by side in channels-last memory.
+class Product(nn.Module):
+    """A linear layer.
 
     Args:
-        conv: The convolution; its weights are shared.
+        linear: The layer, or a 1³ convolution; its weights are shared.
     """
 
-    def __init__(self, conv: nn.Conv3d) -> None:
+    def __init__(self, linear: nn.Linear | nn.Conv3d) -> None:
         super().__init__()
-        self.weight = nn.Parameter(conv.weight.flatten(1), requires_grad=False)
-        self.bias = conv.bias
+        self.weight = nn.Parameter(linear.weight.flatten(1), requires_grad=False)
+        self.bias = linear.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(..., channels)` → `(..., out_channels)`."""
+        return linear(x, self.weight, self.bias)
+
+
+class PointwiseConv(Product):
+    """A 1³ convolution as a product over the channels, which lie side by side in channels-last memory."""
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, channels, i, j, k)` → `(batch, out_channels, i, j, k)`, channels last."""
-        return F.linear(x.movedim(1, -1), self.weight, self.bias).movedim(-1, 1)
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
 
 
 @torch.no_grad()
@@ -67,6 +75,7 @@ def fast_on_cpu(net: DSMNet) -> DSMNet:
     fold_norms(net)
     # torch runs pointwise convolutions as products too where it has one thread, but copies channels-last input first.
     _replace(net, lambda module: PointwiseConv(module) if _is_pointwise(module) else None)
+    _replace(net, lambda module: Product(module) if isinstance(module, nn.Linear) else None)
     return net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # torch's stub lacks it
 
 

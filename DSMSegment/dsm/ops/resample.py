@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dsm.ops.linear import linear
+
 _CHUNK_VOXELS = 16_000_000
 
 
@@ -130,4 +132,4 @@ class _Axis:
             return x.flip(axis) if self.flip else x
         if axis == 0:
             return (self.matrix @ x.flatten(1)).unflatten(1, x.shape[1:])
-        return x @ self.matrix.T if axis == 2 else self.matrix @ x
+        return linear(x, self.matrix) if axis == 2 else self.matrix @ x

@@ -1,0 +1,47 @@
+"""A linear layer through oneDNN, which is part of torch: MKL, torch's choice, is slow on processors of AMD."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+# What torch's own compiler calls. It has no public name, so another torch may lack it.
+_ONEDNN_LINEAR = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch.backends.mkldnn.is_available() else None
+# Rows at a time: oneDNN may want another memory order and would copy all of them.
+_MOST_ROWS = 16384
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Do what `torch.nn.functional.linear` does; without gradients and in float32 on a CPU up to 2.5 times as fast.
+
+    Args:
+        x: `(..., channels)`.
+        weight: `(out_channels, channels)`.
+        bias: `(out_channels,)`.
+
+    Returns:
+        `(..., out_channels)`.
+    """
+    is_plain = x.dtype == weight.dtype == torch.float32 and x.device.type == "cpu"
+    needs_more = torch.is_autocast_enabled("cpu") or (
+        torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
+    )
+    if _ONEDNN_LINEAR is None or needs_more or not is_plain:
+        return F.linear(x, weight, bias)
+    rows = x.reshape(-1, x.shape[-1])
+    if len(rows) <= _MOST_ROWS:
+        result = _by_onednn(rows, weight, bias)
+    else:
+        result = rows.new_empty((len(rows), len(weight)))
+        for part, into in zip(rows.split(_MOST_ROWS), result.split(_MOST_ROWS), strict=True):
+            into.copy_(_by_onednn(part, weight, bias))
+    return result.view(*x.shape[:-1], len(weight))
+
+
+def _by_onednn(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    try:
+        result: Tensor = _ONEDNN_LINEAR(rows, weight, bias, "none", [], "")  # type: ignore[misc]  # asked before
+    except RuntimeError:  # no memory for another order
+        return F.linear(rows, weight, bias)
+    return result
