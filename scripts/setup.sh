@@ -36,10 +36,11 @@ fi
   echo "The virtual environment could not be made; on Debian: sudo apt-get install python3-venv" >&2
   exit 1
 }
-pip() { "$venv/bin/python" -m pip --disable-pip-version-check "$@"; }
+# Compiling all that is installed takes as long as downloading it; what is imported is compiled then.
+install() { "$venv/bin/python" -m pip --disable-pip-version-check install -q --no-compile "$@"; }
 
 # torch first and alone, so that nothing else decides which build is taken.
 "$venv/bin/python" -c 'import torch' 2>/dev/null \
-  || pip install -q torch==2.13.0 \
-  || pip install -q torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu
-pip install -q -c constraints.txt -e '.[dev]'
+  || install torch==2.13.0 \
+  || install torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu
+install -c constraints.txt -e '.[dev]'
