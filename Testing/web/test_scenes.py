@@ -105,11 +105,12 @@ def test_scene_that_nobody_uses_is_closed_with_all_its_processes(start_server: A
         assert not children(server.pid)
 
 
-def test_more_scenes_than_allowed_are_refused(start_server: Any, open_page: Any, browser: Any) -> None:
+def test_more_scenes_than_allowed_are_refused(start_server: Any, browser: Any) -> None:
     with start_server("--max-scenes", "1") as (_, address):
-        open_page(address)
-        late = browser.new_context()
+        early, late = browser.new_context(), browser.new_context()
+        assert early.request.get(address).status == 200
         answer = late.request.get(address)
         assert answer.status == 503
         assert "in use" in answer.text()
-        late.close()
+        for context in (early, late):
+            context.close()
