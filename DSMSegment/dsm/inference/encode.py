@@ -10,8 +10,8 @@ from torch import Tensor
 
 from dsm.errors import OutOfMemoryError
 from dsm.inference.cancel_points import EncodeSteps, cancel_points, leaf_modules
-from dsm.inference.embed_in_rows import embed_in_rows
 from dsm.inference.embedding_room import room_for_embedding
+from dsm.inference.in_rows import embed_in_rows
 from dsm.inference.memory import usable_bytes
 from dsm.inference.memory_ladder import Step, ladder, predicted_bytes
 from dsm.inference.slabs import EMBED_HALO, embed_in_slabs, fine_in_slabs, plan_slabs

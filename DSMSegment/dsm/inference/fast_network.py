@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from dsm.inference.in_rows import FusionInRows
 from dsm.inference.working_grid import EDGE_MULTIPLE
 from dsm.nn.dsm_net import DSMNet
 from dsm.ops.linear import linear
@@ -76,6 +77,8 @@ def fast_on_cpu(net: DSMNet) -> DSMNet:
     # torch runs pointwise convolutions as products too where it has one thread, but copies channels-last input first.
     _replace(net, lambda module: PointwiseConv(module) if _is_pointwise(module) else None)
     _replace(net, lambda module: Product(module) if isinstance(module, nn.Linear) else None)
+    if net.backbone is None:
+        net.pixel_decoder.fusion4 = FusionInRows(net.pixel_decoder.fusion4)  # type: ignore[assignment]  # called alike
     return net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # torch's stub lacks it
 
 

@@ -31,8 +31,9 @@ class LevelTokens(nn.Module):
 
     def forward(self, features: Tensor) -> LevelMemory:
         """`(batch, channels, i, j, k)` → tokens in raster order."""
-        keys = F.normalize(self.key(features), dim=1).flatten(2)
-        return LevelMemory(keys=keys, values=self.value(features).flatten(2).transpose(1, 2))
+        keys = self.key(features)
+        keys = F.normalize(keys, dim=1, out=None if torch.is_grad_enabled() else keys)
+        return LevelMemory(keys=keys.flatten(2), values=self.value(features).flatten(2).transpose(1, 2))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from dsm.inference.embed_in_rows import embed_in_rows
 from dsm.inference.embedding_room import room_for_embedding
 from dsm.inference.encode import encode_tensor
+from dsm.inference.in_rows import FusionInRows, embed_in_rows
 from dsm.inference.memory_ladder import Step, ladder, predicted_bytes
 from dsm.inference.slabs import EMBED_HALO, embed_in_slabs, plan_slabs
 from dsm.models.presets import preset
@@ -34,7 +34,7 @@ def test_steps_go_from_everything_to_a_file():
 def test_each_step_takes_less():
     bytes_of = [predicted_bytes(SMALL, (256, 176, 304), step, halo=16) for step in ladder(304)]
     assert bytes_of == sorted(bytes_of, reverse=True)
-    assert bytes_of[-1] < 0.6 * bytes_of[0]
+    assert bytes_of[-1] < 0.75 * bytes_of[0]
 
 
 @pytest.mark.parametrize("max_slab", [16, 48])
@@ -57,6 +57,15 @@ def test_the_embedding_in_rows_is_the_same(tiny_net, planes):
     found = embed_in_rows(decoder, f2, d4)
     torch.testing.assert_close(found, decoder.embed(f2, d4), atol=1e-6, rtol=1e-5)
     assert found.is_contiguous(memory_format=torch.channels_last_3d)
+
+
+@pytest.mark.parametrize("planes", [2, 16, 18, 40])
+@torch.inference_mode()
+def test_the_fusion_in_rows_is_the_same(tiny_net, planes):
+    fusion = tiny_net().pixel_decoder.fusion4
+    fusion.gamma.fill_(1.0)
+    features, guidance = torch.rand(1, 6, planes, 8, 10), torch.rand(1, 8, planes // 2, 4, 5)
+    torch.testing.assert_close(FusionInRows(fusion)(features, guidance), fusion(features, guidance))
 
 
 @torch.inference_mode()

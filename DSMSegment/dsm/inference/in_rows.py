@@ -1,18 +1,21 @@
-"""The embedding at 3 mm a few planes at a time: one map of the whole box in memory instead of seven."""
+"""What is local at 3 and 6 mm a few planes at a time: one map of the whole box in memory instead of seven."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from dsm.nn.diffusion_fusion import DiffusionFusion
 from dsm.nn.pixel_decoder import PixelDecoder
 
 # Planes along i, which lie one after another in channels-last memory. Even, for the map at half the resolution.
 _MERGED = 4
 # More, because the convolution sees a plane more on both sides.
 _REFINED = 16
+# Planes at 6 mm, and how far the fusion sees: two convolutions.
+_FUSED, _FUSION_HALO = 16, 2
 
 
 def embed_in_rows(decoder: PixelDecoder, f2: Tensor, d4: Tensor) -> Tensor:
@@ -44,6 +47,24 @@ def embed_in_rows(decoder: PixelDecoder, f2: Tensor, d4: Tensor) -> Tensor:
         finished, where = decoder.finish(embedding[:, :, start:stop], refined), slice(start, stop)
     embedding[:, :, where] = finished
     return embedding
+
+
+class FusionInRows(nn.Module):
+    """Do what `DiffusionFusion` does with guidance of half the size, without gradients, for channels-last maps."""
+
+    def __init__(self, fusion: DiffusionFusion) -> None:
+        super().__init__()
+        self.fusion = fusion
+
+    def forward(self, features: Tensor, guidance: Tensor) -> Tensor:
+        """Fuse `(1, channels, i, j, k)` with `(1, channels, i/2, j/2, k/2)`."""
+        count = features.shape[2]
+        fused = torch.empty_like(features, memory_format=torch.channels_last_3d)
+        for start, stop in _rows(count, _FUSED):
+            first, last = max(0, start - _FUSION_HALO), min(count, stop + _FUSION_HALO)
+            part = self.fusion(features[:, :, first:last], guidance[:, :, first // 2 : last // 2])
+            fused[:, :, start:stop] = part[:, :, start - first : stop - first]
+        return fused
 
 
 def _rows(count: int, most: int) -> Iterator[tuple[int, int]]:
