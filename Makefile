@@ -13,10 +13,8 @@ demo: setup
 web: setup
 	$(BIN)/dsm web
 
-test: setup lint
-	PYTHONUTF8=1 $(BIN)/python -m pytest -n 2 --dist loadgroup -q Testing --ignore Testing/web
-	# A browser, the page and its worker are busy enough: beside other tests, clicks come too late.
-	PYTHONUTF8=1 $(BIN)/python -m pytest -q Testing/web
+test: setup
+	bash scripts/test.sh $(BIN)
 
 lint: setup
 	$(BIN)/ruff check DSMSegment Testing examples
