@@ -259,6 +259,11 @@ class SegmentationJob:
         elif self.state is JobState.RUNNING:
             self._cancel.request()
 
+    def fail(self, error: DSMError) -> None:
+        """Let a job that is over stand for a run of several, which could not go on; what is in the scene stays."""
+        self.error = error
+        self.state = JobState.FAILED
+
     def _plan(self, prompts: list[Prompt]) -> tuple[list[Prompt], list[Prompt]]:
         skipped = [prompt for prompt in prompts if self._writer.isSkipped(prompt)]
         return [prompt for prompt in prompts if prompt not in skipped], skipped

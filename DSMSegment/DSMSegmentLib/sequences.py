@@ -23,6 +23,8 @@ StartJob = Callable[..., SegmentationJob]
 class SequenceRun:
     """Steps the browser through its items and runs a job on each; what is finished stays, whatever comes after.
 
+    A later time point that cannot be started, for example since the region lies outside of it, ends the run as failed.
+
     Args:
         volumeNode: Shows the current time point.
         startJob: Makes and starts the job of one time point; takes the callbacks of `SegmentationJob`, the
@@ -69,7 +71,7 @@ class SequenceRun:
         self.journal = SequenceJournal(browser, self._sequence, self.segmentationNode)
         try:
             self._job = self._next()
-        except DSMError:  # bad prompts, for example: nothing is left behind
+        except Exception:  # bad prompts, for example: nothing is left behind
             self._start.show()
             self.journal.discard()
             raise
@@ -117,8 +119,7 @@ class SequenceRun:
             # Of a time point that was not finished, too, the segments stay that are there.
             if isFinished or any(outcome.segmentId for outcome in self._job.outcomes):
                 self._keepItem()
-            if isFinished and self._item + 1 < self._numItems:
-                self._job = self._next()
+            if isFinished and self._item + 1 < self._numItems and self._goesOn():
                 return
         if self.journal.isEmpty or self._nodesAreGone():
             self.journal.discard()
@@ -126,6 +127,15 @@ class SequenceRun:
             self._attach()
         self._start.show()
         self._finish()
+
+    def _goesOn(self) -> bool:
+        """Start the next time point; where that fails, the job before stands for the run that failed."""
+        try:
+            self._job = self._next()
+        except Exception as caught:
+            self._job.fail(_atTimePoint(self._item + 1, caught))
+            return False
+        return True
 
     def _nodesAreGone(self) -> bool:
         """Whether the user closed the scene, or deleted a node that the run fills."""
@@ -156,3 +166,14 @@ class SequenceRun:
         if self._onProgress is not None:
             note = _("Time point {number} of {count}").format(number=self._item + 1, count=self._numItems)
             self._onProgress(replace(progress, note=note))
+
+
+def _atTimePoint(number: int, caught: Exception) -> DSMError:
+    """Return the error with the time point, from 1: when it is read, the views show another one."""
+    error = caught
+    if not isinstance(error, DSMError):  # a defect, but the panel must come back to life and say so
+        error = DSMError(f"it could not be started ({type(caught).__name__}: {caught}).", hint="Please report this.")
+    kind = InputError if isinstance(error, InputError) else DSMError
+    named = kind(f"Time point {number}: {error}", code=error.code, hint=error.hint, details=error.details)
+    named.__cause__ = caught
+    return named

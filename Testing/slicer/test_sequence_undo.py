@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,24 @@ import numpy as np
 import pytest
 import slicer
 from acting_backend import ActingBackend, wait_for_cancel
-from phantoms import browser_of_frames, mask_in, mask_of, plain_affine, segment_ids, volume_node
+from phantoms import (
+    SHAPE,
+    browser_of_frames,
+    mask_in,
+    mask_of,
+    plain_affine,
+    roi_node,
+    segment_ids,
+    volume_node,
+)
 from real_runs import node_ids
 
-from DSMSegmentLib import JobOptions, JobState, Runs
+from dsm.errors import InputError
+from DSMSegmentLib import JobOptions, JobState, Runs, SegmentationJob
 from DSMSegmentLib.policy import ExistingPolicy
 from DSMSegmentLib.sequences import SequenceRun
 from DSMSegmentLib.summary import finishedText
+from DSMSegmentLib.time_point import browserOf
 
 FRAMES = (-1000, 0, 100)
 LIVERS = {value: mask_of(seed=seed) for seed, value in enumerate(FRAMES, start=1)}
@@ -150,6 +162,55 @@ def test_run_that_was_cancelled_before_its_first_result_leaves_nothing(
     assert run.wait() is JobState.CANCELLED
     assert_untouched()
     assert not runs.canUndo(run.segmentationNode)
+
+
+def shift_frame(volume: Any, number: int, mm: float) -> None:
+    """Move one time point of the image to the patient's left."""
+    browser = browserOf(volume)
+    frame = browser.GetSequenceNode(volume).GetNthDataNode(number)
+    x, y, z = frame.GetOrigin()
+    frame.SetOrigin(x - mm, y, z)
+
+
+def test_run_whose_later_time_point_cannot_start_fails_and_is_taken_back(runs: Runs, volume: Any, browser: Any) -> None:
+    options = JobOptions(roi=roi_node(volume, (0, 0, 0), SHAPE))
+    shift_frame(volume, 2, 1000.0)
+    before, shown, threads = node_ids(), browser.GetSelectedItemNumber(), set(threading.enumerate())
+    ends: list[Any] = []
+    run = runs.segmentSequence(volume, "liver", options, onFinished=ends.append)
+    assert run.wait() is JobState.FAILED
+    assert not runs.isRunning
+    (end,) = ends
+    assert finishedText(end) == (
+        "Time point 3: R lies outside of CT. Move the ROI over the volume, or choose none. 1 found."
+    )
+    assert browser.GetSelectedItemNumber() == shown
+    found = sequence_of(run)
+    assert [segment_ids(found.GetNthDataNode(n)) for n in range(found.GetNumberOfDataNodes())] == [["DSM_liver"]] * 2
+    browser.SetSelectedItemNumber(2)
+    assert segment_ids(run.segmentationNode) == []
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(5)
+        assert not thread.is_alive()
+    assert runs.undoLast(run.segmentationNode)
+    assert node_ids() == before
+
+
+def test_defect_between_two_time_points_ends_the_run(
+    runs: Runs, volume: Any, browser: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = runs.segmentSequence(volume, "liver")
+    monkeypatch.setattr(SegmentationJob, "start", lambda _: 1 / 0)  # no input is known that does this
+    assert run.wait() is JobState.FAILED
+    assert "Time point 2: it could not be started (ZeroDivisionError" in str(run.error)
+    assert sequence_of(run).GetNumberOfDataNodes() == 1
+
+
+def test_waiting_for_a_run_whose_later_time_point_cannot_start_raises(runs: Runs, volume: Any, browser: Any) -> None:
+    options = JobOptions(roi=roi_node(volume, (0, 0, 0), SHAPE))
+    shift_frame(volume, 1, 1000.0)
+    with pytest.raises(InputError, match="Time point 2: R lies outside of CT"):
+        runs.segmentSequence(volume, "liver", options, wait=True)
 
 
 def test_segments_that_a_person_added_stay(runs: Runs, volume: Any, browser: Any) -> None:
