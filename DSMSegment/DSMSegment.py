@@ -243,11 +243,12 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         node = job.segmentationNode
         if node is not None and node.GetScene() is slicer.mrmlScene and self._parameterNode:
             self._parameterNode.outputSegmentation = node
-        self._results.watch()
+        self._results.endRun()
         self._updateContext()
 
     def onTick(self) -> None:
-        """Take in what helper threads have found out."""
+        """Take in what helper threads have found out, and that another time point is shown."""
+        self._results.follow()
         self._setup.poll()
         self._estimate.poll()
         if self._parameterNode:

@@ -9,6 +9,7 @@ import numpy as np
 import slicer
 
 from dsm.core.boxes import CroppedArray
+from DSMSegmentLib.time_point import timeOf
 
 # A liver in a CT of 512 x 512 x 400 voxels takes some 40 MB.
 _MAX_BYTES = 512 * 2**20
@@ -30,17 +31,20 @@ class SegmentMap:
 class MapStore:
     """Keeps the newest maps; the oldest ones go when they take more than `maxBytes` together.
 
+    A node that shows a sequence holds other segments at other times, under the same ids: a map belongs to the time
+    point that the node showed when it was put.
+
     Args:
         maxBytes: Most memory for all maps.
     """
 
     def __init__(self, maxBytes: int = _MAX_BYTES) -> None:
         self._maxBytes = maxBytes
-        self._maps: OrderedDict[tuple[str, str], SegmentMap] = OrderedDict()
+        self._maps: OrderedDict[tuple[str, str, str | None], SegmentMap] = OrderedDict()
 
     def put(self, segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, map_: SegmentMap | None) -> None:
-        """Remember the map of a segment; None forgets the one before."""
-        key = (segmentationNode.GetID(), segmentId)
+        """Remember the map of a segment, at the time point that is shown; None forgets the one before."""
+        key = (segmentationNode.GetID(), segmentId, timeOf(segmentationNode))
         self._maps.pop(key, None)
         if map_ is None:
             return
@@ -49,8 +53,16 @@ class MapStore:
             self._maps.popitem(last=False)
 
     def get(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None, segmentId: str) -> SegmentMap | None:
-        """Return the map of a segment; None where none is kept (any more)."""
-        return self._maps.get((segmentationNode.GetID(), segmentId)) if segmentationNode is not None else None
+        """Return the map of a segment, at the time point that is shown; None where none is kept (any more)."""
+        if segmentationNode is None:
+            return None
+        return self._maps.get((segmentationNode.GetID(), segmentId, timeOf(segmentationNode)))
+
+    def isElsewhere(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None, segmentId: str) -> bool:
+        """Whether other time points have a map of a segment of this id, and the one that is shown has none."""
+        if segmentationNode is None or self.get(segmentationNode, segmentId) is not None:
+            return False
+        return any(key[:2] == (segmentationNode.GetID(), segmentId) for key in self._maps)
 
     def clear(self) -> None:
         """Forget all maps."""

@@ -23,7 +23,7 @@ from DSMSegmentLib.results_table import ResultsTable
 from DSMSegmentLib.runs import Runs
 from DSMSegmentLib.slice_jump import jumpToLargestSlice
 from DSMSegmentLib.threshold_section import ThresholdSection
-from DSMSegmentLib.time_point import TimePoint
+from DSMSegmentLib.time_point import timeOf
 from DSMSegmentLib.uncertainty_overlay import UncertaintyOverlay
 
 # A stroke of a brush is many changes: the masks are compared once it has ended.
@@ -47,8 +47,9 @@ class ResultsSection:
         self._say = say
         self._volumeNode: Any = None
         self._node: Any = None
+        self._time: str | None = None
         self._outcomes: list[SegmentOutcome] = []
-        self._originals: dict[tuple[str, int | None], CroppedArray] = {}
+        self._originals: dict[tuple[str, str | None], CroppedArray] = {}
         self._overlay = UncertaintyOverlay()
         self._watch: EditWatch | None = None
         self._observer: int | None = None
@@ -86,6 +87,11 @@ class ResultsSection:
         self._stopWatching()
         self._outcomes = []
 
+    def endRun(self) -> None:
+        """Call after a run: its probabilities are there for the slider, and changes from now on are edits by hand."""
+        self._actOnSelected()
+        self.watch()
+
     def addOutcome(self, segmentationNode: Any, outcome: SegmentOutcome) -> None:
         """Show one more outcome of the run that is going on."""
         self._node = segmentationNode
@@ -110,6 +116,15 @@ class ResultsSection:
             if self._watch is not None:
                 self._watch.restart()
 
+    def follow(self) -> None:
+        """Call this from a timer: another time point of a sequence is shown, and nobody says so."""
+        time = timeOf(self._node)
+        if time == self._time:
+            return
+        self._time = time
+        self.update()
+        self._actOnSelected()
+
     def update(self) -> None:
         """Show the table and the buttons as the scene is now."""
         self._overlay.hideIfGone()
@@ -126,6 +141,8 @@ class ResultsSection:
         self._enable(self._ui.show3DButton, there, _("There is no segment."))
         hasMap = len(segments) == 1 and self._runs.uncertaintyOf(node, segments[0].segmentId) is not None
         reason = _("Select a result of a run with uncertainty maps (see Advanced).")
+        if len(segments) == 1 and self._runs.isUncertaintyElsewhere(node, segments[0].segmentId):
+            reason = _("The map of {name} is that of another time point.").format(name=segments[0].name)
         self._enable(self._ui.uncertaintyButton, hasMap or self._overlay.isShown, reason)
         self._ui.uncertaintyButton.setChecked(self._overlay.isShown)
         self._enable(self._ui.exportButton, there, _("There is no segment."))
@@ -163,6 +180,11 @@ class ResultsSection:
         if self._watch is not None:
             self._watch.restart()
         self.update()
+
+    def _actOnSelected(self) -> None:
+        """Let the slider act on the selected row, which may stand for another mask by now."""
+        selected = self._table.selected
+        self._threshold.select(self._node, selected[0].segmentId if selected else "")
 
     def _onSelected(self, segmentId: str) -> None:
         self._threshold.select(self._node, segmentId)
@@ -241,10 +263,9 @@ class ResultsSection:
         else:
             self._say(_("The correction was stored as {name}; it stays on this computer.").format(name=case))
 
-    def _placeOf(self, segmentId: str) -> tuple[str, int | None]:
+    def _placeOf(self, segmentId: str) -> tuple[str, str | None]:
         """Return what tells a segment from those of the same id at other time points."""
-        time = TimePoint.shownBy(self._node)
-        return segmentId, time.item if time is not None else None
+        return segmentId, timeOf(self._node)
 
     def _segments(self) -> list[ResultRow]:
         return [row for row in self._table.selected if row.segmentId]

@@ -202,8 +202,12 @@ class Runs:
         return self.canUndo(segmentationNode) and self._history.undoLast(segmentationNode)
 
     def canSetThreshold(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None, segmentId: str) -> bool:
-        """Whether the probabilities of a segment are kept."""
+        """Whether the probabilities of a segment, at the time point that is shown, are kept."""
         return not self.isRunning and self._probabilities.get(segmentationNode, segmentId) is not None
+
+    def isThresholdElsewhere(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None, segmentId: str) -> bool:
+        """Whether the probabilities of a segment are kept only for other time points than the one that is shown."""
+        return self._probabilities.isElsewhere(segmentationNode, segmentId)
 
     def setThreshold(
         self,
@@ -216,9 +220,15 @@ class Runs:
         """Move the threshold of a segment, without the network; returns its new volume in ml.
 
         Raises:
-            InputError: If its probabilities are not kept (any more).
+            InputError: If its probabilities are not kept (any more), or only those of other time points.
         """
         probability = self._probabilities.get(segmentationNode, segmentId)
+        if self.isThresholdElsewhere(segmentationNode, segmentId):
+            raise InputError(
+                f"The probabilities of {segmentId} are those of another time point.",
+                code="input.probability",
+                hint="Show that time point, or run its prompt at this one.",
+            )
         if probability is None:
             raise InputError(
                 f"The probabilities of {segmentId} are not kept any more.",
@@ -230,8 +240,12 @@ class Runs:
     def uncertaintyOf(
         self, segmentationNode: slicer.vtkMRMLSegmentationNode | None, segmentId: str
     ) -> SegmentMap | None:
-        """Return the map of uncertainty of a segment; None where there is none."""
+        """Return the map of uncertainty of a segment, at the time point that is shown; None where there is none."""
         return self._uncertainties.get(segmentationNode, segmentId)
+
+    def isUncertaintyElsewhere(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None, segmentId: str) -> bool:
+        """Whether the maps of uncertainty of a segment are only of other time points than the one that is shown."""
+        return self._uncertainties.isElsewhere(segmentationNode, segmentId)
 
     def sceneClosing(self) -> None:
         """Stop the run and forget what could be undone."""

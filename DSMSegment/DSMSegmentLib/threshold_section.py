@@ -13,6 +13,7 @@ from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.provenance import THRESHOLD_TAG
 from DSMSegmentLib.result_rows import tagOf
 from DSMSegmentLib.runs import Runs
+from DSMSegmentLib.time_point import timeOf
 
 # One write for all positions that the slider passed in the meantime.
 _DELAY_MS = 60
@@ -45,6 +46,7 @@ class ThresholdSection:
         self._say = say
         self._node: slicer.vtkMRMLSegmentationNode | None = None
         self._segmentId = ""
+        self._movedAt: str | None = None
         self._showing = False
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
@@ -59,6 +61,10 @@ class ThresholdSection:
         segment = segmentationNode.GetSegmentation().GetSegment(segmentId) if segmentationNode and segmentId else None
         if segment is None:
             self._label.text = _("Of the next run. Select a result to move its own threshold.")
+        elif self._runs.isThresholdElsewhere(segmentationNode, segmentId):
+            self._label.text = _(
+                "Of the next run. The probabilities of {name} are those of another time point."
+            ).format(name=segment.GetName())
         elif not self._runs.canSetThreshold(segmentationNode, segmentId):
             self._label.text = _("Of the next run. The probabilities of {name} are not kept any more.").format(
                 name=segment.GetName()
@@ -76,10 +82,13 @@ class ThresholdSection:
 
     def _onValue(self, _value: float = 0.0) -> None:
         if not self._showing and self._node is not None and self._runs.canSetThreshold(self._node, self._segmentId):
+            self._movedAt = timeOf(self._node)
             self._timer.start()
 
     def _write(self) -> None:
         if self._node is None or self._node.GetScene() is None:
+            return
+        if timeOf(self._node) != self._movedAt:  # the segment of this id is another one by now
             return
         try:
             self._runs.setThreshold(

@@ -19,6 +19,17 @@ def browserOf(node: slicer.vtkMRMLNode | None) -> slicer.vtkMRMLSequenceBrowserN
     return None
 
 
+def timeOf(node: slicer.vtkMRMLNode | None) -> str | None:
+    """Return what the sequence calls the time point that a node shows; None for a node that is the same at all times.
+
+    Unlike its number, it stays the same when time points are added or removed.
+    """
+    browser = browserOf(node)
+    if browser is None or browser.GetSelectedItemNumber() < 0:
+        return None
+    return str(browser.GetMasterSequenceNode().GetNthIndexValue(browser.GetSelectedItemNumber()))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class TimePoint:
     """One item of a sequence browser.

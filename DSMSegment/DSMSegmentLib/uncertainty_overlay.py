@@ -8,6 +8,7 @@ import slicer
 from dsm.core.volume import Volume
 from DSMSegmentLib.map_store import SegmentMap
 from DSMSegmentLib.mrml import setVolume
+from DSMSegmentLib.time_point import timeOf
 
 #: From sure to undecided: matplotlib's viridis, which no organ has. Slicer's own tables are not there without Slicer.
 COLORS = ("#440154", "#414487", "#2a788e", "#22a884", "#7ad151", "#fde725")
@@ -27,6 +28,7 @@ class UncertaintyOverlay:
         # What lay in the foreground of each slice before, and how opaque it was.
         self._before: dict[str, tuple[str | None, float]] = {}
         self._fill = 1.0
+        self._time: str | None = None
         self.segmentId = ""
 
     @property
@@ -40,6 +42,7 @@ class UncertaintyOverlay:
         name = segmentationNode.GetSegmentation().GetSegment(segmentId).GetName()
         self._node = node = _mapNode(segmentationNode, f"{name} uncertainty", map_)
         self._segmentationNode, self.segmentId = segmentationNode, segmentId
+        self._time = timeOf(segmentationNode)
         display = segmentationNode.GetDisplayNode()
         self._fill = display.GetSegmentOpacity2DFill(segmentId)
         display.SetSegmentOpacity2DFill(segmentId, 0.0)
@@ -54,6 +57,7 @@ class UncertaintyOverlay:
         Call it before the scene is saved, too: how the segment is drawn would be saved.
         """
         node = self._node
+        # Segments of one id are drawn alike at all time points.
         if self._segmentationNode is not None and self._isSegmentThere:
             self._segmentationNode.GetDisplayNode().SetSegmentOpacity2DFill(self.segmentId, self._fill)
         if node is not None and node.GetScene() is not None:
@@ -71,8 +75,11 @@ class UncertaintyOverlay:
         self._before.clear()
 
     def hideIfGone(self) -> None:
-        """Take the map away if its segment is not there any more: the run was taken back, or the scene closed."""
-        if not self._isSegmentThere:
+        """Take the map away if its segment is not there any more.
+
+        The run was taken back, the scene closed, or another time point is shown.
+        """
+        if not self._isSegmentThere or timeOf(self._segmentationNode) != self._time:
             self.hide()
 
     @property

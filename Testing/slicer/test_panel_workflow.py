@@ -30,7 +30,7 @@ from real_runs import node_ids
 
 import DSMSegment as module
 from dsm.core.boxes import CroppedArray
-from dsm.errors import WorkerError
+from dsm.errors import InputError, WorkerError
 from DSMSegmentLib.dependencies import missingRequirements
 from DSMSegmentLib.map_store import SegmentMap
 from DSMSegmentLib.mrml import ijkToRAS, orientedImageFromCrop
@@ -70,7 +70,7 @@ def volume() -> Any:
 
 @pytest.fixture
 def backend() -> PanelBackend:
-    return PanelBackend(MASKS)
+    return PanelBackend(dict(MASKS))
 
 
 @pytest.fixture
@@ -683,6 +683,88 @@ class TestSequence:
         process_until(panel, lambda: tag_of(segment_of(node, "DSM_liver"), ALGORITHM_TYPE) == "SEMIAUTOMATIC")
         browser.SetSelectedItemNumber(2)
         assert tag_of(segment_of(node, "DSM_liver"), ALGORITHM_TYPE) == "AUTOMATIC"
+
+    @pytest.fixture
+    def mapped_at_the_second(self, browser: Any, panel: Any, backend: PanelBackend) -> Any:
+        """A segmentation of all time points, with another liver and its maps at the one that is shown."""
+        panel.ui.allTimePointsCheckBox.setChecked(True)
+        node = run(panel, "liver")
+        panel.ui.allTimePointsCheckBox.setChecked(False)
+        panel.ui.keepLargestCheckBox.setChecked(False)
+        panel.ui.uncertaintyCheckBox.setChecked(True)
+        backend._masks.update(liver=MASKS["spleen"])
+        panel.ui.resultsTable.selectRow(0)
+        panel.ui.rerunButton.click()
+        process_until(panel, lambda: not panel.widget.logic.isRunning)
+        backend._masks.update(liver=MASKS["liver"])
+        panel.ui.resultsTable.selectRow(0)
+        return node
+
+    def test_threshold_moves_the_mask_of_its_own_time_point_only(
+        self, browser: Any, panel: Any, volume: Any, mapped_at_the_second: Any
+    ) -> None:
+        node, label, slider = mapped_at_the_second, panel.ui.thresholdLabel, panel.ui.thresholdSlider
+        assert label.text.startswith("Of liver, at once")
+        browser.SetSelectedItemNumber(2)
+        slider.value = 0.7  # before the panel has taken notice
+        process_until(panel, lambda: "another time point" in label.text)
+        slider.value = 0.75
+        QTest.qWait(200)
+        np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), MASKS["liver"])
+        with pytest.raises(InputError, match="another time point"):
+            panel.widget.logic.setThreshold(node, "DSM_liver", 0.75)
+        browser.SetSelectedItemNumber(1)
+        process_until(panel, lambda: label.text.startswith("Of liver, at once"))
+        assert slider.value == 0.5, "the threshold of this time point"
+        slider.value = 0.8
+        process_until(panel, lambda: tag_of(segment_of(node, "DSM_liver"), "DSM.Threshold") == "0.8")
+        np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), MASKS["spleen"])
+
+    def test_threshold_that_was_moved_just_before_a_step_is_not_written_after_it(
+        self, browser: Any, panel: Any, volume: Any, mapped_at_the_second: Any
+    ) -> None:
+        node, store = mapped_at_the_second, panel.widget.logic._probabilities
+        browser.SetSelectedItemNumber(2)
+        other = CroppedArray(MASKS["left kidney"].astype(np.float16), (0, 0, 0))
+        store.put(node, "DSM_liver", SegmentMap(other, ijkToRAS(volume)))
+        browser.SetSelectedItemNumber(1)
+        panel.process_events()
+        panel.widget._run.close()  # its timer notices the step, sooner or later than the slider's
+        panel.ui.thresholdSlider.value = 0.8
+        assert panel.widget._results._threshold._timer.active
+        browser.SetSelectedItemNumber(2)
+        QTest.qWait(200)
+        np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), MASKS["liver"])
+
+    def test_map_of_uncertainty_is_shown_at_its_own_time_point_only(
+        self, browser: Any, panel: Any, mapped_at_the_second: Any
+    ) -> None:
+        node, button = mapped_at_the_second, panel.ui.uncertaintyButton
+        button.click()
+        assert slicer.util.getNodes("*uncertainty")
+        browser.SetSelectedItemNumber(2)
+        process_until(panel, lambda: not slicer.util.getNodes("*uncertainty"))
+        assert node.GetDisplayNode().GetSegmentOpacity2DFill("DSM_liver") == 1.0
+        assert not button.enabled
+        assert button.toolTip == "The map of liver is that of another time point."
+        browser.SetSelectedItemNumber(1)
+        process_until(panel, lambda: button.enabled)
+        button.click()
+        assert slicer.util.getNodes("*uncertainty")
+
+    def test_failure_to_start_a_later_time_point_is_said_and_what_was_finished_stays(
+        self, browser: Any, panel: Any, volume: Any
+    ) -> None:
+        panel.ui.roiSelector.setCurrentNode(roi_node(volume, (0, 0, 0), SHAPE))
+        browser.GetSequenceNode(volume).GetNthDataNode(2).SetOrigin(1000.0, 0.0, 0.0)
+        before = node_ids()
+        panel.ui.allTimePointsCheckBox.setChecked(True)
+        run(panel, "liver")
+        assert panel.ui.statusLabel.text.startswith("Time point 3: R lies outside of CT.")
+        assert panel.ui.applyButton.text == "Segment"
+        assert self.found().GetNumberOfDataNodes() == 2
+        panel.ui.undoButton.click()
+        assert node_ids() == before
 
     def test_volume_that_is_no_time_point_has_no_such_choice(self, panel: Any) -> None:
         assert not panel.ui.allTimePointsCheckBox.visible
