@@ -143,12 +143,24 @@ def _native_box(found: Box, logits: Tensor, grid: WorkingGrid, stride: int) -> t
 
 def _interpolated_chunks(logits: Tensor, coordinates: list[np.ndarray]) -> Iterator[tuple[int, Tensor]]:
     """Yield `(first voxel, values)` along the first axis of the box, trilinear at the given coordinates."""
+    logits, (i, j, k) = _around(logits, coordinates)
     # Two passes on small arrays, then the large one in chunks.
-    i, j, k = coordinates
     rows = _interpolate(_interpolate(logits, 2, k), 1, j)
     length = max(1, _CHUNK_VOXELS // max(1, len(j) * len(k)))
     for start in range(0, len(i), length):
         yield start, _interpolate(rows, 0, i[start : start + length])
+
+
+def _around(logits: Tensor, coordinates: list[np.ndarray]) -> tuple[Tensor, list[np.ndarray]]:
+    """Crop to the features between which the coordinates lie, and return the coordinates in the crop."""
+    shifted = []
+    for axis, values in enumerate(coordinates):
+        last = logits.shape[axis] - 1
+        inside = np.clip(values, 0, last)
+        first = math.floor(inside.min())
+        logits = logits.narrow(axis, first, min(last, math.floor(inside.max()) + 1) - first + 1)
+        shifted.append(inside - first)
+    return logits, shifted
 
 
 def _interpolate(x: Tensor, axis: int, coordinates: np.ndarray) -> Tensor:
