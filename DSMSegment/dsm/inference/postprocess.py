@@ -157,6 +157,9 @@ def _around(logits: Tensor, coordinates: list[np.ndarray]) -> tuple[Tensor, list
     for axis, values in enumerate(coordinates):
         last = logits.shape[axis] - 1
         inside = np.clip(values, 0, last)
+        if not inside.size:  # between two thick slices
+            shifted.append(inside)
+            continue
         first = math.floor(inside.min())
         logits = logits.narrow(axis, first, min(last, math.floor(inside.max()) + 1) - first + 1)
         shifted.append(inside - first)
