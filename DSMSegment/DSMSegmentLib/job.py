@@ -14,7 +14,7 @@ import slicer
 
 from dsm.core.boxes import Box
 from dsm.core.volume import Volume
-from dsm.errors import DSMError, InputError, JobCancelled
+from dsm.errors import DSMError, InputError, JobCancelled, OutputError
 from dsm.text.prompt import Prompt, parse_prompts
 from DSMSegmentLib.backend import Backend
 from DSMSegmentLib.cancel_token import CancelToken
@@ -27,6 +27,7 @@ from DSMSegmentLib.mrml import affineInSegmentation, hasLinearParent, volumeFrom
 from DSMSegmentLib.policy import ExistingPolicy, OverlapPolicy
 from DSMSegmentLib.request import SegmentRequest
 from DSMSegmentLib.roi import boxFromRoi
+from DSMSegmentLib.time_point import timeOf
 from DSMSegmentLib.writer import SegmentationWriter
 
 # What one `poll` may take before it lets the window draw; a write that has begun is finished.
@@ -81,7 +82,8 @@ class SegmentationJob:
 
     The network runs in the backend; the scene is only touched inside `poll`, which the host calls on its main thread
     from a timer, or which `wait` calls for scripts. Finished prompts stay, also when the user cancels or the run fails:
-    the rest is then listed in `missing`, and `seconds` is how long it took.
+    the rest is then listed in `missing`, and `seconds` is how long it took. A segmentation that is part of a sequence
+    is written at the time point of the start only: a result that arrives while another one is shown fails the run.
 
     Args:
         volumeNode: What to segment.
@@ -118,6 +120,7 @@ class SegmentationJob:
         self._options = options or JobOptions()
         self._volume = volumeFromNode(volumeNode)
         self._volumeNode = volumeNode
+        self._time = timeOf(segmentationNode)  # now, as the voxels are: the browser may be stepped during the run
         self._scene = volumeNode.GetScene()
         self._backend = backend
         self._probabilities, self._uncertainties = probabilities, uncertainties
@@ -166,6 +169,11 @@ class SegmentationJob:
     def journal(self) -> RunJournal | None:
         """What the run changed, for undo."""
         return self._writer.journal
+
+    @property
+    def time(self) -> str | None:
+        """What the sequence calls the time point that is written; None of a node that is the same at all times."""
+        return self._time
 
     @property
     def prompts(self) -> tuple[Prompt, ...]:
@@ -301,6 +309,7 @@ class SegmentationJob:
         if self._cancel.requested:
             return
         try:
+            self._checkTime()
             outcome = self._writer.write(self._prompts[index], finding, self._backend.provenance)
         except DSMError as error:
             self._writeError = error
@@ -308,6 +317,15 @@ class SegmentationJob:
             return
         self._keepMaps(outcome.segmentId, finding)
         self._note(outcome)
+
+    def _checkTime(self) -> None:
+        node = self.segmentationNode
+        if node is not None and not self._showsItsTime():
+            raise OutputError(
+                f"{node.GetName()} shows another time point than at the start of the run.",
+                code="output.time_point",
+                hint="Show that one again: finished segments are there. Then run the other prompts.",
+            )
 
     def _keepMaps(self, segmentId: str, finding: Finding) -> None:
         node = self.segmentationNode
@@ -335,10 +353,14 @@ class SegmentationJob:
                 self.journal.revert()  # a new segmentation that got nothing goes again
         else:
             self.state = JobState.FINISHED
-        if self._packAtEnd and not self._nodesAreGone():
+        if self._packAtEnd and not self._nodesAreGone() and self._showsItsTime():
             self._writer.finish()
         if self._onFinished is not None:
             self._onFinished(self)
+
+    def _showsItsTime(self) -> bool:
+        """Whether the segmentation is at the time point of the start, as one is that is the same at all times."""
+        return timeOf(self.segmentationNode) == self._time
 
     def _nodesAreGone(self) -> bool:
         """Whether the user closed the scene or deleted a node that the run needs."""
