@@ -64,6 +64,10 @@ class MapStore:
             return False
         return any(key[:2] == (segmentationNode.GetID(), segmentId) for key in self._maps)
 
+    def forget(self, nodeId: str, segmentId: str, time: str | None) -> None:
+        """Forget the map of a segment at a time point; the node may have gone, or show another one."""
+        self._maps.pop((nodeId, segmentId, time), None)
+
     def clear(self) -> None:
         """Forget all maps."""
         self._maps.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import slicer
 
@@ -95,7 +96,10 @@ class Runs:
 
         def finished(job: SegmentationJob) -> None:
             if job.segmentationNode is not None and job.journal is not None:
-                self._history.add(job.segmentationNode, job.journal)
+                # Not the job itself: it would keep the voxels of its volume in memory.
+                segmentIds = [outcome.segmentId for outcome in job.outcomes if outcome.segmentId]
+                forget = partial(self._forgetMaps, job.segmentationNode.GetID(), segmentIds, job.time)
+                self._history.add(job.segmentationNode, job.journal, forget)
             if onFinished is not None:
                 onFinished(job)
 
@@ -174,6 +178,12 @@ class Runs:
         self._checkIdle()
         self._job = job = MaskJob(volumeNode, prompt, self._backend, threshold=threshold, onFinished=onFinished)
         return job
+
+    def _forgetMaps(self, nodeId: str, segmentIds: Sequence[str], time: str | None) -> None:
+        """Forget what a run that was taken back knew of its segments: those of before have other voxels."""
+        for store in (self._probabilities, self._uncertainties):
+            for segmentId in segmentIds:
+                store.forget(nodeId, segmentId, time)
 
     @staticmethod
     def _started(job: SegmentationJob) -> SegmentationJob:

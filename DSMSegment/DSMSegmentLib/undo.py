@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import slicer
@@ -25,28 +26,42 @@ class UndoHistory:
     """Journals of finished runs, the newest last."""
 
     def __init__(self) -> None:
-        self._journals: list[tuple[str, Journal]] = []
+        self._journals: list[tuple[str, Journal, Callable[[], None] | None]] = []
 
-    def add(self, segmentationNode: slicer.vtkMRMLSegmentationNode, journal: Journal) -> None:
-        """Remember a run that has ended; the oldest one of the same node is forgotten when there are too many."""
+    def add(
+        self,
+        segmentationNode: slicer.vtkMRMLSegmentationNode,
+        journal: Journal,
+        onUndone: Callable[[], None] | None = None,
+    ) -> None:
+        """Remember a run that has ended; the oldest one of the same node is forgotten when there are too many.
+
+        Args:
+            segmentationNode: That the run wrote to.
+            journal: What it changed there.
+            onUndone: Called when the run was taken back.
+        """
         # A scene that was closed during the run took the node along, and a later node may get its id.
         if journal.isEmpty or segmentationNode.GetScene() is None:
             return
         nodeId = segmentationNode.GetID()
-        self._journals.append((nodeId, journal))
+        self._journals.append((nodeId, journal, onUndone))
         mine = [entry for entry in self._journals if entry[0] == nodeId]
         if len(mine) > _MAX_RUNS:
             self._journals.remove(mine[0])
 
     def canUndo(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> bool:
         """Whether there is a run to take back."""
-        return segmentationNode is not None and any(key == segmentationNode.GetID() for key, _ in self._journals)
+        return segmentationNode is not None and any(key == segmentationNode.GetID() for key, *_ in self._journals)
 
     def undoLast(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> bool:
         """Take back the newest run of a segmentation; returns False when there is none."""
         for index in reversed(range(len(self._journals))):
             if self._journals[index][0] == segmentationNode.GetID():
-                self._journals.pop(index)[1].revert()
+                _, journal, onUndone = self._journals.pop(index)
+                journal.revert()
+                if onUndone is not None:
+                    onUndone()
                 return True
         return False
 

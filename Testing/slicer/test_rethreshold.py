@@ -7,14 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 import slicer
-from phantoms import SHAPE, affine_of, mask_in, obliqueness, segment_ids, tag_of, volume_node
+from phantoms import SHAPE, affine_of, mask_in, mask_of, obliqueness, segment_ids, tag_of, volume_node
 
 from dsm.core.boxes import CroppedArray
 from dsm.errors import InputError
+from DSMSegmentLib import JobOptions, Runs
+from DSMSegmentLib.fake_backend import FakeBackend
 from DSMSegmentLib.islands import largestIsland
 from DSMSegmentLib.map_store import MapStore, SegmentMap
 from DSMSegmentLib.mrml import ijkToRAS
 from DSMSegmentLib.placement import createSegmentation
+from DSMSegmentLib.policy import ExistingPolicy
 from DSMSegmentLib.rethreshold import setThreshold
 
 OFFSET = (2, 1, 3)
@@ -88,6 +91,23 @@ def test_oldest_maps_go_first(volume: Any, node: Any) -> None:
 def test_unknown_node_has_no_map() -> None:
     assert MapStore().get(None, "a") is None
     assert MapStore().get(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode"), "a") is None
+
+
+def test_segment_that_undo_gives_back_is_not_changed_by_the_map_of_the_run_taken_back(volume: Any) -> None:
+    runs = Runs(FakeBackend({"liver": mask_of(seed=1), "spleen": mask_of(seed=2)}))
+    first = runs.segment(volume, "liver; spleen", interactive=True)
+    first.wait()
+    node = first.segmentationNode
+    runs.use(FakeBackend({"liver": mask_of(seed=3)}))
+    options = JobOptions(existing=ExistingPolicy.REPLACE, uncertainty=True)
+    runs.segment(volume, "liver", node, options, interactive=True).wait()
+    assert runs.canSetThreshold(node, "DSM_liver")
+    assert runs.undoLast(node)
+    with pytest.raises(InputError, match="not kept any more"):
+        runs.setThreshold(node, "DSM_liver", 0.7)
+    assert runs.uncertaintyOf(node, "DSM_liver") is None
+    np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), mask_of(seed=1))
+    assert runs.canSetThreshold(node, "DSM_spleen"), "the run did not touch it"
 
 
 def test_largest_island_is_the_one_with_most_voxels() -> None:

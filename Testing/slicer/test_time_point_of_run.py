@@ -80,3 +80,17 @@ def test_step_away_and_back_between_two_results_does_no_harm(runs: Runs, volume:
     job = runs.segment(volume, "spleen; liver", node, REPLACE, onResult=look_about)
     assert job.wait() is JobState.FINISHED
     np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), OTHER)
+
+
+def test_undo_from_another_time_point_forgets_the_maps_of_the_run_and_no_others(
+    runs: Runs, volume: Any, browser: Any, node: Any
+) -> None:
+    for item in (LAST, FIRST):
+        browser.SetSelectedItemNumber(item)
+        runs.segment(volume, "liver", node, REPLACE, interactive=True).wait()
+    browser.SetSelectedItemNumber(LAST)
+    assert runs.undoLast(node)
+    assert browser.GetSelectedItemNumber() == FIRST
+    assert not runs.canSetThreshold(node, "DSM_liver")
+    browser.SetSelectedItemNumber(LAST)
+    assert runs.canSetThreshold(node, "DSM_liver")
