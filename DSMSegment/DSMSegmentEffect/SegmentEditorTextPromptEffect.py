@@ -20,6 +20,7 @@ from DSMSegmentLib.mask_job import MaskJob
 from DSMSegmentLib.mrml import resampleInto
 from DSMSegmentLib.prompt_edit import PromptEdit
 from DSMSegmentLib.provenance import ALGORITHM_TYPE_TAG, MANUALLY_CHANGED
+from DSMSegmentLib.time_point import timeOf
 
 _ICON = Path(__file__).resolve().parents[1] / "Resources" / "Icons" / "DSMSegment.png"
 _SET, _ADD, _REMOVE = "Set", "Add", "Remove"
@@ -100,7 +101,7 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
         if not self.scriptedEffect.confirmCurrentSegmentVisible():
             return
         node = self.scriptedEffect.parameterSetNode()
-        self._target = (node.GetSegmentationNode(), node.GetSelectedSegmentID())
+        self._target = _targetOf(node)
         panel = slicer.util.getModuleWidget("DSMSegment")
         if reason := panel.reasonNotReady():
             self._statusLabel.text = reason
@@ -123,8 +124,8 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
             self._statusLabel.text = _("Cancelled.")
         elif job.error is not None:
             self._statusLabel.text = job.error.one_line
-        elif self._target != (node.GetSegmentationNode(), node.GetSelectedSegmentID()):
-            self._statusLabel.text = _("Another segment was selected meanwhile; nothing was changed.")
+        elif self._target != _targetOf(node):
+            self._statusLabel.text = _("Another segment or time point was chosen meanwhile; nothing was changed.")
         else:
             self._write(job)
 
@@ -153,3 +154,9 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
         self._statusLabel.text = _("{volume:.1f} ml, score {score:.2f}").format(
             volume=job.finding.volumeMl, score=job.finding.score
         )
+
+
+def _targetOf(node: slicer.vtkMRMLSegmentEditorNode) -> tuple[slicer.vtkMRMLSegmentationNode, str, str | None]:
+    """What a run writes to: segmentation, segment, and the time point that is shown."""
+    segmentation = node.GetSegmentationNode()
+    return segmentation, node.GetSelectedSegmentID(), timeOf(segmentation)

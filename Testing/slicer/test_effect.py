@@ -15,7 +15,7 @@ import pytest
 import slicer
 from acting_backend import wait_for_cancel
 from panel_backends import PanelBackend
-from phantoms import affine_of, mask_in, mask_of, obliqueness, tag_of, volume_node
+from phantoms import affine_of, browser_of_frames, mask_in, mask_of, obliqueness, tag_of, volume_node
 
 import DSMSegment as module
 from DSMSegmentLib.placement import createSegmentation
@@ -147,3 +147,19 @@ def test_selecting_another_segment_meanwhile_protects_it(effect: Any, node: Any,
     assert "nothing was changed" in effect._statusLabel.text
     for name in ("liver", "other"):
         assert not mask_in(node, name, volume).any()
+
+
+def test_stepping_to_another_time_point_meanwhile_protects_it(effect: Any, volume: Any) -> None:
+    browser = browser_of_frames(volume, (-1000, 0, 100))
+    sequence = effect.runs.segmentSequence(volume, "liver", wait=True).segmentationNode
+    editor = effect.scriptedEffect.parameterSetNode()
+    editor.SetAndObserveSegmentationNode(sequence)
+    editor.SetSelectedSegmentID("DSM_liver")
+    browser.SetSelectedItemNumber(0)
+    effect._promptEdit.setPlainText("spleen")
+    effect._applyButton.click()
+    browser.SetSelectedItemNumber(2)
+    while not effect.runs.poll():
+        pass
+    assert "nothing was changed" in effect._statusLabel.text
+    np.testing.assert_array_equal(mask_in(sequence, "DSM_liver", volume), MASKS["liver"])
