@@ -32,6 +32,7 @@ def _one_host() -> SceneHost:
 @pytest.fixture(autouse=True)
 def host(_one_host: SceneHost) -> Iterator[SceneHost]:
     """The application stand-in, with a scene that holds nothing."""
+    _one_host.publish()  # tests of other folders make hosts of their own in the same process
     _one_host.scene.Clear(True)
     yield _one_host
     _one_host.scene.Clear(True)

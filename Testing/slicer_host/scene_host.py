@@ -51,6 +51,10 @@ class SceneHost:
         self.scene = self._makeScene()
         self._application = self._makeApplicationLogic()
         self.logics = {name.lower(): self._addLogic(name, class_name) for name, class_name in _LOGICS.items()}
+        self.publish()
+
+    def publish(self) -> None:
+        """Be the one that `slicer.mrmlScene`, `slicer.modules` and `slicer.app` mean, also after another was made."""
         slicer.mrmlScene = self.scene
         slicer.modules = SimpleNamespace(
             **{name: SimpleNamespace(logic=lambda logic=logic: logic) for name, logic in self.logics.items()}

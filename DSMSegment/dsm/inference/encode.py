@@ -19,7 +19,7 @@ from dsm.models.config import ModelConfig
 from dsm.nn.dsm_net import DSMNet, Encoding
 from dsm.progress import Progress
 
-_NO_ROOM = ("can't allocate memory", "not enough memory", "could not create a primitive", "could not create a memory")
+_NO_ROOM = ("can't allocate memory", "not enough memory", "could not create a", "could not execute a")
 _log = logging.getLogger(__name__)
 
 

@@ -151,9 +151,6 @@ def test_under_a_limit_it_gets_slower_and_never_dies():
     assert "slabs of" in tight["said"][0]
     difference = max(abs(a - b) for a, b in zip(free["logits"], tight["logits"], strict=True))
     assert difference < (2e-2 if tight["half"] else 1e-3)
-    # About what one pass needs: either is right, but nothing else is.
-    edge = run_under(310)
-    assert edge.get("error", "OutOfMemoryError") == "OutOfMemoryError"
     hopeless = run_under(40)
     assert hopeless["error"] == "OutOfMemoryError"  # said, not killed
     assert hopeless["said"]
