@@ -69,8 +69,8 @@ def predicted_bytes(config: ModelConfig, shape: Index3, step: Step, *, halo: int
     d4, query = config.decoder_channels[0], config.query_dim
     margins = 0 if step.max_slab >= depth else 2 * EDGE_MULTIPLE * math.ceil(halo / EDGE_MULTIPLE)
     slab = min(1.0, (step.max_slab + margins) / depth)
-    embedding = config.embed_dim / 2**3 * (_HALF_BYTES / _FLOAT_BYTES if step.is_half else 1)
-    embedding = 0.0 if step.is_on_disk else embedding
+    bytes_each = 0 if step.is_on_disk else _HALF_BYTES if step.is_half else _FLOAT_BYTES
+    embedding = config.embed_dim / 2**3 * bytes_each / _FLOAT_BYTES
     # Floats for each voxel: the fine stages (what is stitched, and three maps of a residual block), the embedding
     # (beside the features that it is made of), the tokens at 6 mm.
     stitched = (c2 / 2**3 + c4 / 4**3) if margins else 0.0
