@@ -15,8 +15,11 @@ from dsm.io.image import read_volume
 from dsm.io.manifest import CaseEntry
 from dsm.ops.intensity import percentile_window, window_channels
 from dsm.training.lungs_from_air import lungs_from_air
+from dsm.training.soft_tissue_from_density import soft_tissue_from_density
 
-_LUNG_IDS = (254, 255)  # the manifests use small numbers
+SOFT_TISSUE = "soft tissue"
+_SOFT_TISSUE_ID = 253  # the manifests use small numbers
+_LUNG_IDS = (254, 255)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ def load_case(
     *,
     rng: np.random.Generator,
     add_lungs: bool = False,
+    add_soft_tissue: bool = False,
 ) -> Case:
     """Read a case into memory, in RAS order.
 
@@ -52,6 +56,7 @@ def load_case(
         windows_hu: Intensity windows of the model.
         rng: Chooses which voxels of large structures are remembered for placing crops.
         add_lungs: Add lungs from air as a pseudo-label (`dsm.training.lungs_from_air`).
+        add_soft_tissue: Add `SOFT_TISSUE`, where lesions can be put (`dsm.training.soft_tissue_from_density`).
     """
     volume = read_volume(entry.image, modality=entry.modality)
     labels = read_volume(entry.label, modality=entry.modality)
@@ -65,6 +70,10 @@ def load_case(
     channels = window_channels(image, windows)
     if add_lungs:
         entry = _with_lungs(entry, label, channels[0].numpy(), spacing)
+    if add_soft_tissue:
+        found = soft_tissue_from_density(image.numpy(), spacing.tolist())
+        label[found & (label == 0)] = _SOFT_TISSUE_ID
+        entry = replace(entry, targets={**entry.targets, SOFT_TISSUE: (_SOFT_TISSUE_ID,)})
     present = {}
     for name, label_ids in entry.targets.items():
         voxels = np.argwhere(np.isin(label, label_ids))

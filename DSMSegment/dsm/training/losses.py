@@ -27,25 +27,29 @@ def dice_loss(logits: Tensor, masks: Tensor) -> Tensor:
     return _dice(logits[present][None], masks[present][None].to(logits.dtype)).mean()
 
 
-def mask_loss(logits: Tensor, masks: Tensor) -> Tensor:
+def mask_loss(logits: Tensor, masks: Tensor, *, balance: float = 0.5) -> Tensor:
     """Binary cross-entropy over all, plus Dice over the masks that are not empty.
 
-    Foreground voxels weigh √(background / foreground), so that a gland of 100 voxels is not learned last.
+    Foreground voxels weigh (background / foreground)^balance, so that a gland of 100 voxels is not learned last.
 
     Args:
         logits: `(prompts, i, j, k)`.
         masks: Same shape, bool: annotated prompts only.
+        balance: 0: all voxels weigh the same, so that half sure is half sure; more learns small structures sooner, and
+            makes all of them too large.
 
     Returns:
         One number. An empty mask has no Dice (it would be 1 whatever the prediction); the cross-entropy sees it.
     """
     target = masks.to(logits.dtype)
     share = target.flatten(1).mean(dim=1).clamp_min(1e-6)
-    weight = ((1 - share) / share).sqrt().clamp(1, _MAX_FOREGROUND_WEIGHT)[:, None, None, None]
+    weight = ((1 - share) / share).pow(balance).clamp(1, _MAX_FOREGROUND_WEIGHT)[:, None, None, None]
     return F.binary_cross_entropy_with_logits(logits, target, pos_weight=weight) + dice_loss(logits, masks)
 
 
-def assignment_loss(logits: Tensor, void: Tensor, masks: Tensor, annotated: Tensor) -> Tensor:
+def assignment_loss(
+    logits: Tensor, void: Tensor, masks: Tensor, annotated: Tensor, *, balance: float = 0.5
+) -> Tensor:
     """Cross-entropy of voxels over organs and void: they compete, as in the k-means assignment.
 
     A voxel that belongs to an annotated organ belongs to none of the others, annotated or not. A voxel outside all
@@ -56,6 +60,7 @@ def assignment_loss(logits: Tensor, void: Tensor, masks: Tensor, annotated: Tens
         void: Logit of belonging to none, one number.
         masks: Fraction of each voxel in each annotated organ `(annotated organs, i, j, k)` in [0, 1].
         annotated: Their rows in `logits`, int64.
+        balance: A voxel weighs (voxels of its organ, or of void)^-balance; see `mask_loss`.
 
     Returns:
         One number.
@@ -68,7 +73,7 @@ def assignment_loss(logits: Tensor, void: Tensor, masks: Tensor, annotated: Tens
     rows = torch.cat([logits.masked_fill(hidden, -1e4), void.expand_as(logits[:1])])
     cross_entropy = -(target * rows.log_softmax(dim=0)).flatten(1).sum(dim=1)
     voxels = target.flatten(1).sum(dim=1)
-    weight = voxels.clamp_min(1).rsqrt()
+    weight = voxels.clamp_min(1).pow(-balance)
     return (weight * cross_entropy).sum() / (weight * voxels).sum()
 
 

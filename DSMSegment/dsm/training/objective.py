@@ -83,7 +83,8 @@ def training_loss(
     if organs and recipe.text_weight:
         prompts = names.batch([crop.names[i] for i in organs], text_only=True)
         decoded = net.decode(encoding, prompts)
-        parts["text"] = recipe.text_weight * _prompt_loss(decoded, crop.masks[organs], recipe)
+        loss = _prompt_loss(decoded, crop.masks[organs], recipe, balance=recipe.organ_balance)
+        parts["text"] = recipe.text_weight * loss
     if tumors and recipe.tumor_weight:
         prompts = names.batch([crop.names[i] for i in tumors], text_only=hide_id)
         visual = None
@@ -121,8 +122,9 @@ def _organ_losses(
         anomalies.append(anomaly_loss(affinity[0, annotated].float(), layer.void, inside, lesion))
     presence = net.presence_head(encoding.organ_queries)[0, annotated].float()
     is_present = masks.flatten(1).any(dim=1).to(presence.dtype)
+    assignment = assignment_loss(logits, zero, masks.float(), annotated, balance=recipe.organ_balance)
     parts = {
-        "mask": dice_loss(logits[annotated], masks) + assignment_loss(logits, zero, masks.float(), annotated),
+        "mask": dice_loss(logits[annotated], masks) + assignment,
         "levels": recipe.level_weight * torch.stack(levels).mean(),
         "presence": recipe.presence_weight * F.binary_cross_entropy_with_logits(presence, is_present),
     }
@@ -131,10 +133,10 @@ def _organ_losses(
     return parts
 
 
-def _prompt_loss(decoded: Decoded, masks: Tensor, recipe: Recipe) -> Tensor:
+def _prompt_loss(decoded: Decoded, masks: Tensor, recipe: Recipe, *, balance: float = 0.5) -> Tensor:
     is_present = masks.flatten(1).any(dim=1).float()
     presence = F.binary_cross_entropy_with_logits(decoded.presence[0].float(), is_present)
-    return mask_loss(decoded.logits[0].float(), masks) + recipe.presence_weight * presence
+    return mask_loss(decoded.logits[0].float(), masks, balance=balance) + recipe.presence_weight * presence
 
 
 def _denoise(

@@ -55,6 +55,7 @@ class Source:
         folder: Folder with `dataset.json`, relative to the recipe's `data_root`.
         weight: How often it is drawn, relative to the others.
         add_lungs: Add lungs from air as a pseudo-label (CT without lung labels).
+        add_soft_tissue: Add soft tissue by its density as a host of lesions (CT).
         synthetic_lesions: Put lesions into the crops of this set.
         hidden: Annotated names that training must not see: left out to be measured as unseen.
     """
@@ -62,6 +63,7 @@ class Source:
     folder: str
     weight: float
     add_lungs: bool = False
+    add_soft_tissue: bool = False
     synthetic_lesions: bool = False
     hidden: tuple[str, ...] = ()
 
@@ -74,7 +76,7 @@ class Recipe:
     else in float32; weights, losses and the optimiser stay in float32. `start_from` is a model folder, relative to the
     recipes' parent, whose weights the run starts with. With `text_tower: codes` in `model`, names are random codes in
     place of text vectors (an ablation: class ids alone). `crops_per_step` is the global batch, however many processes
-    share it.
+    share it. `organ_balance` is the balance of the organs' masks (`dsm.training.losses.mask_loss`).
     """
 
     model: dict[str, Any]
@@ -92,6 +94,7 @@ class Recipe:
     text_prompts: int = 3
     tumor_prompts: int = 4
     class_centered: float = 0.75
+    organ_balance: float = 0.5
     level_weight: float = 0.3
     presence_weight: float = 0.1
     text_weight: float = 0.3

@@ -10,9 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from dsm.training.cases import SOFT_TISSUE
 from dsm.training.crops import Crop
 
 _RADIUS_MM = (4.0, 26.0)
+_RADIUS_IN_SOFT_TISSUE_MM = (8.0, 45.0)  # a sarcoma is found when it is large
+_AIR = 0.1  # of the intensity window: a host as dark as this is a lung
 _GENERIC = ("lesion", "tumor")
 _SMALLEST_HOST_VOXELS = 30  # of the half-resolution masks
 
@@ -66,7 +69,17 @@ def add_lesions(
     image, masks = crop.image.clone(), crop.masks.clone()
     lesions = torch.zeros_like(masks[0])
     for _ in range(1 + (draw.integer(3) if draw.uniform(0, 1) < 0.4 else 0)):
-        _put_one(image, masks, lesions, host, spacing_mm, cystic="cyst" in kind, modality=modality, draw=draw)
+        _put_one(
+            image,
+            masks,
+            lesions,
+            host,
+            spacing_mm,
+            cystic="cyst" in kind,
+            in_soft_tissue=crop.names[host] == SOFT_TISSUE,
+            modality=modality,
+            draw=draw,
+        )
     masks &= ~lesions
     masks[host] |= lesions
     names, found = [kind], [lesions]
@@ -112,15 +125,17 @@ def _put_one(
     spacing_mm: float,
     *,
     cystic: bool,
+    in_soft_tissue: bool,
     modality: str,
     draw: _Draw,
 ) -> None:
     """Write one lesion into `image`, add it to `lesions`; a mass effect moves the masks, too."""
     voxels = masks[host].nonzero()
+    smallest_mm, largest_mm = _RADIUS_IN_SOFT_TISSUE_MM if in_soft_tissue else _RADIUS_MM
     center = 2 * voxels[draw.integer(len(voxels))] + 0.5  # of the half-resolution voxel, in image voxels
     organ_mm = (0.75 * len(voxels) / math.pi) ** (1 / 3) * 2 * spacing_mm
-    largest = max(_RADIUS_MM[0] + 1, min(_RADIUS_MM[1], 0.8 * organ_mm))
-    radius_mm = math.exp(draw.uniform(math.log(_RADIUS_MM[0]), math.log(largest)))
+    largest_mm = max(smallest_mm + 1, min(largest_mm, 0.8 * organ_mm))
+    radius_mm = math.exp(draw.uniform(math.log(smallest_mm), math.log(largest_mm)))
     box = _even_box(center, 1.7 * radius_mm / spacing_mm + 2, image.shape[2:])
     if draw.uniform(0, 1) < 0.3:
         _push_outward(image, masks, box, center, radius_mm / spacing_mm, draw.uniform(0.1, 0.4))
@@ -137,7 +152,7 @@ def _put_one(
     inside = torch.sigmoid((1 - distance) * edge)
     shown = image[0][here]
     level = shown[0][host_here].mean() if host_here.any() else shown[0].mean()
-    contrast = _contrast(draw, modality, cystic=cystic)
+    contrast = _contrast(draw, modality, cystic=cystic, in_air=modality == "CT" and float(level) < _AIR)
     texture = (0.2 if cystic else draw.uniform(0.2, 0.8)) * abs(contrast) * draw.smooth_noise(size, 8)
     rim = draw.uniform(-0.3, 1.0) * abs(contrast) * torch.exp(-((distance - 0.95) / 0.12).square())
     if cystic or draw.uniform(0, 1) < 0.3:
@@ -148,8 +163,10 @@ def _put_one(
     lesions[half] |= F.avg_pool3d((distance < 1).float()[None, None], 2)[0, 0] >= 0.5
 
 
-def _contrast(draw: _Draw, modality: str, *, cystic: bool) -> float:
+def _contrast(draw: _Draw, modality: str, *, cystic: bool, in_air: bool) -> float:
     """Lesion minus host as a share of the intensity window (CT: 400 HU)."""
+    if in_air:  # the window ends above the lung: soft tissue of -5 to 115 HU
+        return draw.uniform(0.3, 0.6)
     if modality != "CT":
         return (1 if cystic or draw.uniform(0, 1) < 0.7 else -1) * draw.uniform(0.1, 0.45)
     if cystic:

@@ -141,7 +141,13 @@ class Trainer:
         self._resume()
         rng = np.random.default_rng(self.recipe.seed)
         self.cases = [
-            load_case(entry, self.config.windows_hu, rng=rng, add_lungs=source.add_lungs)
+            load_case(
+                entry,
+                self.config.windows_hu,
+                rng=rng,
+                add_lungs=source.add_lungs,
+                add_soft_tissue=source.add_soft_tissue,
+            )
             for entry, source in zip(self.entries, self.sources, strict=True)
         ]
         logger.info("%d cases loaded", len(self.cases))

@@ -4,7 +4,7 @@ import SimpleITK as sitk
 import torch
 
 from dsm.io.manifest import CaseEntry, read_manifest
-from dsm.training.cases import load_case
+from dsm.training.cases import SOFT_TISSUE, load_case
 
 WINDOW = ((-125.0, 275.0),)
 
@@ -41,6 +41,15 @@ def test_organ_is_the_union_with_its_tumor(entries):
         voxels = case.present[name].long()
         assert len(voxels) == min(4096, int(torch.isin(case.label, torch.tensor(ids)).sum()))
         assert set(case.label[0, 0][tuple(voxels.T)].tolist()) == set(ids)
+
+
+def test_soft_tissue_is_where_no_organ_is(entries):
+    case = load_case(entries[0], WINDOW, rng=np.random.default_rng(0), add_soft_tissue=True)
+    tissue = torch.isin(case.label, torch.tensor(case.entry.targets[SOFT_TISSUE]))
+    assert tissue.any()
+    before = load(entries[0]).label
+    assert torch.equal(case.label[~tissue], before[~tissue])
+    assert not before[tissue].any()
 
 
 def test_absent_name_is_annotated_but_not_present(entries):

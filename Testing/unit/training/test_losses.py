@@ -35,8 +35,22 @@ class TestMaskLoss:
         expected = (LN2 + LN2 + 0) / 3 + (0.5 + 0) / 2
         assert mask_loss(logits, masks).item() == pytest.approx(expected, abs=1e-4)
 
+    def test_balance_weighs_a_small_mask(self):
+        # One of five voxels is inside: it weighs 4^½ = 2, or 1; Dice 1 - 2·½ / (1 + 5/2) = 1 - 1/3.5
+        logits, mask = row(0, 0, 0, 0, 0), row(1, 0, 0, 0, 0).bool()
+        dice = 1 - 1 / 3.5
+        assert mask_loss(logits, mask).item() == pytest.approx(LN2 * 6 / 5 + dice, abs=1e-4)
+        assert mask_loss(logits, mask, balance=0.0).item() == pytest.approx(LN2 + dice, abs=1e-4)
+
 
 class TestAssignmentLoss:
+    def test_balance(self):
+        # One voxel of organ 0 at ln 2 + ln 2, four of void at ln 2: weights 1 and ½ at balance ½.
+        logits = row(math.log(1 / 3), 0, 0, 0, 0)
+        args = (logits, torch.tensor(0.0), row(1, 0, 0, 0, 0), torch.tensor([0]))
+        assert assignment_loss(*args).item() == pytest.approx((2 * LN2 + 0.5 * 4 * LN2) / 3)
+        assert assignment_loss(*args, balance=0.0).item() == pytest.approx((2 * LN2 + 4 * LN2) / 5)
+
     def test_organs_compete_where_something_is_labelled(self):
         # Voxel 1 is organ 0: softmax over both organs and void. Voxel 2 is nothing known: organ 1 may own it, so it is
         # left out, and organ 0 competes with void.

@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from dsm.training.cases import SOFT_TISSUE
 from dsm.training.crops import Crop
 from dsm.training.synthetic_lesions import LesionRules, add_lesions
 
@@ -106,3 +107,21 @@ def test_mass_effect_moves_other_tissue():
         new = lesioned(crop, seed)
         moved += int(not torch.equal(new.masks[1] & ~new.masks[2], crop.masks[1] & ~new.masks[2]))
     assert 0 < moved < 40
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_lesion_in_a_lung_is_brighter_than_air(seed):
+    rules = replace(RULES, hosts={"right lung": ("lung tumor",)})
+    crop = crop_of(("right lung",), level=0.0)
+    new = lesioned(crop, seed, rules)
+    inside = new.masks[1].repeat_interleave(2, 0).repeat_interleave(2, 1).repeat_interleave(2, 2)
+    assert new.image[0, 0][inside].mean() > 0.2
+
+
+def test_lesions_in_soft_tissue_are_large():
+    rules = replace(RULES, hosts={SOFT_TISSUE: ("soft tissue tumor",), "liver": ("liver tumor",)})
+    masks = torch.ones(1, 40, 40, 40, dtype=torch.bool)
+    crop = Crop(image=torch.full((1, 1, 80, 80, 80), 0.4), masks=masks, names=(SOFT_TISSUE,))
+    smallest = min(int(lesioned(crop, seed, rules).masks[1].sum()) for seed in range(10))
+    in_organ = replace(crop, names=("liver",))
+    assert smallest > min(int(lesioned(in_organ, seed, rules).masks[1].sum()) for seed in range(10))
