@@ -1,4 +1,4 @@
-"""The same network, rewritten for inference on a CPU: normalisations folded away, channels last, pointwise as products.
+"""The same network, rewritten for inference on a CPU: normalisations and activations folded into channels-last layers.
 
 Measured on the CPU of `docs/explanation/performance.md`: as fast as OpenVINO on the convolutions, with nothing to
 install, compile or cache.
@@ -15,6 +15,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from dsm.inference.in_rows import FusionInRows
 from dsm.inference.working_grid import EDGE_MULTIPLE
 from dsm.nn.dsm_net import DSMNet
+from dsm.nn.encoder import ResidualBlock
+from dsm.ops.convolution import add_convolution, convolution
 from dsm.ops.linear import linear
 
 # Which normalisation reads which convolution shows on any input, so on the smallest.
@@ -25,25 +27,70 @@ class Product(nn.Module):
     """A linear layer.
 
     Args:
-        linear: The layer, or a 1³ convolution; its weights are shared.
+        layer: Its weights are shared.
     """
 
-    def __init__(self, linear: nn.Linear | nn.Conv3d) -> None:
+    def __init__(self, layer: nn.Linear) -> None:
         super().__init__()
-        self.weight = nn.Parameter(linear.weight.flatten(1), requires_grad=False)
-        self.bias = linear.bias
+        self.weight, self.bias = layer.weight, layer.bias
 
     def forward(self, x: Tensor) -> Tensor:
         """`(..., channels)` → `(..., out_channels)`."""
         return linear(x, self.weight, self.bias)
 
 
-class PointwiseConv(Product):
-    """A 1³ convolution as a product over the channels, which lie side by side in channels-last memory."""
+class Convolution(nn.Module):
+    """A convolution and the activation that reads it.
+
+    Args:
+        conv: Its weights are shared.
+        activation: `"relu"`, `"gelu"` or `"none"`.
+    """
+
+    def __init__(self, conv: nn.Conv3d, activation: str = "none") -> None:
+        super().__init__()
+        self.weight, self.bias = conv.weight, conv.bias
+        self.stride, self.padding, self.activation = conv.stride, conv.padding, activation
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(batch, channels, i, j, k)` → `(batch, out_channels, i, j, k)`, channels last."""
-        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+        """As `nn.Conv3d`, then the activation."""
+        return convolution(
+            x,
+            self.weight,
+            self.bias,
+            stride=self.stride,
+            padding=self.padding,  # type: ignore[arg-type]  # numbers in this network
+            activation=self.activation,
+        )
+
+
+class SumConvolution(nn.Module):
+    """The end of a residual block: a convolution is added to what skipped it, in place.
+
+    Args:
+        conv: Its weights are shared.
+    """
+
+    def __init__(self, conv: nn.Conv3d) -> None:
+        super().__init__()
+        self.weight, self.bias, self.padding = conv.weight, conv.bias, conv.padding
+
+    def forward(self, total: Tensor, x: Tensor) -> Tensor:
+        """`relu(total + conv(x))`."""
+        return add_convolution(total, x, self.weight, self.bias, padding=self.padding)  # type: ignore[arg-type]
+
+
+class FastResidualBlock(nn.Module):
+    """`ResidualBlock` with folded normalisations. It overwrites its input, which nothing else reads."""
+
+    def __init__(self, block: ResidualBlock) -> None:
+        super().__init__()
+        self.first = Convolution(block.conv1, "relu")
+        self.second = SumConvolution(block.conv2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(batch, channels, i, j, k)` → the same."""
+        return self.second(x, self.first(x))
 
 
 @torch.no_grad()
@@ -56,7 +103,7 @@ def fold_norms(net: DSMNet) -> int:
     Returns:
         How many were folded.
     """
-    pairs = _conv_norm_pairs(net)
+    pairs: dict[nn.BatchNorm3d, nn.Conv3d] = _readers(net, (nn.BatchNorm3d,))
     for norm, conv in pairs.items():
         mean, variance = norm.running_mean, norm.running_var
         assert mean is not None  # noqa: S101  (norms here track their statistics)
@@ -74,19 +121,23 @@ def fast_on_cpu(net: DSMNet) -> DSMNet:
         net: In evaluation mode, on the CPU.
     """
     fold_norms(net)
-    # torch runs pointwise convolutions as products too where it has one thread, but copies channels-last input first.
-    _replace(net, lambda module: PointwiseConv(module) if _is_pointwise(module) else None)
+    _replace(net, lambda module: FastResidualBlock(module) if isinstance(module, ResidualBlock) else None)
+    for activation, conv in _readers(net, (nn.ReLU, nn.GELU)).items():
+        name = "relu" if isinstance(activation, nn.ReLU) else "gelu"
+        fast = {conv: Convolution(conv, name), activation: nn.Identity()}
+        _replace(net, fast.get)
     _replace(net, lambda module: Product(module) if isinstance(module, nn.Linear) else None)
     if net.backbone is None:
         net.pixel_decoder.fusion4 = FusionInRows(net.pixel_decoder.fusion4)  # type: ignore[assignment]  # called alike
+    _replace(net, lambda module: Convolution(module) if _is_plain(module) else None)
     return net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # torch's stub lacks it
 
 
-def _conv_norm_pairs(net: DSMNet) -> dict[nn.BatchNorm3d, nn.Conv3d]:
-    """Find out by running: convolutions that are called once and whose result goes into a normalisation."""
+def _readers(net: DSMNet, kinds: tuple[type[nn.Module], ...]) -> dict[Any, nn.Conv3d]:
+    """Find out by running: layers of some kinds that read what a convolution made, and that convolution."""
     makers: dict[int, nn.Conv3d] = {}
     alive: list[Tensor] = []  # an address must not be given away twice
-    pairs: dict[nn.BatchNorm3d, nn.Conv3d] = {}
+    pairs: dict[Any, nn.Conv3d] = {}
 
     def made(module: Any, _inputs: Any, output: Tensor) -> None:
         makers[id(output)] = module
@@ -100,7 +151,7 @@ def _conv_norm_pairs(net: DSMNet) -> dict[nn.BatchNorm3d, nn.Conv3d]:
     for module in net.modules():
         if isinstance(module, nn.Conv3d):
             handles.append(module.register_forward_hook(made))
-        elif isinstance(module, nn.BatchNorm3d):
+        elif isinstance(module, kinds):
             handles.append(module.register_forward_pre_hook(read))
     try:
         channels = next(module.in_channels for module in net.modules() if isinstance(module, nn.Conv3d))
@@ -111,13 +162,8 @@ def _conv_norm_pairs(net: DSMNet) -> dict[nn.BatchNorm3d, nn.Conv3d]:
     return pairs
 
 
-def _is_pointwise(module: nn.Module) -> bool:
-    return (
-        isinstance(module, nn.Conv3d)
-        and module.kernel_size == (1, 1, 1)
-        and module.stride == (1, 1, 1)
-        and module.groups == 1
-    )
+def _is_plain(module: nn.Module) -> bool:
+    return isinstance(module, nn.Conv3d) and module.groups == 1 and module.dilation == (1, 1, 1)
 
 
 def _replace(net: nn.Module, replacement: Any) -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from dsm.inference.components import keep_large_parts
 from dsm.inference.logit_parts import mean_of_parts, parts_above, without_parts
@@ -26,11 +24,12 @@ def host_region(hosts: Tensor) -> np.ndarray:
     Returns:
         Bool `(i, j, k)`: the largest part of each host; empty if none is in the image.
     """
-    found = torch.zeros(hosts.shape[1:], dtype=torch.bool)
+    found = np.zeros(hosts.shape[1:], dtype=bool)
     for logits in hosts:
-        found |= torch.from_numpy(keep_large_parts((logits > 0).numpy(), fraction=1.0))
-    size = 2 * _MARGIN + 1
-    return np.asarray(F.max_pool3d(found[None, None].float(), size, stride=1, padding=_MARGIN)[0, 0] > 0)
+        found |= keep_large_parts((logits > 0).numpy(), fraction=1.0)
+    for axis in range(3):
+        found = _widened(found, axis)
+    return found
 
 
 def keep_parts_at(
@@ -54,3 +53,13 @@ def keep_parts_at(
     touching[np.unique(parts[region])] = True
     elsewhere = mean_of_parts(belongs_elsewhere(inside), inside, parts, count)
     return without_parts(logits, parts, kept=touching & (elsewhere <= _MOST))
+
+
+def _widened(mask: np.ndarray, axis: int) -> np.ndarray:
+    """The mask and what is up to the margin away along one axis."""
+    wide = mask.copy()
+    into, source = np.moveaxis(wide, axis, 0), np.moveaxis(mask, axis, 0)
+    for distance in range(1, _MARGIN + 1):
+        into[distance:] |= source[:-distance]
+        into[:-distance] |= source[distance:]
+    return wide

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from dsm.nn.diffusion_fusion import DiffusionFusion
 from dsm.nn.pixel_decoder import PixelDecoder
+from dsm.ops.linear import linear
+from dsm.ops.semantic_diffusion import semantic_difference
 
 # Planes along i, which lie one after another in channels-last memory. Even, for the map at half the resolution.
 _MERGED = 4
@@ -50,11 +53,19 @@ def embed_in_rows(decoder: PixelDecoder, f2: Tensor, d4: Tensor) -> Tensor:
 
 
 class FusionInRows(nn.Module):
-    """Do what `DiffusionFusion` does with guidance of half the size, without gradients, for channels-last maps."""
+    """Do what `DiffusionFusion` does with guidance of half the size, without gradients, for channels-last maps.
+
+    The guidance is mixed before it is doubled in size, which is an eighth of the work, and nothing is joined.
+
+    Args:
+        fusion: With its normalisations folded away.
+    """
 
     def __init__(self, fusion: DiffusionFusion) -> None:
         super().__init__()
         self.fusion = fusion
+        # Contiguous, or oneDNN takes a path that is a hundred times slower.
+        self.of_guide, self.of_features = (w.contiguous() for w in fusion.fuse.weight.flatten(1).chunk(2, dim=1))
 
     def forward(self, features: Tensor, guidance: Tensor) -> Tensor:
         """Fuse `(1, channels, i, j, k)` with `(1, channels, i/2, j/2, k/2)`."""
@@ -62,9 +73,22 @@ class FusionInRows(nn.Module):
         fused = torch.empty_like(features, memory_format=torch.channels_last_3d)
         for start, stop in _rows(count, _FUSED):
             first, last = max(0, start - _FUSION_HALO), min(count, stop + _FUSION_HALO)
-            part = self.fusion(features[:, :, first:last], guidance[:, :, first // 2 : last // 2])
+            part = self._fuse(features[:, :, first:last], guidance[:, :, first // 2 : last // 2])
             fused[:, :, start:stop] = part[:, :, start - first : stop - first]
         return fused
+
+    def _fuse(self, features: Tensor, guidance: Tensor) -> Tensor:
+        fusion = self.fusion
+        guide = fusion.guide(guidance)
+        mixed = F.interpolate(_by_channel(guide, self.of_guide), scale_factor=2.0, mode="nearest")
+        guide = F.interpolate(guide, scale_factor=2.0, mode="nearest")
+        change = semantic_difference(features, guide, fusion.feature_kernel, fusion.guidance_kernel)
+        diffused = F.relu_(fusion.mix(change)).mul_(fusion.gamma[:, None, None, None]).add_(features)
+        return fusion.activation(fusion.smooth(mixed.add_(_by_channel(diffused, self.of_features))))
+
+
+def _by_channel(x: Tensor, weight: Tensor) -> Tensor:
+    return linear(x.movedim(1, -1), weight).movedim(-1, 1)
 
 
 def _rows(count: int, most: int) -> Iterator[tuple[int, int]]:

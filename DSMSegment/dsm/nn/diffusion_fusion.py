@@ -37,6 +37,7 @@ class DiffusionFusion(nn.Module):
         self.fuse = nn.Conv3d(2 * channels, channels, 1, bias=False)
         self.smooth = nn.Conv3d(channels, channels, 3, padding=1, bias=False)
         self.norm = nn.BatchNorm3d(channels)
+        self.activation = nn.GELU()
 
     def forward(self, features: Tensor, guidance: Tensor) -> Tensor:
         """Fuse `(batch, channels, i, j, k)` with guidance of the same or half the size."""
@@ -45,7 +46,7 @@ class DiffusionFusion(nn.Module):
             guide = F.interpolate(guide, scale_factor=2.0, mode="nearest")
         change = semantic_difference(features, guide, self.feature_kernel, self.guidance_kernel)
         diffused = features + self.gamma[:, None, None, None] * F.relu(self.mix_norm(self.mix(change)))
-        return F.gelu(self.norm(self.smooth(self.fuse(torch.cat([guide, diffused], dim=1)))))
+        return self.activation(self.norm(self.smooth(self.fuse(torch.cat([guide, diffused], dim=1)))))
 
 
 def _difference_kernels(channels: int) -> Tensor:

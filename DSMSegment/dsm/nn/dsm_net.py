@@ -256,7 +256,18 @@ class DSMNet(nn.Module):
         for index, (layer, memory) in enumerate(zip(self.tumor_layers, memories, strict=True)):
             values = memory.values
             if index == 2:
-                grid = values.transpose(1, 2).unflatten(-1, levels[2].shape[2:])
-                values = F.avg_pool3d(grid, 2).flatten(2).transpose(1, 2)
+                values = _halved(values, levels[2].shape[2:])
             found.append(layer.keys_values(values))
         return tuple(found)
+
+
+def _halved(tokens: Tensor, size: torch.Size) -> Tensor:
+    """Average the tokens of each 2³ voxels: `(batch, i·j·k, dim)` of a grid `size` → an eighth of them.
+
+    An axis at a time, in the memory order of tokens: pooling wants channels first and would copy.
+    """
+    grid = tokens.unflatten(1, size)
+    for axis in (3, 2, 1):
+        even, odd = grid.unflatten(axis, (-1, 2)).unbind(axis + 1)
+        grid = even + odd
+    return grid.flatten(1, 3) / 8

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dsm.ops.causal_conv import causal_conv
 from dsm.ops.ssd import ssd_scan
 
 # Initial step sizes are log-uniform in this range, decay rates uniform (both as the Mamba-2 paper's defaults).
@@ -54,10 +55,9 @@ class Mamba2(nn.Module):
 
     def forward(self, sequence: Tensor) -> Tensor:
         """Apply the layer; see the class for shapes."""
-        length = sequence.shape[1]
         conv_dim = self.d_inner + 2 * self.d_state
         z, xBC, dt = self.in_proj(sequence).split([self.d_inner, conv_dim, self.nheads], dim=-1)  # noqa: N806
-        xBC = F.silu(self.conv1d(xBC.transpose(1, 2))[..., :length].transpose(1, 2))  # noqa: N806
+        xBC = F.silu(causal_conv(xBC, self.conv1d.weight, self.conv1d.bias))  # noqa: N806
         x, B, C = xBC.split([self.d_inner, self.d_state, self.d_state], dim=-1)  # noqa: N806
         dt = F.softplus(dt.float() + self.dt_bias)
         y = ssd_scan(x.unflatten(-1, (self.nheads, -1)), dt, -self.A_log.exp(), B, C, self.D)

@@ -53,6 +53,7 @@ class PixelDecoder(nn.Module):
         self.up2 = _pointwise(c4, embed_dim)
         self.refine = nn.Conv3d(embed_dim, embed_dim, 3, padding=1, bias=False)
         self.refine_norm = nn.BatchNorm3d(embed_dim)
+        self.refine_activation = nn.GELU()
         self.project = nn.Conv3d(embed_dim, embed_dim, 1)
 
     def forward(self, f2: Tensor, f4: Tensor, f8: Tensor, f16: Tensor) -> PixelFeatures:
@@ -78,7 +79,7 @@ class PixelDecoder(nn.Module):
 
     def finish(self, merged: Tensor, refined: Tensor) -> Tensor:
         """Last part of `embed`, voxel by voxel: what was merged and what `refine` made of it."""
-        return F.normalize(self.project(merged + F.gelu(self.refine_norm(refined))), dim=1)
+        return F.normalize(self.project(merged + self.refine_activation(self.refine_norm(refined))), dim=1)
 
 
 def _pointwise(in_channels: int, channels: int) -> nn.Sequential:

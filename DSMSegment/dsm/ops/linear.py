@@ -9,7 +9,7 @@ from torch.nn import functional as F
 # What torch's own compiler calls. It has no public name, so another torch may lack it.
 _ONEDNN_LINEAR = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch.backends.mkldnn.is_available() else None
 # Rows at a time: oneDNN may want another memory order and would copy all of them.
-_MOST_ROWS = 16384
+_MOST_ROWS = 32768
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -12,6 +12,8 @@ from torch import Tensor
 from dsm.ops.linear import linear
 
 _CHUNK_VOXELS = 16_000_000
+# Output voxels of a product: fewer leave more of the matrix's zeros out, more make products that run at full speed.
+_BAND = 48
 
 
 def resample(
@@ -19,7 +21,7 @@ def resample(
 ) -> Tensor:
     """Sample a volume at `origin + step * n` along each axis.
 
-    Linear resampling is separable: three products with a matrix each.
+    Linear resampling is separable: products with small matrices along three axes.
     An axis that only is cut or flipped is not touched by arithmetic: its values come out bit for bit.
 
     Args:
@@ -103,13 +105,13 @@ class _Axis:
     Args:
         used: Input voxels that count.
         size: Output voxels.
-        matrix: `(size, used voxels)`, or None where the used voxels are the output.
-        flip: Whether the used voxels come out backwards, where there is no matrix.
+        bands: Parts of the output, or None where the used voxels are the output.
+        flip: Whether the used voxels come out backwards, where there are no bands.
     """
 
     used: slice
     size: int
-    matrix: Tensor | None
+    bands: tuple[_Band, ...] | None
     flip: bool = False
 
     @classmethod
@@ -119,17 +121,42 @@ class _Axis:
         if abs(step) == 1 and float(origin).is_integer() and low >= 0 and high <= length - 1:
             return cls(slice(int(low), int(high) + 1), size, None, flip=step < 0)
         index, weight = linear_taps(length, origin=origin, step=step, size=size, antialias=antialias, device=device)
-        first, stop = int(index.min()), int(index.max()) + 1
-        matrix = torch.zeros((size, stop - first), dtype=torch.float32, device=device)
-        return cls(slice(first, stop), size, matrix.scatter_add_(1, index - first, weight))
+        first = int(index.min())
+        used = slice(first, int(index.max()) + 1)
+        bands = tuple(_Band.of(i - first, w) for i, w in zip(index.split(_BAND), weight.split(_BAND), strict=True))
+        return cls(used, size, bands)
 
     def apply(self, x: Tensor, axis: int) -> Tensor:
         """Resample the used voxels along one axis of three.
 
-        A product with a matrix that is mostly zeros, but a product: 8 times as fast as gathering the few that are not.
+        By products with matrices that hold zeros, but products: faster than gathering what is not zero.
         """
-        if self.matrix is None:
+        if self.bands is None:
             return x.flip(axis) if self.flip else x
+        parts = [band.apply(x, axis) for band in self.bands]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=axis)
+
+
+@dataclass(frozen=True, slots=True)
+class _Band:
+    """Neighbouring output voxels of an axis.
+
+    Args:
+        first: First input voxel that counts.
+        matrix: `(output voxels, input voxels)`.
+    """
+
+    first: int
+    matrix: Tensor
+
+    @classmethod
+    def of(cls, index: Tensor, weight: Tensor) -> _Band:
+        first, stop = int(index.min()), int(index.max()) + 1
+        matrix = torch.zeros((len(index), stop - first), dtype=torch.float32, device=index.device)
+        return cls(first, matrix.scatter_add_(1, index - first, weight))
+
+    def apply(self, x: Tensor, axis: int) -> Tensor:
+        x = x.narrow(axis, self.first, self.matrix.shape[1])
         if axis == 0:
             return (self.matrix @ x.flatten(1)).unflatten(1, x.shape[1:])
         return linear(x, self.matrix) if axis == 2 else self.matrix @ x

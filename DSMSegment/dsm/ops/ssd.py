@@ -49,19 +49,20 @@ def ssd_scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, 
     with torch.autocast(device_type=x.device.type, enabled=False):
         padding = -length % chunk_size
         xs, dts, Bs, Cs = (_chunked(t.to(exact), padding, chunk_size) for t in (x, dt, B, C))
-        weighted = xs * dts[..., None]
-        log_decay = (dts * A.to(exact)).permute(0, 1, 3, 2)  # (batch, chunks, heads, steps)
-        total = log_decay.cumsum(-1)
-        inside = _decay_between(total) * (Cs @ Bs.transpose(-1, -2))[:, :, None]
-        y = torch.einsum("zchij,zcjhp->zcihp", inside, weighted)
+        xs, dts = xs.transpose(2, 3), dts.transpose(2, 3)  # (batch, chunks, heads, steps, ...)
+        total = (dts * A.to(exact)[:, None]).cumsum(-1)
+        # Step sizes and skip weights go into the small matrices, never onto the inputs, which are the large ones.
+        inside = _decay_between(total) * (Cs @ Bs.transpose(-1, -2))[:, :, None] * dts[..., None, :]
+        inside.diagonal(dim1=-2, dim2=-1).add_(D.to(exact)[:, None])
 
         to_end = torch.exp(total[..., -1:] - total)  # decay from each step to the end of its chunk
-        states = torch.einsum("zcjn,zchj,zcjhp->zchnp", Bs, to_end, weighted)
+        states = (Bs.transpose(-1, -2)[:, :, None] * (to_end * dts)[..., None, :]) @ xs
         carried = _decayed_sums(total[..., -1].transpose(1, 2), states.transpose(1, 2)).transpose(1, 2)
         before = F.pad(carried[:, :-1], (0, 0, 0, 0, 0, 0, 1, 0))
-        y = y + torch.einsum("zcin,zchi,zchnp->zcihp", Cs, torch.exp(total), before)
-        y = y + xs * D.to(exact)[:, None]
-    return y.flatten(1, 2)[:, :length].to(x.dtype)
+        # What comes from inside the chunk and what was carried to it, as one product.
+        from_before = Cs[:, :, None] * torch.exp(total)[..., None]
+        y = torch.cat([inside, from_before], dim=-1) @ torch.cat([xs, before], dim=-2)
+    return y.transpose(2, 3).flatten(1, 2)[:, :length].to(x.dtype)
 
 
 def ssd_scan_ref(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:

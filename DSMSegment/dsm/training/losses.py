@@ -47,9 +47,7 @@ def mask_loss(logits: Tensor, masks: Tensor, *, balance: float = 0.5) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, target, pos_weight=weight) + dice_loss(logits, masks)
 
 
-def assignment_loss(
-    logits: Tensor, void: Tensor, masks: Tensor, annotated: Tensor, *, balance: float = 0.5
-) -> Tensor:
+def assignment_loss(logits: Tensor, void: Tensor, masks: Tensor, annotated: Tensor, *, balance: float = 0.5) -> Tensor:
     """Cross-entropy of voxels over organs and void: they compete, as in the k-means assignment.
 
     A voxel that belongs to an annotated organ belongs to none of the others, annotated or not. A voxel outside all

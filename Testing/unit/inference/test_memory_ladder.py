@@ -11,6 +11,7 @@ import torch
 
 from dsm.inference.embedding_room import room_for_embedding
 from dsm.inference.encode import encode_tensor
+from dsm.inference.fast_network import fold_norms
 from dsm.inference.in_rows import FusionInRows, embed_in_rows
 from dsm.inference.memory_ladder import Step, ladder, predicted_bytes
 from dsm.inference.slabs import EMBED_HALO, embed_in_slabs, plan_slabs
@@ -62,7 +63,9 @@ def test_the_embedding_in_rows_is_the_same(tiny_net, planes):
 @pytest.mark.parametrize("planes", [2, 16, 18, 40])
 @torch.inference_mode()
 def test_the_fusion_in_rows_is_the_same(tiny_net, planes):
-    fusion = tiny_net().pixel_decoder.fusion4
+    net = tiny_net()
+    fold_norms(net)
+    fusion = net.pixel_decoder.fusion4
     fusion.gamma.fill_(1.0)
     features, guidance = torch.rand(1, 6, planes, 8, 10), torch.rand(1, 8, planes // 2, 4, 5)
     torch.testing.assert_close(FusionInRows(fusion)(features, guidance), fusion(features, guidance))
