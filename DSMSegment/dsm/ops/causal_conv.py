@@ -10,7 +10,7 @@ from torch.nn import functional as F
 _STEPS = 2048
 
 
-def causal_conv(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def causal_conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Convolve each channel with the step itself and the ones before it.
 
     Without gradients on a CPU it goes tap by tap in the memory order of sequences: `conv1d` wants channels first, and
@@ -29,6 +29,7 @@ def causal_conv(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         before = F.conv1d(x.transpose(1, 2), weight, bias, padding=width - 1, groups=len(weight))
         return before[..., :length].transpose(1, 2)
     taps = weight[:, 0].T.contiguous()
+    bias = taps.new_zeros(()) if bias is None else bias
     result = x.new_empty(x.shape)
     for start in range(0, length, _STEPS):
         stop = min(length, start + _STEPS)
