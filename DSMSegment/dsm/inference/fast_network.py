@@ -50,7 +50,8 @@ class Convolution(nn.Module):
     def __init__(self, conv: nn.Conv3d, activation: str = "none") -> None:
         super().__init__()
         self.weight, self.bias = conv.weight, conv.bias
-        self.stride, self.padding, self.activation = conv.stride, conv.padding, activation
+        self.stride, self.padding, self.dilation = conv.stride, conv.padding, conv.dilation
+        self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:
         """As `nn.Conv3d`, then the activation."""
@@ -60,6 +61,7 @@ class Convolution(nn.Module):
             self.bias,
             stride=self.stride,
             padding=self.padding,  # type: ignore[arg-type]  # numbers in this network
+            dilation=self.dilation,
             activation=self.activation,
         )
 
@@ -129,7 +131,7 @@ def fast_on_cpu(net: DSMNet) -> DSMNet:
     _replace(net, lambda module: Product(module) if isinstance(module, nn.Linear) else None)
     if net.backbone is None:
         net.pixel_decoder.fusion4 = FusionInRows(net.pixel_decoder.fusion4)  # type: ignore[assignment]  # called alike
-    _replace(net, lambda module: Convolution(module) if _is_plain(module) else None)
+    _replace(net, lambda module: Convolution(module) if _is_dense(module) else None)
     return net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # torch's stub lacks it
 
 
@@ -162,8 +164,8 @@ def _readers(net: DSMNet, kinds: tuple[type[nn.Module], ...]) -> dict[Any, nn.Co
     return pairs
 
 
-def _is_plain(module: nn.Module) -> bool:
-    return isinstance(module, nn.Conv3d) and module.groups == 1 and module.dilation == (1, 1, 1)
+def _is_dense(module: nn.Module) -> bool:
+    return isinstance(module, nn.Conv3d) and module.groups == 1
 
 
 def _replace(net: nn.Module, replacement: Any) -> None:

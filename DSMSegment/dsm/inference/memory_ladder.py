@@ -71,10 +71,10 @@ def predicted_bytes(config: ModelConfig, shape: Index3, step: Step, *, halo: int
     slab = min(1.0, (step.max_slab + margins) / depth)
     bytes_each = 0 if step.is_on_disk else _HALF_BYTES if step.is_half else _FLOAT_BYTES
     embedding = config.embed_dim / 2**3 * bytes_each / _FLOAT_BYTES
-    # Floats for each voxel: the fine stages (what is stitched, and three maps of a residual block), the embedding
+    # Floats for each voxel: the fine stages (what is stitched, and two maps of a residual block), the embedding
     # (beside the features that it is made of), the tokens at 6 mm.
     stitched = (c2 / 2**3 + c4 / 4**3) if margins else 0.0
-    fine = stitched + slab * (config.num_channels + 3 * c2 / 2**3)
+    fine = stitched + slab * (config.num_channels + 2 * c2 / 2**3)
     embedded = c2 / 2**3 + 2 * d4 / 4**3 + embedding
     grouped = embedding + (2 * d4 + 4 * query) / 4**3
     return _FLOAT_BYTES * _GAPS * i * j * depth * max(fine, embedded, grouped)

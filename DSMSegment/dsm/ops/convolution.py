@@ -22,6 +22,7 @@ def convolution(
     *,
     stride: Sequence[int] = _ONCE,
     padding: Sequence[int] = (0, 0, 0),
+    dilation: Sequence[int] = _ONCE,
     activation: str = "none",
 ) -> Tensor:
     """Convolve and activate.
@@ -32,14 +33,15 @@ def convolution(
         bias: `(out_channels,)`.
         stride: Along i, j, k.
         padding: Zeros along i, j, k.
+        dilation: Along i, j, k.
         activation: `"relu"`, `"gelu"` or `"none"`.
 
     Returns:
         `(batch, out_channels, ...)`.
     """
     if _ONEDNN_CONVOLUTION is None or not _is_plain(x, weight):
-        return _activated(_convolved(x, weight, bias, stride, padding), activation)
-    result: Tensor = _ONEDNN_CONVOLUTION(x, weight, bias, padding, stride, _ONCE, 1, activation, [], "none")
+        return _activated(_convolved(x, weight, bias, stride, padding, dilation), activation)
+    result: Tensor = _ONEDNN_CONVOLUTION(x, weight, bias, padding, stride, dilation, 1, activation, [], "none")
     return result
 
 
@@ -70,11 +72,18 @@ def _is_plain(x: Tensor, weight: Tensor) -> bool:
     return x.dtype == weight.dtype == torch.float32 and x.device.type == "cpu"
 
 
-def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None, stride: Sequence[int], padding: Sequence[int]) -> Tensor:
+def _convolved(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+) -> Tensor:
     if weight[0, 0].numel() == 1 and max(stride) == 1 and not any(padding):
         # torch makes a product of it as well, but copies channels-last input first.
         return F.linear(x.movedim(1, -1), weight.flatten(1), bias).movedim(-1, 1)
-    return F.conv3d(x, weight, bias, tuple(stride), tuple(padding))
+    return F.conv3d(x, weight, bias, tuple(stride), tuple(padding), tuple(dilation))
 
 
 def _activated(x: Tensor, activation: str) -> Tensor:

@@ -22,12 +22,22 @@ def _library(request, monkeypatch):
 
 @pytest.mark.usefixtures("_library")
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 1, 1), (1, 1, 0), (4, 2, 1), (2, 2, 0)])
+@pytest.mark.parametrize(
+    ("kernel", "settings"),
+    [
+        (3, {"padding": 1}),
+        (3, {"padding": 2, "dilation": 2}),
+        (1, {}),
+        (4, {"stride": 2, "padding": 1}),
+        (2, {"stride": 2}),
+    ],
+)
 @torch.inference_mode()
-def test_is_what_torch_computes(kernel, stride, padding, activation):
+def test_is_what_torch_computes(kernel, settings, activation):
     x, weight, bias = layer(kernel=kernel)
-    found = convolution(x, weight, bias, stride=3 * (stride,), padding=3 * (padding,), activation=activation)
-    expected = ACTIVATIONS[activation](F.conv3d(x, weight, bias, stride, padding))
+    each_axis = {name: 3 * (value,) for name, value in settings.items()}
+    found = convolution(x, weight, bias, **each_axis, activation=activation)
+    expected = ACTIVATIONS[activation](F.conv3d(x, weight, bias, **settings))
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
     assert found.is_contiguous(memory_format=torch.channels_last_3d)
 
