@@ -60,11 +60,11 @@ class RunJournal:
     def revert(self) -> None:
         """Take the run back: added segments go, changed ones become what they were, all others stay.
 
-        In a sequence, the time point of the run is shown.
+        In a sequence, the time point of the run is shown, if the run changed anything.
         """
         if self._node.GetScene() is None:  # the user closed the scene or deleted the node
             return
-        if self._time is not None:
+        if self._time is not None and not self.isEmpty:
             self._time.show()
         segmentation = self._node.GetSegmentation()
         with NodeModify(self._node):

@@ -99,6 +99,8 @@ class Runs:
                 # Not the job itself: it would keep the voxels of its volume in memory.
                 segmentIds = [outcome.segmentId for outcome in job.outcomes if outcome.segmentId]
                 forget = partial(self._forgetMaps, job.segmentationNode.GetID(), segmentIds, job.time)
+                if not interactive:  # maps that an earlier run left are of the masks that were replaced
+                    forget()
                 self._history.add(job.segmentationNode, job.journal, forget)
             if onFinished is not None:
                 onFinished(job)

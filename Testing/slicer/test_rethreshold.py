@@ -110,6 +110,17 @@ def test_segment_that_undo_gives_back_is_not_changed_by_the_map_of_the_run_taken
     assert runs.canSetThreshold(node, "DSM_spleen"), "the run did not touch it"
 
 
+def test_mask_that_a_script_put_there_is_not_changed_by_the_map_of_the_one_before(volume: Any) -> None:
+    runs = Runs(FakeBackend({"liver": mask_of(seed=1), "spleen": mask_of(seed=2)}))
+    first = runs.segment(volume, "liver; spleen", interactive=True)
+    first.wait()
+    runs.use(FakeBackend({"liver": mask_of(seed=3)}))
+    options = JobOptions(existing=ExistingPolicy.REPLACE)
+    runs.segment(volume, "liver", first.segmentationNode, options, wait=True)
+    assert not runs.canSetThreshold(first.segmentationNode, "DSM_liver")
+    assert runs.canSetThreshold(first.segmentationNode, "DSM_spleen"), "the script did not touch it"
+
+
 def test_largest_island_is_the_one_with_most_voxels() -> None:
     mask = np.zeros(SHAPE, np.uint8)
     mask[1:4, 1:4, 1:4] = 1

@@ -10,6 +10,7 @@ from phantoms import browser_of_frames, mask_in, mask_of, plain_affine, segment_
 
 from DSMSegmentLib import JobOptions, JobState, Runs
 from DSMSegmentLib.fake_backend import FakeBackend
+from DSMSegmentLib.journal import RunJournal
 from DSMSegmentLib.policy import ExistingPolicy
 from DSMSegmentLib.summary import finishedText
 
@@ -94,3 +95,12 @@ def test_undo_from_another_time_point_forgets_the_maps_of_the_run_and_no_others(
     assert not runs.canSetThreshold(node, "DSM_liver")
     browser.SetSelectedItemNumber(LAST)
     assert runs.canSetThreshold(node, "DSM_liver")
+
+
+def test_run_that_changed_nothing_leaves_the_browser_where_it_is(
+    runs: Runs, volume: Any, browser: Any, node: Any
+) -> None:
+    journal = RunJournal(node)
+    browser.SetSelectedItemNumber(LAST)
+    journal.revert()
+    assert browser.GetSelectedItemNumber() == LAST
