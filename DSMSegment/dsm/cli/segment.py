@@ -55,9 +55,9 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps or auto (default: %(default)s)")
     parser.add_argument(
         "--precision",
-        choices=("float32", "bfloat16"),
+        choices=("float32", "bfloat16", "int8"),
         default="float32",
-        help="bfloat16 encodes a third faster on processors that compute in it (default: %(default)s)",
+        help="int8 encodes a third faster on processors, bfloat16 on those that compute in it (default: %(default)s)",
     )
     parser.add_argument(
         "--estimate", action="store_true", help="only say how long the encoding would take, and how much memory"

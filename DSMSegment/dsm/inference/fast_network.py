@@ -6,6 +6,7 @@ install, compile or cache.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -50,7 +51,8 @@ class Convolution(nn.Module):
     def __init__(self, conv: nn.Conv3d, activation: str = "none") -> None:
         super().__init__()
         self.weight, self.bias = conv.weight, conv.bias
-        self.stride, self.padding, self.dilation = conv.stride, conv.padding, conv.dilation
+        self.stride, self.dilation = conv.stride, conv.dilation
+        self.padding: tuple[int, ...] = conv.padding  # type: ignore[assignment]  # numbers in this network
         self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:
@@ -60,7 +62,7 @@ class Convolution(nn.Module):
             self.weight,
             self.bias,
             stride=self.stride,
-            padding=self.padding,  # type: ignore[arg-type]  # numbers in this network
+            padding=self.padding,
             dilation=self.dilation,
             activation=self.activation,
         )
@@ -75,11 +77,12 @@ class SumConvolution(nn.Module):
 
     def __init__(self, conv: nn.Conv3d) -> None:
         super().__init__()
-        self.weight, self.bias, self.padding = conv.weight, conv.bias, conv.padding
+        self.weight, self.bias = conv.weight, conv.bias
+        self.padding: tuple[int, ...] = conv.padding  # type: ignore[assignment]  # numbers in this network
 
     def forward(self, total: Tensor, x: Tensor) -> Tensor:
         """`relu(total + conv(x))`."""
-        return add_convolution(total, x, self.weight, self.bias, padding=self.padding)  # type: ignore[arg-type]
+        return add_convolution(total, x, self.weight, self.bias, padding=self.padding)
 
 
 class FastResidualBlock(nn.Module):
@@ -112,7 +115,7 @@ def fold_norms(net: DSMNet) -> int:
         assert variance is not None  # noqa: S101
         weight, bias = fuse_conv_bn_weights(conv.weight, conv.bias, mean, variance, norm.eps, norm.weight, norm.bias)
         conv.weight, conv.bias = _constant(weight), _constant(bias)
-    _replace(net, lambda module: nn.Identity() if module in pairs else None)
+    replace_modules(net, lambda module: nn.Identity() if module in pairs else None)
     return len(pairs)
 
 
@@ -123,15 +126,16 @@ def fast_on_cpu(net: DSMNet) -> DSMNet:
         net: In evaluation mode, on the CPU.
     """
     fold_norms(net)
-    _replace(net, lambda module: FastResidualBlock(module) if isinstance(module, ResidualBlock) else None)
+    replace_modules(net, lambda module: FastResidualBlock(module) if isinstance(module, ResidualBlock) else None)
+    fast: dict[nn.Module, nn.Module] = {}
     for activation, conv in _readers(net, (nn.ReLU, nn.GELU)).items():
         name = "relu" if isinstance(activation, nn.ReLU) else "gelu"
-        fast = {conv: Convolution(conv, name), activation: nn.Identity()}
-        _replace(net, fast.get)
-    _replace(net, lambda module: Product(module) if isinstance(module, nn.Linear) else None)
+        fast |= {conv: Convolution(conv, name), activation: nn.Identity()}
+    replace_modules(net, fast.get)
+    replace_modules(net, lambda module: Product(module) if isinstance(module, nn.Linear) else None)
     if net.backbone is None:
         net.pixel_decoder.fusion4 = FusionInRows(net.pixel_decoder.fusion4)  # type: ignore[assignment]  # called alike
-    _replace(net, lambda module: Convolution(module) if _is_dense(module) else None)
+    replace_modules(net, lambda m: Convolution(m) if isinstance(m, nn.Conv3d) and m.groups == 1 else None)
     return net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # torch's stub lacks it
 
 
@@ -164,11 +168,8 @@ def _readers(net: DSMNet, kinds: tuple[type[nn.Module], ...]) -> dict[Any, nn.Co
     return pairs
 
 
-def _is_dense(module: nn.Module) -> bool:
-    return isinstance(module, nn.Conv3d) and module.groups == 1
-
-
-def _replace(net: nn.Module, replacement: Any) -> None:
+def replace_modules(net: nn.Module, replacement: Callable[[nn.Module], nn.Module | None]) -> None:
+    """Put something else in place of each module of `net` for which `replacement` returns it; in place."""
     for parent in list(net.modules()):
         for name, child in list(parent.named_children()):
             new = replacement(child)

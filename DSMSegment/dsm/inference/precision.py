@@ -1,4 +1,4 @@
-"""Encoding in bfloat16, where the processor computes in it and the user asks for it."""
+"""Encoding in bfloat16 or 8-bit integers, where the device computes in them and the user asks for it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from dsm.errors import DeviceError
+from dsm.ops.int8_convolution import has_int8
 
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS = ("float32", "bfloat16", "int8")
 
 T = TypeVar("T")
 
@@ -24,6 +25,8 @@ def check_precision(precision: str, device: torch.device) -> None:
     """
     if precision not in PRECISIONS:
         raise DeviceError(f"There is no precision {precision!r}.", hint=f"Use {' or '.join(PRECISIONS)}.")
+    if precision == "int8" and not (device.type == "cpu" and has_int8()):
+        raise DeviceError(f"The device {str(device)!r} does not compute in int8 here.", hint="Use float32.")
     if precision == "bfloat16" and not has_bfloat16(device):
         raise DeviceError(f"The device {str(device)!r} does not compute in bfloat16.", hint="Use float32.")
 
@@ -37,7 +40,10 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def computing_in(precision: str, device: torch.device) -> AbstractContextManager[Any]:
-    """Return a context in which layers compute in `precision`; scans, diffusion and norms stay in float32."""
+    """Return a context in which layers compute in `precision`; scans, diffusion and norms stay in float32.
+
+    For int8 the layers themselves are others (`dsm.inference.int8_network`).
+    """
     return torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext()
 
 

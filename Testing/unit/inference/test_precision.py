@@ -4,7 +4,7 @@ import torch
 
 from dsm.core.volume import Volume
 from dsm.errors import DeviceError
-from dsm.inference import precision
+from dsm.inference import int8_network, precision
 from dsm.inference.precision import check_precision, has_bfloat16
 from dsm.inference.segmenter import Segmenter
 
@@ -19,28 +19,41 @@ def test_a_processor_that_would_emulate_it_is_refused(monkeypatch):
     check_precision("float32", CPU)
 
 
+def test_int8_is_for_processors(monkeypatch):
+    check_precision("int8", CPU)
+    with pytest.raises(DeviceError, match="int8"):
+        check_precision("int8", torch.device("cuda"))
+    monkeypatch.setattr(precision, "has_int8", lambda: False)  # a torch that lacks it
+    with pytest.raises(DeviceError, match="int8"):
+        check_precision("int8", CPU)
+
+
 def test_unknown_precision(tiny_model):
     with pytest.raises(DeviceError, match="float8"):
         Segmenter.from_pretrained(tiny_model, precision="float8")
 
 
-@needs_bfloat16
-def test_encodings_are_near_those_in_float32(tiny_model):
+each_precision = pytest.mark.parametrize("name", [pytest.param("bfloat16", marks=needs_bfloat16), "int8"])
+
+
+@each_precision
+def test_encodings_are_near_those_in_float32(tiny_model, name, monkeypatch):
+    monkeypatch.setattr(int8_network, "_FEWEST_CHANNELS", 1)
     array = np.random.default_rng(0).integers(-200, 300, (40, 36, 30)).astype(np.int16)
     volume = Volume(array, np.diag([1.5, 1.5, 1.5, 1.0]))
     exact, rough = (
-        Segmenter.from_pretrained(tiny_model, precision=name).encode(volume)._encoding.embedding
-        for name in ("float32", "bfloat16")
+        Segmenter.from_pretrained(tiny_model, precision=precision).encode(volume)._encoding.embedding
+        for precision in ("float32", name)
     )
     assert rough.dtype == torch.float32
     assert not torch.equal(exact, rough)
     assert (exact - rough).abs().max() < 0.1
 
 
-@needs_bfloat16
+@each_precision
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_masks_agree(request):
+def test_masks_agree(name):
     """Dice between the masks of both precisions, on a real CT with the trained model."""
     slicerio = pytest.importorskip("slicerio")
     from pathlib import Path
@@ -50,7 +63,7 @@ def test_masks_agree(request):
     volume = read_volume(Path(slicerio.__file__).parent / "data" / "CTChest4.nrrd", modality="CT")
     masks = [
         [result.full_mask().astype(bool) for result in segmenter.encode(volume).segment("liver; spleen; left lung")]
-        for segmenter in (Segmenter.from_pretrained("dsm-small", precision=name) for name in precision.PRECISIONS)
+        for segmenter in (Segmenter.from_pretrained("dsm-small", precision=p) for p in ("float32", name))
     ]
     for exact, rough in zip(*masks, strict=True):
         assert exact.any()
