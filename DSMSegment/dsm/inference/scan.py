@@ -29,7 +29,8 @@ from dsm.text.prompt import Prompt, parse_prompts
 
 # Their logits are in memory together: 6 MB each for a trunk of 36 x 24 x 45 cm.
 _BATCH = 8
-# A mask is at least half sure inside by its threshold, so below this the presence head says "not here" (under 0.1).
+# A mask of a trained name is at least half sure inside by its threshold, so below this the presence head says "not
+# here" (under 0.1).
 _SMALLEST_SCORE = 0.05
 _SAMPLING = Sampling()
 # A ball of 6 mm: less is two features across, which is noise as often as it is a lesion.
@@ -75,7 +76,8 @@ class Scan:
 
         Args:
             prompts: Text (`;` or a new line separates prompts), several texts, or parsed prompts.
-            threshold: Probability above which a voxel is inside.
+            threshold: Probability above which a voxel is inside. For a tumor without training labels it is lower by as
+                much as the model's `candidate_threshold` is below 0.5, in logits; the result says which one it was.
             probabilities: Also return a probability map a prompt.
             uncertainty: Also return an uncertainty map a prompt.
             fast: Leave out the visual prompts of tumors.
@@ -113,16 +115,16 @@ class Scan:
             for row, prompt in enumerate(batch):
                 if row:
                     progress("decode", start + row, len(parsed))
-                own = (
-                    self._tumor_parts(prompt, logits[row], threshold, part_confidence) if keep_largest else logits[row]
-                )
+                own, cut = logits[row], self._threshold(prompt, threshold)
+                if keep_largest:
+                    own = self._tumor_parts(prompt, own, cut, part_confidence)
                 result = self._result(
                     prompt,
                     own,
                     float(presence[row]),
                     notes=notes[start + row],
                     seconds=share,
-                    threshold=threshold,
+                    threshold=cut,
                     probabilities=probabilities,
                     mean_probability=None if mean is None else mean[row],
                     keep_fraction=kept_fraction(prompt) if keep_largest else 0.0,
@@ -137,6 +139,12 @@ class Scan:
     def is_trained_tumor(self, prompt: Prompt) -> bool:
         """Whether the prompt is a tumor whose label was in the training data."""
         return prompt.kind == "tumor" and prompt.name in self._config.trained
+
+    def _threshold(self, prompt: Prompt, threshold: float) -> float:
+        if prompt.kind != "tumor" or self.is_trained_tumor(prompt):
+            return threshold
+        odds = threshold / (1 - threshold) * self._config.candidate_threshold / (1 - self._config.candidate_threshold)
+        return odds / (1 + odds)
 
     def sample_logits(
         self, prompt: Prompt, voxels: np.ndarray, *, fast: bool = False, sampling: Sampling = _SAMPLING

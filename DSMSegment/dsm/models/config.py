@@ -39,6 +39,7 @@ class ModelConfig:
         tumor_offset: Added to the logits of trained tumors, so that 0.5 is a good threshold; found on training cases.
         tumor_part_confidence: Parts of the mask of a trained tumor whose mean probability is lower are dropped; found
             on training cases.
+        candidate_threshold: For tumors without training labels, in place of 0.5: the network is less sure of them.
         schema_version: Version of this file's layout.
     """
 
@@ -61,6 +62,7 @@ class ModelConfig:
     visual_prompt: bool = False
     tumor_offset: float = 0.0
     tumor_part_confidence: float = 0.0
+    candidate_threshold: float = 0.5
     schema_version: int = SCHEMA_VERSION
 
     @property

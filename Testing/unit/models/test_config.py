@@ -35,6 +35,7 @@ def test_round_trip(tmp_path):
         visual_prompt=True,
         tumor_offset=0.5,
         tumor_part_confidence=0.6,
+        candidate_threshold=0.3,
     )
     defaults = ModelConfig(name="x", organs=("liver",), tumors=())
     same = {f.name for f in dataclasses.fields(config) if getattr(config, f.name) == getattr(defaults, f.name)}
