@@ -92,7 +92,7 @@ class TestSlabs:
             torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
 
     def test_little_memory_means_slabs(self, segmenter, volume, monkeypatch):
-        monkeypatch.setattr(encode, "usable_bytes", lambda device: 4_000_000)
+        monkeypatch.setattr(encode, "usable_bytes", lambda device: 3_000_000)
         assert segmenter.encode(volume).num_slabs > 1
 
     def test_out_of_memory_tries_smaller_slabs(self, segmenter, volume, monkeypatch, caplog):
