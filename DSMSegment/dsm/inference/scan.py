@@ -29,8 +29,7 @@ from dsm.text.prompt import Prompt, parse_prompts
 
 # Their logits are in memory together: 6 MB each for a trunk of 36 x 24 x 45 cm.
 _BATCH = 8
-# A mask of a trained name is at least half sure inside by its threshold, so below this the presence head says "not
-# here" (under 0.1).
+# A mask is at least half sure inside by its threshold, so below this the presence head says "not here" (under 0.1).
 _SMALLEST_SCORE = 0.05
 _SAMPLING = Sampling()
 # A ball of 6 mm: less is two features across, which is noise as often as it is a lesion.
@@ -76,8 +75,7 @@ class Scan:
 
         Args:
             prompts: Text (`;` or a new line separates prompts), several texts, or parsed prompts.
-            threshold: Probability above which a voxel is inside. For a tumor without training labels it is lower by as
-                much as the model's `candidate_threshold` is below 0.5, in logits; the result says which one it was.
+            threshold: Probability above which a voxel is inside.
             probabilities: Also return a probability map a prompt.
             uncertainty: Also return an uncertainty map a prompt.
             fast: Leave out the visual prompts of tumors.
@@ -115,16 +113,16 @@ class Scan:
             for row, prompt in enumerate(batch):
                 if row:
                     progress("decode", start + row, len(parsed))
-                own, cut = logits[row], self._threshold(prompt, threshold)
+                own = logits[row]
                 if keep_largest:
-                    own = self._tumor_parts(prompt, own, cut, part_confidence)
+                    own = self._tumor_parts(prompt, own, threshold, part_confidence)
                 result = self._result(
                     prompt,
                     own,
                     float(presence[row]),
                     notes=notes[start + row],
                     seconds=share,
-                    threshold=cut,
+                    threshold=threshold,
                     probabilities=probabilities,
                     mean_probability=None if mean is None else mean[row],
                     keep_fraction=kept_fraction(prompt) if keep_largest else 0.0,
@@ -139,12 +137,6 @@ class Scan:
     def is_trained_tumor(self, prompt: Prompt) -> bool:
         """Whether the prompt is a tumor whose label was in the training data."""
         return prompt.kind == "tumor" and prompt.name in self._config.trained
-
-    def _threshold(self, prompt: Prompt, threshold: float) -> float:
-        if prompt.kind != "tumor" or self.is_trained_tumor(prompt):
-            return threshold
-        odds = threshold / (1 - threshold) * self._config.candidate_threshold / (1 - self._config.candidate_threshold)
-        return odds / (1 + odds)
 
     def sample_logits(
         self, prompt: Prompt, voxels: np.ndarray, *, fast: bool = False, sampling: Sampling = _SAMPLING
@@ -214,12 +206,18 @@ class Scan:
             logits = decoded.logits[0].float().cpu()
             mean = None if mean is None else mean.float().cpu()
             for row, prompt in enumerate(prompts):
-                if not self.is_trained_tumor(prompt):
+                offset = self._offset(prompt)
+                if not offset:
                     continue
-                logits[row] += self._config.tumor_offset
+                logits[row] += offset
                 if mean is not None:
-                    mean[row] = (torch.logit(mean[row], eps=1e-6) + self._config.tumor_offset).sigmoid()
+                    mean[row] = (torch.logit(mean[row], eps=1e-6) + offset).sigmoid()
         return logits, decoded.presence[0].float().cpu(), mean
+
+    def _offset(self, prompt: Prompt) -> float:
+        if prompt.name in self._config.organs:
+            return self._config.organ_offset
+        return self._config.tumor_offset if self.is_trained_tumor(prompt) else 0.0
 
     def _tumor_parts(self, prompt: Prompt, logits: Tensor, threshold: float, confidence: float | None) -> Tensor:
         """The logits of a tumor without the parts that are elsewhere or unsure; others as they are."""

@@ -36,10 +36,10 @@ class ModelConfig:
         windows_hu: One intensity channel each, mapped to [0, 1].
         state_space_refinement: Refine the k-means assignment at 12 and 24 mm (off for an ablation).
         visual_prompt: Denoise a coarse mask of each tumor prompt and let it steer the tumor queries.
+        organ_offset: Added to the logits of organs of the set, so that 0.5 is a good threshold for most.
         tumor_offset: Added to the logits of trained tumors, so that 0.5 is a good threshold; found on training cases.
         tumor_part_confidence: Parts of the mask of a trained tumor whose mean probability is lower are dropped; found
             on training cases.
-        candidate_threshold: For tumors without training labels, in place of 0.5: the network is less sure of them.
         schema_version: Version of this file's layout.
     """
 
@@ -60,9 +60,9 @@ class ModelConfig:
     windows_hu: tuple[tuple[float, float], ...] = ((-125.0, 275.0),)
     state_space_refinement: bool = True
     visual_prompt: bool = False
+    organ_offset: float = 0.0
     tumor_offset: float = 0.0
     tumor_part_confidence: float = 0.0
-    candidate_threshold: float = 0.5
     schema_version: int = SCHEMA_VERSION
 
     @property

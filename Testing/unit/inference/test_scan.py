@@ -207,32 +207,8 @@ class TestCalibrationOfTrainedTumors:
         assert organ.found
 
 
-class TestCandidates:
-    FAINT = (0.46, 5.0)  # tissue has a logit of -0.9, a probability of 0.29
-    BRIGHT_VOXELS, ALL_VOXELS = 4 * 5 * 5, 4 * 5 * 5 + 12**3 + 4**3
-
-    def scan(self, make_segmenter, volume, **config):
-        vectors = {"liver tumor": self.FAINT, "liver": self.FAINT}
-        return make_segmenter(vectors=vectors, candidate_threshold=0.2, **config).encode(volume)
-
-    def test_threshold_of_an_untrained_tumor_is_lower(self, make_segmenter, volume):
-        tumor, organ = self.scan(make_segmenter, volume).segment("liver tumor; liver")
-        assert tumor.full_mask().sum() == self.ALL_VOXELS
-        assert tumor.threshold == pytest.approx(0.2)
-        assert organ.full_mask().sum() == self.BRIGHT_VOXELS
-        assert organ.threshold == 0.5
-
-    def test_score_says_how_unsure_it_is(self, make_segmenter, volume):
-        scan = self.scan(make_segmenter, volume)
-        sure, unsure = scan.segment("liver")[0], scan.segment("liver tumor")[0]
-        assert unsure.score < 0.5 < sure.score
-
-    def test_trained_one_is_cut_where_it_was(self, make_segmenter, volume):
-        (tumor,) = self.scan(make_segmenter, volume, trained=("liver tumor",)).segment("liver tumor")
-        assert tumor.threshold == 0.5
-        assert tumor.full_mask().sum() == self.BRIGHT_VOXELS
-
-    @pytest.mark.parametrize(("asked", "used"), [(0.5, 0.2), (0.8, 0.5), (0.2, 1 / 17)])
-    def test_asked_threshold_moves_it(self, make_segmenter, volume, asked, used):
-        (tumor,) = self.scan(make_segmenter, volume).segment("liver tumor", threshold=asked)
-        assert tumor.threshold == pytest.approx(used)
+def test_offset_of_organs_moves_the_organs_of_the_set_only(make_segmenter, volume):
+    vectors = {"liver": (0.46, 5.0), "heart": (0.46, 5.0)}  # tissue has a logit of -0.9
+    scan = make_segmenter(vectors=vectors, trained=("liver",), organ_offset=2.0).encode(volume)
+    liver, heart = scan.segment("liver; heart", keep_largest=False)
+    assert liver.full_mask().sum() > heart.full_mask().sum() > 0

@@ -33,9 +33,9 @@ def test_round_trip(tmp_path):
         windows_hu=((-1000.0, 400.0), (-125.0, 275.0)),
         state_space_refinement=False,
         visual_prompt=True,
+        organ_offset=0.2,
         tumor_offset=0.5,
         tumor_part_confidence=0.6,
-        candidate_threshold=0.3,
     )
     defaults = ModelConfig(name="x", organs=("liver",), tumors=())
     same = {f.name for f in dataclasses.fields(config) if getattr(config, f.name) == getattr(defaults, f.name)}
