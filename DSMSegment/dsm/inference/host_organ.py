@@ -55,6 +55,11 @@ def keep_parts_at(
     return without_parts(logits, parts, kept=touching & (elsewhere <= _MOST))
 
 
+def share_inside(region: np.ndarray, logits: Tensor, *, threshold: float) -> float:
+    """Which part of a region that is not empty a mask takes, 0 to 1; arguments as in `keep_parts_at`."""
+    return float((logits.sigmoid() > threshold).numpy()[region].mean())
+
+
 def _widened(mask: np.ndarray, axis: int) -> np.ndarray:
     """The mask and what is up to the margin away along one axis."""
     wide = mask.copy()

@@ -13,7 +13,7 @@ from torch import Tensor
 from dsm.core.volume import Volume
 from dsm.errors import PromptError
 from dsm.inference.feature_samples import values_at
-from dsm.inference.host_organ import host_region, keep_parts_at
+from dsm.inference.host_organ import host_region, keep_parts_at, share_inside
 from dsm.inference.logit_parts import keep_sure_parts
 from dsm.inference.parts import kept_fraction
 from dsm.inference.postprocess import NOTHING, native_mask, native_probability, native_uncertainty, score
@@ -34,6 +34,8 @@ _SMALLEST_SCORE = 0.05
 _SAMPLING = Sampling()
 # A ball of 6 mm: less is two features across, which is noise as often as it is a lesion.
 _SPECK_ML = 0.1
+# Of the host with its margin, which is about twice the organ.
+_FILLED = 0.2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,7 +122,7 @@ class Scan:
                     prompt,
                     own,
                     float(presence[row]),
-                    notes=notes[start + row],
+                    notes=(*notes[start + row], *self._filled_host(prompt, own, threshold)),
                     seconds=share,
                     threshold=threshold,
                     probabilities=probabilities,
@@ -228,8 +230,7 @@ class Scan:
 
     def _at_its_host(self, prompt: Prompt, logits: Tensor, threshold: float) -> Tensor:
         """The logits of a tumor without the parts that are not at its organ; others as they are."""
-        hosts = prompt.structure.hosts if prompt.kind == "tumor" and prompt.structure is not None else ()
-        rows = [self._config.organs.index(host) for host in hosts if host in self._config.organs]
+        rows = self._host_rows(prompt)
         if not rows:
             return logits
         queries, embedding = self._encoding.organ_queries, self._encoding.embedding
@@ -247,6 +248,20 @@ class Scan:
                 region = host_region(self._net.mask_head(queries[:, rows], embedding)[0].float().cpu())
                 self._host_regions[tuple(rows)] = region
             return keep_parts_at(region, logits, threshold=threshold, belongs_elsewhere=belongs_elsewhere)
+
+    def _host_rows(self, prompt: Prompt) -> list[int]:
+        hosts = prompt.structure.hosts if prompt.kind == "tumor" and prompt.structure is not None else ()
+        return [self._config.organs.index(host) for host in hosts if host in self._config.organs]
+
+    def _filled_host(self, prompt: Prompt, logits: Tensor, threshold: float) -> list[str]:
+        """A warning where the mask of a tumor without labels is rather its organ: healthy ones are marked like this."""
+        region = self._host_regions.get(tuple(self._host_rows(prompt)))
+        if region is None or self.is_trained_tumor(prompt) or prompt.structure is None:
+            return []
+        if not region.any() or share_inside(region, logits, threshold=threshold) < _FILLED:
+            return []
+        hosts = " and ".join(prompt.structure.hosts)
+        return [f"The mask fills much of the {hosts}: rather the organ itself than something in it."]
 
     def _warnings(self, prompt: Prompt) -> list[str]:
         warnings = []

@@ -1,6 +1,6 @@
 import torch
 
-from dsm.inference.host_organ import host_region, keep_parts_at
+from dsm.inference.host_organ import host_region, keep_parts_at, share_inside
 
 
 def logits_of(*boxes, size=(20, 12, 12)):
@@ -61,3 +61,10 @@ def test_a_part_that_is_mostly_another_organ_is_dropped():
     gallbladder[8, 3:5, 3:5] = True  # a third of the first
     kept = keep_parts_at(region, logits, threshold=0.5, belongs_elsewhere=lambda voxels: gallbladder[voxels])
     assert torch.equal(kept > 0, logits_of(((6, 3, 3), (9, 5, 5))) > 0)
+
+
+def test_share_of_a_region():
+    region = logits_of(ORGAN).numpy() > 0
+    half = logits_of(((2, 2, 2), (5, 10, 10)), ((15, 2, 2), (18, 6, 6)))
+    assert share_inside(region, half, threshold=0.5) == 0.5
+    assert share_inside(region, half, threshold=0.99) == 0

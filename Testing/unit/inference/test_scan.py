@@ -5,6 +5,7 @@ import pytest
 
 from dsm.core.volume import Volume
 from dsm.errors import JobCancelled, PromptError
+from dsm.inference import scan as scan_module
 from dsm.text.prompt import parse_prompts
 
 SHAPE = (30, 28, 26)
@@ -152,6 +153,8 @@ def test_results_stream_and_cancel_stops_them(make_segmenter, volume):
 
 
 class TestWarnings:
+    TUMOR = ("liver tumor",)
+
     def test_name_outside_the_training_labels(self, make_segmenter, volume):
         scan = make_segmenter(trained=("liver",)).encode(volume)
         liver, spleen = scan.segment("liver; spleen")
@@ -168,6 +171,16 @@ class TestWarnings:
         segmenter = make_segmenter(trained=(prompt.name,))
         assert "this image is CT" in segmenter.encode(ct).segment([prompt])[0].warnings[0]
         assert segmenter.encode(mr).segment([prompt])[0].warnings == ()
+
+    @pytest.mark.parametrize(("trained", "share", "warned"), [((), 0.3, True), ((), 0.1, False), (TUMOR, 0.3, False)])
+    def test_tumor_that_fills_its_organ(self, make_segmenter, volume, monkeypatch, trained, share, warned):
+        monkeypatch.setattr(scan_module, "share_inside", lambda *_, **__: share)
+        scan = make_segmenter(trained=trained).encode(volume)
+        scan.segment("liver tumor")
+        (region,) = scan._host_regions.values()
+        region[:] = True  # the liver of random weights may be nowhere
+        warnings = scan.segment("liver tumor")[0].warnings
+        assert any("fills much of the liver" in warning for warning in warnings) is warned
 
     def test_those_of_prompt_and_words_come_first(self, make_segmenter, volume):
         (result,) = make_segmenter().encode(volume).segment("zorgon")
