@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -57,7 +58,7 @@ def keep_parts_at(
 
 def share_inside(region: np.ndarray, logits: Tensor, *, threshold: float) -> float:
     """Which part of a region that is not empty a mask takes, 0 to 1; arguments as in `keep_parts_at`."""
-    return float((logits.sigmoid() > threshold).numpy()[region].mean())
+    return float(np.mean(logits.numpy()[region] > math.log(threshold / (1 - threshold))))
 
 
 def _widened(mask: np.ndarray, axis: int) -> np.ndarray:

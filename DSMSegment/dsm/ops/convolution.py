@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from dsm.ops.onednn import is_plain
+
 # What torch's own compiler calls. They have no public names, so another torch may lack them.
 _HAS_ONEDNN = torch.backends.mkldnn.is_available()
 _ONEDNN_CONVOLUTION = getattr(torch.ops.mkldnn, "_convolution_pointwise", None) if _HAS_ONEDNN else None
@@ -39,7 +41,7 @@ def convolution(
     Returns:
         `(batch, out_channels, ...)`.
     """
-    if _ONEDNN_CONVOLUTION is None or not _is_plain(x, weight):
+    if _ONEDNN_CONVOLUTION is None or not is_plain(x, weight):
         return _activated(_convolved(x, weight, bias, stride, padding, dilation), activation)
     result: Tensor = _ONEDNN_CONVOLUTION(x, weight, bias, padding, stride, dilation, 1, activation, [], "none")
     return result
@@ -57,19 +59,12 @@ def add_convolution(
         bias: `(out_channels,)`.
         padding: Zeros along i, j, k.
     """
-    if _ONEDNN_SUM is None or not _is_plain(x, weight) or total.dtype != x.dtype:
+    if _ONEDNN_SUM is None or not is_plain(x, weight) or total.dtype != x.dtype:
         return F.relu_(F.conv3d(x, weight, bias, padding=tuple(padding)).add_(total))
     result: Tensor = _ONEDNN_SUM.binary(
         total, x, weight, bias, padding, _ONCE, _ONCE, 1, "add", 1.0, "relu", [], "none"
     )
     return result
-
-
-def _is_plain(x: Tensor, weight: Tensor) -> bool:
-    """Whether nothing but the numbers is asked for: no gradients, no other type, no other device."""
-    if torch.is_autocast_enabled("cpu") or (torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)):
-        return False
-    return x.dtype == weight.dtype == torch.float32 and x.device.type == "cpu"
 
 
 def _convolved(

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from dsm.ops.onednn import is_plain
+
 # What torch's own compiler calls. It has no public name, so another torch may lack it.
 _ONEDNN_LINEAR = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch.backends.mkldnn.is_available() else None
 # Rows at a time: oneDNN may want another memory order and would copy all of them.
@@ -23,11 +25,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     Returns:
         `(..., out_channels)`.
     """
-    is_plain = x.dtype == weight.dtype == torch.float32 and x.device.type == "cpu"
-    needs_more = torch.is_autocast_enabled("cpu") or (
-        torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
-    )
-    if _ONEDNN_LINEAR is None or needs_more or not is_plain:
+    if _ONEDNN_LINEAR is None or not is_plain(x, weight):
         return F.linear(x, weight, bias)
     rows = x.reshape(-1, x.shape[-1])
     if len(rows) <= _MOST_ROWS:
