@@ -50,8 +50,9 @@ def atomic_output(path: str | os.PathLike[str]) -> Iterator[Path]:
         'whole'
     """
     target = _checked_target(path)
-    part = _create_part(target)
+    part = _part_of(target)
     try:
+        _create(part, target)
         yield part
         _flush(part)
         part.replace(target)
@@ -66,7 +67,8 @@ def atomic_output(path: str | os.PathLike[str]) -> Iterator[Path]:
             raise _output_error(OSError(errno.ENOSPC, str(error)), target) from error
         raise
     finally:
-        # Also on KeyboardInterrupt. After the rename there is nothing left to remove.
+        # Also on KeyboardInterrupt, which may come as soon as the file is there. After the rename there is nothing left
+        # to remove.
         part.unlink(missing_ok=True)
 
 
@@ -76,7 +78,12 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     Raises:
         OutputError: As `atomic_output`.
     """
-    _create_part(_checked_target(path)).unlink(missing_ok=True)
+    target = _checked_target(path)
+    part = _part_of(target)
+    try:
+        _create(part, target)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _checked_target(path: str | os.PathLike[str]) -> Path:
@@ -102,14 +109,16 @@ def _checked_target(path: str | os.PathLike[str]) -> Path:
     return target
 
 
-def _create_part(target: Path) -> Path:
+def _part_of(target: Path) -> Path:
     # A short name of our own: the target's with an addition could exceed the longest name that is allowed.
-    part = target.with_name(f"{PART_PREFIX}{secrets.token_hex(6)}{''.join(target.suffixes[-2:])}")
+    return target.with_name(f"{PART_PREFIX}{secrets.token_hex(6)}{''.join(target.suffixes[-2:])}")
+
+
+def _create(part: Path, target: Path) -> None:
     try:
         os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     except OSError as error:
         raise _output_error(error, target) from error
-    return part
 
 
 def _flush(part: Path) -> None:

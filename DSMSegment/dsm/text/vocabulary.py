@@ -42,16 +42,14 @@ class Vocabulary:
 
     def find_all(self, text: str) -> list[Structure]:
         """The structures that `text` names in any spelling: none, one, or a left and a right one."""
-        side, rest = split_side(normalise(text).split())
-        return [self._by_name[name] for name in self._lookup(side, key(rest))]
+        return [self._by_name[name] for name in self._lookup(*_key(text))]
 
     def is_part(self, text: str) -> bool:
         """Whether `text` names a part of a structure rather than the whole of it."""
-        words = normalise(text)
-        if words in self._aliases:
+        side, words = _key(text)
+        if (side, words) in self._whole_keys:
             return False
-        side, rest = split_side(words.split())
-        return any((one, key(rest)) in self._part_keys for one in {side, None, "left", "right"} - {"both"})
+        return any((one, words) in self._part_keys for one in {side, None, "left", "right"} - {"both"})
 
     def suggest(self, text: str, n: int = 3) -> list[str]:
         """Names that `text` may have been meant for, best first; empty if nothing is close."""
@@ -109,18 +107,16 @@ class Vocabulary:
         for texts_of in (lambda s: (s.name,), lambda s: s.synonyms, lambda s: s.parts):
             for structure in self.structures:
                 for text in texts_of(structure):
-                    side, rest = split_side(normalise(text).split())
-                    index.setdefault((side, key(rest)), structure.name)
+                    index.setdefault(_key(text), structure.name)
         return index
 
     @cached_property
+    def _whole_keys(self) -> frozenset[_Key]:
+        return frozenset(_key(text) for structure in self.structures for text in (structure.name, *structure.synonyms))
+
+    @cached_property
     def _part_keys(self) -> frozenset[_Key]:
-        keys = set()
-        for structure in self.structures:
-            for text in structure.parts:
-                side, rest = split_side(normalise(text).split())
-                keys.add((side, key(rest)))
-        return frozenset(keys)
+        return frozenset(_key(text) for structure in self.structures for text in structure.parts)
 
     @cached_property
     def _aliases(self) -> dict[str, str]:
@@ -135,6 +131,11 @@ class Vocabulary:
     def _known_words(self) -> list[str]:
         words = {word for alias in self._aliases for word in alias.split() if len(word) > 3}
         return sorted(words | self.lesions.words)
+
+
+def _key(text: str) -> _Key:
+    side, rest = split_side(normalise(text).split())
+    return side, key(rest)
 
 
 @cache

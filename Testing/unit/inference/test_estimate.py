@@ -4,12 +4,19 @@ import numpy as np
 import pytest
 
 from dsm.core.volume import Volume
+from dsm.inference import estimate
 from dsm.inference.segmenter import Segmenter
 
 
 def volume_of(depth):
     array = np.random.default_rng(0).integers(-200, 300, (64, 64, depth)).astype(np.int16)
     return Volume(array, np.diag([1.5, 1.5, 1.5, 1.0]))
+
+
+@pytest.fixture(autouse=True)
+def _in_cpu_seconds(monkeypatch):
+    """The wall belongs to whatever else runs here."""
+    monkeypatch.setattr(estimate.time, "perf_counter", time.process_time)
 
 
 def test_twice_the_volume_is_twice_the_memory_and_about_twice_the_time(tiny_model):
@@ -21,11 +28,7 @@ def test_twice_the_volume_is_twice_the_memory_and_about_twice_the_time(tiny_mode
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_right_within_a_factor_of_one_and_a_half(monkeypatch):
-    """In CPU seconds: the wall belongs to whatever else runs here."""
-    from dsm.inference import estimate
-
-    monkeypatch.setattr(estimate.time, "perf_counter", time.process_time)
+def test_right_within_a_factor_of_one_and_a_half():
     segmenter = Segmenter.from_pretrained("dsm-small")
     array = np.random.default_rng(0).integers(-200, 300, (192, 160, 200)).astype(np.int16)
     volume = Volume(array, np.diag([1.5, 1.5, 1.5, 1.0]))

@@ -43,6 +43,21 @@ def test_nothing_is_left_and_the_old_file_stays(tmp_path: Path, error: type[Base
     assert target.read_bytes() == b"old"
 
 
+@pytest.mark.parametrize("write", [lambda path: atomic_output(path).__enter__(), check_writable])
+def test_ctrl_c_as_soon_as_the_file_is_there_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Path], object]
+) -> None:
+    def interrupted(descriptor: int) -> None:
+        os.closerange(descriptor, descriptor + 1)
+        assert list(tmp_path.iterdir())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "close", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path / "a.nrrd")
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_target_of_a_link_is_replaced_not_the_link(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     target = tmp_path / "real" / "a.txt"
