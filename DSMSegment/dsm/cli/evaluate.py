@@ -21,6 +21,9 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
     parser.add_argument("--cases", metavar="A,B", help="ids of cases; by default all")
     parser.add_argument("--split", choices=("training", "validation"), help="only these cases")
     parser.add_argument("--prompts", metavar="TEXT", help="names, separated by `;`; by default all that are annotated")
+    parser.add_argument(
+        "--absent", metavar="TEXT", help="names, separated by `;`, that occur in no case: measure what is found in vain"
+    )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps or auto (default: %(default)s)")
     parser.add_argument("--fast", action="store_true", help="leave out the visual prompts of tumors")
     parser.add_argument("--montages", metavar="DIR", type=Path, help="also draw the masks of each case")
@@ -51,6 +54,7 @@ def run(options: argparse.Namespace) -> int:
         model=options.model,
         cases=_split(options.cases, ","),
         prompts=_split(options.prompts, ";"),
+        absent=_split(options.absent, ";") or (),
         split=options.split,
         out=options.out,
         montages=options.montages,
@@ -59,7 +63,8 @@ def run(options: argparse.Namespace) -> int:
         compare_with=other,
     )
     for name, label in report["labels"].items():
-        print(f"{name:32} {_text(label.get('dice'))}")
+        in_vain = f"{_text(label['false_positive_ml'])} ml where it is not" if "false_positive_ml" in label else "-"
+        print(f"{name:32} {_text(label['dice']) if 'dice' in label else in_vain}")
     print(f"{'mean':32} {_text(report['mean_dice'])}")
     if comparison := report.get("comparison"):
         print(f"{'minus ' + comparison['other']:32} {_text(comparison['mean_dice'])}")

@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ def evaluate_dataset(
     out: Path | str,
     cases: Sequence[str] | None = None,
     prompts: Sequence[str] | None = None,
+    absent: Sequence[str] = (),
     split: str | None = None,
     montages: Path | str | None = None,
     device: str = "cpu",
@@ -53,6 +55,7 @@ def evaluate_dataset(
         out: Report to write (JSON); the same as Markdown (`.md`) and as a picture (`.png`) go beside it.
         cases: Only these case ids.
         prompts: Only these names; each must be annotated in the data set.
+        absent: Names that are asked, too, and occur in no case: what is found is false. None may be annotated.
         split: `"validation"` or `"training"`; default both.
         montages: Folder for one PNG a case.
         device: Where to run.
@@ -70,6 +73,9 @@ def evaluate_dataset(
     folder = folder.parent if folder.is_file() else folder
     entries = _selected(read_manifest(folder), cases, prompts, split)
     _check_files(entries)
+    entries = [_asked_in_vain(entry, absent) for entry in entries]
+    if prompts is not None:
+        prompts = [*prompts, *absent]
     segmenter = model if isinstance(model, Segmenter) else Segmenter.from_pretrained(model, device=device)
     rows: dict[str, dict[str, dict[str, Any]]] = {}
     seconds: dict[str, dict[str, float]] = {}
@@ -109,6 +115,14 @@ def _check_files(entries: Sequence[CaseEntry]) -> None:
         for path in (entry.image, entry.label):
             if not path.exists():
                 raise ImageError(f"{path} of {entry.case_id} does not exist.", hint="Check it with `dsm data check`.")
+
+
+def _asked_in_vain(entry: CaseEntry, names: Sequence[str]) -> CaseEntry:
+    """The case with names that have no voxels."""
+    for name in names:
+        if name in entry.targets:
+            raise InputError(f"{name!r} is annotated in {entry.case_id}.", hint="Leave it out of the absent names.")
+    return replace(entry, targets={**entry.targets, **dict.fromkeys(names, ())})
 
 
 def _evaluate_case(

@@ -91,7 +91,8 @@ def training_loss(
         if net.denoiser is not None and noise is not None:
             parts["denoise"], visual = _denoise(net, encoding, prompts, crop.masks[tumors], recipe, noise, generator)
         decoded = net.decode(encoding, prompts, visual_prompts=visual)
-        parts["tumor"] = recipe.tumor_weight * _prompt_loss(decoded, crop.masks[tumors], recipe)
+        loss = _prompt_loss(decoded, crop.masks[tumors], recipe, balance=recipe.tumor_balance)
+        parts["tumor"] = recipe.tumor_weight * loss
         queries.append(decoded.queries[0])
         texts.append(prompts.text)
     if alignment is not None and recipe.alignment_weight:
@@ -133,7 +134,7 @@ def _organ_losses(
     return parts
 
 
-def _prompt_loss(decoded: Decoded, masks: Tensor, recipe: Recipe, *, balance: float = 0.5) -> Tensor:
+def _prompt_loss(decoded: Decoded, masks: Tensor, recipe: Recipe, *, balance: float) -> Tensor:
     is_present = masks.flatten(1).any(dim=1).float()
     presence = F.binary_cross_entropy_with_logits(decoded.presence[0].float(), is_present)
     return mask_loss(decoded.logits[0].float(), masks, balance=balance) + recipe.presence_weight * presence

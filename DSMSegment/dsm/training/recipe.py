@@ -76,7 +76,7 @@ class Recipe:
     else in float32; weights, losses and the optimiser stay in float32. `start_from` is a model folder, relative to the
     recipes' parent, whose weights the run starts with. With `text_tower: codes` in `model`, names are random codes in
     place of text vectors (an ablation: class ids alone). `crops_per_step` is the global batch, however many processes
-    share it. `organ_balance` is the balance of the organs' masks (`dsm.training.losses.mask_loss`).
+    share it. `organ_balance` and `tumor_balance` are the balances of their masks (`dsm.training.losses.mask_loss`).
     """
 
     model: dict[str, Any]
@@ -95,6 +95,7 @@ class Recipe:
     tumor_prompts: int = 4
     class_centered: float = 0.75
     organ_balance: float = 0.5
+    tumor_balance: float = 0.5
     level_weight: float = 0.3
     presence_weight: float = 0.1
     text_weight: float = 0.3

@@ -18,6 +18,7 @@ _RADIUS_IN_SOFT_TISSUE_MM = (8.0, 45.0)  # a sarcoma is found when it is large
 _AIR = 0.1  # of the intensity window: a host as dark as this is a lung
 _GENERIC = ("lesion", "tumor")
 _SMALLEST_HOST_VOXELS = 30  # of the half-resolution masks
+_ASKED_IN_VAIN = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,13 +29,16 @@ class LesionRules:
         probability: Share of crops that get lesions.
         hosts: Names of the lesions of each organ; one is drawn. A name with "cyst" is smooth and close to water.
         generic: Share of crops with lesions in which the words "lesion" and "tumor" are asked, too.
-        absent: Share of crops in which a lesion of another organ in sight is asked and has an empty mask.
+        absent: Share of crops with lesions in which a lesion of another organ in sight is asked and has an empty mask.
+        healthy: Share of crops without lesions in which those of up to four organs are asked and have empty masks. A
+            network that is asked only where there is something marks the healthy organ.
     """
 
     probability: float
     hosts: Mapping[str, tuple[str, ...]]
     generic: float = 0.25
     absent: float = 0.4
+    healthy: float = 0.0
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -48,7 +52,8 @@ def add_lesions(
     """Put one to three lesions of one kind into an organ of the crop, and ask for them by name.
 
     Shape, attenuation against the host, texture, rim and mass effect are random. The host's mask holds the lesion, the
-    other organs' masks lose it. Nothing happens where no organ of `rules` is annotated and in sight.
+    other organs' masks lose it. A crop that gets none (by chance, or because no organ of `rules` is annotated and in
+    sight) may be asked in vain.
 
     Args:
         crop: The sample; it is not changed.
@@ -58,11 +63,11 @@ def add_lesions(
         generator: Source of randomness.
     """
     draw = _Draw(generator)
-    hosts = [row for row, name in enumerate(crop.names) if name in rules.hosts]
-    hosts = [row for row in hosts if crop.masks[row].sum() >= _SMALLEST_HOST_VOXELS]
-    hosts = [row for row in hosts if not set(rules.hosts[crop.names[row]]) & set(crop.names)]  # has real ones
+    annotated = [row for row, name in enumerate(crop.names) if name in rules.hosts]
+    annotated = [row for row in annotated if not set(rules.hosts[crop.names[row]]) & set(crop.names)]  # has real ones
+    hosts = [row for row in annotated if crop.masks[row].sum() >= _SMALLEST_HOST_VOXELS]
     if not hosts or draw.uniform(0, 1) >= rules.probability:
-        return crop
+        return _asked_in_vain(crop, rules, annotated, draw)
     host = hosts[draw.integer(len(hosts))]
     kinds = rules.hosts[crop.names[host]]
     kind = kinds[draw.integer(len(kinds))]
@@ -91,6 +96,17 @@ def add_lesions(
         names.append(rules.hosts[crop.names[others[draw.integer(len(others))]]][0])
         found.append(torch.zeros_like(lesions))
     return replace(crop, image=image, masks=torch.cat([masks, torch.stack(found)]), names=(*crop.names, *names))
+
+
+def _asked_in_vain(crop: Crop, rules: LesionRules, annotated: Sequence[int], draw: _Draw) -> Crop:
+    """Ask for lesions of annotated organs, in sight or not, where none was put."""
+    if not annotated or not rules.healthy or draw.uniform(0, 1) >= rules.healthy:
+        return crop
+    kinds = [*(rules.hosts[crop.names[row]] for row in annotated), _GENERIC]
+    order = torch.randperm(len(kinds), generator=draw.generator)[:_ASKED_IN_VAIN].tolist()
+    names = dict.fromkeys(kinds[i][draw.integer(len(kinds[i]))] for i in order)
+    empty = torch.zeros_like(crop.masks[:1]).expand(len(names), -1, -1, -1)
+    return replace(crop, masks=torch.cat([crop.masks, empty]), names=(*crop.names, *names))
 
 
 class _Draw:

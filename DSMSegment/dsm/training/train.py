@@ -209,7 +209,8 @@ class Trainer:
             crop = self._draw(sampler, phase)
             with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
                 loss, parts = self._loss(crop)
-            (loss / count).backward()
+            if loss.requires_grad:  # not where all that this crop would teach is frozen
+                (loss / count).backward()
             for name, value in {"loss": float(loss.detach()), **parts}.items():
                 sums[name] = sums.get(name, 0.0) + value / count
         trained = [self.net] if self.alignment is None else [self.net, self.alignment]

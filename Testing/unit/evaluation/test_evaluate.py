@@ -109,6 +109,18 @@ def test_repeatable_and_compared_with_itself(report, phantoms, tiny_model, tmp_p
     assert "## Minus dsm-tiny" in (tmp_path / "b.md").read_text()
 
 
+def test_what_is_asked_in_vain(phantoms, tiny_model, tmp_path):
+    options = {"cases": ["phantom_0"], "prompts": ["liver"], "out": tmp_path / "c.json"}
+    found = evaluate_dataset(phantoms, model=str(tiny_model), absent=["spleen"], **options)
+    row = found["cases"]["phantom_0"]["spleen"]
+    assert (row["true_ml"], row["dice"]) == (0, None)
+    assert found["labels"]["spleen"]["false_positive_ml"]["mean"] == row["found_ml"]
+    assert found["labels"]["spleen"]["presence_specificity"]["mean"] == float(not row["found"])
+    assert found["mean_dice"]["mean"] == found["cases"]["phantom_0"]["liver"]["dice"]
+    with pytest.raises(InputError, match="is annotated"):
+        evaluate_dataset(phantoms, model=str(tiny_model), absent=["liver"], **options)
+
+
 def test_label_that_lies_elsewhere(phantoms, tiny_model, tmp_path):
     manifest = json.loads((phantoms / "dataset.json").read_text())
     for case in manifest["cases"]:

@@ -125,3 +125,23 @@ def test_lesions_in_soft_tissue_are_large():
     smallest = min(int(lesioned(crop, seed, rules).masks[1].sum()) for seed in range(10))
     in_organ = replace(crop, names=("liver",))
     assert smallest > min(int(lesioned(in_organ, seed, rules).masks[1].sum()) for seed in range(10))
+
+
+def test_a_healthy_crop_is_asked_in_vain():
+    rules = replace(RULES, probability=0.0, healthy=1.0)
+    found = set()
+    for seed in range(8):
+        crop = crop_of(("liver", "spleen"))
+        new = lesioned(crop, seed, rules)
+        asked = new.names[2:]
+        assert torch.equal(new.image, crop.image)
+        assert new.masks.shape[0] == len(new.names)
+        assert not new.masks[2:].any()
+        assert len(set(asked)) == len(asked) == 3
+        found |= set(asked)
+    assert found == {"liver tumor", "spleen tumor", "lesion", "tumor"}
+
+
+def test_what_has_real_lesions_is_not_asked_in_vain():
+    crop = crop_of(("liver", "liver tumor"))
+    assert lesioned(crop, rules=replace(RULES, probability=0.0, healthy=1.0)) is crop
