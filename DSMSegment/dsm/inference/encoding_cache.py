@@ -10,7 +10,7 @@ import logging
 import os
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -115,14 +115,25 @@ class EncodingCache:
             left -= size
 
 
-def encoding_key(volume: Volume, *, model_digest: str, precision: str = "float32", region: Box | None = None) -> str:
-    """Name an encoding by everything that decides it: voxels, place, modality, region, model, precision and layout."""
-    content = content_key(volume.array, volume.affine.tolist(), volume.modality)
+def encoding_keys(
+    volume: Volume, *, model_digest: str, precision: str = "float32", region: Box | None = None
+) -> dict[Box | None, str]:
+    """Name the encodings that serve by everything that decides them: voxels, place, modality, model, precision, layout.
+
+    Returns:
+        Region that was encoded (None: everything) → key. That of the whole volume comes first: it has the region's
+        features, too.
+    """
+    content = content_key(volume.array, volume.affine.tolist(), volume.modality)  # a pass over all voxels
     parts = [content, model_digest, precision, str(_LAYOUT)]
+    keys: dict[Box | None, str] = {None: _digest(parts)}
     if region is not None:
-        parts.append(str((region.start, region.stop)))
-    text = "\n".join(parts)
-    return hashlib.sha256(text.encode()).hexdigest()
+        keys[region] = _digest([*parts, str((region.start, region.stop))])
+    return keys
+
+
+def _digest(parts: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def _write(path: Path, encoding: Encoding) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -12,7 +13,7 @@ from dsm.core.volume import Volume
 from dsm.inference.body_grid import lay_grid
 from dsm.inference.device import checked_device
 from dsm.inference.encode import encode_tensor
-from dsm.inference.encoding_cache import EncodingCache, encoding_key
+from dsm.inference.encoding_cache import EncodingCache, encoding_keys
 from dsm.inference.estimate import Estimate, estimate_encoding, seconds_per_megavoxel
 from dsm.inference.fast_network import fast_on_cpu
 from dsm.inference.int8_network import int8_on_cpu
@@ -23,7 +24,7 @@ from dsm.inference.scan import Scan
 from dsm.models.config import ModelConfig
 from dsm.models.store import ModelEntry, find_model, verify_model
 from dsm.models.weights import load_model
-from dsm.nn.dsm_net import DSMNet
+from dsm.nn.dsm_net import DSMNet, Encoding
 from dsm.progress import Progress, ignore_progress
 from dsm.text.bank import EmbeddingBank
 from dsm.text.embed import PromptEmbedder
@@ -139,7 +140,8 @@ class Segmenter:
         Args:
             volume: CT or MR.
             region: Voxels that matter: of a CT, only they and 6 cm around them are encoded, and nothing is found
-                elsewhere. None for the whole volume.
+                elsewhere; unless an encoding of the whole volume is in the cache, which then serves. None for the whole
+                volume.
             max_slab: Most working voxels along the body axis that the fine stages see at a time. By default everything,
                 or what the free memory allows. The result is the same to 1e-3.
             progress: Stages `"load"` (cropping and resampling) and `"encode"`; may raise `JobCancelled`.
@@ -149,8 +151,8 @@ class Segmenter:
         """
         began = time.perf_counter()
         progress("load", 0, 1)
-        key = self._cache_key(volume, region)
-        encoding = self.cache.load(key, device=self.device) if self.cache and key else None
+        keys = self._cache_keys(volume, region)
+        encoding, cached_region = self._cached(keys)
         num_slabs = 1
         if encoding is None:
             with reused_memory():
@@ -164,10 +166,10 @@ class Segmenter:
                         self.net, self.config, prepared.tensor, max_slab=max_slab, progress=progress
                     )
                 encoding = widened(encoding)
-            if self.cache and key:
-                self.cache.keep(key, encoding)
+            if self.cache and keys:
+                self.cache.keep(keys[region], encoding)
         else:
-            _, grid = lay_grid(volume, spacing_mm=self.config.spacing_mm, region=region)
+            _, grid = lay_grid(volume, spacing_mm=self.config.spacing_mm, region=cached_region)
             for stage, done in (("load", 1), ("encode", 0), ("encode", 1)):
                 progress(stage, done, 1)
         return Scan(
@@ -181,8 +183,15 @@ class Segmenter:
             _embedder=self.embedder,
         )
 
-    def _cache_key(self, volume: Volume, region: Box | None) -> str:
+    def _cache_keys(self, volume: Volume, region: Box | None) -> dict[Box | None, str]:
         """Empty where nothing is cached: without its files, nobody knows whether a network is the same."""
         if self.cache is None or self.entry is None:
-            return ""
-        return encoding_key(volume, model_digest=self.entry.digest, precision=self.precision, region=region)
+            return {}
+        return encoding_keys(volume, model_digest=self.entry.digest, precision=self.precision, region=region)
+
+    def _cached(self, keys: Mapping[Box | None, str]) -> tuple[Encoding | None, Box | None]:
+        """The first encoding that was kept, and the region of it."""
+        for region, key in keys.items():
+            if self.cache and (encoding := self.cache.load(key, device=self.device)):
+                return encoding, region
+        return None, None

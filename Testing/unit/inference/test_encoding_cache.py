@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dsm.core.volume import Volume
-from dsm.inference.encoding_cache import EncodingCache, encoding_key
+from dsm.inference.encoding_cache import EncodingCache, encoding_keys
 from dsm.inference.segmenter import Segmenter
 
 
@@ -70,7 +70,7 @@ def test_another_volume_or_model_is_another_entry(segmenter, folder):
     segmenter.encode(volume_of(0))
     segmenter.encode(volume_of(1))
     assert segmenter.calls == len(list(folder.iterdir())) == 2
-    assert encoding_key(volume_of(), model_digest="a") != encoding_key(volume_of(), model_digest="b")
+    assert encoding_keys(volume_of(), model_digest="a") != encoding_keys(volume_of(), model_digest="b")
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "grow", "empty", "text"])
@@ -95,7 +95,7 @@ def test_a_damaged_entry_is_made_again(segmenter, folder, damage):
 
 
 def test_every_flipped_byte_is_noticed(segmenter, folder):
-    key = encoding_key(volume_of(), model_digest=segmenter.entry.digest)
+    key = encoding_keys(volume_of(), model_digest=segmenter.entry.digest)[None]
     segmenter.encode(volume_of())
     (path,) = folder.iterdir()
     whole = path.read_bytes()

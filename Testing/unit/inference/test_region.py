@@ -8,7 +8,7 @@ import pytest
 from dsm.core.boxes import Box
 from dsm.core.volume import Volume
 from dsm.inference.body_grid import CONTEXT_MM, lay_grid
-from dsm.inference.encoding_cache import encoding_key
+from dsm.inference.encoding_cache import encoding_keys
 from dsm.inference.segmenter import Segmenter
 
 MM = 3.0
@@ -79,8 +79,9 @@ def test_what_is_found_lies_where_it_lies_in_the_whole_volume(make_segmenter, si
 
 def test_encodings_of_regions_have_keys_of_their_own(tiny_model, tmp_path, monkeypatch):
     volume = volume_of()
-    keys = {encoding_key(volume, model_digest="d", region=region) for region in (None, REGION, REGION.grow(1))}
-    assert len(keys) == 3
+    keys = [encoding_keys(volume, model_digest="d", region=region) for region in (None, REGION, REGION.grow(1))]
+    assert [list(found) for found in keys] == [[None], [None, REGION], [None, REGION.grow(1)]]
+    assert len({key for found in keys for key in found.values()}) == 3
     monkeypatch.setenv("DSM_CACHE_DIR", str(tmp_path))
     segmenter = Segmenter.from_pretrained(tiny_model)
     first = segmenter.encode(volume, region=REGION)
@@ -88,4 +89,16 @@ def test_encodings_of_regions_have_keys_of_their_own(tiny_model, tmp_path, monke
     assert len(list(tmp_path.iterdir())) == 1
     assert first.grid == again.grid
     one, other = (scan.segment("liver")[0].full_mask() for scan in (first, again))
+    np.testing.assert_array_equal(one, other)
+
+
+def test_a_whole_encoding_on_disk_serves_a_region(tiny_model, tmp_path, monkeypatch):
+    volume = volume_of()
+    monkeypatch.setenv("DSM_CACHE_DIR", str(tmp_path))
+    segmenter = Segmenter.from_pretrained(tiny_model)
+    whole = segmenter.encode(volume)
+    part = segmenter.encode(volume, region=REGION)
+    assert len(list(tmp_path.iterdir())) == 1
+    assert part.grid == whole.grid
+    one, other = (scan.segment("liver")[0].full_mask() for scan in (whole, part))
     np.testing.assert_array_equal(one, other)
