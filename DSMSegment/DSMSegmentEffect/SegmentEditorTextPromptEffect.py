@@ -131,7 +131,11 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
 
     def _write(self, job: MaskJob) -> None:
         """Put the mask into the selected segment, as every effect does: through the editor."""
-        image = job.image()
+        try:
+            image = job.imageIn(self._target[0])
+        except DSMError as error:
+            self._statusLabel.text = error.one_line
+            return
         if image is None or job.finding is None:
             self._statusLabel.text = _("Not found.")
             return

@@ -13,7 +13,7 @@ from DSMSegmentLib.background_call import BackgroundCall
 from DSMSegmentLib.cancel_token import CancelToken
 from DSMSegmentLib.finding import Finding
 from DSMSegmentLib.job import JobState
-from DSMSegmentLib.mrml import ijkToRAS, orientedImageFromCrop, volumeFromNode
+from DSMSegmentLib.mrml import affineInSegmentation, orientedImageFromCrop, volumeFromNode
 from DSMSegmentLib.request import SegmentRequest
 
 
@@ -52,7 +52,8 @@ class MaskJob:
         self.finding: Finding | None = None
         self.error: DSMError | None = None
         self.state = JobState.RUNNING
-        self._affine = ijkToRAS(volumeNode)
+        self._volumeNode = volumeNode
+        self._affine = volume.affine
         self._onFinished = onFinished
         self._cancel = CancelToken()
         found: list[Finding] = []
@@ -72,11 +73,16 @@ class MaskJob:
         """Whether the job has ended, in whatever way."""
         return self.state is not JobState.RUNNING
 
-    def image(self) -> slicer.vtkOrientedImageData | None:
-        """Return the mask, in the RAS frame of the volume; None when nothing was found."""
+    def imageIn(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> slicer.vtkOrientedImageData | None:
+        """Return the mask in the RAS frame of a segmentation, as the transforms are now; None when nothing was found.
+
+        Raises:
+            GeometryError: If volume and segmentation have different parents, and one of them is not linear.
+        """
         if self.finding is None or not self.finding.found:
             return None
-        return orientedImageFromCrop(self.finding.mask, self._affine)
+        affine = affineInSegmentation(self._affine, self._volumeNode, segmentationNode)
+        return orientedImageFromCrop(self.finding.mask, affine)
 
     def poll(self) -> bool:
         """Call it on the main thread, about ten times a second; returns whether the job is over."""

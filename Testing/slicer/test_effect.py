@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 import slicer
+import vtk
 from acting_backend import wait_for_cancel
 from panel_backends import PanelBackend
 from phantoms import affine_of, browser_of_frames, mask_in, mask_of, obliqueness, tag_of, volume_node
 
 import DSMSegment as module
+from DSMSegmentLib.mrml import cropFromOrientedImage, ijkToRAS, orientedImageFromSegment
 from DSMSegmentLib.placement import createSegmentation
 
 panel_host = pytest.importorskip("panel_host", reason="PySide6 is not installed")
@@ -113,6 +115,57 @@ def test_masks_can_be_added_and_removed(effect: Any, node: Any, volume: Any, ind
     effect._modeCombo.setCurrentIndex(index)
     apply(effect, "spleen")
     np.testing.assert_array_equal(mask_in(node, "liver", volume), expected)
+
+
+@pytest.mark.parametrize("moved", ["volume", "segmentation", "each"])
+def test_mask_lies_where_the_volume_is_shown_under_whatever_transform(
+    effect: Any, node: Any, volume: Any, moved: str
+) -> None:
+    by_two_voxels = (affine_of(obliqueness(20) @ np.diag([-1.0, 1.0, 1.0]))[:3, :3] @ [2, 0, 0]).tolist()
+    if moved in ("volume", "each"):
+        shift(volume, by_two_voxels)
+    if moved in ("segmentation", "each"):
+        shift(node, [-2 * mm for mm in by_two_voxels])
+    apply(effect)
+    np.testing.assert_allclose(world_voxels(node), expected_voxels(volume), atol=1e-6)
+
+
+def test_warp_of_the_volume_alone_is_refused(effect: Any, node: Any, volume: Any) -> None:
+    thin_plate = vtk.vtkThinPlateSplineTransform()
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode")
+    transform.SetAndObserveTransformToParent(thin_plate)
+    volume.SetAndObserveTransformNodeID(transform.GetID())
+    apply(effect)
+    assert "non-linear" in effect._statusLabel.text
+    assert not orientedImageFromSegment(node, "liver").GetNumberOfPoints()
+
+
+def shift(node: Any, offset_mm: list[float]) -> None:
+    transform = vtk.vtkTransform()
+    transform.Translate(offset_mm)
+    parent = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    parent.SetMatrixTransformToParent(transform.GetMatrix())
+    node.SetAndObserveTransformNodeID(parent.GetID())
+
+
+def world_voxels(node: Any) -> np.ndarray:
+    """Return the world places of the voxels of the liver, not through Slicer's sampling across transforms."""
+    image = orientedImageFromSegment(node, "liver")
+    crop = cropFromOrientedImage(image)
+    matrix = vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    return in_world(node, slicer.util.arrayFromVTKMatrix(matrix), np.argwhere(crop.array) + crop.box.start)
+
+
+def expected_voxels(volume: Any) -> np.ndarray:
+    return in_world(volume, ijkToRAS(volume), np.argwhere(MASKS["liver"]))
+
+
+def in_world(node: Any, affine: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    parent = node.GetParentTransformNode()
+    to_world = slicer.util.arrayFromTransformMatrix(parent) if parent is not None else np.eye(4)
+    places = (np.c_[indices, np.ones(len(indices))] @ (to_world @ affine).T)[:, :3]
+    return places[np.lexsort(np.round(places, 3).T)]
 
 
 def test_nothing_found_changes_nothing(effect: Any, node: Any, volume: Any) -> None:
