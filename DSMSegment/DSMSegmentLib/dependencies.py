@@ -1,16 +1,20 @@
 """Python packages that the worker needs beyond Slicer's own: which are missing, and how they are installed.
 
-Slicer's interpreter brings NumPy, SciPy and SimpleITK. PyTorch comes from the extension of that name and from nowhere
-else; the rest is in `Resources/requirements.txt`, small enough that pip has no reason to touch what Slicer has.
+Slicer's interpreter brings NumPy, SciPy and SimpleITK. PyTorch comes from the extension of that name, or, on a computer
+without internet, from a folder of wheels that the user chose; the rest is in `Resources/requirements.txt`, small enough
+that pip has no reason to touch what Slicer has.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
 import re
+import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import slicer
 
@@ -26,7 +30,7 @@ _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)\s*(?:>=\s*([\d.]+))?")
 class InstallError(DSMError):
     """Packages could not be installed."""
 
-    default_code = "install"
+    code = "install"
 
 
 def readRequirements(path: Path = _REQUIREMENTS) -> list[str]:
@@ -45,7 +49,8 @@ def installMissing() -> None:
     """Install what is missing, after asking; call it on the main thread, because pip may open windows.
 
     Raises:
-        InstallError: If the user declined, the PyTorch extension is missing, or packages are still missing after it.
+        InstallError: If the user declined, the PyTorch extension is missing, pip failed, or packages are still missing
+            after it.
     """
     missing = missingRequirements()
     if any(requirement.startswith("torch") for requirement in missing):
@@ -61,20 +66,37 @@ def installMissing() -> None:
 
 
 def installFromFolder(wheels: Path) -> None:
-    """Install what is missing from a folder of wheels, without the internet.
+    """Install what is missing, PyTorch too, from a folder of wheels: the only way without the internet.
 
     Raises:
-        InstallError: If packages are still missing after it.
+        InstallError: If pip failed, or packages are still missing after it.
     """
+    version = ".".join(map(str, sys.version_info[:2]))
+    hint = _("Put wheels for Python {version} and this system into it.").format(version=version)
     for requirement in missingRequirements():
-        slicer.util.pip_install(f'--no-index --find-links "{wheels}" "{requirement}"')
+        with _pipFailureSaid(requirement, hint):
+            slicer.util.pip_install(f'--no-index --find-links "{wheels}" "{requirement}"')
     if still := missingRequirements():
         raise InstallError(
-            _("The folder does not have what is needed: {names}.").format(names=", ".join(still)),
-            hint=_("Put wheels for Python {version} and this system into it.").format(
-                version=".".join(map(str, sys.version_info[:2]))
-            ),
+            _("The folder does not have what is needed: {names}.").format(names=", ".join(still)), hint=hint
         )
+
+
+@contextmanager
+def _pipFailureSaid(names: str, hint: str = "") -> Iterator[None]:
+    """Make what Slicer's pip functions raise an `InstallError`: these name the command, and nobody catches them."""
+    try:
+        yield
+    except subprocess.CalledProcessError as error:
+        raise InstallError(
+            _("pip could not install {names} (exit status {status}).").format(names=names, status=error.returncode),
+            hint=hint or _("Check the connection to the internet and the free disk space, then press Install again."),
+            details=str(error),
+        ) from error
+    except RuntimeError as error:  # the user declined, or there is no interpreter to run pip with
+        raise InstallError(
+            _("{names} was not installed ({reason}).").format(names=names, reason=error), hint=_("Press Install again.")
+        ) from error
 
 
 def _installTorch() -> None:
@@ -86,27 +108,40 @@ def _installTorch() -> None:
             hint=_("Install the extension PyTorch in the Extensions Manager and restart Slicer."),
         ) from error
     logic = PyTorchUtils.PyTorchUtilsLogic()
-    if logic.installTorch(askConfirmation=True, torchVersionRequirement=TORCH_RANGE) is None:
+    with _pipFailureSaid("PyTorch"):
+        torch = logic.installTorch(askConfirmation=True, torchVersionRequirement=TORCH_RANGE)
+    if torch is None:
         raise InstallError(_("PyTorch was not installed."), hint=_("Press Install again and agree."))
 
 
 def _installPackages(requirements: list[str]) -> None:
-    try:
-        from slicer import packaging
-    except ImportError:  # Slicer before 5.12
-        text = _("DSMSegment needs these Python packages:\n\n{names}\n\nInstall them now?")
-        if not slicer.util.confirmOkCancelDisplay(text.format(names="\n".join(requirements))):
-            raise InstallError(_("The packages were not installed."), hint=_("Press Install again.")) from None
-        for requirement in requirements:
-            # Nothing that Slicer has may be replaced: the list is closed.
-            slicer.util.pip_install(f'--no-deps "{requirement}"')
+    names = ", ".join(requirements)
+    pipEnsure = _pipEnsure()
+    if pipEnsure is not None:
+        from packaging.requirements import Requirement
+
+        with _pipFailureSaid(names):
+            pipEnsure([Requirement(one) for one in requirements], requester="DSMSegment")
         return
+    text = _("DSMSegment needs these Python packages:\n\n{names}\n\nInstall them now?")
+    if not slicer.util.confirmOkCancelDisplay(text.format(names="\n".join(requirements))):
+        raise InstallError(_("The packages were not installed."), hint=_("Press Install again."))
+    for requirement in requirements:
+        # Nothing that Slicer has may be replaced: the list is closed.
+        with _pipFailureSaid(requirement):
+            slicer.util.pip_install(f'--no-deps "{requirement}"')
+
+
+def _pipEnsure() -> Any:
+    """Return Slicer's function that asks, shows the progress and offers a restart; None before Slicer 5.12."""
     try:
-        packaging.pip_ensure(requirements, requester="DSMSegment")
-    except RuntimeError as error:
-        raise InstallError(
-            _("The packages were not installed ({reason}).").format(reason=error), hint=_("Press Install again.")
-        ) from error
+        from slicer.pydeps import pip_ensure
+    except ImportError:
+        try:
+            from slicer.packaging import pip_ensure  # its name in 5.12
+        except ImportError:
+            return None
+    return pip_ensure
 
 
 def _isInstalled(requirement: str) -> bool:

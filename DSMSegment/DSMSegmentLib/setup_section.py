@@ -154,7 +154,11 @@ class SetupSection:
         combo.addItem(_("Automatic"), "auto")
         for device in self._devices or (Device(id="cpu", name="CPU"),):
             combo.addItem(_deviceText(device), device.id)
-        combo.setCurrentIndex(max(combo.findData(self._settings.device), 0))
+        chosen = self._settings.device
+        if combo.findData(chosen) < 0:  # of an earlier start, and what is shown must be what is used
+            text = _("{name}: not found") if self._devices else _("{name}, not tested yet")
+            combo.addItem(text.format(name=chosen), chosen)
+        combo.setCurrentIndex(combo.findData(chosen))
         combo.blockSignals(False)
 
     def _onModel(self, _index: Any = None) -> None:
@@ -224,6 +228,8 @@ class SetupSection:
             self._say(error.one_line)
         self._missing = dependencies.missingRequirements()
         self._apply()
+        if self._ui.testButton.enabled:  # that files are there does not mean that the worker can import them
+            self._onTest()
 
     def _onTest(self, _checked: bool = False) -> None:
         self._ui.setupStatusLabel.text = _("Starting the worker and loading the model...")

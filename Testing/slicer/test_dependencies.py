@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
+import subprocess
 import sys
 import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -97,21 +99,74 @@ def test_torch_comes_through_its_extension_and_the_rest_after_asking(monkeypatch
     assert not any("torch" in command for command in site.commands)
 
 
-def test_newer_slicer_installs_with_its_own_function(monkeypatch: pytest.MonkeyPatch) -> None:
-    site = Site(monkeypatch, torch="2.13")
-    wanted: list[list[str]] = []
+def slicer_module(monkeypatch: pytest.MonkeyPatch, name: str, pip_ensure: Any) -> None:
+    """Make a module of Slicer exist that has `pip_ensure`."""
+    module = types.ModuleType(f"slicer.{name}")
+    module.pip_ensure = pip_ensure
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(slicer, name, module, raising=False)
 
-    def pip_ensure(requirements: list[str], requester: str) -> None:
-        wanted.append(requirements)
+
+@pytest.mark.parametrize("name", ["pydeps", "packaging"])
+def test_newer_slicer_installs_with_its_own_function(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    site = Site(monkeypatch, torch="2.13")
+    wanted: list[str] = []
+
+    def pip_ensure(requirements: list[Any], requester: str) -> None:
+        assert all(one.marker is None and one.specifier for one in requirements)  # it looks at these of each
+        wanted.extend(str(one) for one in requirements)
         site.versions.update(safetensors="0.5", scipy="1.16")
 
-    packaging = types.ModuleType("slicer.packaging")
-    packaging.pip_ensure = pip_ensure
-    monkeypatch.setitem(sys.modules, "slicer.packaging", packaging)
-    monkeypatch.setattr(slicer, "packaging", packaging, raising=False)
+    slicer_module(monkeypatch, name, pip_ensure)
     installMissing()
-    assert wanted == [dependencies.readRequirements()]
+    assert wanted == dependencies.readRequirements()
     assert site.commands == []
+
+
+PIP_FAILED = subprocess.CalledProcessError(1, ["PythonSlicer", "-m", "pip", "install", "..."])
+
+
+def raising(error: Exception) -> Callable[..., None]:
+    def function(*_: Any, **__: Any) -> None:
+        raise error
+
+    return function
+
+
+class TestPipFails:
+    """What happened, and what can be done; Slicer's functions raise what nobody catches."""
+
+    def test_in_the_folder_of_wheels(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        Site(monkeypatch, torch="2.13")
+        monkeypatch.setattr(slicer.util, "pip_install", raising(PIP_FAILED))
+        with pytest.raises(InstallError, match=r"pip could not install safetensors>=0.4 \(exit status 1\)") as caught:
+            installFromFolder(tmp_path)
+        assert "wheels for Python" in caught.value.hint
+        assert caught.value.code == "install"
+
+    def test_below_slicer_5_12(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        Site(monkeypatch, torch="2.13")
+        questions(monkeypatch, True)
+        monkeypatch.setattr(slicer.util, "pip_install", raising(PIP_FAILED))
+        with pytest.raises(InstallError, match="could not install safetensors") as caught:
+            installMissing()
+        assert "connection to the internet" in caught.value.hint
+
+    @pytest.mark.parametrize(
+        ("error", "said"),
+        [(PIP_FAILED, "exit status 1"), (RuntimeError("User declined package installation"), "User declined")],
+    )
+    def test_in_newer_slicer(self, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str) -> None:
+        Site(monkeypatch, torch="2.13")
+        slicer_module(monkeypatch, "pydeps", raising(error))
+        with pytest.raises(InstallError, match=said):
+            installMissing()
+
+    def test_in_the_extension_pytorch(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        torch_extension(monkeypatch, Site(monkeypatch))
+        monkeypatch.setattr(sys.modules["PyTorchUtils"].PyTorchUtilsLogic, "installTorch", raising(PIP_FAILED))
+        with pytest.raises(InstallError, match="could not install PyTorch"):
+            installMissing()
 
 
 def test_no_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:

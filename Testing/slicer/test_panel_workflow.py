@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -532,6 +533,46 @@ class TestSetup:
         second.screenshot(SCREENS / "no_packages.png")
         second.close()
 
+    @pytest.fixture
+    def bare_panel(self, volume: Any, backend: PanelBackend, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+        """A panel of an interpreter without PyTorch; `missing` is what it lacks."""
+        missing = ["torch>=2.6"]
+        monkeypatch.setattr("DSMSegmentLib.dependencies.missingRequirements", lambda: list(missing))
+        monkeypatch.setattr(module, "WorkerBackend", lambda **_: backend)
+        panel = panel_host.Panel(module)
+        panel.missing = missing
+        yield panel
+        panel.close()
+
+    def test_install_is_followed_by_an_import_in_the_worker(
+        self, bare_panel: Any, backend: PanelBackend, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("DSMSegmentLib.dependencies.installMissing", bare_panel.missing.clear)
+        bare_panel.ui.installButton.click()
+        process_until(bare_panel, lambda: "The worker works" in bare_panel.ui.statusLabel.text)
+        assert bare_panel.ui.deviceComboBox.count == 3
+
+    def test_package_that_the_worker_cannot_import_is_said(
+        self, bare_panel: Any, backend: PanelBackend, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def test() -> None:
+            raise WorkerError("The worker cannot import torch.", hint="Install it again.")
+
+        backend.test = test
+        monkeypatch.setattr("DSMSegmentLib.dependencies.installMissing", bare_panel.missing.clear)
+        bare_panel.ui.installButton.click()
+        process_until(bare_panel, lambda: "cannot import torch" in bare_panel.ui.statusLabel.text)
+
+    def test_failed_pip_is_said_in_the_status_line(self, bare_panel: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        def pip_install(_: str) -> None:
+            raise subprocess.CalledProcessError(1, ["pip"])
+
+        monkeypatch.setattr(slicer.util, "pip_install", pip_install, raising=False)
+        monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *_: "/wheels")
+        bare_panel.ui.installFolderButton.click()
+        assert bare_panel.ui.statusLabel.text.startswith("pip could not install torch>=2.6 (exit status 1). Put wheels")
+        assert not bare_panel.ui.testButton.enabled
+
     def test_test_lists_devices_with_reasons(self, panel: Any) -> None:
         panel.ui.setupCollapsibleButton.collapsed = False
         panel.ui.testButton.click()
@@ -542,6 +583,23 @@ class TestSetup:
         panel.screenshot(SCREENS / "setup.png")
         panel.ui.releaseButton.click()
         assert panel.widget.logic.backend.released == 1
+
+    def test_device_of_an_earlier_start_is_shown_and_can_be_left(
+        self, volume: Any, backend: PanelBackend, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        Settings().device = "cuda:1"
+        monkeypatch.setattr(module, "WorkerBackend", lambda **_: backend)
+        panel = panel_host.Panel(module)
+        combo = panel.ui.deviceComboBox
+        assert combo.currentText == "cuda:1, not tested yet"
+        assert backend.chosen[1] == "cuda:1"
+        panel.ui.testButton.click()
+        process_until(panel, lambda: combo.count == 4)
+        assert combo.currentText == "cuda:1: not found"
+        combo.setCurrentIndex(combo.findText("Automatic"))
+        assert backend.chosen[1] == "auto"
+        assert Settings().device == "auto"
+        panel.close()
 
     def test_licence_is_asked_once_per_model(self, panel: Any, questions: list[str]) -> None:
         run(panel, "liver")
