@@ -229,9 +229,9 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         if not self.logic.isRunning and self.ui.applyButton.enabled:
             self._start(self._parameterNode.prompts)
 
-    def onRerun(self, prompts: list[str]) -> None:
-        """Segment prompts again, in place of the segments that they gave."""
-        self._start(prompts, ExistingPolicy.REPLACE)
+    def onRerun(self, prompts: list[str], into: dict[str, list[str]]) -> None:
+        """Segment prompts again, in place of the segments that they gave and of no others."""
+        self._start(prompts, into)
 
     def onResult(self, outcome: SegmentOutcome) -> None:
         """Show a segment as soon as it is there."""
@@ -265,20 +265,21 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         """Return why no run can be started, after asking what must be agreed to; empty when one can."""
         return str(self._setup.reason or self._setup.confirm())
 
-    def _start(self, prompts: Any, existing: ExistingPolicy | None = None) -> None:
+    def _start(self, prompts: Any, into: dict[str, list[str]] | None = None) -> None:
         parameters = self._parameterNode
         if reason := self.reasonNotReady():
             self._run.say(reason)
             return
         options = JobOptions(
             threshold=parameters.threshold,
-            existing=existing or parameters.existingPolicy,
+            existing=parameters.existingPolicy if into is None else ExistingPolicy.ADD,
             overlap=parameters.overlapPolicy,
             keepLargest=parameters.keepLargest,
             keepEmpty=parameters.keepEmpty,
             fast=parameters.fast,
             uncertainty=parameters.uncertainty,
             roi=parameters.roi,
+            into=into or {},
         )
         volumeNode, all4D = parameters.inputVolume, parameters.allTimePoints
         self._results.startRun()

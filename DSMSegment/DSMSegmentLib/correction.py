@@ -19,7 +19,7 @@ from dsm.protocol.arrays import content_key
 from dsm.text.prompt import parse_prompts
 from DSMSegmentLib.mrml import maskOnVolume, volumeFromNode
 from DSMSegmentLib.provenance import MODEL_TAG, PROMPT_TAG
-from DSMSegmentLib.result_rows import tagOf
+from DSMSegmentLib.segment_tags import tagOf
 
 _NAME = "corrections"
 

@@ -10,7 +10,7 @@ import slicer
 from dsm.core.boxes import CroppedArray, bounding_box
 from DSMSegmentLib.mrml import arrayIJK, countVoxels, orientedImageFromSegment, segmentLayer, voxelVolumeMl
 from DSMSegmentLib.provenance import ALGORITHM_TYPE_TAG, AUTOMATIC, MANUALLY_CHANGED, VOLUME_TAG
-from DSMSegmentLib.result_rows import tagOf
+from DSMSegmentLib.segment_tags import tagOf
 from DSMSegmentLib.time_point import TimePoint
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
 
@@ -61,6 +61,7 @@ class JobOptions:
         uncertainty: Whether maps of uncertainty are made, too.
         roi: Only voxels inside are segmented; None for the whole volume. Of a CT that was not read yet, only they and 6
             cm around them are read. A segment that is replaced keeps what it has outside.
+        into: Ids of the segments that get what a prompt finds, by its canonical name; others go by `existing`.
     """
 
     threshold: float = 0.5
@@ -71,6 +72,7 @@ class JobOptions:
     fast: bool = False
     uncertainty: bool = False
     roi: slicer.vtkMRMLMarkupsROINode | None = None
+    into: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not 0.0 < self.threshold < 1.0:
@@ -138,8 +140,7 @@ class SegmentationJob:
         )
         self._prompts, self._skipped = self._plan(parse_prompts(prompts))
         self._request = SegmentRequest(
-            # One text may stand for several prompts ("kidneys"), a name never does.
-            prompts=tuple(prompt.name if prompt.structure else prompt.text for prompt in self._prompts),
+            prompts=tuple(prompt.question for prompt in self._prompts),
             threshold=self._options.threshold,
             keepLargest=self._options.keepLargest,
             roi=roi,
@@ -273,7 +274,8 @@ class SegmentationJob:
         self.state = JobState.FAILED
 
     def _plan(self, prompts: list[Prompt]) -> tuple[list[Prompt], list[Prompt]]:
-        skipped = [prompt for prompt in prompts if self._writer.isSkipped(prompt)]
+        chosen = self._options.into
+        skipped = [prompt for prompt in prompts if not chosen.get(prompt.name) and self._writer.isSkipped(prompt)]
         return [prompt for prompt in prompts if prompt not in skipped], skipped
 
     def _run(self) -> None:
@@ -310,11 +312,14 @@ class SegmentationJob:
             return
         try:
             self._checkTime()
-            outcome = self._writer.write(self._prompts[index], finding, self._backend.provenance)
+            for segmentId in self._options.into.get(self._prompts[index].name) or ("",):
+                self._writeInto(segmentId, index, finding)
         except DSMError as error:
             self._writeError = error
             self.cancel()
-            return
+
+    def _writeInto(self, segmentId: str, index: int, finding: Finding) -> None:
+        outcome = self._writer.write(self._prompts[index], finding, self._backend.provenance, into=segmentId)
         self._keepMaps(outcome.segmentId, finding)
         self._note(outcome)
 

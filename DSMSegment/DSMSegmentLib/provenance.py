@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 PROMPT_TAG = "DSM.Prompt"
+# One text may stand for several prompts ("kidneys"), and the name of a segment may be taken or changed.
+NAME_TAG = "DSM.Name"
 MODEL_TAG = "DSM.Model"
 MODEL_SHA256_TAG = "DSM.ModelSHA256"
 VERSION_TAG = "DSM.Version"
@@ -23,6 +25,7 @@ AUTOMATIC = "AUTOMATIC"
 MANUALLY_CHANGED = "SEMIAUTOMATIC"
 TAGS = (
     PROMPT_TAG,
+    NAME_TAG,
     MODEL_TAG,
     MODEL_SHA256_TAG,
     VERSION_TAG,

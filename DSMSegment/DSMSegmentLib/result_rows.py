@@ -6,17 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import slicer
-import vtk
 
+from dsm.text.prompt import Prompt
 from DSMSegmentLib.finding import OutcomeStatus, SegmentOutcome
-from DSMSegmentLib.provenance import (
-    ALGORITHM_TYPE_TAG,
-    MANUALLY_CHANGED,
-    PROMPT_TAG,
-    SCORE_TAG,
-    SECONDS_TAG,
-    VOLUME_TAG,
-)
+from DSMSegmentLib.provenance import SCORE_TAG, SECONDS_TAG, VOLUME_TAG
+from DSMSegmentLib.segment_tags import isEdited, promptOf, tagOf
 
 _Logic = slicer.vtkSlicerSegmentationsModuleLogic
 
@@ -27,7 +21,7 @@ class ResultRow:
 
     Args:
         name: Of the segment, or of the prompt that gave none.
-        prompt: What was typed for it.
+        prompt: That it came from.
         segmentId: Empty when there is no segment.
         status: What became of the prompt.
         volumeMl: Of the mask.
@@ -40,7 +34,7 @@ class ResultRow:
     """
 
     name: str
-    prompt: str
+    prompt: Prompt
     segmentId: str = ""
     status: OutcomeStatus = OutcomeStatus.WRITTEN
     volumeMl: float = 0.0
@@ -65,7 +59,7 @@ def resultRows(
     rows = [
         ResultRow(
             outcome.prompt.name,
-            outcome.prompt.text,
+            outcome.prompt,
             status=outcome.status,
             score=outcome.score,
             seconds=outcome.seconds,
@@ -77,14 +71,12 @@ def resultRows(
     if segmentationNode is None:
         return rows
     segmentation = segmentationNode.GetSegmentation()
-    made = [id_ for id_ in segmentation.GetSegmentIDs() if tagOf(segmentation.GetSegment(id_), PROMPT_TAG)]
-    return [_segmentRow(segmentationNode, segmentId, notes.get(segmentId, "")) for segmentId in made] + rows
-
-
-def tagOf(segment: slicer.vtkSegment, name: str) -> str:
-    """Return a tag of a segment; empty where it has none."""
-    value = vtk.reference("")
-    return str(value) if segment.GetTag(name, value) else ""
+    made = {id_: promptOf(segmentation.GetSegment(id_)) for id_ in segmentation.GetSegmentIDs()}
+    return [
+        _segmentRow(segmentationNode, segmentId, prompt, notes.get(segmentId, ""))
+        for segmentId, prompt in made.items()
+        if prompt is not None
+    ] + rows
 
 
 def setReviewed(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, reviewed: bool) -> None:
@@ -93,13 +85,13 @@ def setReviewed(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str
     _Logic.SetSegmentStatus(segment, _Logic.Completed if reviewed else _Logic.InProgress)
 
 
-def _segmentRow(node: slicer.vtkMRMLSegmentationNode, segmentId: str, note: str) -> ResultRow:
+def _segmentRow(node: slicer.vtkMRMLSegmentationNode, segmentId: str, prompt: Prompt, note: str) -> ResultRow:
     segment = node.GetSegmentation().GetSegment(segmentId)
     volumeMl = _number(tagOf(segment, VOLUME_TAG))
     display = node.GetDisplayNode()
     return ResultRow(
         name=segment.GetName(),
-        prompt=tagOf(segment, PROMPT_TAG),
+        prompt=prompt,
         segmentId=segmentId,
         status=OutcomeStatus.WRITTEN if volumeMl > 0 else OutcomeStatus.NOT_FOUND,
         volumeMl=volumeMl,
@@ -107,7 +99,7 @@ def _segmentRow(node: slicer.vtkMRMLSegmentationNode, segmentId: str, note: str)
         seconds=_number(tagOf(segment, SECONDS_TAG)),
         visible=display is not None and bool(display.GetSegmentVisibility(segmentId)),
         reviewed=_Logic.GetSegmentStatus(segment) == _Logic.Completed,
-        edited=tagOf(segment, ALGORITHM_TYPE_TAG) == MANUALLY_CHANGED,
+        edited=isEdited(segment),
         note=note,
     )
 

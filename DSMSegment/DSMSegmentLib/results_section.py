@@ -36,11 +36,17 @@ class ResultsSection:
     Args:
         ui: The widgets of the form by name.
         runs: Undo and thresholds.
-        onRerun: Called with the prompts that are to run again.
+        onRerun: Called with the prompts that are to run again, and the ids of their segments by canonical name.
         say: Shows a sentence in the status line.
     """
 
-    def __init__(self, ui: Any, runs: Runs, onRerun: Callable[[list[str]], None], say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        ui: Any,
+        runs: Runs,
+        onRerun: Callable[[list[str], dict[str, list[str]]], None],
+        say: Callable[[str], None],
+    ) -> None:
         self._ui = ui
         self._runs = runs
         self._onRerun = onRerun
@@ -217,7 +223,10 @@ class ResultsSection:
         openInSegmentEditor(self._node, self._volumeNode, self._segments()[0].segmentId)
 
     def _onRerunSelected(self, _checked: bool = False) -> None:
-        self._onRerun([row.prompt for row in self._table.selected])
+        into: dict[str, list[str]] = {}
+        for row in self._table.selected:
+            into.setdefault(row.prompt.name, []).extend([row.segmentId] if row.segmentId else [])
+        self._onRerun([row.prompt.question for row in self._table.selected], into)
 
     def _onShow3D(self, _checked: bool = False) -> None:
         if _isShown3D(self._node):

@@ -93,7 +93,7 @@ class ResultsTable:
         }
         for column, text in texts.items():
             item = qt.QTableWidgetItem(text)
-            item.setToolTip(row.note or row.prompt)
+            item.setToolTip(row.note or row.prompt.text)
             if column in (_VOLUME, _SCORE, _SECONDS):
                 item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
             if column in (_SHOWN, _REVIEWED) and there:

@@ -11,8 +11,8 @@ from dsm.errors import DSMError
 from DSMSegmentLib.application import qt
 from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.provenance import THRESHOLD_TAG
-from DSMSegmentLib.result_rows import tagOf
 from DSMSegmentLib.runs import Runs
+from DSMSegmentLib.segment_tags import tagOf
 from DSMSegmentLib.time_point import timeOf
 
 # One write for all positions that the slider passed in the meantime.

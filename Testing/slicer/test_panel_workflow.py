@@ -102,6 +102,13 @@ def cells(panel: Any, column: int) -> list[str]:
     return [table.item(row, column).text() for row in range(table.rowCount)]
 
 
+def rerun(panel: Any, name: str) -> None:
+    panel.ui.resultsTable.clearSelection()
+    panel.ui.resultsTable.selectRow(cells(panel, 1).index(name))
+    panel.ui.rerunButton.click()
+    process_until(panel, lambda: not panel.widget.logic.isRunning)
+
+
 def segment_of(node: Any, segment_id: str) -> Any:
     return node.GetSegmentation().GetSegment(segment_id)
 
@@ -315,6 +322,40 @@ class TestResults:
         assert segment_ids(node) == ["DSM_liver", "DSM_spleen"]
         np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), mask_of(seed=9))
         np.testing.assert_array_equal(mask_in(node, "DSM_spleen", volume), MASKS["spleen"])
+
+    def test_rerun_writes_into_the_segment_of_the_row_and_into_no_other_of_its_name(
+        self, panel: Any, backend: PanelBackend, volume: Any
+    ) -> None:
+        node = run(panel, "liver")
+        segment = segment_of(node, "DSM_liver")
+        segment.RemoveTag("DSM.Prompt")  # as if a person had drawn it
+        run(panel, "liver")
+        backend._masks = {"liver": mask_of(seed=9)}
+        rerun(panel, "liver_1")
+        assert segment_ids(node) == ["DSM_liver", "DSM_liver_1"]
+        np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), MASKS["liver"])
+        np.testing.assert_array_equal(mask_in(node, "DSM_liver_1", volume), mask_of(seed=9))
+
+    def test_rerun_of_one_of_two_kidneys_leaves_the_other_alone(
+        self, panel: Any, backend: PanelBackend, volume: Any
+    ) -> None:
+        node = run(panel, "kidneys")
+        assert segment_ids(node) == ["DSM_left_kidney", "DSM_right_kidney"]
+        backend._masks = {"left kidney": mask_of(seed=8), "right kidney": mask_of(seed=9)}
+        rerun(panel, "left kidney")
+        assert backend.requests[-1].prompts == ("left kidney",)
+        np.testing.assert_array_equal(mask_in(node, "DSM_left_kidney", volume), mask_of(seed=8))
+        np.testing.assert_array_equal(mask_in(node, "DSM_right_kidney", volume), MASKS["right kidney"])
+
+    def test_rerun_of_a_prompt_that_found_nothing_replaces_nothing(
+        self, panel: Any, backend: PanelBackend, volume: Any
+    ) -> None:
+        node = run(panel, "spleen\npancreas")
+        node.GetSegmentation().AddEmptySegment("mine", "pancreas")
+        backend._masks = {"pancreas": mask_of(seed=9)}
+        rerun(panel, "pancreas")
+        assert segment_ids(node) == ["DSM_spleen", "mine", "DSM_pancreas"]
+        assert not mask_in(node, "mine", volume).any()
 
     def test_show_3d_makes_and_removes_surfaces(self, panel: Any) -> None:
         node = run(panel, "liver")

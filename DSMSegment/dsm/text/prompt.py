@@ -74,6 +74,11 @@ class Prompt:
     warnings: tuple[str, ...] = ()
     suggestions: tuple[str, ...] = ()
 
+    @property
+    def question(self) -> str:
+        """What asks for this prompt alone: its name, since a text may stand for several; free text as it was typed."""
+        return self.name if self.structure else self.text
+
 
 def parse_prompts(text: str | Sequence[str]) -> list[Prompt]:
     """Read prompts.
