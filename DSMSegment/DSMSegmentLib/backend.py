@@ -9,7 +9,7 @@ from typing import Protocol
 
 from dsm import __version__
 from dsm.core.volume import Volume
-from dsm.errors import DSMError
+from dsm.errors import DSMError, WorkerError
 from dsm.models.config import ModelConfig
 from dsm.models.store import find_model, model_entry
 from dsm.protocol.client import WorkerClient
@@ -19,6 +19,7 @@ from DSMSegmentLib.client_run import ClientRun, FindingCallback, ProgressCallbac
 from DSMSegmentLib.provenance import Provenance
 from DSMSegmentLib.request import SegmentRequest
 from DSMSegmentLib.run_estimate import Engine
+from DSMSegmentLib.worker_start import WorkerStart
 
 
 class Backend(Protocol):
@@ -75,8 +76,9 @@ class WorkerBackend:
         # PythonSlicer sets up the libraries that Slicer's interpreter needs; Slicer itself is no interpreter.
         self._python = python or shutil.which("PythonSlicer") or sys.executable
         self._environment = environment or {}
-        self._client: WorkerClient | None = None
-        self._starting = threading.Lock()  # a run may begin while a test starts the worker
+        self._start: WorkerStart | None = None
+        self._lock = threading.Lock()  # a run may begin while a test starts the worker, or the panel is closed
+        self._numClosed = 0
         self._provenance = Provenance(model, version=__version__)
 
     @property
@@ -96,7 +98,8 @@ class WorkerBackend:
     @property
     def workerPid(self) -> int | None:
         """Process id of the running worker."""
-        return self._client.pid if self._client is not None and self._client.alive else None
+        client = self._client
+        return client.pid if client is not None and client.alive else None
 
     def segment(
         self,
@@ -112,8 +115,9 @@ class WorkerBackend:
         Of a CT that is not there yet, only the region of the request and what is around it is encoded. A worker that
         does not stop within two seconds of a cancel is killed; the next run starts a new one.
         """
+        numClosed = self._numClosed
         entry = model_entry(find_model(self._model))
-        run = ClientRun(self._runningClient(), onProgress, onFinding, cancel)
+        run = ClientRun(self._runningClient(numClosed, cancel), onProgress, onFinding, cancel)
         done = run.load(str(entry.path.resolve()), self._device)
         self._provenance = Provenance(entry.name, entry.digest, __version__, done.device or self._device)
         run.segment(run.sendVolume(volume, request.roi), request)
@@ -131,8 +135,9 @@ class WorkerBackend:
         Raises:
             DSMError: If there is no such model, or the worker or the model cannot be started.
         """
+        numClosed = self._numClosed
         entry = model_entry(find_model(self._model))
-        client = self._runningClient()
+        client = self._runningClient(numClosed)
         client.wait(client.submit(Load(id=client.new_id(), model=str(entry.path.resolve()), device=self._device)))
         return client.ready
 
@@ -142,31 +147,53 @@ class WorkerBackend:
         Raises:
             DSMError: If the worker died, or gave back the model meanwhile.
         """
-        client = self._runningClient()
+        client = self._runningClient(self._numClosed)
         return client.wait(client.submit(Measure(id=client.new_id()))).seconds_per_megavoxel
 
     def release(self) -> None:
         """Let the worker give back the memory of the model and of all encoded volumes."""
-        if self._client is not None and self._client.alive:
-            self._client.submit(Release(id=self._client.new_id()))
+        client = self._client
+        if client is not None and client.alive:
+            client.submit(Release(id=client.new_id()))
 
     @property
     def log(self) -> str:
         """The last lines that the worker wrote to its log."""
-        return self._client.log if self._client is not None else ""
+        client = self._client
+        return client.log if client is not None else ""
 
     def close(self) -> None:
-        """End the worker."""
-        client, self._client = self._client, None
-        if client is not None:
-            client.close()
+        """End the worker, also one that is starting; a later run starts a new one."""
+        with self._lock:
+            self._numClosed += 1
+            start, self._start = self._start, None
+        if start is not None:
+            start.close()
 
-    def _runningClient(self) -> WorkerClient:
-        with self._starting:
-            if self._client is not None and not self._client.alive:
-                self.close()
-            if self._client is None:
-                self._client = WorkerClient(
-                    python=self._python, environment=self._environment, host=f"DSMSegment {__version__}"
-                )
-            return self._client
+    @property
+    def _client(self) -> WorkerClient | None:
+        start = self._start
+        return start.client if start is not None else None
+
+    def _runningClient(self, numClosed: int, cancel: CancelToken | None = None) -> WorkerClient:
+        """Return a worker that is ready.
+
+        Args:
+            numClosed: `_numClosed` as whoever asks began: after a `close` it gets no worker that nobody would end.
+            cancel: Ends the waiting.
+        """
+        with self._lock:
+            if numClosed != self._numClosed:
+                raise WorkerError("The worker was closed.", code="worker.closed")
+            dead = self._start if self._start is not None and not self._start.isUsable else None
+            if self._start is None or dead is not None:
+                self._start = WorkerStart(self._newClient)
+            start = self._start
+        if dead is not None:
+            dead.close()
+        return start.wait(cancel)
+
+    def _newClient(self, giveUp: threading.Event) -> WorkerClient:
+        return WorkerClient(
+            python=self._python, environment=self._environment, host=f"DSMSegment {__version__}", give_up=giveUp
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,8 @@ from DSMSegmentLib.summary import finishedText, progressText
 
 # Often enough for a progress bar that moves, seldom enough for an idle window.
 _POLL_INTERVAL_MS = 50
+# A run that is cancelled is over within two seconds: then the worker is killed.
+_CLOSE_S = 3.0
 
 
 class RunSection:
@@ -101,8 +104,12 @@ class RunSection:
         button.toolTip = _("Stop; finished segments stay.") if running else reason or _("Segment the volume.")
 
     def close(self) -> None:
-        """Stop polling."""
+        """Stop the run, let it put the scene in order, and stop polling."""
         self._timer.stop()
+        self._runs.cancel()
+        deadlineS = time.monotonic() + _CLOSE_S
+        while self._runs.isRunning and time.monotonic() < deadlineS:
+            self._runs.poll()
 
     def _poll(self) -> None:
         self._runs.poll()

@@ -865,5 +865,21 @@ class TestSequence:
         panel.ui.undoButton.click()
         assert node_ids() == before
 
+    def test_closing_the_panel_during_a_run_leaves_no_empty_sequence(
+        self, browser: Any, volume: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        backend = PanelBackend(dict(MASKS), 0, wait_for_cancel)
+        monkeypatch.setattr(module, "WorkerBackend", lambda **_: backend)
+        panel = panel_host.Panel(module)
+        before = node_ids()
+        panel.ui.allTimePointsCheckBox.setChecked(True)
+        panel.ui.promptsTextEdit.setPlainText("liver")
+        panel.ui.applyButton.click()
+        process_until(panel, backend.delivered.is_set)
+        panel.close()
+        assert not panel.widget.logic.isRunning
+        assert node_ids() == before
+        assert browser.GetSelectedItemNumber() == 1
+
     def test_volume_that_is_no_time_point_has_no_such_choice(self, panel: Any) -> None:
         assert not panel.ui.allTimePointsCheckBox.visible

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +15,9 @@ import numpy as np
 import pytest
 import slicer
 from phantoms import mask_in, segment_ids, tag_of
-from real_runs import LARGE, body_node, node_ids, poll_until
+from real_runs import LARGE, body_node, node_ids, poll_until, wait_until
 
+from dsm.errors import WorkerError
 from dsm.models.store import model_entry
 from DSMSegmentLib import JobOptions, JobState, OutcomeStatus, Runs, SegmentationJob, WorkerBackend, volumeFromNode
 
@@ -150,3 +153,74 @@ def test_maps_of_probability_and_uncertainty_come_with_their_place(volume: Any, 
         assert runs.canSetThreshold(job.segmentationNode, segment_id)
     assert backend._client is not None
     assert list(backend._client.folder.iterdir()) == []
+
+
+@pytest.fixture
+def slow_start(dsm_tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkerBackend]:
+    """A worker whose interpreter takes four seconds to start, as one on a slow disk; `python.pid` is its process."""
+    interpreter = tmp_path / "python"
+    interpreter.write_text(f'#!/bin/sh\necho $$ > {tmp_path}/python.pid\nsleep 4\nexec {sys.executable} "$@"\n')
+    interpreter.chmod(0o755)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    backend = WorkerBackend(str(dsm_tiny), python=str(interpreter), environment=ENVIRONMENT)
+    yield backend
+    backend.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="The slow interpreter is a shell script.")
+class TestWhileTheWorkerStarts:
+    def test_cancel_takes_effect_and_the_next_run_gets_the_worker(
+        self, volume: Any, slow_start: WorkerBackend, tmp_path: Path
+    ) -> None:
+        job = SegmentationJob(volume, "liver", slow_start)
+        job.start()
+        wait_until((tmp_path / "python.pid").exists)
+        start_s = time.monotonic()
+        job.cancel()
+        poll_until(job, lambda: job.isOver)
+        assert time.monotonic() - start_s < 2.0
+        assert job.state is JobState.CANCELLED
+        again = SegmentationJob(volume, "liver", slow_start)
+        assert again.wait() is JobState.FINISHED, again.error
+        assert slow_start.workerPid == int((tmp_path / "python.pid").read_text())
+
+    def test_close_leaves_no_process_and_no_folder(
+        self, volume: Any, slow_start: WorkerBackend, tmp_path: Path
+    ) -> None:
+        job = SegmentationJob(volume, "liver", slow_start)
+        job.start()
+        wait_until((tmp_path / "python.pid").exists)
+        wait_until(lambda: (tmp_path / "python.pid").read_text() != "")
+        start_s = time.monotonic()
+        slow_start.close()
+        assert time.monotonic() - start_s < 2.0
+        poll_until(job, lambda: job.isOver)
+        assert job.state is JobState.FAILED
+        assert job.error is not None
+        assert job.error.code == "worker.closed"
+        assert not list((tmp_path / "temporary").iterdir())
+        pid = int((tmp_path / "python.pid").read_text())
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+        assert slow_start.workerPid is None
+
+    def test_whoever_began_before_a_close_starts_nothing_after_it(
+        self, dsm_tiny: Path, slow_start: WorkerBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def closed_meanwhile(name: str) -> Path:
+            slow_start.close()
+            return dsm_tiny
+
+        monkeypatch.setattr("DSMSegmentLib.backend.find_model", closed_meanwhile)
+        with pytest.raises(WorkerError, match="closed"):
+            slow_start.test()
+        assert not (tmp_path / "python.pid").exists()
+
+    def test_closed_backend_can_be_used_again(self, volume: Any, dsm_tiny: Path) -> None:
+        backend = WorkerBackend(str(dsm_tiny), environment=ENVIRONMENT)
+        assert SegmentationJob(volume, "liver", backend).wait() is JobState.FINISHED
+        backend.close()
+        assert SegmentationJob(volume, "liver", backend).wait() is JobState.FINISHED
+        backend.close()

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -38,6 +39,7 @@ logger = logging.getLogger(__name__)
 _CHUNK_BYTES = 2**16
 _LOG_LINES = 200
 _EXIT_GRACE_S = 2.0
+_LOOK_S = 0.05
 _PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 _ENVIRONMENT = {
     "PYTHONUNBUFFERED": "1",
@@ -62,9 +64,10 @@ class WorkerClient(JobClient):
         folder_parent: Where to make the shared folder; None for the system's place for temporary files.
         host: Name and version of the host, for the worker's log.
         start_timeout_s: How long to wait for the worker's first message.
+        give_up: Set it in another thread to end a worker that is not ready yet; None for nothing.
 
     Raises:
-        WorkerError: If the process cannot be started or does not become ready.
+        WorkerError: If the process cannot be started or does not become ready; code `"worker.closed"` after `give_up`.
 
     Example:
         with WorkerClient() as client:
@@ -80,6 +83,7 @@ class WorkerClient(JobClient):
         folder_parent: Path | None = None,
         host: str = "",
         start_timeout_s: float = 60.0,
+        give_up: threading.Event | None = None,
     ) -> None:
         super().__init__()
         self._ready: Ready | None = None
@@ -104,7 +108,7 @@ class WorkerClient(JobClient):
             for thread in self._threads:
                 thread.start()
             self._send(Hello(folder=str(self.folder), host=host))
-            self.ready = self._await_ready(start_timeout_s)
+            self.ready = self._await_ready(start_timeout_s, give_up or threading.Event())
         except BaseException:
             self.close()
             raise
@@ -218,9 +222,14 @@ class WorkerClient(JobClient):
                 self._changed.wait_for(lambda: self._ended or self._closed, _EXIT_GRACE_S)
                 raise self._death() from error
 
-    def _await_ready(self, timeout_s: float) -> Ready:
+    def _await_ready(self, timeout_s: float, give_up: threading.Event) -> Ready:
+        deadline_s = time.monotonic() + timeout_s
         with self._changed:
-            self._changed.wait_for(lambda: self._ready or self._refusal or self._ended, timeout_s)
+            while not (self._ready or self._refusal or self._ended or time.monotonic() > deadline_s):
+                if give_up.is_set():
+                    self.kill()  # an interpreter that is still starting reads no request to leave
+                    raise WorkerError("The worker was closed while it started.", code="worker.closed")
+                self._changed.wait(_LOOK_S)
             if self._ready is not None:
                 return self._ready
             if self._refusal is not None:
