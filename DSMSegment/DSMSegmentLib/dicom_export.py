@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import slicer
 
@@ -46,29 +49,62 @@ def dicomProblems(
 
 
 def exportDicom(
-    segmentationNode: slicer.vtkMRMLSegmentationNode, volumeNode: slicer.vtkMRMLScalarVolumeNode | None, folder: Path
+    segmentationNode: slicer.vtkMRMLSegmentationNode, volumeNode: slicer.vtkMRMLScalarVolumeNode | None, path: Path
 ) -> None:
-    """Write a DICOM SEG into `folder`.
+    """Write a DICOM SEG.
+
+    Args:
+        segmentationNode: What is to be exported.
+        volumeNode: The volume that was segmented.
+        path: Where to write; an existing file is replaced only when the new one is whole.
 
     Raises:
         InputError: If it would not be complete; nothing is written then.
-        OutputError: If Slicer cannot write it.
+        OutputError: If Slicer cannot write it, or has no exporter.
     """
     if problems := dicomProblems(segmentationNode, volumeNode):
         raise InputError(
             " ".join(problems), code="output.dicom", hint=_("Export it as .seg.nrrd, or set what is missing first.")
         )
-    import DICOMSegmentationPlugin
-
+    exporter = _exporter()
     placeBesideVolume(segmentationNode, volumeNode)
-    exporter = DICOMSegmentationPlugin.DICOMSegmentationPluginClass()
     exportables = exporter.examineForExport(_itemOf(segmentationNode))
     if not exportables:
         raise OutputError(_("Slicer does not offer this segmentation for DICOM export."), code="output.dicom")
-    for exportable in exportables:
-        exportable.directory = str(folder)
-    if error := exporter.export(exportables):
-        raise OutputError(_("DICOM export failed: {error}").format(error=error), code="output.dicom")
+    with tempfile.TemporaryDirectory() as folder:  # the exporter chooses the name
+        for exportable in exportables:
+            exportable.directory = folder
+        if error := exporter.export(exportables):
+            raise OutputError(_("DICOM export failed: {error}").format(error=error), code="output.dicom")
+        _moveOnly(Path(folder), path)
+
+
+def _exporter() -> Any:
+    """Return Slicer's exporter of segmentations, which is no part of Slicer itself."""
+    try:
+        import DICOMSegmentationPlugin
+    except ImportError as error:
+        raise OutputError(
+            _("Slicer has no exporter of DICOM segmentations."),
+            code="output.dicom",
+            hint=_("Install the extension QuantitativeReporting in the Extensions Manager and restart Slicer."),
+        ) from error
+    return DICOMSegmentationPlugin.DICOMSegmentationPluginClass()
+
+
+def _moveOnly(folder: Path, path: Path) -> None:
+    """Move the one file that was exported to the name that the user chose."""
+    written = list(folder.glob("*.dcm"))
+    if len(written) != 1:
+        message = _("Slicer has exported {count} files instead of one.").format(count=len(written))
+        raise OutputError(message, code="output.dicom")
+    try:
+        shutil.move(written[0], path)
+    except OSError as error:
+        raise OutputError(
+            _("{path} cannot be written ({reason}).").format(path=path, reason=error.strerror),
+            hint=_("Choose another folder."),
+        ) from error
 
 
 def _itemOf(node: slicer.vtkMRMLNode) -> int:

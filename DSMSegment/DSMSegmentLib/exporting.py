@@ -34,7 +34,7 @@ def exportSegmentation(
     if segmentationNode.GetSegmentation().GetNumberOfSegments() == 0:
         raise InputError(f"{segmentationNode.GetName()} has no segments.", code="input.empty", hint="Segment first.")
     if path.suffix == ".dcm":
-        exportDicom(segmentationNode, volumeNode, path.parent)  # Slicer's exporter chooses the name
+        exportDicom(segmentationNode, volumeNode, path)
         return
     extension = next((end for end in ("seg.nrrd", "nii.gz", "nrrd") if path.name.endswith(f".{end}")), "")
     if not extension:

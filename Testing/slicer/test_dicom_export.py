@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import types
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from phantoms import mask_of, plain_affine, tag_of, volume_node
 from dsm.errors import InputError, OutputError
 from DSMSegmentLib import SegmentationJob
 from DSMSegmentLib.dicom_export import dicomProblems, exportDicom
+from DSMSegmentLib.exporting import exportSegmentation
 from DSMSegmentLib.fake_backend import FakeBackend
 
 MASKS = {"liver": mask_of(seed=1), "liver tumor": mask_of(seed=2), "grey thing": mask_of(seed=3)}
@@ -47,12 +49,16 @@ def exported(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     class Plugin:
         result = ""
+        names = ("subject_hierarchy_export.SEG2026-01-02_030405.dcm",)
 
         def examineForExport(self, item: int) -> list[Any]:
             return [types.SimpleNamespace(item=item, directory="")]
 
         def export(self, exportables: list[Any]) -> str:
             given.extend(exportables)
+            if not self.result:
+                for one, name in product(exportables, self.names):
+                    Path(one.directory, name).write_bytes(b"DICM")
             return self.result
 
     module = types.ModuleType("DICOMSegmentationPlugin")
@@ -87,18 +93,41 @@ def test_codes_and_algorithm_make_segment_descriptions_of_highdicom(node: Any) -
 def test_plugin_gets_the_segmentation_under_the_study_of_the_volume(
     node: Any, volume: Any, exported: list[Any], tmp_path: Path
 ) -> None:
-    exportDicom(node, volume, tmp_path)
+    exportDicom(node, volume, tmp_path / "liver.dcm")
     (one,) = exported
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     assert hierarchy.GetItemDataNode(one.item) is node
     assert hierarchy.GetItemParent(one.item) == hierarchy.GetItemParent(hierarchy.GetItemByDataNode(volume))
-    assert one.directory == str(tmp_path)
+
+
+def test_file_has_the_name_that_the_user_chose(node: Any, volume: Any, exported: list[Any], tmp_path: Path) -> None:
+    (tmp_path / "liver.dcm").write_bytes(b"of an earlier export")
+    exportSegmentation(node, volume, tmp_path / "liver.dcm")
+    assert [path.name for path in tmp_path.iterdir()] == ["liver.dcm"]
+    assert (tmp_path / "liver.dcm").read_bytes() == b"DICM"
+    assert not Path(exported[0].directory).exists()
+
+
+@pytest.mark.parametrize("names", [(), ("a.dcm", "b.dcm")])
+def test_other_than_one_file_is_an_error(
+    node: Any, volume: Any, exported: list[Any], tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    sys.modules["DICOMSegmentationPlugin"].DICOMSegmentationPluginClass.names = names
+    with pytest.raises(OutputError, match=f"{len(names)} files instead of one"):
+        exportDicom(node, volume, tmp_path / "liver.dcm")
+    assert not list(tmp_path.iterdir())
+
+
+def test_slicer_without_an_exporter_is_said(node: Any, volume: Any, tmp_path: Path) -> None:
+    with pytest.raises(OutputError) as caught:
+        exportDicom(node, volume, tmp_path / "liver.dcm")
+    assert "QuantitativeReporting" in caught.value.hint
 
 
 def test_volume_that_is_not_dicom_is_said(node: Any, volume: Any, exported: list[Any], tmp_path: Path) -> None:
     volume.RemoveAttribute("DICOM.instanceUIDs")
     with pytest.raises(InputError, match="not loaded from DICOM"):
-        exportDicom(node, volume, tmp_path)
+        exportDicom(node, volume, tmp_path / "liver.dcm")
     assert exported == []
 
 
@@ -113,4 +142,5 @@ def test_segment_without_codes_and_one_without_an_algorithm_are_named(node: Any,
 def test_failure_of_the_plugin_is_said(node: Any, volume: Any, exported: list[Any], tmp_path: Path) -> None:
     sys.modules["DICOMSegmentationPlugin"].DICOMSegmentationPluginClass.result = "disk full"
     with pytest.raises(OutputError, match="disk full"):
-        exportDicom(node, volume, tmp_path)
+        exportDicom(node, volume, tmp_path / "liver.dcm")
+    assert not list(tmp_path.iterdir())
