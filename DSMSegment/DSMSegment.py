@@ -89,7 +89,7 @@ class DSMSegmentParameterNode:
     existingPolicy: What to do with segments that have the name of a prompt.
     overlapPolicy: What to do where segments overlap.
     threshold: Probability from which a voxel is inside.
-    keepLargest: Drop islands of structures that have one part.
+    keepLargest: Drop small islands: organs keep their largest part, tumors all of 0.1 ml or more.
     keepEmpty: A prompt that finds nothing leaves an empty segment.
     fast: Leave out the diffusion prompts of tumors.
     uncertainty: Make maps of uncertainty, too.

@@ -55,7 +55,7 @@ class JobOptions:
         threshold: Probability from which a voxel is inside, 0 to 1.
         existing: What to do with segments that have the name of a prompt.
         overlap: What to do where segments overlap.
-        keepLargest: Whether islands of structures that have one part are dropped.
+        keepLargest: Whether small islands are dropped: organs keep their largest part, tumors all of 0.1 ml or more.
         keepEmpty: Whether a prompt that found nothing leaves an empty segment.
         fast: Whether the diffusion prompts of tumors are left out.
         uncertainty: Whether maps of uncertainty are made, too.
@@ -337,9 +337,11 @@ class SegmentationJob:
         if node is None or not segmentId:
             return
         affine = affineInSegmentation(self._volume.affine, self._volumeNode, node)
+        others = self._writer.leftAloneBy(segmentId)
         for store, values in ((self._probabilities, finding.probability), (self._uncertainties, finding.uncertainty)):
             if store is not None:
-                store.put(node, segmentId, SegmentMap(values, affine) if values is not None else None)
+                map_ = SegmentMap(values, affine, self._request.roi, others) if values is not None else None
+                store.put(node, segmentId, map_)
 
     def _note(self, outcome: SegmentOutcome) -> None:
         self.outcomes.append(outcome)

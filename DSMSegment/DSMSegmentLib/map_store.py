@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import slicer
 
-from dsm.core.boxes import CroppedArray
+from dsm.core.boxes import Box, CroppedArray
 from DSMSegmentLib.time_point import timeOf
 
 # A liver in a CT of 512 x 512 x 400 voxels takes some 40 MB.
@@ -22,10 +22,15 @@ class SegmentMap:
     Args:
         values: float16, 0 to 1; 0 outside its box.
         affine: `(4, 4)` of the full grid, to the RAS of the segmentation.
+        region: Voxels of the full grid that the run looked at; what the segment has outside is not from it. None for
+            all.
+        others: Ids of segments whose voxels the segment leaves alone.
     """
 
     values: CroppedArray
     affine: np.ndarray
+    region: Box | None = None
+    others: tuple[str, ...] = ()
 
 
 class MapStore:

@@ -14,7 +14,7 @@ class SegmentRequest:
     Args:
         prompts: One text a prompt, each for one structure.
         threshold: Probability from which a voxel is inside, 0 to 1.
-        keepLargest: Whether islands of structures that have one part are dropped.
+        keepLargest: Whether small islands are dropped: organs keep their largest part, tumors all of 0.1 ml or more.
         roi: Voxels in which masks are wanted; None for the whole volume. A backend may read only what is near them.
         probabilities: Whether each finding comes with its map of probabilities.
         uncertainty: Whether each finding comes with its map of uncertainty.

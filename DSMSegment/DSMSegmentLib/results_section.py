@@ -65,7 +65,13 @@ class ResultsSection:
         self._editTimer.timeout.connect(self.noteEdits)
         self._table = ResultsTable(ui.resultsTable, self._onSelected, self._onVisible, self._onReviewed)
         self._threshold = ThresholdSection(
-            ui.thresholdSlider, ui.thresholdLabel, ui.keepLargestCheckBox, runs, self._onOwnChange, say
+            ui.thresholdSlider,
+            ui.thresholdLabel,
+            ui.keepLargestCheckBox,
+            runs,
+            self.noteEdits,
+            self._onOwnChange,
+            say,
         )
         ui.undoButton.clicked.connect(self._onUndo)
         ui.editButton.clicked.connect(self._onEdit)
@@ -107,11 +113,14 @@ class ResultsSection:
     def noteEdits(self) -> None:
         """Tag what was changed by hand since the last run."""
         if self._watch is not None and self._node is not None and self._node.GetScene() is not None:
-            for segmentId in self._watch.markEdited():
+            edited = self._watch.markEdited()
+            for segmentId in edited:
                 original = self._watch.original(segmentId)
                 if original is not None:
                     self._originals[self._placeOf(segmentId)] = original
             self.update()
+            if any(row.segmentId in edited for row in self._table.selected):
+                self._actOnSelected()  # the slider no longer does
 
     def beforeSave(self) -> None:
         """Call before the scene is saved: segments share layers then, and what is only a way to look goes."""

@@ -7,10 +7,19 @@ import slicer
 
 from dsm.core.boxes import CroppedArray
 from dsm.errors import InputError, OutputError
-from DSMSegmentLib.islands import largestIsland
+from dsm.inference.parts import kept_fraction, smallest_part_ml
+from DSMSegmentLib.islands import keepIslands
 from DSMSegmentLib.map_store import SegmentMap
-from DSMSegmentLib.mrml import countVoxels, orientedImageFromCrop, setSegmentMask
+from DSMSegmentLib.mrml import (
+    addVoxelsOutside,
+    countVoxels,
+    orientedImageFromCrop,
+    orientedImageFromSegment,
+    removeVoxels,
+    setSegmentMask,
+)
 from DSMSegmentLib.provenance import THRESHOLD_TAG, VOLUME_TAG
+from DSMSegmentLib.segment_tags import promptOf
 
 
 def setThreshold(
@@ -21,14 +30,15 @@ def setThreshold(
     *,
     keepLargest: bool = False,
 ) -> float:
-    """Write the mask of a segment again; other segments keep their voxels.
+    """Write the mask of a segment again; other segments keep their voxels, and it keeps its own outside of the region.
 
     Args:
         segmentationNode: Of the segment.
         segmentId: Of the segment.
         probability: Its map.
         threshold: Probability from which a voxel is inside, 0 to 1.
-        keepLargest: Whether only the largest connected part is kept.
+        keepLargest: Whether small islands are dropped, by the rules of a run: organs keep their largest part, tumors
+            all of 0.1 ml or more. Where the organ of a tumor lies, only the network knows.
 
     Returns:
         Volume of the new mask in ml.
@@ -39,21 +49,34 @@ def setThreshold(
     """
     if not 0.0 < threshold < 1.0:
         raise InputError(f"The threshold is {threshold}; it must lie between 0 and 1.", code="input.threshold")
-    mask = _above(probability.values.array, threshold)
-    if keepLargest:
-        mask = largestIsland(mask)
-    crop = CroppedArray.from_mask(mask)
-    i, j, k = (a + b for a, b in zip(probability.values.offset_ijk, crop.offset_ijk, strict=True))
-    image = orientedImageFromCrop(CroppedArray(crop.array, (i, j, k)), probability.affine)
     segmentation = segmentationNode.GetSegmentation()
-    if crop.array.size == 0:
+    voxelMl = float(abs(np.linalg.det(probability.affine[:3, :3]))) / 1000.0
+    mask = _above(probability.values.array, threshold)
+    prompt = promptOf(segmentation.GetSegment(segmentId))
+    if keepLargest and prompt is not None:
+        smallest = round(smallest_part_ml(prompt) / voxelMl)
+        mask = keepIslands(mask, fraction=kept_fraction(prompt), smallest=smallest)
+    image = _onFullGrid(mask, probability)
+    if probability.region is not None:
+        addVoxelsOutside(image, orientedImageFromSegment(segmentationNode, segmentId), probability.region)
+    for other in probability.others:
+        if segmentation.GetSegment(other) is not None:
+            removeVoxels(image, orientedImageFromSegment(segmentationNode, other))
+    numVoxels = countVoxels(image)
+    if numVoxels == 0:
         segmentation.ClearSegment(segmentId)
     elif not setSegmentMask(segmentationNode, segmentId, image):
         raise OutputError(f"{segmentationNode.GetName()} does not take the mask.", code="output.segment")
-    volumeMl = countVoxels(image) * float(abs(np.linalg.det(probability.affine[:3, :3]))) / 1000.0
+    volumeMl = numVoxels * voxelMl
     segmentation.GetSegment(segmentId).SetTag(THRESHOLD_TAG, f"{threshold:g}")
     segmentation.GetSegment(segmentId).SetTag(VOLUME_TAG, f"{volumeMl:.4f}")
     return volumeMl
+
+
+def _onFullGrid(mask: np.ndarray, probability: SegmentMap) -> slicer.vtkOrientedImageData:
+    crop = CroppedArray.from_mask(mask)
+    i, j, k = (a + b for a, b in zip(probability.values.offset_ijk, crop.offset_ijk, strict=True))
+    return orientedImageFromCrop(CroppedArray(crop.array, (i, j, k)), probability.affine)
 
 
 def _above(probability: np.ndarray, threshold: float) -> np.ndarray:

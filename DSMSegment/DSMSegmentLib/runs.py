@@ -15,6 +15,7 @@ from DSMSegmentLib.job_progress import JobProgress
 from DSMSegmentLib.map_store import MapStore, SegmentMap
 from DSMSegmentLib.mask_job import MaskJob
 from DSMSegmentLib.rethreshold import setThreshold
+from DSMSegmentLib.segment_tags import isEdited
 from DSMSegmentLib.sequences import SequenceRun
 from DSMSegmentLib.undo import UndoHistory
 
@@ -228,12 +229,29 @@ class Runs:
         threshold: float,
         *,
         keepLargest: bool = False,
+        overEdits: bool = False,
     ) -> float:
         """Move the threshold of a segment, without the network; returns its new volume in ml.
 
+        Args:
+            segmentationNode: Of the segment.
+            segmentId: Of the segment.
+            threshold: Probability from which a voxel is inside, 0 to 1.
+            keepLargest: Whether small islands are dropped, as in a run.
+            overEdits: Whether a segment that was changed by hand becomes what the network found again: only where the
+                user can take that back.
+
         Raises:
-            InputError: If its probabilities are not kept (any more), or only those of other time points.
+            InputError: If its probabilities are not kept (any more), or only those of other time points; or if it was
+                changed by hand.
         """
+        segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
+        if not overEdits and segment is not None and isEdited(segment):
+            raise InputError(
+                f"{segment.GetName()} was edited by hand: another threshold would undo that.",
+                code="input.edited",
+                hint="Run it again first.",
+            )
         probability = self._probabilities.get(segmentationNode, segmentId)
         if self.isThresholdElsewhere(segmentationNode, segmentId):
             raise InputError(

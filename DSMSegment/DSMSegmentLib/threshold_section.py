@@ -12,7 +12,7 @@ from DSMSegmentLib.application import qt
 from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.provenance import THRESHOLD_TAG
 from DSMSegmentLib.runs import Runs
-from DSMSegmentLib.segment_tags import tagOf
+from DSMSegmentLib.segment_tags import isEdited, tagOf
 from DSMSegmentLib.time_point import timeOf
 
 # One write for all positions that the slider passed in the meantime.
@@ -27,6 +27,7 @@ class ThresholdSection:
         label: Says what the slider acts on.
         keepLargest: `QCheckBox`.
         runs: Keeps the probabilities.
+        noteEdits: Tags what was changed by hand up to now.
         onWritten: Called when a mask has changed.
         say: Shows a sentence in the status line.
     """
@@ -37,11 +38,13 @@ class ThresholdSection:
         label: Any,
         keepLargest: Any,
         runs: Runs,
+        noteEdits: Callable[[], None],
         onWritten: Callable[[], None],
         say: Callable[[str], None],
     ) -> None:
         self._slider, self._label, self._keepLargest = slider, label, keepLargest
         self._runs = runs
+        self._noteEdits = noteEdits
         self._onWritten = onWritten
         self._say = say
         self._node: slicer.vtkMRMLSegmentationNode | None = None
@@ -65,6 +68,10 @@ class ThresholdSection:
             self._label.text = _(
                 "Of the next run. The probabilities of {name} are those of another time point."
             ).format(name=segment.GetName())
+        elif isEdited(segment):
+            self._label.text = _("Of the next run. {name} was edited by hand, and stays as it is.").format(
+                name=segment.GetName()
+            )
         elif not self._runs.canSetThreshold(segmentationNode, segmentId):
             self._label.text = _("Of the next run. The probabilities of {name} are not kept any more.").format(
                 name=segment.GetName()
@@ -90,6 +97,7 @@ class ThresholdSection:
             return
         if timeOf(self._node) != self._movedAt:  # the segment of this id is another one by now
             return
+        self._noteEdits()
         try:
             self._runs.setThreshold(
                 self._node, self._segmentId, self._slider.value, keepLargest=self._keepLargest.checked

@@ -114,8 +114,7 @@ class SegmentationWriter:
         image = orientedImageFromCrop(finding.mask, affineInSegmentation(self._affine, self._volumeNode, node))
         if replaced and self._roi is not None:
             addVoxelsOutside(image, orientedImageFromSegment(node, replaced), self._roi)
-        # Segments of the same run may overlap under any policy: a tumor lies inside its organ.
-        others = [id_ for id_ in node.GetSegmentation().GetSegmentIDs() if id_ not in (*self._written, replaced)]
+        others = self.leftAloneBy(replaced)
         if self._overlap is OverlapPolicy.KEEP_EXISTING:
             for other in others:
                 removeVoxels(image, orientedImageFromSegment(node, other))
@@ -137,6 +136,16 @@ class SegmentationWriter:
         volumeMl = numVoxels * float(abs(np.linalg.det(self._affine[:3, :3]))) / 1000.0
         node.GetSegmentation().GetSegment(segmentId).SetTag(VOLUME_TAG, f"{volumeMl:.4f}")
         return replace(outcome, status=OutcomeStatus.WRITTEN, segmentId=segmentId, volumeMl=volumeMl)
+
+    def leftAloneBy(self, segmentId: str) -> tuple[str, ...]:
+        """Return the ids of the segments with which one that is written must not overlap, as the policy says.
+
+        Segments of the same run may overlap under any policy: a tumor lies inside its organ.
+        """
+        if self._overlap is OverlapPolicy.ALLOW or self.segmentationNode is None:
+            return ()
+        ids = self.segmentationNode.GetSegmentation().GetSegmentIDs()
+        return tuple(id_ for id_ in ids if id_ not in (*self._written, segmentId))
 
     def finish(self) -> None:
         """Tidy up after the last `write`."""

@@ -25,7 +25,6 @@ from DSMSegmentWeb.edits import Edits, journaled
 from DSMSegmentWeb.exports import export
 from DSMSegmentWeb.initial_state import initial_state
 from DSMSegmentWeb.opening import Opening
-from DSMSegmentWeb.parts import has_one_part
 from DSMSegmentWeb.rows import Row, missing_rows, segment_rows
 from DSMSegmentWeb.scan import Scan
 from DSMSegmentWeb.scan_estimate import ScanEstimate
@@ -314,7 +313,7 @@ class Application:
         if not self._undo_steps or self._undo_steps[-1] is not self._threshold_step or self._moved != segment_id:
             self._threshold_step, self._moved = journaled(node, segment_id), segment_id
             self._undo_steps.append(self._threshold_step)
-        self._runs.setThreshold(node, segment_id, float(segment_threshold), keepLargest=has_one_part(node, segment_id))
+        self._runs.setThreshold(node, segment_id, float(segment_threshold), keepLargest=True, overEdits=True)
         self._show_segments()
 
     def _use_tool(self, tool: str, brush_mm: float, selected: str, **_: Any) -> None:

@@ -414,6 +414,19 @@ class TestThreshold:
         panel.screenshot(SCREENS / "threshold.png")
 
 
+    def test_slider_leaves_a_segment_alone_that_was_edited_a_moment_ago(self, panel: Any, volume: Any) -> None:
+        node = run(panel, "liver")
+        panel.ui.resultsTable.selectRow(0)
+        slicer.util.selectModule("SegmentEditor")
+        corrected = edit_by_hand(node, "DSM_liver", volume)
+        panel.ui.thresholdSlider.value = 0.75
+        process_until(panel, lambda: panel.ui.statusLabel.text.startswith("liver was edited by hand"))
+        np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), corrected)
+        assert cells(panel, 2) == ["edited"]
+        assert panel.ui.thresholdLabel.text == "Of the next run. liver was edited by hand, and stays as it is."
+        assert panel.widget._parameterNode.threshold == 0.75, "it is that of the next run"
+
+
 class TestUncertainty:
     def test_map_is_asked_for_shown_over_the_slices_and_leaves_nothing(
         self, panel: Any, backend: PanelBackend, volume: Any

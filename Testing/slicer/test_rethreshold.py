@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import slicer
-from phantoms import SHAPE, affine_of, mask_in, mask_of, obliqueness, segment_ids, tag_of, volume_node
+from phantoms import (
+    SHAPE,
+    affine_of,
+    mask_in,
+    mask_of,
+    obliqueness,
+    plain_affine,
+    roi_node,
+    segment_ids,
+    tag_of,
+    volume_node,
+)
 
 from dsm.core.boxes import CroppedArray
 from dsm.errors import InputError
 from DSMSegmentLib import JobOptions, Runs
 from DSMSegmentLib.fake_backend import FakeBackend
-from DSMSegmentLib.islands import largestIsland
+from DSMSegmentLib.islands import keepIslands
 from DSMSegmentLib.map_store import MapStore, SegmentMap
-from DSMSegmentLib.mrml import ijkToRAS
+from DSMSegmentLib.mrml import ijkToRAS, volumeFromNode
 from DSMSegmentLib.placement import createSegmentation
-from DSMSegmentLib.policy import ExistingPolicy
+from DSMSegmentLib.policy import ExistingPolicy, OverlapPolicy
 from DSMSegmentLib.rethreshold import setThreshold
 
 OFFSET = (2, 1, 3)
+NOTHING = CroppedArray(np.zeros((0, 0, 0), np.float16), (0, 0, 0))
 
 
 @pytest.fixture
@@ -126,8 +139,8 @@ def test_largest_island_is_the_one_with_most_voxels() -> None:
     mask[1:4, 1:4, 1:4] = 1
     big = np.zeros(SHAPE, np.uint8)
     big[6:12, 5:9, 3:7] = 1
-    np.testing.assert_array_equal(largestIsland(mask | big), big)
-    np.testing.assert_array_equal(largestIsland(np.zeros(SHAPE, np.uint8)), 0)
+    np.testing.assert_array_equal(keepIslands(mask | big, fraction=1.0), big)
+    np.testing.assert_array_equal(keepIslands(np.zeros(SHAPE, np.uint8), fraction=1.0), 0)
 
 
 def test_largest_island_of_a_large_mask_is_found_in_blocks() -> None:
@@ -135,4 +148,79 @@ def test_largest_island_of_a_large_mask_is_found_in_blocks() -> None:
     mask[3:60, 4:50, 5:40] = 1
     large = mask.copy()
     mask[90:120, 80:110, 70:100] = 1
-    np.testing.assert_array_equal(largestIsland(mask), large)
+    np.testing.assert_array_equal(keepIslands(mask, fraction=1.0), large)
+
+
+def test_islands_are_kept_by_their_size() -> None:
+    parts = [np.zeros(SHAPE, np.uint8) for _ in range(3)]
+    parts[0][1:9, 1:6, 1:4] = 1  # 120 voxels
+    parts[1][11:13, 8:10, 5:8] = 1  # 12
+    parts[2][11, 1, 1] = 1
+    whole = np.bitwise_or.reduce(parts)
+    np.testing.assert_array_equal(keepIslands(whole, fraction=0.0), whole)
+    np.testing.assert_array_equal(keepIslands(whole, fraction=0.0, smallest=12), parts[0] | parts[1])
+    np.testing.assert_array_equal(keepIslands(whole, fraction=0.2), parts[0])
+    np.testing.assert_array_equal(keepIslands(parts[2], fraction=0.0, smallest=12), parts[2])
+    large = np.zeros((130, 120, 110), np.uint8)
+    large[90:120, 80:110, 70:100] = 1
+    large[3:9, 4:7, 5:8] = 1  # 54 voxels in several blocks
+    speck = large.copy()
+    speck[50, 60, 70] = 1
+    np.testing.assert_array_equal(keepIslands(speck, fraction=0.0, smallest=54), large)
+
+
+def written(volume: Any, text: str, mask: np.ndarray, node: Any = None, **options: Any) -> tuple[Runs, Any]:
+    """Runs that have found `mask`, and the segmentation."""
+    runs = Runs(FakeBackend({text: mask}))
+    job = runs.segment(volume, text, node, JobOptions(**options), interactive=True)
+    job.wait()
+    return runs, job.segmentationNode
+
+
+@pytest.mark.parametrize(("text", "kept"), [("liver", 1), ("liver tumor", 2)])
+def test_tumors_keep_their_parts_and_lose_specks_as_in_a_run(volume: Any, text: str, kept: int) -> None:
+    parts = [np.zeros(SHAPE, np.uint8) for _ in range(3)]
+    parts[0][1:7, 1:9, 1:4] = 1
+    parts[1][9:13, 2:9, 5:8] = 1  # 0.2 ml
+    parts[2][13, 0, 0] = 1
+    runs, node = written(volume, text, np.bitwise_or.reduce(parts), keepLargest=False)
+    runs.setThreshold(node, segment_ids(node)[0], 0.4, keepLargest=True)
+    np.testing.assert_array_equal(mask_in(node, segment_ids(node)[0], volume), np.bitwise_or.reduce(parts[:kept]))
+
+
+def test_what_a_segment_has_outside_of_the_region_of_its_run_stays() -> None:
+    volume = volume_node(plain_affine())
+    _, node = written(volume, "liver", mask_of(seed=1))
+    region = {"roi": roi_node(volume, (3, 4, 3), (6, 8, 5)), "existing": ExistingPolicy.REPLACE}
+    runs, _ = written(volume, "liver", mask_of(seed=2), node, **region)
+    before = mask_in(node, "DSM_liver", volume)
+    volume_ml = runs.setThreshold(node, "DSM_liver", 0.4)
+    np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), before)
+    assert volume_ml == pytest.approx(before.sum() * volumeFromNode(volume).voxel_volume_mm3 / 1000)
+    runs._probabilities.put(node, "DSM_liver", replace(runs._probabilities.get(node, "DSM_liver"), values=NOTHING))
+    runs.setThreshold(node, "DSM_liver", 0.4)
+    before[3:6, 4:8, 3:5] = 0
+    np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), before)
+
+
+@pytest.mark.parametrize("overlap", [OverlapPolicy.KEEP_EXISTING, OverlapPolicy.OVERWRITE])
+def test_segments_that_the_run_did_not_overlap_are_not_overlapped_later(volume: Any, overlap: OverlapPolicy) -> None:
+    _, node = written(volume, "liver", mask_of(seed=1))
+    runs, _ = written(volume, "spleen", mask_of(seed=2), node, overlap=overlap)
+    ids = ("DSM_liver", "DSM_spleen")
+    before = [mask_in(node, id_, volume) for id_ in ids]
+    runs.setThreshold(node, "DSM_spleen", 0.4)
+    for id_, mask in zip(ids, before, strict=True):
+        np.testing.assert_array_equal(mask_in(node, id_, volume), mask)
+
+
+def test_segment_that_was_edited_by_hand_is_not_touched_unless_one_can_take_it_back(volume: Any) -> None:
+    runs, node = written(volume, "liver", mask_of(seed=1))
+    node.GetSegmentation().GetSegment("DSM_liver").SetTag("DICOM.SegmentAlgorithmType", "SEMIAUTOMATIC")
+    setThreshold(node, "DSM_liver", map_of(volume), 0.9)
+    corrected = mask_in(node, "DSM_liver", volume)
+    with pytest.raises(InputError, match="liver was edited by hand"):
+        runs.setThreshold(node, "DSM_liver", 0.4)
+    np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), corrected)
+    runs.setThreshold(node, "DSM_liver", 0.4, overEdits=True)
+    np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), mask_of(seed=1))

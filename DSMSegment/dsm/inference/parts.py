@@ -41,6 +41,8 @@ _TUBES = frozenset(
 _BROKEN_TUBE_FRACTION = 0.1
 # Free words may name paired organs: the second largest part stays, a speck does not.
 _SPECK_FRACTION = 0.1
+# A ball of 6 mm: less is two features across, which is noise as often as it is a lesion.
+_SPECK_ML = 0.1
 
 
 def kept_fraction(prompt: Prompt) -> float:
@@ -54,3 +56,8 @@ def kept_fraction(prompt: Prompt) -> float:
     if prompt.structure is None:
         return _SPECK_FRACTION
     return _BROKEN_TUBE_FRACTION if _TUBES.intersection(prompt.name.split()) else 1.0
+
+
+def smallest_part_ml(prompt: Prompt) -> float:
+    """Return the volume of the smallest connected part that is no speck, in ml; 0 where size does not tell."""
+    return _SPECK_ML if prompt.kind == "tumor" else 0.0

@@ -15,7 +15,7 @@ from dsm.errors import PromptError
 from dsm.inference.feature_samples import values_at
 from dsm.inference.host_organ import host_region, keep_parts_at, share_inside
 from dsm.inference.logit_parts import keep_sure_parts
-from dsm.inference.parts import kept_fraction
+from dsm.inference.parts import kept_fraction, smallest_part_ml
 from dsm.inference.postprocess import NOTHING, native_mask, native_probability, native_uncertainty, score
 from dsm.inference.result import PromptResult
 from dsm.inference.visual_prompt import Sampling, decode_with_visual_prompts
@@ -32,8 +32,6 @@ _BATCH = 8
 # A mask is at least half sure inside by its threshold, so below this the presence head says "not here" (under 0.1).
 _SMALLEST_SCORE = 0.05
 _SAMPLING = Sampling()
-# A ball of 6 mm: less is two features across, which is noise as often as it is a lesion.
-_SPECK_ML = 0.1
 # Of the host with its margin, which is about twice the organ.
 _FILLED = 0.2
 
@@ -99,7 +97,6 @@ class Scan:
             raise PromptError(
                 f"The threshold is {threshold}; it must lie between 0 and 1.", code="threshold", hint="0.5 is usual."
             )
-        smallest_voxels = round(_SPECK_ML * 1000 / self.volume.voxel_volume_mm3)
         parsed = _parsed(prompts)
         progress("text", 0, len(parsed))
         vectors, notes = self._embedder.embed(parsed)
@@ -128,7 +125,7 @@ class Scan:
                     probabilities=probabilities,
                     mean_probability=None if mean is None else mean[row],
                     keep_fraction=kept_fraction(prompt) if keep_largest else 0.0,
-                    smallest_voxels=smallest_voxels if keep_largest and prompt.kind == "tumor" else 0,
+                    smallest_voxels=self._smallest_voxels(prompt) if keep_largest else 0,
                 )
                 results.append(result)
                 if on_result is not None:
@@ -151,6 +148,9 @@ class Scan:
     def sample_anomaly(self, voxels: np.ndarray) -> np.ndarray:
         """Return the anomaly map at voxels of the input grid `(n, 3)`: float32 `(n,)` in [0, 1]."""
         return values_at(self._encoding.anomalies[-1][0], self.grid, voxels)
+
+    def _smallest_voxels(self, prompt: Prompt) -> int:
+        return round(smallest_part_ml(prompt) * 1000 / self.volume.voxel_volume_mm3)
 
     def _result(
         self,
