@@ -241,8 +241,8 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         """Select what the run has written, and look out for edits by hand from now on."""
         self._estimate.learn(job)
         node = job.segmentationNode
-        if node is not None and node.GetScene() is slicer.mrmlScene and self._parameterNode:
-            self._parameterNode.outputSegmentation = node
+        if node is not None and node.GetScene() is slicer.mrmlScene:
+            self.logic.getParameterNode().outputSegmentation = node  # the panel may not be open
         self._results.endRun()
         self._updateContext()
 

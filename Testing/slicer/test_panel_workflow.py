@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -261,6 +262,19 @@ class TestRun:
         assert backend.requests[-1].prompts == ("spleen",)
         assert not backend.requests[-1].keepLargest
 
+    def test_results_are_there_for_who_left_the_panel_during_the_run(self, panel: Any, backend: PanelBackend) -> None:
+        leave = threading.Event()
+        backend.after, backend.act = 1, lambda _: leave.wait(20)
+        panel.ui.promptsTextEdit.setPlainText("liver\nspleen")
+        panel.ui.applyButton.click()
+        panel.widget.exit()
+        leave.set()
+        process_until(panel, lambda: not panel.widget.logic.isRunning)
+        panel.widget.enter()
+        assert cells(panel, 1) == ["liver", "spleen"]
+        assert segment_ids(panel.ui.outputSegmentationSelector.currentNode()) == ["DSM_liver", "DSM_spleen"]
+        assert panel.ui.undoButton.enabled
+
     def test_region_limits_the_run(self, panel: Any, volume: Any) -> None:
         panel.ui.roiSelector.setCurrentNode(roi_node(volume, (3, 4, 3), (6, 8, 5)))
         mask = mask_in(run(panel, "liver"), "DSM_liver", volume)
@@ -412,7 +426,6 @@ class TestThreshold:
         assert tag_of(segment_of(node, "DSM_liver"), ALGORITHM_TYPE) == "AUTOMATIC"
         panel.ui.advancedCollapsibleButton.collapsed = False
         panel.screenshot(SCREENS / "threshold.png")
-
 
     def test_slider_leaves_a_segment_alone_that_was_edited_a_moment_ago(self, panel: Any, volume: Any) -> None:
         node = run(panel, "liver")
