@@ -38,7 +38,7 @@ from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.estimate_section import EstimateSection
 from DSMSegmentLib.fake_backend import FakeBackend
 from DSMSegmentLib.history_menu import HistoryMenu
-from DSMSegmentLib.mrml import modalityOfNode
+from DSMSegmentLib.modality_cache import ModalityCache
 from DSMSegmentLib.prompt_edit import PromptEdit
 from DSMSegmentLib.registration import registerEffect, registerSampleData
 from DSMSegmentLib.results_section import ResultsSection
@@ -118,6 +118,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         self.logic: Any = None
         self._parameterNode: Any = None
         self._parameterNodeGuiTag: Any = None
+        self._modality = ModalityCache()
         self._updating = False
 
     def setup(self) -> None:
@@ -297,9 +298,8 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         """Tell the sections what the others have changed."""
         if not self._parameterNode:
             return
-        volumeNode = self._parameterNode.inputVolume
-        self._prompts.setContext(modalityOfNode(volumeNode), self._setup.trained)
-        self._estimate.refresh(volumeNode, self._parameterNode.roi)
+        self._trained = self._setup.trained
+        self._estimate.refresh(self._parameterNode.inputVolume, self._parameterNode.roi)
         self._checkCanApply()
 
     def _checkCanApply(self, caller: Any = None, event: Any = None) -> None:
@@ -308,6 +308,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         self._updating = True
         parameters = self._parameterNode
         running = self.logic.isRunning
+        self._prompts.setContext(self._modality.of(parameters.inputVolume), self._trained)
         reason = self._setup.reason
         if not reason and not parameters.inputVolume:
             reason = _("Select a CT or MR volume first.")

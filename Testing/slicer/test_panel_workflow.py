@@ -138,6 +138,16 @@ class TestPrompts:
         assert other.startswith("✓ heart") or "not trained" in other
         panel.screenshot(SCREENS / "hints.png")
 
+    def test_hints_follow_the_volume(self, panel: Any) -> None:
+        slicer.util.updateVolumeFromArray(mr := volume_node(plain_affine(), name="MR"), np.ones(SHAPE[::-1], np.int16))
+        panel.ui.inputVolumeSelector.setCurrentNode(mr)
+        panel.ui.promptsTextEdit.setPlainText("prostate tumor")
+        assert "usually seen on" not in panel.ui.hintsLabel.text
+        panel.ui.inputVolumeSelector.setCurrentNode(slicer.util.getNode("CT"))
+        assert panel.ui.hintsLabel.text == "? prostate tumor: usually seen on MR, this volume is CT."
+        panel.ui.inputVolumeSelector.setCurrentNode(mr)
+        assert "usually seen on" not in panel.ui.hintsLabel.text
+
     def test_names_are_completed_while_typing(self, panel: Any) -> None:
         edit = panel.ui.promptsTextEdit
         panel.window.activateWindow()
