@@ -47,6 +47,7 @@ from DSMSegmentLib.run_log import RunLog
 from DSMSegmentLib.run_section import RunSection
 from DSMSegmentLib.settings import Settings
 from DSMSegmentLib.setup_section import SetupSection
+from DSMSegmentLib.shared_backend import sharedBackend
 from DSMSegmentLib.structure_tree import StructureTree
 from DSMSegmentLib.time_point import browserOf
 
@@ -128,7 +129,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         self.layout.addWidget(uiWidget)
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
-        self.logic = DSMSegmentLogic()
+        self.logic = DSMSegmentLogic(WorkerBackend(device="auto"))
         self._log = RunLog()
         self._settings = Settings()
         self._run = RunSection(self.ui, self.logic, self._log, self.onResult, self.onFinished, self.onTick)
@@ -162,6 +163,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         self._run.close()
         self._results.close()
         self.logic.close()
+        sharedBackend().close()
         slicer.app.aboutToQuit.disconnect(self.logic.close)
         self.setParameterNode(None)
         self.removeObservers()
@@ -328,14 +330,14 @@ class DSMSegmentLogic(Runs, ScriptedLoadableModuleLogic):  # type: ignore[misc]
     """Runs prompts on volumes; works without the panel, from scripts and from the Python console.
 
     Args:
-        backend: Computes the masks; None for the worker process with the default model.
+        backend: Computes the masks; None for the worker with the default model, which all such logics share.
 
     Example:
         job = DSMSegmentLogic().segment(slicer.util.getNode("CTChest"), "liver; left kidney", wait=True)
     """
 
     def __init__(self, backend: Backend | None = None) -> None:
-        Runs.__init__(self, backend or WorkerBackend(device="auto"))
+        Runs.__init__(self, backend or sharedBackend())
         ScriptedLoadableModuleLogic.__init__(self)  # hands on to the classes after it: Runs must come before it
 
     def getParameterNode(self) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from real_runs import LARGE, body_node, node_ids, poll_until, wait_until
 
 from dsm.errors import WorkerError
 from dsm.models.store import model_entry
+from dsm.protocol.client import WorkerClient
 from DSMSegmentLib import JobOptions, JobState, OutcomeStatus, Runs, SegmentationJob, WorkerBackend, volumeFromNode
 
 # On one process: each worker takes a core and a second to start.
@@ -224,3 +226,29 @@ class TestWhileTheWorkerStarts:
         backend.close()
         assert SegmentationJob(volume, "liver", backend).wait() is JobState.FINISHED
         backend.close()
+
+
+def test_scripts_that_make_a_logic_for_each_volume_share_one_warm_worker(
+    volume: Any, dsm_tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import DSMSegment as module
+
+    started: list[WorkerClient] = []
+
+    class CountedClient(WorkerClient):
+        def __init__(self, **options: Any) -> None:
+            started.append(self)
+            super().__init__(**options)
+
+    monkeypatch.setattr("DSMSegmentLib.backend.WorkerClient", CountedClient)
+    shutil.copytree(dsm_tiny, tmp_path / "dsm-small")  # what scripts get that choose no model
+    monkeypatch.setenv("DSM_MODEL_DIR", str(tmp_path))
+    for prompt in ("liver", "spleen"):
+        assert module.DSMSegmentLogic().segment(volume, prompt, wait=True).state is JobState.FINISHED
+    one, other = module.DSMSegmentLogic(), module.DSMSegmentLogic()
+    jobs = [one.segment(volume, "liver"), other.segment(volume, "liver tumor; spleen")]
+    assert [job.wait() for job in jobs] == [JobState.FINISHED] * 2
+    assert [job.missing for job in jobs] == [(), ()], "each run has its own results"
+    other.close()
+    assert len(started) == 1
+    assert not started[0].folder.exists()
