@@ -20,6 +20,8 @@ from dsm.errors import GeometryError, InputError
 _BINARY_LABELMAP = "Binary labelmap"
 # Air is -1000 HU; no MR image that Slicer reads has strongly negative values.
 _AIR_HU = -200
+_NUM_REMEMBERED = 32
+_HAS_AIR: dict[int, bool] = {}
 
 _Resample = slicer.vtkOrientedImageDataResample
 
@@ -47,14 +49,14 @@ def volumeFromNode(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> Volume:
     if image is None or image.GetPointData().GetScalars() is None:
         raise InputError(f"{name} holds no image.", code="input.empty", hint="Load it again.")
     array = arrayIJK(image)
-    return Volume(array, ijkToRAS(volumeNode), modality=_modality(volumeNode, array), name=name)
+    return Volume(array, ijkToRAS(volumeNode), modality=_modality(volumeNode), name=name)
 
 
 def modalityOfNode(volumeNode: slicer.vtkMRMLScalarVolumeNode | None) -> str:
     """Return `"CT"` or `"MR"`; empty where there is no image."""
     if volumeNode is None or volumeNode.GetImageData() is None:
         return ""
-    return _modality(volumeNode, arrayIJK(volumeNode.GetImageData()))
+    return _modality(volumeNode)
 
 
 def setVolume(volumeNode: slicer.vtkMRMLScalarVolumeNode, volume: Volume) -> None:
@@ -277,7 +279,7 @@ def _scalars(array: np.ndarray) -> vtk.vtkDataArray:
     return numpy_support.numpy_to_vtk(array.ravel(order="F"), deep=True)
 
 
-def _modality(volumeNode: slicer.vtkMRMLScalarVolumeNode, array: np.ndarray) -> str:
+def _modality(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> str:
     """CT or MR: as DICOM says, else by the units, else by whether there is air at -1000 HU."""
     units = volumeNode.GetVoxelValueUnits()
     if units is not None and units.GetCodeValue() == "[hnsf'U]":
@@ -287,7 +289,18 @@ def _modality(volumeNode: slicer.vtkMRMLScalarVolumeNode, array: np.ndarray) -> 
         said = hierarchy.GetItemAttribute(hierarchy.GetItemByDataNode(volumeNode), "DICOM.Modality")
         if said in ("CT", "MR"):
             return str(said)
-    return "CT" if array.size and array.min() <= _AIR_HU else "MR"
+    return "CT" if _hasAir(volumeNode.GetImageData()) else "MR"
+
+
+def _hasAir(image: vtk.vtkImageData) -> bool:
+    """Whether any voxel is as dark as air is in a CT. Each state of an image is looked at once: panels ask often."""
+    time = image.GetMTime()  # VTK gives each change of any object a time of its own
+    if time not in _HAS_AIR:
+        if len(_HAS_AIR) >= _NUM_REMEMBERED:
+            _HAS_AIR.pop(next(iter(_HAS_AIR)))
+        array = arrayIJK(image)
+        _HAS_AIR[time] = bool(array.size and array.min() <= _AIR_HU)
+    return _HAS_AIR[time]
 
 
 def arrayFromMatrix(matrix: vtk.vtkMatrix4x4) -> np.ndarray:

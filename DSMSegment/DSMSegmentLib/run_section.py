@@ -15,6 +15,7 @@ from DSMSegmentLib.job_progress import JobProgress
 from DSMSegmentLib.run_log import RunLog
 from DSMSegmentLib.runs import Runs
 from DSMSegmentLib.summary import finishedText, progressText
+from DSMSegmentLib.surface_pause import SurfacePause
 
 # Often enough for a progress bar that moves, seldom enough for an idle window.
 _POLL_INTERVAL_MS = 50
@@ -48,6 +49,7 @@ class RunSection:
         self._log = log
         self._onResult, self._onFinishedRun, self._onTick = onResult, onFinished, onTick
         self._note = ""
+        self._surfaces = SurfacePause()
         self._timer = qt.QTimer()
         self._timer.setInterval(_POLL_INTERVAL_MS)
         self._timer.timeout.connect(self._poll)
@@ -76,6 +78,7 @@ class RunSection:
         except DSMError as error:
             self.say(error.one_line)
             return False
+        self._surfaces.begin(self._runs.segmentationNode)
         self._ui.progressBar.maximum = 0  # until the first progress: a bar that only moves
         self.say(_("Starting..."))
         return True
@@ -110,6 +113,7 @@ class RunSection:
         deadlineS = time.monotonic() + _CLOSE_S
         while self._runs.isRunning and time.monotonic() < deadlineS:
             self._runs.poll()
+        self._surfaces.end()
 
     def _poll(self) -> None:
         self._runs.poll()
@@ -136,3 +140,4 @@ class RunSection:
         for warning in job.warnings:
             self._log.add(warning)
         self._onFinishedRun(job)
+        self._surfaces.endSoon()

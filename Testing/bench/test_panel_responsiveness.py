@@ -88,6 +88,11 @@ def test_window_is_never_blocked_for_more_than_100_ms(
     panel.ui.promptsTextEdit.setPlainText("\n".join(ORGANS))
     idle = lambda: not panel.widget.logic.isRunning  # noqa: E731
     worst = [measured("run", panel.ui.applyButton.click, idle)]
+    panel.ui.show3DButton.click()
+    worst_in_3d = measured("run in 3D", panel.ui.applyButton.click, idle)
+    while not panel.ui.show3DButton.checked:  # the surfaces are made after the run
+        turn()
+    panel.ui.show3DButton.click()
     panel.ui.resultsTable.selectRow(0)
     before = panel.ui.resultsTable.item(0, 3).text()
     worst.append(
@@ -101,4 +106,5 @@ def test_window_is_never_blocked_for_more_than_100_ms(
     panel.close()
     assert before
     assert worst[0] < MAX_BLOCKED_IN_RUN_S
+    assert worst_in_3d < MAX_BLOCKED_IN_RUN_S
     assert max(worst) < MAX_BLOCKED_S

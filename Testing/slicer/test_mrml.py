@@ -22,7 +22,7 @@ from phantoms import (
 from dsm.core.boxes import CroppedArray
 from dsm.errors import GeometryError, InputError, ShapeError
 from DSMSegmentLib import Provenance, SegmentationWriter, volumeFromNode
-from DSMSegmentLib.mrml import cropFromOrientedImage, orientedImageFromCrop, setVolume
+from DSMSegmentLib.mrml import cropFromOrientedImage, modalityOfNode, orientedImageFromCrop, setVolume
 
 GRIDS = [(order, degrees) for order in range(len(AXIS_ORDERS)) for degrees in (0, 30)]
 
@@ -119,6 +119,16 @@ def test_crop_keeps_its_place_in_memory_of_any_order(offset: tuple[int, int, int
         i, j, k = offset
         assert image.GetExtent() == (i, i + 7, j, j + 8, k, k + 5)
         assert image.GetScalarComponentAsDouble(i + 2, j + 4, k + 3, 0) == array[2, 4, 3]
+
+
+def test_voxels_are_looked_at_once_for_the_modality_until_they_change() -> None:
+    volume = volume_node(plain_affine())
+    assert modalityOfNode(volume) == "CT"
+    slicer.util.arrayFromVolume(volume)[:] = 40  # and nobody is told: whoever looks would see an MR
+    assert modalityOfNode(volume) == "CT"
+    slicer.util.arrayFromVolumeModified(volume)
+    assert modalityOfNode(volume) == "MR"
+    assert modalityOfNode(volume_node(plain_affine(), name="Other")) == "CT"
 
 
 def test_modality_follows_units_then_dicom_then_values() -> None:

@@ -114,6 +114,10 @@ def segment_of(node: Any, segment_id: str) -> Any:
     return node.GetSegmentation().GetSegment(segment_id)
 
 
+def is_shown_3d(node: Any) -> bool:
+    return bool(node.GetSegmentation().ContainsRepresentation("Closed surface"))
+
+
 def edit_by_hand(node: Any, segment_id: str, volume: Any) -> np.ndarray:
     """Paint one more voxel plane with the real logic of the Segment Editor."""
     editor = slicer.mrmlScene.GetSingletonNode("SegmentEditor", "vtkMRMLSegmentEditorNode")
@@ -388,6 +392,17 @@ class TestResults:
         assert panel.ui.show3DButton.checked
         panel.ui.show3DButton.click()
         assert not node.GetSegmentation().ContainsRepresentation("Closed surface")
+
+    def test_run_makes_the_surfaces_once_at_its_end(self, panel: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        node = run(panel, "liver")
+        panel.ui.show3DButton.click()
+        shown: list[bool] = []
+        monkeypatch.setattr(panel.widget._results, "addOutcome", lambda *_: shown.append(is_shown_3d(node)))
+        assert run(panel, "spleen\nleft kidney") is node
+        assert shown == [False, False]
+        process_until(panel, lambda: is_shown_3d(node) and panel.ui.show3DButton.checked)
+        for segment_id in segment_ids(node):
+            assert segment_of(node, segment_id).GetRepresentation("Closed surface").GetNumberOfPoints() > 0
 
     @pytest.mark.parametrize("name", ["out.seg.nrrd", "out.nii.gz"])
     def test_export_writes_a_file_with_the_mask(
