@@ -5,13 +5,20 @@
 set -euo pipefail
 slicer=${1:?usage: Testing/run_in_slicer.sh PATH_TO_SLICER}
 root=$(cd "$(dirname "$0")/.." && pwd)
-runner=()
-[ -n "${DISPLAY:-}" ] || [ "$(uname)" != Linux ] || ! command -v xvfb-run >/dev/null || runner=(xvfb-run -a)
+
+# A function and no array: in the bash of macOS, 3.2, `set -u` takes an empty array for an unset variable.
+on_display() {
+  if [ -z "${DISPLAY:-}" ] && [ "$(uname)" = Linux ] && command -v xvfb-run >/dev/null; then
+    xvfb-run -a "$@"
+  else
+    "$@"
+  fi
+}
 
 for script in "$root/DSMSegment/DSMSegment.py" "$root/Testing/Python/DSMSegmentPanelTest.py"; do
   name=$(basename "$script" .py)
   echo "== $name"
-  "${runner[@]}" "$slicer" --no-splash --testing --ignore-slicerrc \
+  on_display "$slicer" --no-splash --testing --ignore-slicerrc \
     --additional-module-paths "$root/DSMSegment" \
     --python-code "import sys; sys.path.append('$(dirname "$script")'); import slicer.testing; slicer.testing.runUnitTest(['$root/DSMSegment', '$(dirname "$script")'], '$name')"
 done

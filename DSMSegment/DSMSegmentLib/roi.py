@@ -21,8 +21,14 @@ def boxFromRoi(roiNode: slicer.vtkMRMLMarkupsROINode, volumeNode: slicer.vtkMRML
         volumeNode: Whose voxels are meant.
 
     Raises:
-        InputError: If the ROI does not touch the volume.
+        InputError: If the ROI was not placed yet, or does not touch the volume.
     """
+    if not any(roiNode.GetSize()):
+        raise InputError(
+            f"{roiNode.GetName()} was not placed yet.",
+            code="input.roi",
+            hint="Draw it over the volume in two views, or choose none.",
+        )
     toIJK = np.linalg.inv(ijkToRAS(volumeNode))
     transform = vtk.vtkGeneralTransform()
     slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(

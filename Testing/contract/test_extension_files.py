@@ -91,6 +91,27 @@ class TestExtensionDescription:
         assert s4ext["category"] == index["category"]
         assert s4ext["depends"].split() == index["build_dependencies"]
 
+    def test_index_takes_the_entry(self, index: dict[str, object]) -> None:
+        """What `Schemas/slicer-extension-catalog-entry-schema-v1.0.1.json` of Slicer asks."""
+        schema = "https://raw.githubusercontent.com/Slicer/Slicer/main/Schemas/{}#"
+        assert index["$schema"] == schema.format("slicer-extension-catalog-entry-schema-v1.0.1.json")
+        required = {"$schema": str, "category": str, "scm_url": str}
+        optional = {
+            "scm_revision": str,
+            "scm_type": str,
+            "build_dependencies": list,
+            "build_subdirectory": str,
+            "enabled": bool,
+            "tier": int,
+        }
+        assert set(required) <= set(index) <= set(required) | set(optional)
+        assert all(isinstance(value, {**required, **optional}[key]) for key, value in index.items())
+        dependencies = index.get("build_dependencies", [])
+        assert isinstance(dependencies, list)
+        assert all(isinstance(name, str) for name in dependencies)
+        assert index.get("scm_type", "git") in ("git", "local")
+        assert index.get("tier", 5) in (1, 3, 5)
+
     def test_names_agree(self, cmake: dict[str, str], index: dict[str, object]) -> None:
         assert cmake["project"] == "DSMSegment"
         assert str(index["scm_url"]).endswith("/Slicer" + cmake["project"])

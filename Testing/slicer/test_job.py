@@ -163,6 +163,12 @@ class TestRegion:
         with pytest.raises(InputError, match="outside"):
             SegmentationJob(volume, "liver", FakeBackend(MASKS), options=JobOptions(roi=roi))
 
+    def test_region_that_was_not_placed_is_said_before_the_run(self, volume: Any) -> None:
+        roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "R")
+        with pytest.raises(InputError, match="R was not placed yet") as caught:
+            SegmentationJob(volume, "liver", FakeBackend(MASKS), options=JobOptions(roi=roi))
+        assert "choose none" in caught.value.hint
+
 
 class TestResponsiveness:
     def test_one_poll_does_not_write_everything_at_once(self, volume: Any, monkeypatch: pytest.MonkeyPatch) -> None:
