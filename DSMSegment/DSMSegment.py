@@ -39,6 +39,7 @@ from DSMSegmentLib.estimate_section import EstimateSection
 from DSMSegmentLib.fake_backend import FakeBackend
 from DSMSegmentLib.history_menu import HistoryMenu
 from DSMSegmentLib.modality_cache import ModalityCache
+from DSMSegmentLib.placement import volumeOf
 from DSMSegmentLib.prompt_edit import PromptEdit
 from DSMSegmentLib.registration import registerEffect, registerSampleData
 from DSMSegmentLib.results_section import ResultsSection
@@ -284,7 +285,8 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
             roi=parameters.roi,
             into=into or {},
         )
-        volumeNode, all4D = parameters.inputVolume, parameters.allTimePoints
+        ownVolume = volumeOf(parameters.outputSegmentation) if into is not None else None
+        volumeNode, all4D = ownVolume or parameters.inputVolume, parameters.allTimePoints
         self._results.startRun()
         if self._run.start(
             volumeNode,
@@ -321,7 +323,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         self.ui.allTimePointsCheckBox.visible = browserOf(parameters.inputVolume) is not None
         if not running:
             self._estimate.show(parameters.inputVolume, parameters.roi)
-            self._results.setNodes(parameters.inputVolume, parameters.outputSegmentation)
+            self._results.setNode(parameters.outputSegmentation)
         self.ui.logTextEdit.setPlainText(self._log.text)
         self._updating = False
 

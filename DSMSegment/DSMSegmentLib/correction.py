@@ -16,16 +16,15 @@ from dsm.io.atomic import atomic_output
 from dsm.io.manifest import MANIFEST
 from dsm.io.nifti import write_nifti
 from dsm.protocol.arrays import content_key
-from dsm.text.prompt import parse_prompts
 from DSMSegmentLib.mrml import maskOnVolume, volumeFromNode
-from DSMSegmentLib.provenance import MODEL_TAG, PROMPT_TAG
-from DSMSegmentLib.segment_tags import tagOf
+from DSMSegmentLib.placement import volumeOf
+from DSMSegmentLib.provenance import MODEL_TAG
+from DSMSegmentLib.segment_tags import promptOf, tagOf
 
 _NAME = "corrections"
 
 
 def saveCorrection(
-    volumeNode: slicer.vtkMRMLScalarVolumeNode,
     segmentationNode: slicer.vtkMRMLSegmentationNode,
     segmentId: str,
     folder: Path,
@@ -34,8 +33,7 @@ def saveCorrection(
     """Add one case to the data set in `folder`: the image (once), the corrected mask and the one of the network.
 
     Args:
-        volumeNode: That was segmented.
-        segmentationNode: Holds the corrected segment.
+        segmentationNode: Holds the corrected segment; the image is the volume that it was made on.
         segmentId: Of the segment.
         folder: Made when it is not there; `dataset.json` in it is the manifest.
         aiMask: What the network had made, on the grid of the volume; None where it is not known any more.
@@ -44,19 +42,22 @@ def saveCorrection(
         Name of the case.
 
     Raises:
-        InputError: If the segment did not come from a prompt, or `folder` holds another data set.
+        InputError: If the segment did not come from a prompt, its volume is gone, or `folder` holds another data set.
         OutputError: If it cannot be written.
     """
     segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
-    promptText = tagOf(segment, PROMPT_TAG)
-    if not promptText:
+    prompt = promptOf(segment)
+    if prompt is None:
         message = f"{segment.GetName()} did not come from a prompt."
         raise InputError(message, code="input.prompt", hint="Segment its name first, then correct the result.")
-    name = parse_prompts(segment.GetName())[0].name
+    volumeNode = volumeOf(segmentationNode)
+    if volumeNode is None:
+        message = f"The volume that {segmentationNode.GetName()} was made on is not in the scene."
+        raise InputError(message, code="input.volume", hint="Make it the reference of the segmentation again.")
     volume = volumeFromNode(volumeNode)
     mask = maskOnVolume(segmentationNode, segmentId, volumeNode)
     manifest = _readManifest(folder)
-    label = _labelOf(manifest, name)
+    label = _labelOf(manifest, prompt.name)
     key = content_key(volume.array, volume.affine.tolist(), volume.modality)
     case = f"{key[:12]}_{_number(manifest, key[:12]):03d}"
     files = {"image": f"{key[:12]}.nii.gz", "label": f"{case}_label.nii.gz"}
@@ -74,9 +75,9 @@ def saveCorrection(
                 "id": case,
                 **files,
                 "modality": volume.modality,
-                "prompt": promptText,
+                "prompt": prompt.text,
                 "model": tagOf(segment, MODEL_TAG),
-                "present": {name: int(np.count_nonzero(mask.array))},
+                "present": {prompt.name: int(np.count_nonzero(mask.array))},
             }
         )
         with atomic_output(folder / MANIFEST) as part:

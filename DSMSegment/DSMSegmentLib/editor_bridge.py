@@ -9,7 +9,7 @@ import slicer
 
 from dsm.core.boxes import CroppedArray, bounding_box
 from DSMSegmentLib.mrml import arrayIJK, countVoxels, orientedImageFromSegment, segmentLayer, voxelVolumeMl
-from DSMSegmentLib.provenance import ALGORITHM_TYPE_TAG, AUTOMATIC, MANUALLY_CHANGED, VOLUME_TAG
+from DSMSegmentLib.provenance import ALGORITHM_TYPE_TAG, AUTOMATIC, MANUALLY_CHANGED, PROMPT_TAG, VOLUME_TAG
 from DSMSegmentLib.segment_tags import tagOf
 from DSMSegmentLib.time_point import TimePoint
 
@@ -90,7 +90,8 @@ class EditWatch:
         for segmentId in segmentation.GetSegmentIDs():
             segment = segmentation.GetSegment(segmentId)
             layer = segmentLayer(segment)
-            if layer is None or tagOf(segment, ALGORITHM_TYPE_TAG) != AUTOMATIC:
+            # Other programs call their segments AUTOMATIC, too.
+            if layer is None or tagOf(segment, ALGORITHM_TYPE_TAG) != AUTOMATIC or not tagOf(segment, PROMPT_TAG):
                 continue
             key = id(layer)
             if key not in copies:

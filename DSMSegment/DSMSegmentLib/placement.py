@@ -15,6 +15,17 @@ def createSegmentation(volumeNode: slicer.vtkMRMLVolumeNode) -> slicer.vtkMRMLSe
     return node
 
 
+def volumeOf(segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> slicer.vtkMRMLScalarVolumeNode | None:
+    """Return the volume that a segmentation was made on: its reference geometry; None where it is not there (any more).
+
+    The user may have selected another volume since.
+    """
+    if segmentationNode is None:
+        return None
+    node = segmentationNode.GetNodeReference(segmentationNode.GetReferenceImageGeometryReferenceRole())
+    return node if node is not None and node.IsA("vtkMRMLScalarVolumeNode") else None
+
+
 def placeBesideVolume(segmentationNode: slicer.vtkMRMLSegmentationNode, volumeNode: slicer.vtkMRMLVolumeNode) -> None:
     """Put the segmentation under the parent of the volume in the subject hierarchy: its study, for DICOM export.
 

@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import slicer
-import vtk
 
-from dsm.core.boxes import CroppedArray
 from dsm.errors import DSMError
 from DSMSegmentLib.application import qt
 from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.correction import saveCorrection
-from DSMSegmentLib.editor_bridge import EditWatch, openInSegmentEditor
+from DSMSegmentLib.edit_watches import EditWatches
+from DSMSegmentLib.editor_bridge import openInSegmentEditor
 from DSMSegmentLib.exporting import FILTERS, exportSegmentation
 from DSMSegmentLib.finding import SegmentOutcome
 from DSMSegmentLib.mrml import packLayers
+from DSMSegmentLib.placement import volumeOf
 from DSMSegmentLib.result_rows import ResultRow, resultRows, setReviewed
 from DSMSegmentLib.results_table import ResultsTable
 from DSMSegmentLib.runs import Runs
@@ -51,18 +51,15 @@ class ResultsSection:
         self._runs = runs
         self._onRerun = onRerun
         self._say = say
-        self._volumeNode: Any = None
         self._node: Any = None
         self._time: str | None = None
         self._outcomes: list[SegmentOutcome] = []
-        self._originals: dict[tuple[str, str | None], CroppedArray] = {}
         self._overlay = UncertaintyOverlay()
-        self._watch: EditWatch | None = None
-        self._observer: int | None = None
         self._editTimer = qt.QTimer()
         self._editTimer.setSingleShot(True)
         self._editTimer.setInterval(_EDIT_DELAY_MS)
         self._editTimer.timeout.connect(self.noteEdits)
+        self._watches = EditWatches(self._editTimer.start)
         self._table = ResultsTable(ui.resultsTable, self._onSelected, self._onVisible, self._onReviewed)
         self._threshold = ThresholdSection(
             ui.thresholdSlider,
@@ -82,21 +79,19 @@ class ResultsSection:
         ui.saveCorrectionButton.clicked.connect(self._onSaveCorrection)
         self.update()
 
-    def setNodes(self, volumeNode: Any, segmentationNode: Any) -> None:
+    def setNode(self, segmentationNode: Any) -> None:
         """Show the results in another segmentation, or in none."""
-        self._volumeNode = volumeNode
         if segmentationNode is not self._node:
-            self._stopWatching()
             self._node = segmentationNode
             self._outcomes = []
-            self._originals = {}
             self._threshold.stop()
         self.update()
 
     def startRun(self) -> None:
         """Call before a run: hand-made changes up to here are noted, and its own writing is no edit."""
         self.noteEdits()
-        self._stopWatching()
+        if self._node is not None:
+            self._watches.stop(self._node)
         self._outcomes = []
 
     def endRun(self) -> None:
@@ -112,15 +107,11 @@ class ResultsSection:
 
     def noteEdits(self) -> None:
         """Tag what was changed by hand since the last run."""
-        if self._watch is not None and self._node is not None and self._node.GetScene() is not None:
-            edited = self._watch.markEdited()
-            for segmentId in edited:
-                original = self._watch.original(segmentId)
-                if original is not None:
-                    self._originals[self._placeOf(segmentId)] = original
-            self.update()
-            if any(row.segmentId in edited for row in self._table.selected):
-                self._actOnSelected()  # the slider no longer does
+        self._editTimer.stop()
+        edited = self._watches.noteEdits()
+        self.update()
+        if any((self._node, row.segmentId) in edited for row in self._table.selected):
+            self._actOnSelected()  # the slider no longer does
 
     def beforeSave(self) -> None:
         """Call before the scene is saved: segments share layers then, and what is only a way to look goes."""
@@ -128,8 +119,7 @@ class ResultsSection:
         self.update()
         if self._node is not None and self._node.GetScene() is not None and not self._runs.isRunning:
             packLayers(self._node)
-            if self._watch is not None:
-                self._watch.restart()
+            self._watches.restart(self._node)
 
     def follow(self) -> None:
         """Call this from a timer: another time point of a sequence is shown, and nobody says so."""
@@ -167,33 +157,20 @@ class ResultsSection:
 
     def close(self) -> None:
         """Let go of the scene."""
-        self._stopWatching()
+        self._editTimer.stop()
+        self._watches.close()
         self._threshold.stop()
         self._overlay.hide()
-        self._node = self._volumeNode = None
+        self._node = None
         self._outcomes = []
 
     def watch(self) -> None:
         """Look out for changes by hand from now on."""
-        if self._node is None or self._watch is not None:
-            return
-        self._watch = EditWatch(self._node)
-        # Of the node, which hands on the events of its segmentation: in a sequence, that is another one at each time.
-        self._observer = self._node.AddObserver(vtk.vtkCommand.AnyEvent, self._onModified)
-
-    def _stopWatching(self) -> None:
-        self._editTimer.stop()
-        if self._watch is not None and self._observer is not None:
-            self._watch.segmentationNode.RemoveObserver(self._observer)
-        self._watch = self._observer = None
-
-    def _onModified(self, _caller: Any, _event: str) -> None:
-        self._editTimer.start()
+        self._watches.watchAll()
 
     def _onOwnChange(self) -> None:
         """A new threshold is no edit by hand."""
-        if self._watch is not None:
-            self._watch.restart()
+        self._watches.restart(self._node)
         self.update()
 
     def _actOnSelected(self) -> None:
@@ -218,7 +195,7 @@ class ResultsSection:
     def _onUndo(self, _checked: bool = False) -> None:
         node = self._node
         self._threshold.stop()
-        self._stopWatching()
+        self._watches.stop(node)
         if self._runs.undoLast(node):
             self._outcomes = []
             self._say(_("The last run was taken back."))
@@ -229,7 +206,7 @@ class ResultsSection:
 
     def _onEdit(self, _checked: bool = False) -> None:
         self.watch()
-        openInSegmentEditor(self._node, self._volumeNode, self._segments()[0].segmentId)
+        openInSegmentEditor(self._node, volumeOf(self._node), self._segments()[0].segmentId)
 
     def _onRerunSelected(self, _checked: bool = False) -> None:
         into: dict[str, list[str]] = {}
@@ -262,7 +239,7 @@ class ResultsSection:
             return
         self.noteEdits()
         try:
-            exportSegmentation(self._node, self._volumeNode, Path(name))
+            exportSegmentation(self._node, volumeOf(self._node), Path(name))
         except DSMError as error:
             self._say(error.one_line)
         else:
@@ -273,17 +250,12 @@ class ResultsSection:
         if not folder:
             return
         segmentId = self._segments()[0].segmentId
-        original = self._originals.get(self._placeOf(segmentId))
         try:
-            case = saveCorrection(self._volumeNode, self._node, segmentId, Path(folder), original)
+            case = saveCorrection(self._node, segmentId, Path(folder), self._watches.original(self._node, segmentId))
         except DSMError as error:
             self._say(error.one_line)
         else:
             self._say(_("The correction was stored as {name}; it stays on this computer.").format(name=case))
-
-    def _placeOf(self, segmentId: str) -> tuple[str, str | None]:
-        """Return what tells a segment from those of the same id at other time points."""
-        return segmentId, timeOf(self._node)
 
     def _segments(self) -> list[ResultRow]:
         return [row for row in self._table.selected if row.segmentId]

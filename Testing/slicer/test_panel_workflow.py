@@ -35,7 +35,7 @@ from dsm.core.boxes import CroppedArray
 from dsm.errors import InputError, WorkerError
 from DSMSegmentLib.dependencies import missingRequirements
 from DSMSegmentLib.map_store import SegmentMap
-from DSMSegmentLib.mrml import ijkToRAS, orientedImageFromCrop
+from DSMSegmentLib.mrml import ijkToRAS, orientedImageFromCrop, volumeFromNode
 from DSMSegmentLib.settings import Settings
 
 panel_host = pytest.importorskip("panel_host", reason="PySide6 is not installed")
@@ -588,6 +588,67 @@ class TestEditing:
         ai = read_volume(tmp_path / f"{first.case_id}_ai.nii.gz")
         np.testing.assert_array_equal(ai.array, MASKS["liver"])
 
+    def test_what_one_does_with_a_result_concerns_the_volume_that_it_was_made_on(
+        self, panel: Any, volume: Any, backend: PanelBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from dsm.io.image import read_volume
+        from dsm.io.manifest import read_manifest
+
+        node = run(panel, "liver")
+        panel.ui.inputVolumeSelector.setCurrentNode(volume_node(plain_affine(), (9, 8, 7), "Other"))
+        panel.ui.resultsTable.selectRow(0)
+        panel.ui.editButton.click()
+        editor = slicer.mrmlScene.GetSingletonNode("SegmentEditor", "vtkMRMLSegmentEditorNode")
+        assert editor.GetSourceVolumeNode() is volume
+        corrected = edit_by_hand(node, "DSM_liver", volume)
+        panel.widget.enter()
+        monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
+        panel.ui.saveCorrectionButton.click()
+        (case,) = read_manifest(tmp_path)
+        np.testing.assert_array_equal(read_volume(case.image).array, volumeFromNode(volume).array)
+        np.testing.assert_array_equal(read_volume(case.label).array, corrected)
+        path = tmp_path / "out.nii.gz"
+        monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *_: (str(path), ""))
+        panel.ui.exportButton.click()
+        assert read_volume(path).shape == SHAPE
+        rerun(panel, "liver")
+        np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), MASKS["liver"])
+
+    def test_correction_has_the_name_that_was_asked_for_whatever_the_segment_is_called(
+        self, panel: Any, volume: Any, tmp_path: Path
+    ) -> None:
+        from dsm.io.manifest import read_manifest
+        from DSMSegmentLib.correction import saveCorrection
+
+        run(panel, "kidneys")
+        node = run(panel, "kidneys")
+        saveCorrection(node, segment_ids(node)[-1], tmp_path)
+        (case,) = read_manifest(tmp_path)
+        assert list(case.targets) == ["right kidney"]
+
+    def test_correction_of_a_volume_that_is_gone_is_refused(self, panel: Any, volume: Any, tmp_path: Path) -> None:
+        from DSMSegmentLib.correction import saveCorrection
+
+        node = run(panel, "liver")
+        slicer.mrmlScene.RemoveNode(volume)
+        with pytest.raises(InputError, match="was made on is not in the scene"):
+            saveCorrection(node, "DSM_liver", tmp_path)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_edit_of_a_segmentation_that_is_not_the_output_any_more_is_noticed(self, panel: Any, volume: Any) -> None:
+        first = run(panel, "liver")
+        panel.ui.outputSegmentationSelector.setCurrentNode(None)
+        second = run(panel, "liver\nspleen")
+        assert second is not first
+        panel.widget.exit()
+        slicer.util.selectModule("SegmentEditor")
+        edit_by_hand(first, "DSM_liver", volume)
+        panel.widget.enter()
+        assert tag_of(segment_of(first, "DSM_liver"), ALGORITHM_TYPE) == "SEMIAUTOMATIC"
+        assert cells(panel, 2) == ["found", "found"]
+        panel.ui.outputSegmentationSelector.setCurrentNode(first)
+        assert cells(panel, 2) == ["edited"]
+
     def test_training_reads_a_correction_and_its_recipe(self, panel: Any, volume: Any, tmp_path: Path) -> None:
         from dsm.io.manifest import read_manifest
         from dsm.models.config import ModelConfig
@@ -596,7 +657,7 @@ class TestEditing:
         from DSMSegmentLib.correction import saveCorrection
 
         node = run(panel, "liver")
-        saveCorrection(volume, node, "DSM_liver", tmp_path)
+        saveCorrection(node, "DSM_liver", tmp_path)
         recipe = Recipe.load(ROOT / "recipes" / "finetune.yaml")
         (entry,) = read_manifest(tmp_path)
         case = load_case(entry, recipe.model["windows_hu"], rng=np.random.default_rng(0))
