@@ -38,7 +38,7 @@ from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.estimate_section import EstimateSection
 from DSMSegmentLib.fake_backend import FakeBackend
 from DSMSegmentLib.history_menu import HistoryMenu
-from DSMSegmentLib.modality_cache import ModalityCache
+from DSMSegmentLib.mrml import modalityOfNode
 from DSMSegmentLib.placement import volumeOf
 from DSMSegmentLib.prompt_edit import PromptEdit
 from DSMSegmentLib.registration import registerEffect, registerSampleData
@@ -120,7 +120,6 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         self.logic: Any = None
         self._parameterNode: Any = None
         self._parameterNodeGuiTag: Any = None
-        self._modality = ModalityCache()
         self._updating = False
 
     def setup(self) -> None:
@@ -312,7 +311,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         self._updating = True
         parameters = self._parameterNode
         running = self.logic.isRunning
-        self._prompts.setContext(self._modality.of(parameters.inputVolume), self._trained)
+        self._prompts.setContext(modalityOfNode(parameters.inputVolume), self._trained)
         reason = self._setup.reason
         if not reason and not parameters.inputVolume:
             reason = _("Select a CT or MR volume first.")
