@@ -157,6 +157,7 @@ class SegmentationJob:
         self.seconds = 0.0
         self.state = JobState.READY
         self.outcomes: list[SegmentOutcome] = []
+        self._earlier: tuple[SegmentOutcome, ...] = ()
         self.progress = JobProgress("load", 0, 1)
         self.error: DSMError | None = None
         self.warnings = _transformWarnings(volumeNode)
@@ -267,6 +268,16 @@ class SegmentationJob:
             self._end(JobCancelled("The job was cancelled."))
         elif self.state is JobState.RUNNING:
             self._cancel.request()
+
+    @property
+    def allOutcomes(self) -> tuple[SegmentOutcome, ...]:
+        """The outcomes, after those of the jobs that it stands for."""
+        return (*self._earlier, *self.outcomes)
+
+    def standFor(self, outcomes: Sequence[SegmentOutcome], seconds: float) -> None:
+        """Let the last job of a run of several tell of all: add what those before it found, and how long they took."""
+        self._earlier = tuple(outcomes)
+        self.seconds += seconds
 
     def fail(self, error: DSMError) -> None:
         """Let a job that is over stand for a run of several, which could not go on; what is in the scene stays."""

@@ -56,6 +56,9 @@ def resultRows(
         outcomes: Of the last run.
     """
     notes = {outcome.segmentId: "\n".join(outcome.warnings) for outcome in outcomes}
+    given = {outcome.prompt.name for outcome in outcomes if outcome.segmentId}
+    # One row a prompt, and not one a time point.
+    missing = {outcome.prompt.name: outcome for outcome in outcomes if outcome.prompt.name not in given}
     rows = [
         ResultRow(
             outcome.prompt.name,
@@ -65,8 +68,7 @@ def resultRows(
             seconds=outcome.seconds,
             note="\n".join(outcome.warnings),
         )
-        for outcome in outcomes
-        if not outcome.segmentId
+        for outcome in missing.values()
     ]
     if segmentationNode is None:
         return rows

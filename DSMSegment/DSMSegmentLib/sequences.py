@@ -31,7 +31,7 @@ class SequenceRun:
             segmentation to write to, and nothing else.
         onProgress: Called with each progress; its note says which time point it is.
         onResult: Called with each outcome.
-        onFinished: Called at the end with the last job.
+        onFinished: Called at the end with the last job, which tells of all time points.
 
     Raises:
         InputError: If the volume is no time point of a sequence.
@@ -61,6 +61,8 @@ class SequenceRun:
         self._start = TimePoint(browser, browser.GetSelectedItemNumber())
         self._item = -1
         self._ended = False
+        self._outcomes: list[SegmentOutcome] = []
+        self._seconds = 0.0
         self._scene = volumeNode.GetScene()
         self.segmentationNode = createSegmentation(volumeNode)
         images = browser.GetSequenceNode(volumeNode)
@@ -130,11 +132,14 @@ class SequenceRun:
 
     def _goesOn(self) -> bool:
         """Start the next time point; where that fails, the job before stands for the run that failed."""
+        before = self._job
         try:
             self._job = self._next()
         except Exception as caught:
             self._job.fail(_atTimePoint(self._item + 1, caught))
             return False
+        self._outcomes += before.outcomes
+        self._seconds += before.seconds
         return True
 
     def _nodesAreGone(self) -> bool:
@@ -159,6 +164,7 @@ class SequenceRun:
 
     def _finish(self) -> None:
         self._ended = True
+        self._job.standFor(self._outcomes, self._seconds)
         if self._onFinished is not None:
             self._onFinished(self._job)
 

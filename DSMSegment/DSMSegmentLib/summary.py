@@ -56,8 +56,9 @@ def estimateText(estimate: RunEstimate) -> str:
 
 def finishedText(job: SegmentationJob) -> str:
     """Return one line for a run that has ended."""
-    found = sum(outcome.status is OutcomeStatus.WRITTEN for outcome in job.outcomes)
-    missing = [outcome.prompt.name for outcome in job.outcomes if outcome.status is OutcomeStatus.NOT_FOUND]
+    outcomes = job.allOutcomes
+    found = sum(outcome.status is OutcomeStatus.WRITTEN for outcome in outcomes)
+    missing = dict.fromkeys(outcome.prompt.name for outcome in outcomes if outcome.status is OutcomeStatus.NOT_FOUND)
     parts = [_("{count} found").format(count=found)]
     if missing:
         parts.append(_("not found: {names}").format(names=", ".join(missing)))

@@ -841,6 +841,16 @@ class TestSequence:
         assert browser.GetSelectedItemNumber() == 1
         assert browser.GetProxyNode(found) is not None
 
+    def test_table_and_status_tell_of_all_time_points(self, browser: Any, panel: Any, backend: PanelBackend) -> None:
+        backend.after, backend.act = 0, lambda _: time.sleep(0.2)
+        panel.ui.allTimePointsCheckBox.setChecked(True)
+        run(panel, "liver\npancreas")
+        assert cells(panel, 1) == ["liver", "pancreas"]
+        assert cells(panel, 2) == ["found", "not found"]
+        seconds, counts = panel.ui.statusLabel.text.split(" s: ")
+        assert counts == "3 found; not found: pancreas."
+        assert float(seconds.removeprefix("Finished in ")) > 3 * 0.2
+
     def test_cancel_keeps_finished_time_points(self, browser: Any, panel: Any, backend: PanelBackend) -> None:
         panel.ui.allTimePointsCheckBox.setChecked(True)
 

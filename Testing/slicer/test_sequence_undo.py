@@ -148,7 +148,7 @@ def test_cancelled_run_keeps_what_was_finished_and_is_taken_back(
         ["DSM_liver"],
     ]
     assert sequence_of(run).GetNumberOfDataNodes() == 2
-    assert finishedText(run._job) == "Cancelled. 1 found; not segmented: spleen."
+    assert finishedText(run._job) == "Cancelled. 3 found; not segmented: spleen."
     assert runs.undoLast(run.segmentationNode)
     assert_untouched()
 
@@ -182,7 +182,7 @@ def test_run_whose_later_time_point_cannot_start_fails_and_is_taken_back(runs: R
     assert not runs.isRunning
     (end,) = ends
     assert finishedText(end) == (
-        "Time point 3: R lies outside of CT. Move the ROI over the volume, or choose none. 1 found."
+        "Time point 3: R lies outside of CT. Move the ROI over the volume, or choose none. 2 found."
     )
     assert browser.GetSelectedItemNumber() == shown
     found = sequence_of(run)
