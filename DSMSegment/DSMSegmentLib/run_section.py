@@ -72,7 +72,9 @@ class RunSection:
         }
         try:
             if all4D:
-                self._runs.segmentSequence(volumeNode, prompts, options, **arguments)
+                # A run makes a new sequence; one that is to write into segments takes theirs.
+                target = segmentationNode if options.into else None
+                self._runs.segmentSequence(volumeNode, prompts, options, segmentationNode=target, **arguments)
             else:
                 self._runs.segment(volumeNode, prompts, segmentationNode, options, interactive=True, **arguments)
         except DSMError as error:

@@ -131,6 +131,7 @@ class Runs:
         prompts: str | Sequence[str],
         options: JobOptions | None = None,
         *,
+        segmentationNode: slicer.vtkMRMLSegmentationNode | None = None,
         wait: bool = False,
         onProgress: Callable[[JobProgress], None] | None = None,
         onResult: Callable[[SegmentOutcome], None] | None = None,
@@ -138,8 +139,8 @@ class Runs:
     ) -> SequenceRun:
         """Segment `prompts` in every time point of the sequence that a volume shows; see `segment`.
 
-        The segmentations go into a new sequence, which the browser of the images shows, too; `undoLast` takes all time
-        points back in one step.
+        The segmentations go into a new sequence, which the browser of the images shows, too, unless `segmentationNode`
+        shows one that the browser has already; `undoLast` takes all time points back in one step.
 
         Raises:
             InputError: If a run is going on, or the volume is no time point of a sequence.
@@ -155,8 +156,11 @@ class Runs:
         self._job = run = SequenceRun(
             volumeNode,
             lambda **callbacks: self._started(
-                SegmentationJob(volumeNode, prompts, self._backend, options=options, **callbacks)
+                SegmentationJob(
+                    volumeNode, prompts, self._backend, options=options, onFinished=self._forgetMapsOf, **callbacks
+                )
             ),
+            segmentationNode=segmentationNode,
             onProgress=onProgress,
             onResult=onResult,
             onFinished=finished,
@@ -181,6 +185,12 @@ class Runs:
         self._checkIdle()
         self._job = job = MaskJob(volumeNode, prompt, self._backend, threshold=threshold, onFinished=onFinished)
         return job
+
+    def _forgetMapsOf(self, job: SegmentationJob) -> None:
+        """Forget the maps that an earlier run left: they are of the masks that were replaced."""
+        if job.segmentationNode is not None:
+            segmentIds = [outcome.segmentId for outcome in job.outcomes if outcome.segmentId]
+            self._forgetMaps(job.segmentationNode.GetID(), segmentIds, job.time)
 
     def _forgetMaps(self, nodeId: str, segmentIds: Sequence[str], time: str | None) -> None:
         """Forget what a run that was taken back knew of its segments: those of before have other voxels."""

@@ -1,6 +1,7 @@
 """What a run over all time points made, so that exactly this can be taken back.
 
-A run makes its own sequence and changes nothing that was there before: what is kept is the ids of segments, no voxels.
+A run that makes its own sequence changes nothing that was there before: what is kept is the ids of segments, no voxels.
+One that writes into a sequence keeps what each of its time points had before.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from collections.abc import Sequence
 
 import slicer
 
+from DSMSegmentLib.journal import RunJournal
 from DSMSegmentLib.placement import removeSegmentation
+from DSMSegmentLib.time_point import TimePoint
 
 
 class SequenceJournal:
@@ -71,6 +74,35 @@ class SequenceJournal:
         for node in (self._sequence, storage):
             if node is not None and node.GetScene() is scene:
                 scene.RemoveNode(node)
+
+
+class TimePointsJournal:
+    """Journals of the time points of a sequence that was there before.
+
+    Args:
+        segmentationNode: Shows one of them.
+    """
+
+    def __init__(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
+        self._node = segmentationNode
+        self._journals: list[RunJournal] = []
+
+    @property
+    def isEmpty(self) -> bool:
+        """Whether no time point was changed."""
+        return all(journal.isEmpty for journal in self._journals)
+
+    def add(self, journal: RunJournal) -> None:
+        """Call when a time point is finished."""
+        self._journals.append(journal)
+
+    def revert(self) -> None:
+        """Take the run back at all time points; the same one is shown afterwards as before."""
+        shown = TimePoint.shownBy(self._node)
+        for journal in self._journals:
+            journal.revert()
+        if shown is not None:
+            shown.show()
 
 
 def _removeSegments(node: slicer.vtkMRMLSegmentationNode, segmentIds: Sequence[str]) -> None:

@@ -6,15 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import slicer
-from slicer.util import NodeModify
 
 from dsm.errors import DSMError, InputError
 from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.finding import SegmentOutcome
 from DSMSegmentLib.job import JobState, SegmentationJob
 from DSMSegmentLib.job_progress import JobProgress
-from DSMSegmentLib.placement import createSegmentation
-from DSMSegmentLib.sequence_journal import SequenceJournal
+from DSMSegmentLib.sequence_target import NewSequence, SequenceTarget, ShownSequence
 from DSMSegmentLib.time_point import TimePoint, browserOf
 
 StartJob = Callable[..., SegmentationJob]
@@ -29,6 +27,7 @@ class SequenceRun:
         volumeNode: Shows the current time point.
         startJob: Makes and starts the job of one time point; takes the callbacks of `SegmentationJob`, the
             segmentation to write to, and nothing else.
+        segmentationNode: Where to write, if it shows a sequence of the same browser; otherwise a new sequence is made.
         onProgress: Called with each progress; its note says which time point it is.
         onResult: Called with each outcome.
         onFinished: Called at the end with the last job, which tells of all time points.
@@ -42,6 +41,7 @@ class SequenceRun:
         volumeNode: slicer.vtkMRMLScalarVolumeNode,
         startJob: StartJob,
         *,
+        segmentationNode: slicer.vtkMRMLSegmentationNode | None = None,
         onProgress: Callable[[JobProgress], None] | None = None,
         onResult: Callable[[SegmentOutcome], None] | None = None,
         onFinished: Callable[[SegmentationJob], None] | None = None,
@@ -64,18 +64,17 @@ class SequenceRun:
         self._outcomes: list[SegmentOutcome] = []
         self._seconds = 0.0
         self._scene = volumeNode.GetScene()
-        self.segmentationNode = createSegmentation(volumeNode)
-        images = browser.GetSequenceNode(volumeNode)
-        self._sequence = self._scene.AddNewNodeByClass("vtkMRMLSequenceNode", f"{images.GetName()} segmentations")
-        self._sequence.SetIndexName(images.GetIndexName())
-        self._sequence.SetIndexUnit(images.GetIndexUnit())
-        self._images = images
-        self.journal = SequenceJournal(browser, self._sequence, self.segmentationNode)
+        self._target: SequenceTarget
+        if segmentationNode is not None and browserOf(segmentationNode) is browser:
+            self._target = ShownSequence(browser, segmentationNode)
+        else:
+            self._target = NewSequence(browser, volumeNode)
+        self.segmentationNode, self.journal = self._target.segmentationNode, self._target.journal
         try:
             self._job = self._next()
         except Exception:  # bad prompts, for example: nothing is left behind
             self._start.show()
-            self.journal.discard()
+            self._target.end()
             raise
 
     @property
@@ -112,7 +111,7 @@ class SequenceRun:
     def _next(self) -> SegmentationJob:
         self._item += 1
         self._browser.SetSelectedItemNumber(self._item)
-        self.segmentationNode.GetSegmentation().RemoveAllSegments()
+        self._target.begin()
         return self._startJob(segmentationNode=self.segmentationNode, onProgress=self._report, onResult=self._onResult)
 
     def _endItem(self) -> None:
@@ -120,13 +119,10 @@ class SequenceRun:
         if not self._nodesAreGone():
             # Of a time point that was not finished, too, the segments stay that are there.
             if isFinished or any(outcome.segmentId for outcome in self._job.outcomes):
-                self._keepItem()
+                self._target.keep(self._item, self._job)
             if isFinished and self._item + 1 < self._numItems and self._goesOn():
                 return
-        if self.journal.isEmpty or self._nodesAreGone():
-            self.journal.discard()
-        else:
-            self._attach()
+        self._target.end()
         self._start.show()
         self._finish()
 
@@ -144,23 +140,7 @@ class SequenceRun:
 
     def _nodesAreGone(self) -> bool:
         """Whether the user closed the scene, or deleted a node that the run fills."""
-        nodes = (self._browser, self._sequence, self.segmentationNode)
-        return any(node.GetScene() is not self._scene for node in nodes)
-
-    def _keepItem(self) -> None:
-        value = self._images.GetNthIndexValue(self._item)
-        self._sequence.SetDataNodeAtValue(self.segmentationNode, value)
-        self.journal.noteItem(value, [outcome.segmentId for outcome in self._job.outcomes if outcome.segmentId])
-
-    def _attach(self) -> None:
-        """Let the browser show the segmentation of the time point that it shows."""
-        # At once, or the browser would make a node of its own for a sequence that has none yet.
-        with NodeModify(self._browser):
-            self._browser.AddSynchronizedSequenceNode(self._sequence)
-            # A time point that was not segmented shows an empty segmentation, and gets none by being looked at.
-            self._browser.SetMissingItemMode(self._sequence, self._browser.MissingItemSetToDefault)
-            self._browser.AddProxyNode(self.segmentationNode, self._sequence, False)
-            self._browser.SetSaveChanges(self._sequence, True)
+        return any(node.GetScene() is not self._scene for node in self._target.nodes)
 
     def _finish(self) -> None:
         self._ended = True

@@ -851,6 +851,21 @@ class TestSequence:
         assert counts == "3 found; not found: pancreas."
         assert float(seconds.removeprefix("Finished in ")) > 3 * 0.2
 
+    def test_rerun_at_all_time_points_goes_into_the_sequence_that_is_there(
+        self, browser: Any, panel: Any, backend: PanelBackend, volume: Any
+    ) -> None:
+        panel.ui.allTimePointsCheckBox.setChecked(True)
+        node = run(panel, "liver\nspleen")
+        before = node_ids()
+        backend._masks = {"liver": mask_of(seed=9)}
+        rerun(panel, "liver")
+        assert node_ids() == before
+        assert panel.ui.outputSegmentationSelector.currentNode() is node
+        for item in range(len(self.FRAMES)):
+            browser.SetSelectedItemNumber(item)
+            np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), mask_of(seed=9))
+            np.testing.assert_array_equal(mask_in(node, "DSM_spleen", volume), MASKS["spleen"])
+
     def test_cancel_keeps_finished_time_points(self, browser: Any, panel: Any, backend: PanelBackend) -> None:
         panel.ui.allTimePointsCheckBox.setChecked(True)
 

@@ -267,3 +267,27 @@ def test_later_run_at_one_time_point_is_taken_back_there(runs: Runs, volume: Any
         np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), LIVERS[value])
     assert runs.undoLast(node), "the run over all time points is still a step"
     assert node.GetScene() is None
+
+
+def test_run_into_a_sequence_that_is_there_is_taken_back_at_all_time_points(
+    runs: Runs, volume: Any, browser: Any
+) -> None:
+    node = runs.segmentSequence(volume, "liver", wait=True).segmentationNode
+    before = node_ids()
+    runs.use(BackendOfLater({}))
+    options = JobOptions(into={"liver": ["DSM_liver"]})
+    assert runs.segmentSequence(volume, "liver", options, segmentationNode=node, wait=True).segmentationNode is node
+    assert node_ids() == before
+    assert browser.GetSelectedItemNumber() == 1
+    for item in range(len(FRAMES)):
+        browser.SetSelectedItemNumber(item)
+        assert segment_ids(node) == ["DSM_liver"]
+        np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), SPLEEN)
+    browser.SetSelectedItemNumber(0)
+    assert runs.undoLast(node)
+    assert browser.GetSelectedItemNumber() == 0
+    for item, value in enumerate(FRAMES):
+        browser.SetSelectedItemNumber(item)
+        np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), LIVERS[value])
+    assert runs.undoLast(node), "the run that made the sequence is still a step"
+    assert node.GetScene() is None
