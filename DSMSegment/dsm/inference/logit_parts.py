@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dsm.inference.components import label_parts
 
-_NOWHERE = -20.0  # logit
+NOWHERE = -20.0  # logit
 
 
 def parts_above(logits: Tensor, threshold: float) -> tuple[Tensor, np.ndarray, int]:
@@ -55,7 +55,7 @@ def without_parts(logits: Tensor, parts: np.ndarray, *, kept: np.ndarray) -> Ten
     """
     kept = kept.copy()
     kept[0] = True  # the outside is as it is
-    return logits.masked_fill(torch.from_numpy(~kept[parts]), _NOWHERE)
+    return logits.masked_fill(torch.from_numpy(~kept[parts]), NOWHERE)
 
 
 def keep_sure_parts(logits: Tensor, *, threshold: float, confidence: float) -> Tensor:

@@ -63,6 +63,22 @@ def resample_to(grid: WorkingGrid, array: np.ndarray) -> Tensor:
     return resample(_as_tensor(array).permute(tuple(axes)), origin=origin, step=step, size=grid.shape)
 
 
+def resample_features(grid: WorkingGrid, array: np.ndarray, box: Box, *, stride: int) -> Tensor:
+    """Mean values of an array `[I, J, K]` of the input grid in features of the network, float32.
+
+    Args:
+        grid: The working grid.
+        array: What lies on the input grid.
+        box: Features `(i, j, k)`, each of `stride`³ working voxels.
+        stride: Of the features.
+    """
+    axes, origin, step = grid.input_sampling()
+    first = [o + s * (stride * n + (stride - 1) / 2) for o, s, n in zip(origin, step, box.start, strict=True)]
+    return resample(
+        _as_tensor(array).permute(tuple(axes)), origin=first, step=[stride * s for s in step], size=box.size
+    )
+
+
 def _as_tensor(array: np.ndarray) -> Tensor:
     if array.dtype.name not in _TORCH_DTYPES or not array.dtype.isnative:
         array = array.astype(np.float32)

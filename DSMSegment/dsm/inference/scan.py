@@ -13,6 +13,7 @@ from torch import Tensor
 from dsm.core.volume import Volume
 from dsm.errors import PromptError
 from dsm.inference.feature_samples import values_at
+from dsm.inference.host_deviation import SOLID, deviation_logits
 from dsm.inference.host_organ import host_region, keep_parts_at, share_inside
 from dsm.inference.logit_parts import keep_sure_parts
 from dsm.inference.parts import kept_fraction, smallest_part_ml
@@ -56,6 +57,7 @@ class Scan:
     _config: ModelConfig = field(repr=False)
     _embedder: PromptEmbedder = field(repr=False)
     _host_regions: dict[tuple[int, ...], np.ndarray] = field(default_factory=dict, repr=False)
+    _deviations: dict[tuple[int, ...], Tensor | None] = field(default_factory=dict, repr=False)
 
     def segment(
         self,
@@ -82,7 +84,8 @@ class Scan:
             sampling: How visual prompts are drawn.
             keep_largest: Keep the largest connected part of an organ, and drop specks of free-text prompts. A tumor
                 keeps all parts of 0.1 ml or more; if its organ is in the image, those that touch it and are not mostly
-                other organs; of a trained tumor, those that are sure enough.
+                other organs; of a trained tumor, those that are sure enough. A tumor without training labels in a solid
+                organ is what differs from the rest of that organ (`dsm.inference.host_deviation`).
             part_confidence: Least mean probability of a part of a trained tumor; by default what the model says.
             progress: Stages `"text"` and `"decode"`; may raise `JobCancelled`.
             on_result: Called with each result as soon as it is there.
@@ -208,13 +211,42 @@ class Scan:
             logits = decoded.logits[0].float().cpu()
             mean = None if mean is None else mean.float().cpu()
             for row, prompt in enumerate(prompts):
-                offset = self._offset(prompt)
-                if not offset:
-                    continue
-                logits[row] += offset
-                if mean is not None:
+                outliers, offset = self._outliers(prompt), self._offset(prompt)
+                if outliers is not None:
+                    logits[row] = outliers
+                elif offset:
+                    logits[row] += offset
+                if mean is not None and outliers is not None:
+                    mean[row] = outliers.sigmoid()
+                elif mean is not None and offset:
                     mean[row] = (torch.logit(mean[row], eps=1e-6) + offset).sigmoid()
         return logits, decoded.presence[0].float().cpu(), mean
+
+    def _outliers(self, prompt: Prompt) -> Tensor | None:
+        """Logits of a tumor without labels in solid organs that the network knows; None for anything else."""
+        rows = tuple(self._host_rows(prompt))
+        hosts = [self._config.organs[row] for row in rows]
+        if not rows or self.is_trained_tumor(prompt) or not SOLID.intersection(self._config.trained).issuperset(hosts):
+            return None
+        if rows not in self._deviations:
+            self._deviations[rows] = deviation_logits(
+                self._host_logits(rows),
+                self.volume,
+                self.grid,
+                claimed=lambda box: self._claimed_by_others(rows, self._encoding.embedding[:, :, *box.slices]).numpy(),
+            )
+        return self._deviations[rows]
+
+    def _host_logits(self, rows: Sequence[int]) -> Tensor:
+        queries, embedding = self._encoding.organ_queries, self._encoding.embedding
+        return self._net.mask_head(queries[:, list(rows)], embedding)[0].float().cpu()
+
+    def _claimed_by_others(self, rows: Sequence[int], embedding: Tensor) -> Tensor:
+        """Where some part of the embedding `(1, channels, i, j, k)` is another organ rather than those of `rows`."""
+        organs = self._net.mask_head(self._encoding.organ_queries, embedding)[0].float().cpu()
+        host = organs[list(rows)].amax(dim=0).clamp_min(0)
+        others = [row for row in range(len(organs)) if row not in rows]
+        return organs[others].amax(dim=0) > host
 
     def _offset(self, prompt: Prompt) -> float:
         if prompt.name in self._config.organs:
@@ -233,19 +265,16 @@ class Scan:
         rows = self._host_rows(prompt)
         if not rows:
             return logits
-        queries, embedding = self._encoding.organ_queries, self._encoding.embedding
 
         def belongs_elsewhere(voxels: Tensor) -> Tensor:
+            embedding = self._encoding.embedding
             some = embedding[:, :, voxels.to(embedding.device)][..., None, None]
-            organs = self._net.mask_head(queries, some)[0, :, :, 0, 0].float().cpu()
-            host = organs[rows].amax(dim=0).clamp_min(0)
-            others = [row for row in range(len(organs)) if row not in rows]
-            return organs[others].amax(dim=0) > host
+            return self._claimed_by_others(rows, some)[:, 0, 0]
 
         with torch.inference_mode():
             region = self._host_regions.get(tuple(rows))  # tumors and cysts of one organ share it
             if region is None:
-                region = host_region(self._net.mask_head(queries[:, rows], embedding)[0].float().cpu())
+                region = host_region(self._host_logits(rows))
                 self._host_regions[tuple(rows)] = region
             return keep_parts_at(region, logits, threshold=threshold, belongs_elsewhere=belongs_elsewhere)
 
@@ -267,6 +296,10 @@ class Scan:
         warnings = []
         if prompt.name not in self._config.trained:
             warnings.append(f"{prompt.name!r} was not in the training labels; treat the result as a candidate.")
+        if self._outliers(prompt) is not None and prompt.structure is not None:
+            how = "is darker than" if self.volume.modality == "CT" else "differs from"
+            hosts = " and ".join(prompt.structure.hosts)
+            warnings.append(f"Marked is what {how} the rest of the {hosts}; vessels, fat and cysts can be among it.")
         structure = prompt.structure
         if structure is not None and structure.modalities and self.volume.modality not in structure.modalities:
             fitting = " or ".join(structure.modalities)

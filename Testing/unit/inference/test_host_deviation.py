@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+
+from dsm.core.volume import Volume
+from dsm.text.prompt import parse_prompts
+
+SHAPE = (64, 56, 48)
+ORGAN = (slice(8, 56), slice(8, 48), slice(8, 40))
+LESION = (slice(24, 36), slice(20, 32), slice(18, 30))
+AT_BORDER = (slice(8, 10), slice(20, 32), slice(18, 30))
+MM = 1.5
+
+
+def volume_of(*lesions, modality="CT", affine=None):
+    """Fat with an organ of 60 HU and a grain of 8 HU; lesions are boxes and their intensities."""
+    rng = np.random.default_rng(0)
+    array = rng.normal(-100, 8, SHAPE)
+    array[ORGAN] = rng.normal(60, 8, [part.stop - part.start for part in ORGAN])
+    for box, level in lesions:
+        array[box] = level
+    return Volume(array.astype(np.float32), np.diag([MM, MM, MM, 1.0]) if affine is None else affine, modality=modality)
+
+
+@pytest.fixture
+def found(make_segmenter):
+    """Mask of "liver tumor" by a network that knows the liver alone, and marks all of it as tumor."""
+
+    def of(volume, trained=("liver",)):
+        segmenter = make_segmenter(stride=2, vectors={"liver tumor": (0.2, 5.0)}, trained=trained)
+        segmenter.net.organ_levels = [2.0, 0.2]
+        return segmenter.encode(volume).segment("liver tumor")[0]
+
+    return of
+
+
+def dice(mask, box):
+    truth = np.zeros(SHAPE, bool)
+    truth[box] = True
+    return 2 * (mask & truth).sum() / (mask.sum() + truth.sum())
+
+
+def test_what_is_darker_than_its_organ_is_marked(found):
+    result = found(volume_of((LESION, 10)))
+    assert dice(result.full_mask(), LESION) > 0.75
+    assert any("darker than the rest of the liver" in warning for warning in result.warnings)
+
+
+def test_a_healthy_organ_is_not_marked(found):
+    assert not found(volume_of()).found
+
+
+def test_what_is_brighter_is_a_vessel_in_ct_and_counts_in_mr(found):
+    assert not found(volume_of((LESION, 110))).found
+    assert dice(found(volume_of((LESION, 110), modality="MR")).full_mask(), LESION) > 0.5
+
+
+def test_fat_in_the_organ_is_not_marked(found):
+    assert not found(volume_of((LESION, -100))).found
+
+
+def test_what_is_at_the_border_alone_is_not_marked(found):
+    assert not found(volume_of((AT_BORDER, -20))).found
+
+
+@pytest.mark.parametrize("signs", [(-1, -1, 1), (1, -1, -1), (-1, 1, -1)])
+def test_it_lies_at_its_place_whatever_the_axes(found, signs):
+    affine = np.array([[0, MM * signs[0], 0, 5], [MM * signs[1], 0, 0, -7], [0, 0, MM * signs[2], 3], [0, 0, 0, 1.0]])
+    assert dice(found(volume_of((LESION, 10), affine=affine)).full_mask(), LESION) > 0.75
+
+
+def test_a_trained_tumor_is_the_networks(found):
+    result = found(volume_of((LESION, 10)), trained=("liver", "liver tumor"))
+    assert result.full_mask()[ORGAN].mean() > 0.9
+
+
+def test_an_organ_that_was_not_trained_says_nothing(found):
+    result = found(volume_of((LESION, 10)), trained=())
+    assert result.full_mask()[ORGAN].mean() > 0.9
+
+
+def test_a_ranking_is_by_the_same_logits(make_segmenter):
+    segmenter = make_segmenter(stride=2, vectors={"liver tumor": (0.2, 5.0)})
+    segmenter.net.organ_levels = [2.0, 0.2]
+    scan = segmenter.encode(volume_of((LESION, 10)))
+    (prompt,) = parse_prompts("liver tumor")
+    lesion, organ, outside = scan.sample_logits(prompt, np.array([(30, 26, 24), (45, 40, 30), (2, 2, 2)]))
+    assert lesion > 2
+    assert -5 < organ < 0
+    assert outside < -10
