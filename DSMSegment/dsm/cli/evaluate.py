@@ -24,6 +24,9 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--absent", metavar="TEXT", help="names, separated by `;`, that occur in no case: measure what is found in vain"
     )
+    parser.add_argument(
+        "--unseen", metavar="TEXT", help="trained names, separated by `;`, to answer as if their labels were not shown"
+    )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps or auto (default: %(default)s)")
     parser.add_argument("--fast", action="store_true", help="leave out the visual prompts of tumors")
     parser.add_argument("--montages", metavar="DIR", type=Path, help="also draw the masks of each case")
@@ -55,6 +58,7 @@ def run(options: argparse.Namespace) -> int:
         cases=_split(options.cases, ","),
         prompts=_split(options.prompts, ";"),
         absent=_split(options.absent, ";") or (),
+        unseen=_split(options.unseen, ";") or (),
         split=options.split,
         out=options.out,
         montages=options.montages,

@@ -41,6 +41,7 @@ def evaluate_dataset(
     cases: Sequence[str] | None = None,
     prompts: Sequence[str] | None = None,
     absent: Sequence[str] = (),
+    unseen: Sequence[str] = (),
     split: str | None = None,
     montages: Path | str | None = None,
     device: str = "cpu",
@@ -56,6 +57,7 @@ def evaluate_dataset(
         cases: Only these case ids.
         prompts: Only these names; each must be annotated in the data set.
         absent: Names that are asked, too, and occur in no case: what is found is false. None may be annotated.
+        unseen: Trained names to answer as if no label of them had been shown.
         split: `"validation"` or `"training"`; default both.
         montages: Folder for one PNG a case.
         device: Where to run.
@@ -77,6 +79,7 @@ def evaluate_dataset(
     if prompts is not None:
         prompts = [*prompts, *absent]
     segmenter = model if isinstance(model, Segmenter) else Segmenter.from_pretrained(model, device=device)
+    segmenter = _as_if_unseen(segmenter, unseen) if unseen else segmenter
     rows: dict[str, dict[str, dict[str, Any]]] = {}
     seconds: dict[str, dict[str, float]] = {}
     for entry in entries:
@@ -89,6 +92,7 @@ def evaluate_dataset(
         "dataset": folder.name,
         "split": split or "all",
         "fast": fast,
+        "unseen": list(unseen),
         **summarize(rows),
         "seconds": seconds,
         "cases": rows,
@@ -115,6 +119,16 @@ def _check_files(entries: Sequence[CaseEntry]) -> None:
         for path in (entry.image, entry.label):
             if not path.exists():
                 raise ImageError(f"{path} of {entry.case_id} does not exist.", hint="Check it with `dsm data check`.")
+
+
+def _as_if_unseen(segmenter: Segmenter, names: Sequence[str]) -> Segmenter:
+    for name in names:
+        if name not in segmenter.config.trained:
+            raise InputError(
+                f"{name!r} is not a trained name.", hint=f"Trained: {', '.join(segmenter.config.trained)}."
+            )
+    config = replace(segmenter.config, trained=tuple(n for n in segmenter.config.trained if n not in names))
+    return Segmenter(segmenter.net, config, segmenter.embedder, entry=segmenter.entry, precision=segmenter.precision)
 
 
 def _asked_in_vain(entry: CaseEntry, names: Sequence[str]) -> CaseEntry:

@@ -42,7 +42,8 @@ def report_markdown(report: Mapping[str, Any]) -> str:
     parts = [
         f"# {report['model']['name']} on {report['dataset']}",
         f"{len(report['cases'])} cases (split: {report['split']}), dsm {report['model']['dsm']}"
-        f"{', without visual prompts' if report['fast'] else ''}.",
+        f"{', without visual prompts' if report['fast'] else ''}"
+        f"{', as if unseen: ' + ', '.join(report['unseen']) if report.get('unseen') else ''}.",
     ]
     if mean := report["mean_dice"]:
         parts.append(f"Mean Dice of {mean['names']} names: **{cell(mean)}**.")

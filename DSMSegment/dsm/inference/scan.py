@@ -27,6 +27,7 @@ from dsm.nn.prompt_batch import PromptBatch
 from dsm.progress import Progress, ignore_progress
 from dsm.text.embed import PromptEmbedder
 from dsm.text.prompt import Prompt, parse_prompts
+from dsm.text.vocabulary import load_vocabulary
 
 # Their logits are in memory together: 6 MB each for a trunk of 36 x 24 x 45 cm.
 _BATCH = 8
@@ -84,8 +85,9 @@ class Scan:
             sampling: How visual prompts are drawn.
             keep_largest: Keep the largest connected part of an organ, and drop specks of free-text prompts. A tumor
                 keeps all parts of 0.1 ml or more; if its organ is in the image, those that touch it and are not mostly
-                other organs; of a trained tumor, those that are sure enough. A tumor without training labels in a solid
-                organ is what differs from the rest of that organ (`dsm.inference.host_deviation`).
+                other organs; of a trained tumor, those that are sure enough. In a solid organ of which no
+                lesion had training labels, a tumor is what differs from the rest of the organ
+                (`dsm.inference.host_deviation`).
             part_confidence: Least mean probability of a part of a trained tumor; by default what the model says.
             progress: Stages `"text"` and `"decode"`; may raise `JobCancelled`.
             on_result: Called with each result as soon as it is there.
@@ -223,10 +225,11 @@ class Scan:
         return logits, decoded.presence[0].float().cpu(), mean
 
     def _outliers(self, prompt: Prompt) -> Tensor | None:
-        """Logits of a tumor without labels in solid organs that the network knows; None for anything else."""
+        """Logits of a tumor in solid organs that the network knows without knowing a lesion of them; else None."""
         rows = tuple(self._host_rows(prompt))
-        hosts = [self._config.organs[row] for row in rows]
-        if not rows or self.is_trained_tumor(prompt) or not SOLID.intersection(self._config.trained).issuperset(hosts):
+        hosts = {self._config.organs[row] for row in rows}
+        solid = SOLID.intersection(self._config.trained) - self._hosts_of_trained_tumors()
+        if not hosts or not hosts <= solid:
             return None
         if rows not in self._deviations:
             self._deviations[rows] = deviation_logits(
@@ -236,6 +239,11 @@ class Scan:
                 claimed=lambda box: self._claimed_by_others(rows, self._encoding.embedding[:, :, *box.slices]).numpy(),
             )
         return self._deviations[rows]
+
+    def _hosts_of_trained_tumors(self) -> set[str]:
+        """Organs whose lesions the network was shown: it answers other names of lesions of them, too, and better."""
+        known = [load_vocabulary().get(name) for name in self._config.tumors if name in self._config.trained]
+        return {host for structure in known if structure is not None for host in structure.hosts}
 
     def _host_logits(self, rows: Sequence[int]) -> Tensor:
         queries, embedding = self._encoding.organ_queries, self._encoding.embedding

@@ -121,6 +121,16 @@ def test_what_is_asked_in_vain(phantoms, tiny_model, tmp_path):
         evaluate_dataset(phantoms, model=str(tiny_model), absent=["liver"], **options)
 
 
+def test_a_trained_name_as_if_unseen(report, phantoms, tiny_model, tmp_path):
+    options = {"cases": ["phantom_0"], "out": tmp_path / "d.json"}
+    found = evaluate_dataset(phantoms, model=str(tiny_model), unseen=["liver tumor"], **options)
+    assert "froc" in report[0]["cases"]["phantom_0"]["liver tumor"]
+    assert "froc" not in found["cases"]["phantom_0"]["liver tumor"]
+    assert "as if unseen: liver tumor" in (tmp_path / "d.md").read_text()
+    with pytest.raises(InputError, match="not a trained name"):
+        evaluate_dataset(phantoms, model=str(tiny_model), unseen=["spleen tumor"], **options)
+
+
 def test_label_that_lies_elsewhere(phantoms, tiny_model, tmp_path):
     manifest = json.loads((phantoms / "dataset.json").read_text())
     for case in manifest["cases"]:

@@ -25,10 +25,11 @@ def volume_of(*lesions, modality="CT", affine=None):
 def found(make_segmenter):
     """Mask of "liver tumor" by a network that knows the liver alone, and marks all of it as tumor."""
 
-    def of(volume, trained=("liver",)):
-        segmenter = make_segmenter(stride=2, vectors={"liver tumor": (0.2, 5.0)}, trained=trained)
+    def of(volume, prompt="liver tumor", trained=("liver",)):
+        vectors = {"liver tumor": (0.2, 5.0), "liver cyst": (0.2, 5.0)}
+        segmenter = make_segmenter(stride=2, vectors=vectors, trained=trained)
         segmenter.net.organ_levels = [2.0, 0.2]
-        return segmenter.encode(volume).segment("liver tumor")[0]
+        return segmenter.encode(volume).segment(prompt)[0]
 
     return of
 
@@ -68,8 +69,10 @@ def test_it_lies_at_its_place_whatever_the_axes(found, signs):
     assert dice(found(volume_of((LESION, 10), affine=affine)).full_mask(), LESION) > 0.75
 
 
-def test_a_trained_tumor_is_the_networks(found):
-    result = found(volume_of((LESION, 10)), trained=("liver", "liver tumor"))
+@pytest.mark.parametrize("prompt", ["liver tumor", "liver cyst"])
+def test_lesions_of_an_organ_with_a_trained_one_are_the_networks(found, prompt):
+    result = found(volume_of((LESION, 10)), prompt, trained=("liver", "liver tumor"))
+    assert not any("darker" in warning for warning in result.warnings)
     assert result.full_mask()[ORGAN].mean() > 0.9
 
 
