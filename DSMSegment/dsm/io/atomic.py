@@ -69,7 +69,7 @@ def atomic_output(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         # Also on KeyboardInterrupt, which may come as soon as the file is there. After the rename there is nothing left
         # to remove.
-        part.unlink(missing_ok=True)
+        _remove(part)
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
@@ -83,7 +83,7 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     try:
         _create(part, target)
     finally:
-        part.unlink(missing_ok=True)
+        _remove(part)
 
 
 def _checked_target(path: str | os.PathLike[str]) -> Path:
@@ -119,6 +119,11 @@ def _create(part: Path, target: Path) -> None:
         os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     except OSError as error:
         raise _output_error(error, target) from error
+
+
+def _remove(part: Path) -> None:
+    if part.exists():  # a file system that is read-only complains of the removal of a file that is not there
+        part.unlink(missing_ok=True)
 
 
 def _flush(part: Path) -> None:
