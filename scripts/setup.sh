@@ -22,11 +22,13 @@ if [ ${#missing[@]} -gt 0 ]; then
   fi
 fi
 
-# A browser for the tests of the web page, which are skipped without one.
-if ! command -v chromium >/dev/null && can_install; then
-  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null \
-    || echo "Chromium was not installed; the tests of the web page will be skipped." >&2
-fi
+# Programs without which tests are skipped: a browser for those of the page, a validator of DICOM.
+for pair in chromium:chromium dciodvfy:dicom3tools; do
+  if ! command -v "${pair%%:*}" >/dev/null && can_install; then
+    apt-get update -qq && apt-get install -y -qq --no-install-recommends "${pair##*:}" fonts-dejavu-core >/dev/null \
+      || echo "${pair##*:} was not installed; the tests that need it will be skipped." >&2
+  fi
+done
 
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
   echo "Python 3.11 or newer is needed; $("$python" --version) was found. Set PYTHON=/path/to/python3.11." >&2

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -107,6 +109,22 @@ def test_names_codes_and_algorithm(tmp_path: Path) -> None:
     assert seg.ReferencedSeriesSequence[0].SeriesInstanceUID == uid
     assert len(seg.ReferencedSeriesSequence[0].ReferencedInstanceSequence) == volume.shape[2]
     assert seg.SeriesInstanceUID != uid
+
+
+@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="no dciodvfy (dicom3tools)")
+@pytest.mark.parametrize("overlap", [False, True])
+def test_a_validator_finds_nothing(tmp_path: Path, overlap: bool) -> None:
+    write_series(tmp_path / "series")
+    volume = read_volume(tmp_path / "series")
+    a, b, c = masks(volume)
+    drawn = {name: value for name, value in TAGS.items() if not name.startswith("DICOM.")}
+    records = [record("left kidney", a), record("an odd mass", b, tags=drawn)] + [record("liver tumor", c)] * overlap
+    write_dicom_seg(tmp_path / "out.dcm", records, volume, choose_series(tmp_path / "series").files)
+    command = ["dciodvfy", str(tmp_path / "out.dcm")]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    said = [line for line in (found.stdout + found.stderr).splitlines() if line.startswith(("Error", "Warning"))]
+    assert said == []
+    assert "Segmentation" in found.stdout + found.stderr
 
 
 def test_what_was_drawn_by_hand_has_no_algorithm(tmp_path: Path) -> None:
