@@ -21,9 +21,10 @@ def _in_cpu_seconds(monkeypatch):
 
 def test_twice_the_volume_is_twice_the_memory_and_about_twice_the_time(tiny_model):
     segmenter = Segmenter.from_pretrained(tiny_model)
-    small, large = segmenter.estimate(volume_of(160)), segmenter.estimate(volume_of(320))
-    assert large.memory_bytes == 2 * small.memory_bytes
-    assert 1.2 < large.encode_s / small.encode_s < 3.3
+    small, large = ([segmenter.estimate(volume_of(depth)) for _ in range(4)] for depth in (160, 320))
+    assert large[0].memory_bytes == 2 * small[0].memory_bytes
+    # The shortest of a few: what disturbs a measurement makes it longer.
+    assert 1.2 < min(found.encode_s for found in large) / min(found.encode_s for found in small) < 3.3
 
 
 @pytest.mark.slow
