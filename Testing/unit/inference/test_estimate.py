@@ -2,6 +2,7 @@ import time
 
 import numpy as np
 import pytest
+import torch
 
 from dsm.core.volume import Volume
 from dsm.inference import estimate
@@ -15,16 +16,20 @@ def volume_of(depth):
 
 @pytest.fixture(autouse=True)
 def _in_cpu_seconds(monkeypatch):
-    """The wall belongs to whatever else runs here."""
+    """The wall belongs to whatever else runs here, and threads that wait for one another spend CPU time as well."""
     monkeypatch.setattr(estimate.time, "perf_counter", time.process_time)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def test_twice_the_volume_is_twice_the_memory_and_about_twice_the_time(tiny_model):
     segmenter = Segmenter.from_pretrained(tiny_model)
-    small, large = ([segmenter.estimate(volume_of(depth)) for _ in range(4)] for depth in (160, 320))
-    assert large[0].memory_bytes == 2 * small[0].memory_bytes
-    # The shortest of a few: what disturbs a measurement makes it longer.
-    assert 1.2 < min(found.encode_s for found in large) / min(found.encode_s for found in small) < 3.3
+    pairs = [[segmenter.estimate(volume_of(depth)) for depth in (160, 320)] for _ in range(9)]
+    assert all(large.memory_bytes == 2 * small.memory_bytes for small, large in pairs)
+    # A tenth of a second is measured, and others run here: the median of a few.
+    assert 1.2 < float(np.median([large.encode_s / small.encode_s for small, large in pairs])) < 3.3
 
 
 @pytest.mark.slow
