@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from dsm.errors import JobCancelled
+
 
 class CancelToken:
     """Set once, never reset: each run has its own, so a late request cannot hit the next run."""
@@ -19,6 +21,11 @@ class CancelToken:
     def requested(self) -> bool:
         """Whether the run is to stop."""
         return self._requested
+
+    def check(self) -> None:
+        """Raise `JobCancelled` if the run is to stop."""
+        if self._requested:
+            raise JobCancelled("The job was cancelled.")
 
     def request(self) -> None:
         """Ask the run to stop; callable from any thread, any number of times."""

@@ -8,7 +8,6 @@ import numpy as np
 
 from dsm.core.boxes import Box, CroppedArray
 from dsm.core.volume import Volume
-from dsm.errors import JobCancelled
 from DSMSegmentLib.backend import FindingCallback, ProgressCallback
 from DSMSegmentLib.cancel_token import CancelToken
 from DSMSegmentLib.finding import Finding
@@ -49,8 +48,7 @@ class FakeBackend:
     ) -> None:
         """See `Backend.segment`."""
         for index, text in enumerate(request.prompts):
-            if cancel.requested:
-                raise JobCancelled("The job was cancelled.")
+            cancel.check()
             mask = _inside(self._masks.get(text, np.zeros(volume.shape, np.uint8)), request.roi)
             found = bool(mask.any())
             onFinding(

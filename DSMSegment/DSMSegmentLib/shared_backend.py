@@ -6,7 +6,6 @@ import threading
 from functools import cache
 
 from dsm.core.volume import Volume
-from dsm.errors import JobCancelled
 from DSMSegmentLib.backend import WorkerBackend
 from DSMSegmentLib.cancel_token import CancelToken
 from DSMSegmentLib.client_run import FindingCallback, ProgressCallback
@@ -42,8 +41,7 @@ class SharedBackend(WorkerBackend):
     ) -> None:
         """See `Backend.segment`; waits until the run of another logic is over."""
         while not self._turn.acquire(timeout=_LOOK_S):
-            if cancel.requested:
-                raise JobCancelled("The job was cancelled.")
+            cancel.check()
         try:
             super().segment(volume, request, onProgress=onProgress, onFinding=onFinding, cancel=cancel)
         finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from dsm.errors import DSMError, JobCancelled, WorkerError
+from dsm.errors import DSMError, WorkerError
 from dsm.protocol.client import WorkerClient
 from DSMSegmentLib.cancel_token import CancelToken
 
@@ -45,8 +45,8 @@ class WorkerStart:
             WorkerError: If it could not be started, or `close` was called meanwhile.
         """
         while not self._over.wait(_LOOK_S):
-            if cancel is not None and cancel.requested:
-                raise JobCancelled("The job was cancelled.")
+            if cancel is not None:
+                cancel.check()
         if self.client is None:
             raise self._error or WorkerError("The worker was closed.", code="worker.closed")
         return self.client

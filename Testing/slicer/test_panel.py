@@ -14,10 +14,9 @@ import numpy as np
 import pytest
 import slicer
 from phantoms import segment_ids
-from real_runs import LARGE, body_node, process_until
+from real_runs import LARGE, body_node, counted_clients, process_until
 
 import DSMSegment as module
-from dsm.protocol.client import WorkerClient
 from DSMSegmentLib import WorkerBackend, volumeFromNode
 from DSMSegmentLib.mrml import ijkToRAS
 from DSMSegmentLib.roi import boxFromRoi
@@ -227,14 +226,7 @@ def test_setup_tests_the_real_worker_and_gives_a_first_estimate(panel: Any, back
 def test_run_that_begins_during_a_test_uses_the_same_worker(
     volume: Any, dsm_tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started: list[WorkerClient] = []
-
-    class CountedClient(WorkerClient):
-        def __init__(self, **options: Any) -> None:
-            started.append(self)
-            super().__init__(**options)
-
-    monkeypatch.setattr("DSMSegmentLib.backend.WorkerClient", CountedClient)
+    started = counted_clients(monkeypatch)
     own = WorkerBackend(environment={"OMP_NUM_THREADS": "1"})
     monkeypatch.setattr(module, "WorkerBackend", lambda **_: own)
     panel = panel_host.Panel(module)

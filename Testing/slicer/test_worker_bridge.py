@@ -16,11 +16,10 @@ import numpy as np
 import pytest
 import slicer
 from phantoms import mask_in, segment_ids, tag_of
-from real_runs import LARGE, body_node, node_ids, poll_until, wait_until
+from real_runs import LARGE, body_node, counted_clients, node_ids, poll_until, wait_until
 
 from dsm.errors import WorkerError
 from dsm.models.store import model_entry
-from dsm.protocol.client import WorkerClient
 from DSMSegmentLib import JobOptions, JobState, OutcomeStatus, Runs, SegmentationJob, WorkerBackend, volumeFromNode
 
 # On one process: each worker takes a core and a second to start.
@@ -233,14 +232,7 @@ def test_scripts_that_make_a_logic_for_each_volume_share_one_warm_worker(
 ) -> None:
     import DSMSegment as module
 
-    started: list[WorkerClient] = []
-
-    class CountedClient(WorkerClient):
-        def __init__(self, **options: Any) -> None:
-            started.append(self)
-            super().__init__(**options)
-
-    monkeypatch.setattr("DSMSegmentLib.backend.WorkerClient", CountedClient)
+    started = counted_clients(monkeypatch)
     shutil.copytree(dsm_tiny, tmp_path / "dsm-small")  # what scripts get that choose no model
     monkeypatch.setenv("DSM_MODEL_DIR", str(tmp_path))
     for prompt in ("liver", "spleen"):

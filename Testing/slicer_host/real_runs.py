@@ -7,9 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 import slicer
 from phantoms import affine_of, obliqueness
 
+from dsm.protocol.client import WorkerClient
 from DSMSegmentLib import SegmentationJob
 
 SMALL = (40, 44, 30)
@@ -57,3 +59,16 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def counted_clients(monkeypatch: pytest.MonkeyPatch) -> list[WorkerClient]:
+    """Return a list that gets each client that a worker backend starts from now on."""
+    started: list[WorkerClient] = []
+
+    class CountedClient(WorkerClient):
+        def __init__(self, **options: Any) -> None:
+            started.append(self)
+            super().__init__(**options)
+
+    monkeypatch.setattr("DSMSegmentLib.backend.WorkerClient", CountedClient)
+    return started

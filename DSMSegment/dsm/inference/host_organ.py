@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
 from torch import Tensor
 
 from dsm.inference.components import keep_large_parts
-from dsm.inference.logit_parts import mean_of_parts, parts_above, without_parts
+from dsm.inference.logit_parts import logit_of, mean_of_parts, parts_above, without_parts
 
 # Features (3 mm) that a lesion may be away from its organ's mask, which often ends where the lesion begins.
 _MARGIN = 2
@@ -58,7 +57,7 @@ def keep_parts_at(
 
 def share_inside(region: np.ndarray, logits: Tensor, *, threshold: float) -> float:
     """Which part of a region that is not empty a mask takes, 0 to 1; arguments as in `keep_parts_at`."""
-    return float(np.mean(logits.numpy()[region] > math.log(threshold / (1 - threshold))))
+    return float(np.mean(logits.numpy()[region] > logit_of(threshold)))
 
 
 def _widened(mask: np.ndarray, axis: int) -> np.ndarray:

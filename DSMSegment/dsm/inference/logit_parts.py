@@ -13,6 +13,11 @@ from dsm.inference.components import label_parts
 NOWHERE = -20.0  # logit
 
 
+def logit_of(probability: float) -> float:
+    """Return the logit of a probability between 0 and 1: comparing logits spares a sigmoid a voxel."""
+    return math.log(probability / (1 - probability))
+
+
 def parts_above(logits: Tensor, threshold: float) -> tuple[Tensor, np.ndarray, int]:
     """Label the connected parts of a mask.
 
@@ -23,7 +28,7 @@ def parts_above(logits: Tensor, threshold: float) -> tuple[Tensor, np.ndarray, i
     Returns:
         Bool `(i, j, k)` of what is inside; the number of the part of each voxel, 0 outside; how many parts there are.
     """
-    inside = logits > math.log(threshold / (1 - threshold))
+    inside = logits > logit_of(threshold)
     parts, count = label_parts(inside.numpy())
     return inside, parts, count
 

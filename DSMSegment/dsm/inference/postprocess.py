@@ -12,6 +12,7 @@ from torch import Tensor
 
 from dsm.core.boxes import Box, CroppedArray, bounding_box
 from dsm.inference.components import drop_specks, keep_large_parts
+from dsm.inference.logit_parts import logit_of
 from dsm.inference.working_grid import WorkingGrid
 
 # Feature voxels around the found ones: linear interpolation reaches one further, rounding of borders another.
@@ -55,7 +56,7 @@ def native_mask(
         smallest_voxels: As in `drop_specks`.
     """
     logits, stride = _without_padding(logits, grid)
-    inside = (logits > _logit(threshold)).numpy()
+    inside = (logits > logit_of(threshold)).numpy()
     inside = keep_large_parts(inside, fraction=keep_fraction)
     found = bounding_box(inside)
     if found is None:
@@ -64,7 +65,7 @@ def native_mask(
     box, coordinates = _native_box(found, logits, grid, stride)
     mask = np.zeros(box.size, dtype=bool)
     for start, values in _interpolated_chunks(logits, coordinates):
-        mask[start : start + len(values)] = (values > _logit(threshold)).numpy()
+        mask[start : start + len(values)] = (values > logit_of(threshold)).numpy()
     mask = drop_specks(keep_large_parts(mask, fraction=keep_fraction), smallest_voxels)
     crop = _tight_crop(mask, box)
     count = int(np.count_nonzero(crop.array))
@@ -79,7 +80,7 @@ def native_probability(logits: Tensor, grid: WorkingGrid) -> CroppedArray:
         grid: Where they lie.
     """
     logits, stride = _without_padding(logits, grid)
-    found = bounding_box((logits > _logit(_FAINTEST_PROBABILITY)).numpy())
+    found = bounding_box((logits > logit_of(_FAINTEST_PROBABILITY)).numpy())
     if found is None:
         return CroppedArray(np.zeros((0, 0, 0), dtype=np.float16), (0, 0, 0))
     box, coordinates = _native_box(found, logits, grid, stride)
@@ -114,10 +115,6 @@ def score(mean_probability: float, presence_logit: float) -> float:
     takes the place of the mean, so that the score still tells a near miss from nothing.
     """
     return mean_probability / (1 + math.exp(-max(-60.0, min(60.0, presence_logit))))
-
-
-def _logit(probability: float) -> float:
-    return math.log(probability / (1 - probability))
 
 
 def _without_padding(logits: Tensor, grid: WorkingGrid) -> tuple[Tensor, int]:

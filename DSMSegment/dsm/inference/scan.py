@@ -213,15 +213,14 @@ class Scan:
             logits = decoded.logits[0].float().cpu()
             mean = None if mean is None else mean.float().cpu()
             for row, prompt in enumerate(prompts):
-                outliers, offset = self._outliers(prompt), self._offset(prompt)
-                if outliers is not None:
+                if (outliers := self._outliers(prompt)) is not None:
                     logits[row] = outliers
-                elif offset:
+                    if mean is not None:
+                        mean[row] = outliers.sigmoid()
+                elif offset := self._offset(prompt):
                     logits[row] += offset
-                if mean is not None and outliers is not None:
-                    mean[row] = outliers.sigmoid()
-                elif mean is not None and offset:
-                    mean[row] = (torch.logit(mean[row], eps=1e-6) + offset).sigmoid()
+                    if mean is not None:
+                        mean[row] = (torch.logit(mean[row], eps=1e-6) + offset).sigmoid()
         return logits, decoded.presence[0].float().cpu(), mean
 
     def _outliers(self, prompt: Prompt) -> Tensor | None:
