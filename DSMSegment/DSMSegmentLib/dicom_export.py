@@ -80,7 +80,7 @@ def exportDicom(
 
 
 def _exporter() -> Any:
-    """Return Slicer's exporter of segmentations, which is no part of Slicer itself."""
+    """Return Slicer's exporter of segmentations; before 5.12 it was no part of Slicer itself."""
     try:
         import DICOMSegmentationPlugin
     except ImportError as error:

@@ -26,8 +26,8 @@ def run(folder: Path, status: int) -> tuple[int, list[str]]:
     return done.returncode, re.findall(r"'(\w+)'\)$", log.read_text(), re.MULTILINE)
 
 
-def test_both_files_of_tests_are_run(tmp_path: Path) -> None:
-    assert run(tmp_path, 0) == (0, ["DSMSegment", "DSMSegmentPanelTest"])
+def test_all_files_of_tests_are_run(tmp_path: Path) -> None:
+    assert run(tmp_path, 0) == (0, ["DSMSegment", "DSMSegmentPanelTest", "DSMSegmentDicomTest"])
 
 
 def test_failure_is_the_exit_status(tmp_path: Path) -> None:
