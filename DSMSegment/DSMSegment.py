@@ -39,7 +39,7 @@ from DSMSegmentLib.estimate_section import EstimateSection
 from DSMSegmentLib.fake_backend import FakeBackend
 from DSMSegmentLib.history_menu import HistoryMenu
 from DSMSegmentLib.mrml import modalityOfNode
-from DSMSegmentLib.placement import volumeOf
+from DSMSegmentLib.output_choice import OutputChoice
 from DSMSegmentLib.prompt_edit import PromptEdit
 from DSMSegmentLib.registration import registerEffect, registerSampleData
 from DSMSegmentLib.results_section import ResultsSection
@@ -121,6 +121,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         self._parameterNode: Any = None
         self._parameterNodeGuiTag: Any = None
         self._updating = False
+        self._output = OutputChoice()
 
     def setup(self) -> None:
         """Build the panel; called once, when the module is first opened."""
@@ -232,9 +233,9 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         if not self.logic.isRunning and self.ui.applyButton.enabled:
             self._start(self._parameterNode.prompts)
 
-    def onRerun(self, prompts: list[str], into: dict[str, list[str]]) -> None:
+    def onRerun(self, volumeNode: Any, prompts: list[str], into: dict[str, list[str]]) -> None:
         """Segment prompts again, in place of the segments that they gave and of no others."""
-        self._start(prompts, into)
+        self._start(prompts, volumeNode, into)
 
     def onResult(self, outcome: SegmentOutcome) -> None:
         """Show a segment as soon as it is there."""
@@ -243,9 +244,10 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
     def onFinished(self, job: SegmentationJob) -> None:
         """Select what the run has written, and look out for edits by hand from now on."""
         self._estimate.learn(job)
-        node = job.segmentationNode
-        if node is not None and node.GetScene() is slicer.mrmlScene:
-            self.logic.getParameterNode().outputSegmentation = node  # the panel may not be open
+        node, parameters = job.segmentationNode, self.logic.getParameterNode()  # the panel may not be open
+        isOnAnother = parameters.inputVolume not in (None, job.volumeNode)  # selected during the run
+        if node is not None and node.GetScene() is slicer.mrmlScene and not isOnAnother:
+            parameters.outputSegmentation = node
         self._results.endRun()
         self._updateContext()
 
@@ -268,7 +270,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         """Return why no run can be started, after asking what must be agreed to; empty when one can."""
         return str(self._setup.reason or self._setup.confirm())
 
-    def _start(self, prompts: Any, into: dict[str, list[str]] | None = None) -> None:
+    def _start(self, prompts: Any, volumeNode: Any = None, into: dict[str, list[str]] | None = None) -> None:
         parameters = self._parameterNode
         if reason := self.reasonNotReady():
             self._run.say(reason)
@@ -284,9 +286,8 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
             roi=parameters.roi,
             into=into or {},
         )
-        ownVolume = volumeOf(parameters.outputSegmentation) if into is not None else None
-        volumeNode, all4D = ownVolume or parameters.inputVolume, parameters.allTimePoints
-        self._results.startRun()
+        volumeNode, all4D = volumeNode or parameters.inputVolume, parameters.allTimePoints
+        self._results.startRun(volumeNode)
         if self._run.start(
             volumeNode,
             prompts,
@@ -310,6 +311,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
             return
         self._updating = True
         parameters = self._parameterNode
+        self._output.follow(parameters)
         running = self.logic.isRunning
         self._prompts.setContext(modalityOfNode(parameters.inputVolume), self._trained)
         reason = self._setup.reason

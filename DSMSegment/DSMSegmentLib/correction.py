@@ -17,9 +17,9 @@ from dsm.io.manifest import MANIFEST
 from dsm.io.nifti import write_nifti
 from dsm.protocol.arrays import content_key
 from DSMSegmentLib.mrml import maskOnVolume, volumeFromNode
-from DSMSegmentLib.placement import volumeOf
 from DSMSegmentLib.provenance import MODEL_TAG
 from DSMSegmentLib.segment_tags import promptOf, tagOf
+from DSMSegmentLib.segment_volumes import volumeOfSegment
 
 _NAME = "corrections"
 
@@ -50,9 +50,9 @@ def saveCorrection(
     if prompt is None:
         message = f"{segment.GetName()} did not come from a prompt."
         raise InputError(message, code="input.prompt", hint="Segment its name first, then correct the result.")
-    volumeNode = volumeOf(segmentationNode)
+    volumeNode = volumeOfSegment(segmentationNode, segmentId)
     if volumeNode is None:
-        message = f"The volume that {segmentationNode.GetName()} was made on is not in the scene."
+        message = f"The volume that {segment.GetName()} was made on is not in the scene."
         raise InputError(message, code="input.volume", hint="Make it the reference of the segmentation again.")
     volume = volumeFromNode(volumeNode)
     mask = maskOnVolume(segmentationNode, segmentId, volumeNode)

@@ -13,7 +13,8 @@ from dsm.errors import InputError, OutputError
 from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.placement import placeBesideVolume
 from DSMSegmentLib.provenance import ALGORITHM_NAME_TAG, ALGORITHM_TYPE_TAG
-from DSMSegmentLib.result_rows import tagOf
+from DSMSegmentLib.segment_tags import tagOf
+from DSMSegmentLib.segment_volumes import isOfAnotherVolume
 
 _MAX_NAME = 64  # DICOM value representation LO
 _TYPES = ("AUTOMATIC", "SEMIAUTOMATIC", "MANUAL")
@@ -39,6 +40,10 @@ def dicomProblems(
         triplets = segment.GetTerminology().split("~")[1:3]
         if len(triplets) < 2 or any(len([part for part in one.split("^") if part]) < 3 for one in triplets):
             problems.append(_("{name} has no coded category and type.").format(name=name))
+        if isOfAnotherVolume(segmentationNode, segmentId):
+            problems.append(
+                _("{name} was made on another volume; export it from a segmentation of that.").format(name=name)
+            )
         kind = tagOf(segment, ALGORITHM_TYPE_TAG)
         if kind not in ("", *_TYPES):
             problems.append(_("{name} has the unknown algorithm type {kind}.").format(name=name, kind=kind))

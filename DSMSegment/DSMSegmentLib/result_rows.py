@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import slicer
 
 from dsm.text.prompt import Prompt
+from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.finding import OutcomeStatus, SegmentOutcome
 from DSMSegmentLib.provenance import SCORE_TAG, SECONDS_TAG, VOLUME_TAG
 from DSMSegmentLib.segment_tags import isEdited, promptOf, tagOf
+from DSMSegmentLib.segment_volumes import isOfAnotherVolume, volumeOfSegment
 
 _Logic = slicer.vtkSlicerSegmentationsModuleLogic
 
@@ -31,6 +33,7 @@ class ResultRow:
         reviewed: Whether the user has marked it as completed.
         edited: Whether it was changed by hand.
         note: For a tool tip.
+        otherVolume: Name of the volume that it was made on, where that is not the volume of the segmentation.
     """
 
     name: str
@@ -44,6 +47,7 @@ class ResultRow:
     reviewed: bool = False
     edited: bool = False
     note: str = ""
+    otherVolume: str = ""
 
 
 def resultRows(
@@ -103,7 +107,15 @@ def _segmentRow(node: slicer.vtkMRMLSegmentationNode, segmentId: str, prompt: Pr
         reviewed=_Logic.GetSegmentStatus(segment) == _Logic.Completed,
         edited=isEdited(segment),
         note=note,
+        otherVolume=_otherVolume(node, segmentId),
     )
+
+
+def _otherVolume(node: slicer.vtkMRMLSegmentationNode, segmentId: str) -> str:
+    if not isOfAnotherVolume(node, segmentId):
+        return ""
+    volumeNode = volumeOfSegment(node, segmentId)
+    return volumeNode.GetName() if volumeNode is not None else _("a volume that is gone")
 
 
 def _number(text: str) -> float:

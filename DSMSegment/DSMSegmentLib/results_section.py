@@ -21,6 +21,7 @@ from DSMSegmentLib.placement import volumeOf
 from DSMSegmentLib.result_rows import ResultRow, resultRows, setReviewed
 from DSMSegmentLib.results_table import ResultsTable
 from DSMSegmentLib.runs import Runs
+from DSMSegmentLib.segment_volumes import volumeOfSegment
 from DSMSegmentLib.slice_jump import jumpToLargestSlice
 from DSMSegmentLib.threshold_section import ThresholdSection
 from DSMSegmentLib.time_point import timeOf
@@ -36,7 +37,8 @@ class ResultsSection:
     Args:
         ui: The widgets of the form by name.
         runs: Undo and thresholds.
-        onRerun: Called with the prompts that are to run again, and the ids of their segments by canonical name.
+        onRerun: Called with a volume, the prompts that are to run again on it, and the ids of their segments by
+            canonical name.
         say: Shows a sentence in the status line.
     """
 
@@ -44,7 +46,7 @@ class ResultsSection:
         self,
         ui: Any,
         runs: Runs,
-        onRerun: Callable[[list[str], dict[str, list[str]]], None],
+        onRerun: Callable[[Any, list[str], dict[str, list[str]]], None],
         say: Callable[[str], None],
     ) -> None:
         self._ui = ui
@@ -53,6 +55,7 @@ class ResultsSection:
         self._say = say
         self._node: Any = None
         self._time: str | None = None
+        self._runVolume: Any = None
         self._outcomes: list[SegmentOutcome] = []
         self._overlay = UncertaintyOverlay()
         self._editTimer = qt.QTimer()
@@ -87,9 +90,10 @@ class ResultsSection:
             self._threshold.stop()
         self.update()
 
-    def startRun(self) -> None:
-        """Call before a run: hand-made changes up to here are noted, and its own writing is no edit."""
+    def startRun(self, volumeNode: Any) -> None:
+        """Call before a run on a volume: hand-made changes up to here are noted, and its own writing is no edit."""
         self.noteEdits()
+        self._runVolume = volumeNode
         if self._node is not None:
             self._watches.stop(self._node)
         self._outcomes = []
@@ -206,13 +210,20 @@ class ResultsSection:
 
     def _onEdit(self, _checked: bool = False) -> None:
         self.watch()
-        openInSegmentEditor(self._node, volumeOf(self._node), self._segments()[0].segmentId)
+        segmentId = self._segments()[0].segmentId
+        openInSegmentEditor(self._node, volumeOfSegment(self._node, segmentId), segmentId)
 
     def _onRerunSelected(self, _checked: bool = False) -> None:
+        rows = self._table.selected
+        # What found nothing was looked for in the volume of the last run.
+        volumes = [volumeOfSegment(self._node, row.segmentId) if row.segmentId else self._runVolume for row in rows]
+        if any(volume is not volumes[0] for volume in volumes):
+            self._say(_("The selected results are of several volumes: run those of one volume at a time."))
+            return
         into: dict[str, list[str]] = {}
-        for row in self._table.selected:
+        for row in rows:
             into.setdefault(row.prompt.name, []).extend([row.segmentId] if row.segmentId else [])
-        self._onRerun([row.prompt.question for row in self._table.selected], into)
+        self._onRerun(volumes[0], [row.prompt.question for row in rows], into)
 
     def _onShow3D(self, _checked: bool = False) -> None:
         if _isShown3D(self._node):

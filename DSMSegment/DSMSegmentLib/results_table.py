@@ -84,7 +84,9 @@ class ResultsTable:
         there = bool(row.segmentId)
         texts = {
             _SHOWN: "",
-            _NAME: row.name,
+            _NAME: _("{name} (on {volume})").format(name=row.name, volume=row.otherVolume)
+            if row.otherVolume
+            else row.name,
             _STATUS: _statusText(row),
             _VOLUME: f"{row.volumeMl:.1f}" if there else "",
             _SCORE: f"{row.score:.2f}" if row.status is not OutcomeStatus.SKIPPED else "",

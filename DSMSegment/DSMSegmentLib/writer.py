@@ -28,6 +28,7 @@ from DSMSegmentLib.mrml import (
 from DSMSegmentLib.placement import createSegmentation, placeBesideVolume
 from DSMSegmentLib.policy import ExistingPolicy, OverlapPolicy
 from DSMSegmentLib.provenance import NAME_TAG, SECONDS_TAG, VOLUME_TAG, Provenance
+from DSMSegmentLib.segment_volumes import noteVolume
 from DSMSegmentLib.terminology import segmentColor, terminologyTag
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ class SegmentationWriter:
             if self._keepEmpty and not replaced:
                 segmentId = _addSegment(prompt, node, journal)
                 _describe(node.GetSegmentation().GetSegment(segmentId), prompt, finding, provenance)
+                noteVolume(node, segmentId, self._volumeNode)
                 return replace(outcome, segmentId=segmentId)
             return outcome
         image = orientedImageFromCrop(finding.mask, affineInSegmentation(self._affine, self._volumeNode, node))
@@ -133,6 +135,7 @@ class SegmentationWriter:
                 message = f"{node.GetName()} does not take the mask of {segmentId}."
                 raise OutputError(message, code="output.segment", hint="Choose a new segmentation.")
             _describe(node.GetSegmentation().GetSegment(segmentId), prompt, finding, provenance)
+            noteVolume(node, segmentId, self._volumeNode)
         volumeMl = numVoxels * float(abs(np.linalg.det(self._affine[:3, :3]))) / 1000.0
         node.GetSegmentation().GetSegment(segmentId).SetTag(VOLUME_TAG, f"{volumeMl:.4f}")
         return replace(outcome, status=OutcomeStatus.WRITTEN, segmentId=segmentId, volumeMl=volumeMl)

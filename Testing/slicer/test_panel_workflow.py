@@ -34,8 +34,10 @@ import DSMSegment as module
 from dsm.core.boxes import CroppedArray
 from dsm.errors import InputError, WorkerError
 from DSMSegmentLib.dependencies import missingRequirements
+from DSMSegmentLib.dicom_export import dicomProblems
 from DSMSegmentLib.map_store import SegmentMap
 from DSMSegmentLib.mrml import ijkToRAS, orientedImageFromCrop, volumeFromNode
+from DSMSegmentLib.segment_volumes import volumeOfSegment
 from DSMSegmentLib.settings import Settings
 
 panel_host = pytest.importorskip("panel_host", reason="PySide6 is not installed")
@@ -596,6 +598,7 @@ class TestEditing:
 
         node = run(panel, "liver")
         panel.ui.inputVolumeSelector.setCurrentNode(volume_node(plain_affine(), (9, 8, 7), "Other"))
+        panel.ui.outputSegmentationSelector.setCurrentNode(node)
         panel.ui.resultsTable.selectRow(0)
         panel.ui.editButton.click()
         editor = slicer.mrmlScene.GetSingletonNode("SegmentEditor", "vtkMRMLSegmentEditorNode")
@@ -815,6 +818,146 @@ class TestSceneAndModule:
         node = run(panel, "liver")
         assert node.GetParentTransformNode() is transform
         np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), MASKS["liver"])
+
+
+class TestTwoVolumes:
+    SHAPE = (10, 9, 8)
+    MASK = mask_of(SHAPE, seed=7)
+
+    @pytest.fixture
+    def other(self, panel: Any) -> Any:
+        """A second scan, on another grid; it is there from the start, and not selected."""
+        return volume_node(affine_of(obliqueness(25), (0.8, 1.0, 2.0)), self.SHAPE, "Other")
+
+    def run_on(self, panel: Any, backend: PanelBackend, other: Any) -> Any:
+        panel.ui.inputVolumeSelector.setCurrentNode(other)
+        backend._masks = {"liver": self.MASK, "spleen": self.MASK}
+        return run(panel, "liver")
+
+    def test_each_volume_gets_its_own_segmentation_and_shows_its_own_results(
+        self, panel: Any, backend: PanelBackend, volume: Any, other: Any
+    ) -> None:
+        first = run(panel, "liver\nspleen")
+        second = self.run_on(panel, backend, other)
+        assert second is not first
+        assert segment_ids(first) == ["DSM_liver", "DSM_spleen"]
+        assert segment_ids(second) == ["DSM_liver"]
+        np.testing.assert_array_equal(mask_in(second, "DSM_liver", other), self.MASK)
+        panel.ui.inputVolumeSelector.setCurrentNode(volume)
+        assert panel.ui.outputSegmentationSelector.currentNode() is first
+        assert cells(panel, 1) == ["liver", "spleen"]
+        panel.ui.inputVolumeSelector.setCurrentNode(other)
+        assert cells(panel, 1) == ["liver"]
+
+    def test_volume_selected_during_a_run_gets_none_of_it(
+        self, panel: Any, backend: PanelBackend, volume: Any, other: Any
+    ) -> None:
+        leave = threading.Event()
+        backend.after, backend.act = 1, lambda _: leave.wait(20)
+        panel.ui.promptsTextEdit.setPlainText("liver\nspleen")
+        panel.ui.applyButton.click()
+        panel.ui.inputVolumeSelector.setCurrentNode(other)
+        leave.set()
+        process_until(panel, lambda: not panel.widget.logic.isRunning)
+        assert panel.ui.outputSegmentationSelector.currentNode() is None
+        panel.ui.inputVolumeSelector.setCurrentNode(volume)
+        assert cells(panel, 1) == ["liver", "spleen"]
+
+    def test_hand_made_segmentation_is_not_chosen_and_one_without_volume_stays(
+        self, panel: Any, volume: Any, other: Any
+    ) -> None:
+        drawn = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Drawn")
+        drawn.SetReferenceImageGeometryParameterFromVolumeNode(other)
+        drawn.GetSegmentation().AddEmptySegment("mine", "by hand")
+        loaded = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Loaded")
+        panel.ui.inputVolumeSelector.setCurrentNode(other)
+        assert panel.ui.outputSegmentationSelector.currentNode() is None
+        panel.ui.outputSegmentationSelector.setCurrentNode(loaded)
+        panel.ui.inputVolumeSelector.setCurrentNode(volume)
+        assert panel.ui.outputSegmentationSelector.currentNode() is loaded
+
+    def test_segment_put_among_those_of_another_volume_stays_one_of_its_own(
+        self, panel: Any, backend: PanelBackend, volume: Any, other: Any, tmp_path: Path, monkeypatch: Any
+    ) -> None:
+        from dsm.io.image import read_volume
+        from dsm.io.manifest import read_manifest
+
+        node = run(panel, "liver")
+        panel.ui.inputVolumeSelector.setCurrentNode(other)
+        panel.ui.outputSegmentationSelector.setCurrentNode(node)
+        assert self.run_on(panel, backend, other) is node
+        assert cells(panel, 1) == ["liver", "liver_1 (on Other)"]
+        panel.screenshot(SCREENS / "two_volumes.png")
+        panel.ui.resultsTable.selectRow(1)
+        panel.ui.editButton.click()
+        editor = slicer.mrmlScene.GetSingletonNode("SegmentEditor", "vtkMRMLSegmentEditorNode")
+        assert editor.GetSourceVolumeNode() is other
+        corrected = edit_by_hand(node, "DSM_liver_1", other)
+        panel.widget.enter()
+        panel.ui.resultsTable.clearSelection()
+        panel.ui.resultsTable.selectRow(1)
+        monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
+        panel.ui.saveCorrectionButton.click()
+        (case,) = read_manifest(tmp_path)
+        np.testing.assert_array_equal(read_volume(case.image).array, volumeFromNode(other).array)
+        np.testing.assert_array_equal(read_volume(case.label).array, corrected)
+        np.testing.assert_array_equal(read_volume(tmp_path / f"{case.case_id}_ai.nii.gz").array, self.MASK)
+        volume.SetAttribute("DICOM.instanceUIDs", "1.2.3")
+        assert dicomProblems(node, volume) == [
+            "liver_1 was made on another volume; export it from a segmentation of that."
+        ]
+
+    def test_rerun_of_such_a_segment_is_on_its_volume_and_not_together_with_the_others(
+        self, panel: Any, backend: PanelBackend, volume: Any, other: Any
+    ) -> None:
+        node = run(panel, "liver")
+        panel.ui.inputVolumeSelector.setCurrentNode(other)
+        panel.ui.outputSegmentationSelector.setCurrentNode(node)
+        self.run_on(panel, backend, other)
+        panel.ui.resultsTable.selectAll()
+        panel.ui.rerunButton.click()
+        assert "of several volumes" in panel.ui.statusLabel.text
+        panel.ui.inputVolumeSelector.setCurrentNode(volume)
+        assert panel.ui.outputSegmentationSelector.currentNode() is node
+        slicer.util.selectModule("SegmentEditor")
+        edit_by_hand(node, "DSM_liver_1", other)
+        rerun(panel, "liver_1 (on Other)")
+        np.testing.assert_array_equal(mask_in(node, "DSM_liver_1", other), self.MASK)
+        np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), MASKS["liver"])
+
+    def test_undo_gives_a_replaced_segment_its_volume_back(
+        self, panel: Any, backend: PanelBackend, volume: Any, other: Any
+    ) -> None:
+        node = run(panel, "liver")
+        combo = panel.ui.existingPolicyComboBox
+        combo.setCurrentIndex(combo.findText("Replace it"))
+        panel.ui.inputVolumeSelector.setCurrentNode(other)
+        panel.ui.outputSegmentationSelector.setCurrentNode(node)
+        self.run_on(panel, backend, other)
+        assert cells(panel, 1) == ["liver (on Other)"]
+        panel.ui.undoButton.click()
+        assert cells(panel, 1) == ["liver"]
+        np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), MASKS["liver"])
+
+    def test_volume_that_is_gone_is_not_mistaken_for_a_later_one(
+        self, panel: Any, backend: PanelBackend, volume: Any, other: Any, host: Any, tmp_path: Path
+    ) -> None:
+        node = run(panel, "liver")
+        panel.ui.inputVolumeSelector.setCurrentNode(other)
+        panel.ui.outputSegmentationSelector.setCurrentNode(node)
+        self.run_on(panel, backend, other)
+        slicer.mrmlScene.RemoveNode(other)
+        assert volumeOfSegment(node, "DSM_liver_1") is None
+        third = volume_node(affine_of(obliqueness(25), (0.8, 1.0, 2.0)), self.SHAPE, "Third")
+        panel.ui.inputVolumeSelector.setCurrentNode(third)
+        panel.ui.outputSegmentationSelector.setCurrentNode(node)
+        run(panel, "spleen")
+        assert cells(panel, 1) == ["liver", "liver_1 (on a volume that is gone)", "spleen (on Third)"]
+        host.saveScene(tmp_path / "scene.mrb")
+        host.loadScene(tmp_path / "scene.mrb")
+        node = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
+        assert volumeOfSegment(node, "DSM_liver_1") is None
+        assert volumeOfSegment(node, "DSM_spleen").GetName() == "Third"
 
 
 class TestSequence:
