@@ -20,6 +20,7 @@ from DSMSegmentLib.mask_job import MaskJob
 from DSMSegmentLib.mrml import resampleInto
 from DSMSegmentLib.prompt_edit import PromptEdit
 from DSMSegmentLib.provenance import ALGORITHM_TYPE_TAG, MANUALLY_CHANGED
+from DSMSegmentLib.segment_volumes import noteVolume
 from DSMSegmentLib.time_point import timeOf
 
 _ICON = Path(__file__).resolve().parents[1] / "Resources" / "Icons" / "DSMSegment.png"
@@ -109,7 +110,10 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
         try:
             self._logic = panel.logic
             self._job = self._logic.findMask(
-                node.GetSourceVolumeNode(), self._promptEdit.plainText, onFinished=self._onFinished
+                node.GetSourceVolumeNode(),
+                self._promptEdit.plainText,
+                target=self._target[0],
+                onFinished=self._onFinished,
             )
         except DSMError as error:
             self._statusLabel.text = error.one_line
@@ -155,6 +159,7 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
         # A person chose the segment, the mode and the masking.
         for name, value in {**tags, ALGORITHM_TYPE_TAG: MANUALLY_CHANGED}.items():
             segment.SetTag(name, value)
+        noteVolume(self._target[0], self._target[1], job.volumeNode)
         self._statusLabel.text = _("{volume:.1f} ml, score {score:.2f}").format(
             volume=job.finding.volumeMl, score=job.finding.score
         )

@@ -25,10 +25,12 @@ class MaskJob:
         prompt: One structure.
         backend: Computes the mask.
         threshold: Probability from which a voxel is inside.
+        target: The segmentation that is to get the mask; None where that is not known yet.
         onFinished: Called once with the job, on the main thread.
 
     Raises:
         InputError: If the volume cannot be used, or the prompt names several structures.
+        GeometryError: If `target` lies under another, non-linear transform.
     """
 
     segmentationNode = None  # it writes to none
@@ -40,9 +42,12 @@ class MaskJob:
         backend: Backend,
         *,
         threshold: float = 0.5,
+        target: slicer.vtkMRMLSegmentationNode | None = None,
         onFinished: Callable[[MaskJob], None] | None = None,
     ) -> None:
         volume = volumeFromNode(volumeNode)
+        if target is not None:  # now, and not after a run of a minute
+            affineInSegmentation(volume.affine, volumeNode, target)
         prompts = parse_prompts(prompt)
         if len(prompts) > 1:
             names = ", ".join(one.name for one in prompts)
@@ -52,7 +57,7 @@ class MaskJob:
         self.finding: Finding | None = None
         self.error: DSMError | None = None
         self.state = JobState.RUNNING
-        self._volumeNode = volumeNode
+        self.volumeNode = volumeNode
         self._affine = volume.affine
         self._onFinished = onFinished
         self._cancel = CancelToken()
@@ -81,7 +86,7 @@ class MaskJob:
         """
         if self.finding is None or not self.finding.found:
             return None
-        affine = affineInSegmentation(self._affine, self._volumeNode, segmentationNode)
+        affine = affineInSegmentation(self._affine, self.volumeNode, segmentationNode)
         return orientedImageFromCrop(self.finding.mask, affine)
 
     def poll(self) -> bool:

@@ -28,7 +28,7 @@ class OutputChoice:
 def outputFor(
     volumeNode: slicer.vtkMRMLVolumeNode | None, chosen: slicer.vtkMRMLSegmentationNode | None
 ) -> slicer.vtkMRMLSegmentationNode | None:
-    """Return `chosen`, unless it is of another volume: then what runs on this one gave before, or None for a new one."""
+    """Return `chosen`, unless it is of another volume: then what runs on this one gave, or None for a new one."""
     if volumeNode is None or (chosen is not None and volumeOf(chosen) in (None, volumeNode)):
         return chosen
     scene = volumeNode.GetScene()

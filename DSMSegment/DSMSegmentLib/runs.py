@@ -175,15 +175,19 @@ class Runs:
         prompt: str,
         *,
         threshold: float = 0.5,
+        target: slicer.vtkMRMLSegmentationNode | None = None,
         onFinished: Callable[[MaskJob], None] | None = None,
     ) -> MaskJob:
         """Segment one prompt without writing it; call `poll` from a timer.
 
         Raises:
             InputError: If a run is going on, or the volume or the prompt cannot be used.
+            GeometryError: If `target`, which is to get the mask, lies under another, non-linear transform.
         """
         self._checkIdle()
-        self._job = job = MaskJob(volumeNode, prompt, self._backend, threshold=threshold, onFinished=onFinished)
+        self._job = job = MaskJob(
+            volumeNode, prompt, self._backend, threshold=threshold, target=target, onFinished=onFinished
+        )
         return job
 
     def _forgetMapsOf(self, job: SegmentationJob) -> None:

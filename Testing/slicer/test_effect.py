@@ -21,6 +21,7 @@ from phantoms import affine_of, browser_of_frames, mask_in, mask_of, obliqueness
 import DSMSegment as module
 from DSMSegmentLib.mrml import cropFromOrientedImage, ijkToRAS, orientedImageFromSegment
 from DSMSegmentLib.placement import createSegmentation
+from DSMSegmentLib.segment_volumes import volumeOfSegment
 
 panel_host = pytest.importorskip("panel_host", reason="PySide6 is not installed")
 import segment_editor  # noqa: E402
@@ -130,14 +131,31 @@ def test_mask_lies_where_the_volume_is_shown_under_whatever_transform(
     np.testing.assert_allclose(world_voxels(node), expected_voxels(volume), atol=1e-6)
 
 
-def test_warp_of_the_volume_alone_is_refused(effect: Any, node: Any, volume: Any) -> None:
+@pytest.mark.parametrize("when", ["before", "during"])
+def test_warp_of_the_volume_alone_is_refused_before_the_run_if_it_is_there(
+    effect: Any, backend: PanelBackend, node: Any, volume: Any, when: str
+) -> None:
     thin_plate = vtk.vtkThinPlateSplineTransform()
     transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode")
     transform.SetAndObserveTransformToParent(thin_plate)
+    if when == "during":
+        effect._applyButton.click()
     volume.SetAndObserveTransformNodeID(transform.GetID())
-    apply(effect)
+    if when == "before":
+        effect._applyButton.click()
+    while not effect.runs.poll():
+        pass
     assert "non-linear" in effect._statusLabel.text
+    assert len(backend.requests) == (when == "during")
     assert not orientedImageFromSegment(node, "liver").GetNumberOfPoints()
+    assert effect._applyButton.text == "Apply"
+
+
+def test_segment_says_which_volume_filled_it(effect: Any, node: Any) -> None:
+    other = volume_node(affine_of(obliqueness(20) @ np.diag([-1.0, 1.0, 1.0])), name="Other")
+    effect.scriptedEffect.parameterSetNode().SetAndObserveSourceVolumeNode(other)
+    apply(effect)
+    assert volumeOfSegment(node, "liver") is other
 
 
 def shift(node: Any, offset_mm: list[float]) -> None:
