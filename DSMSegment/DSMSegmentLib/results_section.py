@@ -6,8 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import slicer
-
 from dsm.errors import DSMError
 from DSMSegmentLib.application import qt
 from DSMSegmentLib.application import tr as _
@@ -23,6 +21,7 @@ from DSMSegmentLib.results_table import ResultsTable
 from DSMSegmentLib.runs import Runs
 from DSMSegmentLib.segment_volumes import volumeOfSegment
 from DSMSegmentLib.slice_jump import jumpToLargestSlice
+from DSMSegmentLib.surface_maker import SurfaceMaker, hasSurfaces
 from DSMSegmentLib.threshold_section import ThresholdSection
 from DSMSegmentLib.time_point import timeOf
 from DSMSegmentLib.uncertainty_overlay import UncertaintyOverlay
@@ -58,6 +57,7 @@ class ResultsSection:
         self._runVolume: Any = None
         self._outcomes: list[SegmentOutcome] = []
         self._overlay = UncertaintyOverlay()
+        self._surfaces = SurfaceMaker(self.update)
         self._editTimer = qt.QTimer()
         self._editTimer.setSingleShot(True)
         self._editTimer.setInterval(_EDIT_DELAY_MS)
@@ -93,6 +93,7 @@ class ResultsSection:
     def startRun(self, volumeNode: Any) -> None:
         """Call before a run on a volume: hand-made changes up to here are noted, and its own writing is no edit."""
         self.noteEdits()
+        self._surfaces.finish()
         self._runVolume = volumeNode
         if self._node is not None:
             self._watches.stop(self._node)
@@ -157,13 +158,14 @@ class ResultsSection:
         self._enable(self._ui.exportButton, there, _("There is no segment."))
         edited = len(segments) == 1 and segments[0].edited
         self._enable(self._ui.saveCorrectionButton, idle and edited, _("Select one segment that you have edited."))
-        self._ui.show3DButton.setChecked(node is not None and _isShown3D(node))
+        self._ui.show3DButton.setChecked(node is not None and (hasSurfaces(node) or node is self._surfaces.node))
 
     def close(self) -> None:
         """Let go of the scene."""
         self._editTimer.stop()
         self._watches.close()
         self._threshold.stop()
+        self._surfaces.stop()
         self._overlay.hide()
         self._node = None
         self._outcomes = []
@@ -226,10 +228,11 @@ class ResultsSection:
         self._onRerun(volumes[0], [row.prompt.question for row in rows], into)
 
     def _onShow3D(self, _checked: bool = False) -> None:
-        if _isShown3D(self._node):
+        if self._node is self._surfaces.node or hasSurfaces(self._node):
+            self._surfaces.stop()
             self._node.RemoveClosedSurfaceRepresentation()
         else:
-            self._node.CreateClosedSurfaceRepresentation()
+            self._surfaces.start(self._node)
         self.update()
 
     def _onUncertainty(self, _checked: bool = False) -> None:
@@ -278,7 +281,3 @@ class ResultsSection:
             button.whatsThis = button.toolTip
         button.enabled = enabled
         button.toolTip = button.whatsThis if enabled else reason
-
-
-def _isShown3D(node: slicer.vtkMRMLSegmentationNode) -> bool:
-    return bool(node.GetSegmentation().ContainsRepresentation("Closed surface"))

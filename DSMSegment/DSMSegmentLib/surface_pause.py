@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from DSMSegmentLib.application import qt
-
-_SURFACE = "Closed surface"
+from DSMSegmentLib.surface_maker import SurfaceMaker, hasSurfaces
 
 
 class SurfacePause:
@@ -14,28 +12,25 @@ class SurfacePause:
 
     def __init__(self) -> None:
         self._node: Any = None
-        self._timer = qt.QTimer()
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(0)
-        self._timer.timeout.connect(self.end)
+        self._maker = SurfaceMaker()
 
     def begin(self, segmentationNode: Any) -> None:
         """Call when a run starts; None for a segmentation that it has yet to make."""
         if segmentationNode is not self._node:
             self.end()
-        self._timer.stop()
-        if segmentationNode is not None and segmentationNode.GetSegmentation().ContainsRepresentation(_SURFACE):
+        if segmentationNode is not None and segmentationNode is self._maker.node:
+            self._maker.finish()
+        if segmentationNode is not None and hasSurfaces(segmentationNode):
             segmentationNode.RemoveClosedSurfaceRepresentation()
             self._node = segmentationNode
 
     def endSoon(self) -> None:
         """Call when the run is over: the surfaces are made once the window has shown that."""
         if self._node is not None:
-            self._timer.start()
+            self._maker.start(self._node)
+            self._node = None
 
     def end(self) -> None:
         """Make the surfaces now, if they were taken away and the segmentation is still there."""
-        self._timer.stop()
-        node, self._node = self._node, None
-        if node is not None and node.GetScene() is not None:
-            node.CreateClosedSurfaceRepresentation()
+        self.endSoon()
+        self._maker.finish()

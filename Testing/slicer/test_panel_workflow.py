@@ -120,6 +120,12 @@ def is_shown_3d(node: Any) -> bool:
     return bool(node.GetSegmentation().ContainsRepresentation("Closed surface"))
 
 
+def points_of_surfaces(node: Any) -> dict[str, int]:
+    """Return how many points the surface of each segment has that has one."""
+    surfaces = {id_: segment_of(node, id_).GetRepresentation("Closed surface") for id_ in segment_ids(node)}
+    return {id_: surface.GetNumberOfPoints() for id_, surface in surfaces.items() if surface is not None}
+
+
 def edit_by_hand(node: Any, segment_id: str, volume: Any) -> np.ndarray:
     """Paint one more voxel plane with the real logic of the Segment Editor."""
     editor = slicer.mrmlScene.GetSingletonNode("SegmentEditor", "vtkMRMLSegmentEditorNode")
@@ -390,14 +396,48 @@ class TestResults:
     def test_show_3d_makes_and_removes_surfaces(self, panel: Any) -> None:
         node = run(panel, "liver")
         panel.ui.show3DButton.click()
-        assert node.GetSegmentation().ContainsRepresentation("Closed surface")
+        assert panel.ui.show3DButton.checked
+        process_until(panel, lambda: is_shown_3d(node))
         assert panel.ui.show3DButton.checked
         panel.ui.show3DButton.click()
-        assert not node.GetSegmentation().ContainsRepresentation("Closed surface")
+        assert not is_shown_3d(node)
+        assert not panel.ui.show3DButton.checked
+
+    def test_surfaces_are_made_one_in_each_turn_of_the_event_loop(self, panel: Any) -> None:
+        node = run(panel, "liver\nspleen\nleft kidney\nright kidney")
+        node.CreateClosedSurfaceRepresentation()
+        at_once = points_of_surfaces(node)
+        node.RemoveClosedSurfaceRepresentation()
+        panel.ui.show3DButton.click()
+        counts = [0]
+        while counts[-1] < 4:
+            panel.process_events()
+            counts.append(len(points_of_surfaces(node)))
+            assert counts[-1] - counts[-2] <= 1
+        assert points_of_surfaces(node) == at_once
+
+    def test_surfaces_that_are_being_made_can_be_had_no_more(self, panel: Any) -> None:
+        node = run(panel, "liver\nspleen\nleft kidney")
+        panel.ui.show3DButton.click()
+        process_until(panel, lambda: bool(points_of_surfaces(node)))
+        panel.ui.show3DButton.click()
+        for _ in range(10):
+            panel.process_events()
+        assert points_of_surfaces(node) == {}
+        assert not panel.ui.show3DButton.checked
+
+    def test_run_that_starts_while_surfaces_are_made_gives_them_back(self, panel: Any) -> None:
+        node = run(panel, "liver\nspleen\nleft kidney")
+        panel.ui.show3DButton.click()
+        run(panel, "right kidney")
+        run(panel, "right kidney")
+        process_until(panel, lambda: is_shown_3d(node))
+        assert len(points_of_surfaces(node)) == 5
 
     def test_run_makes_the_surfaces_once_at_its_end(self, panel: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         node = run(panel, "liver")
         panel.ui.show3DButton.click()
+        process_until(panel, lambda: is_shown_3d(node))
         shown: list[bool] = []
         monkeypatch.setattr(panel.widget._results, "addOutcome", lambda *_: shown.append(is_shown_3d(node)))
         assert run(panel, "spleen\nleft kidney") is node
