@@ -5,6 +5,8 @@
 set -uo pipefail
 bin=$1
 export PYTHONUTF8=1
+# Many tests start a Python of their own, which takes twice as long where the environment forbids to keep what is compiled.
+unset PYTHONDONTWRITEBYTECODE
 
 said=$(mktemp)
 set -m # a process group of its own, which Ctrl+C reaches by the trap only: browser and servers are ended in order
