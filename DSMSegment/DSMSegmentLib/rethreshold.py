@@ -38,7 +38,8 @@ def setThreshold(
         probability: Its map.
         threshold: Probability from which a voxel is inside, 0 to 1.
         keepLargest: Whether small islands are dropped, by the rules of a run: organs keep their largest part, tumors
-            all of 0.1 ml or more. Where the organ of a tumor lies, only the network knows.
+            all of 0.1 ml or more. Where the organ of a tumor lies, only the network knows: parts that the run dropped
+            elsewhere are not in the map, nor are their rims.
 
     Returns:
         Volume of the new mask in ml.

@@ -20,7 +20,7 @@ _GROW = 2
 # Native voxels that are interpolated at a time (64 MB): a mask of the whole body needs no float image of the body.
 _CHUNK_VOXELS = 16_000_000
 # Where a probability map ends: fainter than one grey value of a percent display.
-_FAINTEST_PROBABILITY = 0.01
+FAINTEST_PROBABILITY = 0.01
 
 NOTHING = CroppedArray(np.zeros((0, 0, 0), dtype=np.uint8), (0, 0, 0))
 
@@ -80,7 +80,7 @@ def native_probability(logits: Tensor, grid: WorkingGrid) -> CroppedArray:
         grid: Where they lie.
     """
     logits, stride = _without_padding(logits, grid)
-    found = bounding_box((logits > logit_of(_FAINTEST_PROBABILITY)).numpy())
+    found = bounding_box((logits > logit_of(FAINTEST_PROBABILITY)).numpy())
     if found is None:
         return CroppedArray(np.zeros((0, 0, 0), dtype=np.float16), (0, 0, 0))
     box, coordinates = _native_box(found, logits, grid, stride)

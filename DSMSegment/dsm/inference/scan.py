@@ -12,12 +12,20 @@ from torch import Tensor
 
 from dsm.core.volume import Volume
 from dsm.errors import PromptError
+from dsm.inference.dropped_rims import without_dropped_rims
 from dsm.inference.feature_samples import values_at
 from dsm.inference.host_deviation import SOLID, deviation_logits
 from dsm.inference.host_organ import host_region, keep_parts_at, share_inside
 from dsm.inference.logit_parts import keep_sure_parts
 from dsm.inference.parts import kept_fraction, smallest_part_ml
-from dsm.inference.postprocess import NOTHING, native_mask, native_probability, native_uncertainty, score
+from dsm.inference.postprocess import (
+    FAINTEST_PROBABILITY,
+    NOTHING,
+    native_mask,
+    native_probability,
+    native_uncertainty,
+    score,
+)
 from dsm.inference.result import PromptResult
 from dsm.inference.visual_prompt import Sampling, decode_with_visual_prompts
 from dsm.inference.working_grid import WorkingGrid
@@ -124,6 +132,7 @@ class Scan:
                     prompt,
                     own,
                     float(presence[row]),
+                    whole=logits[row],
                     notes=(*notes[start + row], *self._filled_host(prompt, own, threshold)),
                     seconds=share,
                     threshold=threshold,
@@ -163,6 +172,7 @@ class Scan:
         logits: Tensor,
         presence: float,
         *,
+        whole: Tensor,
         notes: Sequence[str],
         seconds: float,
         threshold: float,
@@ -171,7 +181,10 @@ class Scan:
         keep_fraction: float,
         smallest_voxels: int,
     ) -> PromptResult:
-        """Bring the logits of one prompt to the input grid; `seconds` were spent on it before."""
+        """Bring the logits of one prompt to the input grid; `whole` are those before parts were dropped.
+
+        `seconds` were spent on it before.
+        """
         began = time.perf_counter()
         native = native_mask(
             logits,
@@ -182,7 +195,10 @@ class Scan:
         )
         value = score(native.mean_probability, presence)
         found = native.num_voxels > 0 and value >= _SMALLEST_SCORE
-        probability = native_probability(logits, self.grid) if probabilities else None
+        probability = None
+        if probabilities:
+            rimless = without_dropped_rims(whole, logits, threshold=threshold, faintest=FAINTEST_PROBABILITY)
+            probability = native_probability(rimless, self.grid)
         return PromptResult(
             prompt=prompt,
             mask=native.mask if found else NOTHING,

@@ -200,6 +200,17 @@ class TestCalibrationOfTrainedTumors:
         everything = scan.segment("liver tumor", part_confidence=0.5)[0]
         assert everything.full_mask().sum() == self.BRIGHT_VOXELS + self.TISSUE_VOXELS
 
+    def test_map_shows_no_rims_of_dropped_parts(self, make_segmenter, volume, monkeypatch):
+        def shown(whole, kept, *, threshold, faintest):
+            assert (threshold, faintest) == (0.5, 0.01)
+            return (whole != kept) * 29.0 - 20.0
+
+        monkeypatch.setattr("dsm.inference.scan.without_dropped_rims", shown)
+        scan = make_segmenter(vectors={"liver tumor": self.UNSURE}, trained=self.TUMOR, tumor_part_confidence=0.9)
+        result = scan.encode(volume).segment("liver tumor", probabilities=True)[0]
+        assert result.full_mask().sum() == self.BRIGHT_VOXELS
+        assert np.count_nonzero(result.probability.array > 0.5) == self.TISSUE_VOXELS
+
     def test_offset_moves_mask_and_probability(self, make_segmenter, volume):
         vectors = {"liver tumor": (0.46, 5.0)}  # tissue: -0.9
         before, after = (

@@ -1,0 +1,42 @@
+"""The rims of parts that were dropped: below the threshold, so a lower one would show each part again, as a shell."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from dsm.core.boxes import bounding_box
+from dsm.inference.components import label_parts
+from dsm.inference.logit_parts import NOWHERE, logit_of
+
+
+def without_dropped_rims(whole: Tensor, kept: Tensor, *, threshold: float, faintest: float) -> Tensor:
+    """Push what surrounds dropped parts as far down as the parts themselves.
+
+    A voxel below the threshold belongs to the part above it that is nearest. It goes where that part was dropped, and
+    something fainter connects the two.
+
+    Args:
+        whole: `(i, j, k)`, float32, on the CPU: logits before parts were dropped.
+        kept: Logits after that; not changed.
+        threshold: Probability above which a voxel is inside.
+        faintest: Probability below which nobody looks.
+
+    Returns:
+        `kept`, where nothing was dropped.
+    """
+    dropped = (kept != whole).numpy()
+    if not dropped.any():
+        return kept
+    faint, _ = label_parts((whole > logit_of(faintest)).numpy())
+    around = np.isin(faint, np.unique(faint[dropped])) & (faint > 0)
+    box = bounding_box(around)
+    if box is None:
+        return kept
+    inside = (whole[box.slices] > logit_of(threshold)).numpy()
+    nearest = ndimage.distance_transform_edt(~inside, return_distances=False, return_indices=True)
+    rim = np.zeros_like(dropped)
+    rim[box.slices] = around[box.slices] & ~inside & dropped[box.slices][tuple(nearest)]
+    return kept.masked_fill(torch.from_numpy(rim), NOWHERE)
