@@ -177,6 +177,15 @@ def test_no_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     assert site.commands == []
 
 
+def test_package_that_is_not_there_after_the_install_asks_for_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
+    Site(monkeypatch, torch="2.13")
+    questions(monkeypatch, True)
+    monkeypatch.setattr(slicer.util, "pip_install", lambda _: None)
+    with pytest.raises(InstallError, match="still missing: safetensors") as caught:
+        installMissing()
+    assert caught.value.hint.startswith("Restart Slicer")
+
+
 def test_without_the_extension_pytorch_the_user_is_sent_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
     Site(monkeypatch, safetensors="1.0", scipy="2.0")
     monkeypatch.setitem(sys.modules, "PyTorchUtils", None)

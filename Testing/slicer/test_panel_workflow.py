@@ -35,6 +35,7 @@ from dsm.core.boxes import CroppedArray
 from dsm.errors import InputError, WorkerError
 from DSMSegmentLib.dependencies import missingRequirements
 from DSMSegmentLib.dicom_export import dicomProblems
+from DSMSegmentLib.job_progress import JobProgress
 from DSMSegmentLib.map_store import SegmentMap
 from DSMSegmentLib.mrml import ijkToRAS, orientedImageFromCrop, volumeFromNode
 from DSMSegmentLib.segment_volumes import volumeOfSegment
@@ -273,6 +274,20 @@ class TestRun:
         assert "not found: pancreas" in panel.ui.statusLabel.text
         panel.screenshot(SCREENS / "not_found.png")
 
+    def test_progress_shows_steps_and_the_time_left(self, panel: Any, backend: PanelBackend) -> None:
+        backend.after, backend.act = 0, wait_for_cancel
+        panel.ui.promptsTextEdit.setPlainText("liver\nspleen")
+        panel.ui.applyButton.click()
+        job = panel.widget.logic._job
+        job._arrived(JobProgress("encode", 3, 10, etaS=12.4))  # as the backend does, on its thread
+        process_until(panel, lambda: panel.ui.progressBar.maximum == 10)
+        assert panel.ui.progressBar.value == 3
+        assert panel.ui.statusLabel.text == "Reading the volume... about 12 s left"
+        job._arrived(JobProgress("decode", 1, 2))
+        process_until(panel, lambda: panel.ui.statusLabel.text == "Segmenting 2 of 2...")
+        panel.ui.applyButton.click()
+        process_until(panel, lambda: not panel.widget.logic.isRunning)
+
     def test_policies_of_the_panel_reach_the_run(self, panel: Any, backend: PanelBackend, volume: Any) -> None:
         run(panel, "liver")
         combo = panel.ui.existingPolicyComboBox
@@ -461,8 +476,19 @@ class TestResults:
         voxels = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
         assert np.count_nonzero(voxels) == MASKS["liver"].sum()
 
-    def test_results_are_there_again_in_an_opened_scene(self, panel: Any, host: Any, tmp_path: Path) -> None:
+    def test_results_are_there_again_in_an_opened_scene(
+        self, panel: Any, volume: Any, host: Any, tmp_path: Path
+    ) -> None:
         run(panel, "liver\nspleen")
+        panel.ui.roiSelector.setCurrentNode(roi_node(volume, (3, 4, 3), (6, 8, 5)))
+        combos = panel.ui.existingPolicyComboBox, panel.ui.overlapPolicyComboBox
+        for combo in combos:
+            combo.setCurrentIndex(2)
+        boxes = panel.ui.keepEmptyCheckBox, panel.ui.fastCheckBox, panel.ui.uncertaintyCheckBox
+        for box in boxes:
+            box.setChecked(True)
+        panel.ui.keepLargestCheckBox.setChecked(False)
+        panel.ui.thresholdSlider.value = 0.35
         shown = [cells(panel, column) for column in range(1, 6)]
         host.saveScene(tmp_path / "scene.mrb")
         host.loadScene(tmp_path / "scene.mrb")
@@ -471,6 +497,12 @@ class TestResults:
         panel.ui.outputSegmentationSelector.setCurrentNode(node)
         assert [cells(panel, column) for column in range(1, 6)] == shown
         assert panel.ui.promptsTextEdit.plainText == "liver\nspleen"
+        assert panel.ui.inputVolumeSelector.currentNode().GetName() == "CT"
+        assert panel.ui.roiSelector.currentNode().GetName() == "R"
+        assert [combo.currentIndex for combo in combos] == [2, 2]
+        assert all(box.checked for box in boxes)
+        assert not panel.ui.keepLargestCheckBox.checked
+        assert panel.ui.thresholdSlider.value == 0.35
 
 
 class TestThreshold:
@@ -802,6 +834,26 @@ class TestSetup:
         run(panel, "spleen")
         assert len(questions) == 1
         assert "dsm-test" in questions[0]
+        assert "see the model card" in questions[0], "this model's card has no row for it"
+
+    def test_models_are_shown_with_size_and_licence(
+        self, volume: Any, backend: PanelBackend, monkeypatch: pytest.MonkeyPatch, questions: list[str]
+    ) -> None:
+        monkeypatch.setenv("DSM_MODEL_DIR", str(ROOT / "model_weights"))
+        Settings().model = "dsm-small"
+        monkeypatch.setattr(module, "WorkerBackend", lambda **_: backend)
+        opened: list[str] = []
+        monkeypatch.setattr(qt.QDesktopServices, "openUrl", lambda url: opened.append(url.toLocalFile()))
+        panel = panel_host.Panel(module)
+        model = panel.widget._setup.model
+        assert panel.ui.modelComboBox.currentText == f"dsm-small ({model.num_bytes / 2**20:.0f} MB)"
+        assert panel.ui.licenceLabel.text.startswith("CC BY-NC-SA 4.0")
+        assert not panel.ui.deleteModelButton.enabled, "it came with the extension"
+        panel.ui.openModelFolderButton.click()
+        assert [Path(path) for path in opened] == [model.path]
+        run(panel, "liver")
+        assert panel.ui.licenceLabel.text in questions[0]
+        panel.close()
 
     def test_licence_refused_starts_nothing(
         self, panel: Any, backend: PanelBackend, monkeypatch: pytest.MonkeyPatch
