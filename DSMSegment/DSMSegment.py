@@ -313,7 +313,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         parameters = self._parameterNode
         self._output.follow(parameters)
         running = self.logic.isRunning
-        self._prompts.setContext(modalityOfNode(parameters.inputVolume), self._trained)
+        self._prompts.setContext(modalityOfNode(parameters.inputVolume), self._trained, self._setup.readsFreeText)
         reason = self._setup.reason
         if not reason and not parameters.inputVolume:
             reason = _("Select a CT or MR volume first.")

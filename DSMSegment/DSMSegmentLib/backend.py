@@ -16,6 +16,7 @@ from dsm.protocol.client import WorkerClient
 from dsm.protocol.messages import Load, Measure, Ready, Release
 from DSMSegmentLib.cancel_token import CancelToken
 from DSMSegmentLib.client_run import ClientRun, FindingCallback, ProgressCallback
+from DSMSegmentLib.free_text import checkFreeText
 from DSMSegmentLib.provenance import Provenance
 from DSMSegmentLib.request import SegmentRequest
 from DSMSegmentLib.run_estimate import Engine
@@ -75,6 +76,7 @@ class WorkerBackend:
         self._device = device
         # PythonSlicer sets up the libraries that Slicer's interpreter needs; Slicer itself is no interpreter.
         self._python = python or shutil.which("PythonSlicer") or sys.executable
+        self._sharesPackages = python is None
         self._environment = environment or {}
         self._start: WorkerStart | None = None
         self._lock = threading.Lock()  # a run may begin while a test starts the worker, or the panel is closed
@@ -115,6 +117,8 @@ class WorkerBackend:
         Of a CT that is not there yet, only the region of the request and what is around it is encoded. A worker that
         does not stop within two seconds of a cancel is killed; the next run starts a new one.
         """
+        if self._sharesPackages:
+            checkFreeText(request.prompts)
         numClosed = self._numClosed
         entry = model_entry(find_model(self._model))
         run = ClientRun(self._runningClient(numClosed, cancel), onProgress, onFinding, cancel)

@@ -74,7 +74,7 @@ def installFromFolder(wheels: Path) -> None:
     version = ".".join(map(str, sys.version_info[:2]))
     hint = _("Put wheels for Python {version} and this system into it.").format(version=version)
     for requirement in missingRequirements():
-        with _pipFailureSaid(requirement, hint):
+        with pipFailureSaid(requirement, hint):
             slicer.util.pip_install(f'--no-index --find-links "{wheels}" "{requirement}"')
     if still := missingRequirements():
         raise InstallError(
@@ -83,7 +83,7 @@ def installFromFolder(wheels: Path) -> None:
 
 
 @contextmanager
-def _pipFailureSaid(names: str, hint: str = "") -> Iterator[None]:
+def pipFailureSaid(names: str, hint: str = "") -> Iterator[None]:
     """Make what Slicer's pip functions raise an `InstallError`: these name the command, and nobody catches them."""
     try:
         yield
@@ -108,7 +108,7 @@ def _installTorch() -> None:
             hint=_("Install the extension PyTorch in the Extensions Manager and restart Slicer."),
         ) from error
     logic = PyTorchUtils.PyTorchUtilsLogic()
-    with _pipFailureSaid("PyTorch"):
+    with pipFailureSaid("PyTorch"):
         torch = logic.installTorch(askConfirmation=True, torchVersionRequirement=TORCH_RANGE)
     if torch is None:
         raise InstallError(_("PyTorch was not installed."), hint=_("Press Install again and agree."))
@@ -120,7 +120,7 @@ def _installPackages(requirements: list[str]) -> None:
     if pipEnsure is not None:
         from packaging.requirements import Requirement
 
-        with _pipFailureSaid(names):
+        with pipFailureSaid(names):
             pipEnsure([Requirement(one) for one in requirements], requester="DSMSegment")
         return
     text = _("DSMSegment needs these Python packages:\n\n{names}\n\nInstall them now?")
@@ -128,7 +128,7 @@ def _installPackages(requirements: list[str]) -> None:
         raise InstallError(_("The packages were not installed."), hint=_("Press Install again."))
     for requirement in requirements:
         # Nothing that Slicer has may be replaced: the list is closed.
-        with _pipFailureSaid(requirement):
+        with pipFailureSaid(requirement):
             slicer.util.pip_install(f'--no-deps "{requirement}"')
 
 

@@ -38,13 +38,16 @@ class PromptHint:
         return f"{self.level.value} {self.name}: {self.text}" if self.text else f"{self.level.value} {self.name}"
 
 
-def promptHints(text: str, *, modality: str = "", trained: Collection[str] = ()) -> list[PromptHint]:
+def promptHints(
+    text: str, *, modality: str = "", trained: Collection[str] = (), readsFreeText: bool = True
+) -> list[PromptHint]:
     """Return a hint for each prompt.
 
     Args:
         text: Prompts as they were typed.
         modality: `"CT"` or `"MR"`, of the volume; empty where unknown.
         trained: Names that the model was trained on; empty where unknown.
+        readsFreeText: Whether there is a language model for what is not in the vocabulary.
     """
     if not text.strip():
         return []
@@ -52,18 +55,20 @@ def promptHints(text: str, *, modality: str = "", trained: Collection[str] = ())
         prompts = parse_prompts(text)
     except PromptError as error:
         return [PromptHint(HintLevel.PROBLEM, _("Prompts"), error.one_line)]
-    return [_hint(prompt, modality, trained) for prompt in prompts]
+    return [_hint(prompt, modality, trained, readsFreeText) for prompt in prompts]
 
 
-def _hint(prompt: Prompt, modality: str, trained: Collection[str]) -> PromptHint:
+def _hint(prompt: Prompt, modality: str, trained: Collection[str], readsFreeText: bool) -> PromptHint:
     structure = prompt.structure
     if structure is None:
-        text = _("free text, less reliable.")
+        level, text = HintLevel.DOUBT, _("free text, less reliable.")
+        if not readsFreeText:
+            level, text = HintLevel.PROBLEM, _("not in the vocabulary; for free text, see Setup.")
         if prompt.suggestions:
             text += " " + _("Did you mean \N{LEFT DOUBLE QUOTATION MARK}{name}\N{RIGHT DOUBLE QUOTATION MARK}?").format(
                 name=prompt.suggestions[0]
             )
-        return PromptHint(HintLevel.DOUBT, prompt.name, text)
+        return PromptHint(level, prompt.name, text)
     if _isUnusual(structure, modality):
         text = _("usually seen on {usual}, this volume is {modality}.").format(
             usual=structure.modalities[0], modality=modality

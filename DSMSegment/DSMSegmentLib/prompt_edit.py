@@ -28,6 +28,7 @@ class PromptEdit:
         self._hintsLabel = hintsLabel
         self._modality = ""
         self._trained: Collection[str] = ()
+        self._readsFreeText = True
         self._completed = ""
         self._completions = qt.QStringListModel()
         self._completer = qt.QCompleter()
@@ -42,10 +43,17 @@ class PromptEdit:
         self._shortcut.activated.connect(onSubmit)
         textEdit.textChanged.connect(self._onTextChanged)
 
-    def setContext(self, modality: str, trained: Collection[str]) -> None:
-        """Tell what the hints depend on: the volume's modality and the names that the model was trained on."""
-        if (modality, tuple(trained)) != (self._modality, tuple(self._trained)):
-            self._modality, self._trained = modality, tuple(trained)
+    def setContext(self, modality: str, trained: Collection[str], readsFreeText: bool) -> None:
+        """Tell what the hints depend on.
+
+        Args:
+            modality: Of the volume.
+            trained: Names that the model was trained on.
+            readsFreeText: Whether there is a language model for what is not in the vocabulary.
+        """
+        context = modality, tuple(trained), readsFreeText
+        if context != (self._modality, tuple(self._trained), self._readsFreeText):
+            self._modality, self._trained, self._readsFreeText = context
             self._showHints()
 
     def append(self, name: str) -> None:
@@ -87,7 +95,12 @@ class PromptEdit:
         return text[start:].split("\n", 1)[0], start
 
     def _showHints(self) -> None:
-        hints = promptHints(self._textEdit.plainText, modality=self._modality, trained=self._trained)
+        hints = promptHints(
+            self._textEdit.plainText,
+            modality=self._modality,
+            trained=self._trained,
+            readsFreeText=self._readsFreeText,
+        )
         # Where there are many, those that need a look come first.
         if len(hints) > _MAX_HINTS:
             hints.sort(key=lambda hint: not hint.text)

@@ -12,7 +12,7 @@ import slicer
 from dsm.errors import DSMError
 from dsm.models.store import ModelEntry
 from dsm.protocol.messages import Device, Ready
-from DSMSegmentLib import dependencies
+from DSMSegmentLib import dependencies, free_text
 from DSMSegmentLib.application import qt
 from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.backend import Backend, WorkerBackend
@@ -60,7 +60,7 @@ class SetupSection:
         self._models: list[ModelEntry] = []
         self._devices: tuple[Device, ...] = ()
         self._call: BackgroundCall[Ready] | BackgroundCall[float] | None = None
-        self._missing = dependencies.missingRequirements()
+        self._missing, self._missingFreeText = dependencies.missingRequirements(), free_text.missingForFreeText()
         self._remote = RemoteSection(ui, settings, self._apply, say)
         self._fillModels()
         self._fillDevices()
@@ -70,6 +70,7 @@ class SetupSection:
         ui.deviceComboBox.currentIndexChanged.connect(self._onDevice)
         ui.installButton.clicked.connect(self._onInstall)
         ui.installFolderButton.clicked.connect(self._onInstallFromFolder)
+        ui.installFreeTextButton.clicked.connect(self._onInstallForFreeText)
         ui.testButton.clicked.connect(self._onTest)
         ui.releaseButton.clicked.connect(self._onRelease)
         ui.installModelButton.clicked.connect(self._onInstallModel)
@@ -91,6 +92,11 @@ class SetupSection:
         if self._settings.isRemote:  # the server has not said which names; it may have a model that is here, too
             model = next((one for one in self._models if one.digest == self._remote.modelSha256), None)
         return trainedNames(model) if model else ()
+
+    @property
+    def readsFreeText(self) -> bool:
+        """Whether there is a language model for what is not in the vocabulary; of a server, it is taken for granted."""
+        return self._settings.isRemote or not self._missingFreeText
 
     @property
     def reason(self) -> str:
@@ -196,6 +202,7 @@ class SetupSection:
             else _("This model came with the extension.")
         )
         ui.installButton.visible = ui.installFolderButton.visible = bool(self._missing)
+        ui.installFreeTextButton.visible = bool(self._missingFreeText) and not self._missing
         ui.testButton.enabled = not self._missing and model is not None and self._call is None
         ui.setupStatusLabel.text = self.reason or self._readySentence()
 
@@ -221,12 +228,15 @@ class SetupSection:
         if folder:
             self._install(partial(dependencies.installFromFolder, Path(folder)))
 
+    def _onInstallForFreeText(self, _checked: bool = False) -> None:
+        self._install(free_text.installForFreeText)
+
     def _install(self, install: Callable[[], None]) -> None:
         try:
             install()
         except DSMError as error:
             self._say(error.one_line)
-        self._missing = dependencies.missingRequirements()
+        self._missing, self._missingFreeText = dependencies.missingRequirements(), free_text.missingForFreeText()
         self._apply()
         if self._ui.testButton.enabled:  # that files are there does not mean that the worker can import them
             self._onTest()

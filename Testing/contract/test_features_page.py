@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 NAMED = re.findall(
-    r"`((?:slicer|bench|unit|worker)/[\w/]+\.py)((?:::\w+)*)`",
+    r"`((?:slicer|bench|unit|worker|web|contract)/[\w/]+\.py)((?:::\w+)*)`",
     (ROOT / "docs" / "reference" / "features.md").read_text(encoding="utf-8"),
 )
 

@@ -65,6 +65,7 @@ def chosen_model(dsm_tiny: Path, tmp_path_factory: pytest.TempPathFactory, monke
         shutil.copytree(dsm_tiny, folder / "dsm-test")
     monkeypatch.setenv("DSM_MODEL_DIR", str(folder))
     qt.QSettings().clear()
+    monkeypatch.setattr("DSMSegmentLib.free_text.missingForFreeText", list)  # whatever this interpreter has
     Settings().model = "dsm-test"
 
 
@@ -150,6 +151,27 @@ class TestPrompts:
         assert "liver" in doubt.split("Did you mean")[1]
         assert other.startswith("✓ heart") or "not trained" in other
         panel.screenshot(SCREENS / "hints.png")
+
+    def test_free_text_without_a_language_model_is_said_while_typing_and_can_be_installed(
+        self, volume: Any, backend: PanelBackend, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        missing = ["open_clip_torch"]
+        monkeypatch.setattr("DSMSegmentLib.free_text.missingForFreeText", lambda: list(missing))
+        monkeypatch.setattr("DSMSegmentLib.free_text.installForFreeText", missing.clear)
+        monkeypatch.setattr(module, "WorkerBackend", lambda **_: backend)
+        panel = panel_host.Panel(module)
+        assert panel.ui.setupCollapsibleButton.collapsed, "the vocabulary needs none"
+        panel.ui.promptsTextEdit.setPlainText("liver\ngrey spot")
+        assert panel.ui.hintsLabel.text.splitlines()[1] == (
+            "! gray spot: not in the vocabulary; for free text, see Setup."
+        )
+        panel.ui.setupCollapsibleButton.collapsed = False
+        assert panel.ui.installFreeTextButton.visible
+        panel.screenshot(SCREENS / "free_text.png")
+        panel.ui.installFreeTextButton.click()
+        assert panel.ui.hintsLabel.text.splitlines()[1].startswith("? gray spot: free text")
+        assert not panel.ui.installFreeTextButton.visible
+        panel.close()
 
     def test_hints_follow_the_volume(self, panel: Any) -> None:
         slicer.util.updateVolumeFromArray(mr := volume_node(plain_affine(), name="MR"), np.ones(SHAPE[::-1], np.int16))
