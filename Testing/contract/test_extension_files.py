@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import struct
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -46,6 +48,10 @@ def test_cmake_lists_every_file_once(name: str, python: bool) -> None:
 
 def test_module_folder_has_one_script() -> None:
     assert [path.name for path in MODULE.glob("*.py")] == ["DSMSegment.py"]
+    text = (MODULE / "DSMSegment.py").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 400
+    classes = re.findall(r"^class (\w+)", text, re.MULTILINE)
+    assert set(classes) >= {f"DSMSegment{kind}" for kind in ("", "Widget", "Logic", "Test")}
 
 
 def test_no_folder_takes_a_name_that_others_use() -> None:
@@ -128,6 +134,47 @@ class TestExtensionDescription:
         data = (MODULE / "Resources" / "Icons" / "DSMSegment.png").read_bytes()
         assert data[:8] == b"\x89PNG\r\n\x1a\n"
         assert struct.unpack(">II", data[16:24]) == (128, 128)
+
+
+class TestQuestionsOfTheIndex:
+    """What the reviewers of the index ask of the source; the answers are in docs/reference/extension-checklist.md."""
+
+    FILES = (
+        MODULE / "DSMSegment.py",
+        *sorted(MODULE.glob("DSMSegmentLib/*.py")),
+        *sorted(MODULE.glob("DSMSegmentEffect/*.py")),
+    )
+    KNOWN = frozenset({"dsm", "DSMSegmentLib", "slicer", "vtk", "qt", "numpy", "SegmentEditorEffects"})
+
+    @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+    def test_nothing_is_run_and_nothing_foreign_is_imported_at_file_scope(self, path: Path) -> None:
+        kinds = (ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign, ast.ClassDef, ast.FunctionDef)
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+            is_for_types = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+            is_without_slicer = path.name == "application.py" and isinstance(node, ast.Try)
+            assert is_docstring or is_for_types or is_without_slicer or isinstance(node, kinds), f"line {node.lineno}"
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            tops = {name.partition(".")[0] for name in names} - set(sys.stdlib_module_names)
+            assert tops <= self.KNOWN, f"line {node.lineno}"
+
+    def test_each_modal_question_is_a_consent(self) -> None:
+        asking = re.compile(r"confirm\w*Display|QMessageBox|(?:error|info|warning|message)Display|QInputDialog")
+        asks = {path.name for path in self.FILES if asking.search(path.read_text(encoding="utf-8"))}
+        assert asks == {"dependencies.py", "free_text.py", "remote_section.py", "setup_section.py"}
+
+    def test_no_style_of_its_own(self) -> None:
+        for path in (*self.FILES, MODULE / "Resources" / "UI" / "DSMSegment.ui"):
+            assert "stylesheet" not in path.read_text(encoding="utf-8").lower(), path.name
+
+    def test_license_and_readme_are_where_the_index_looks(self) -> None:
+        assert "Apache License" in (ROOT / "LICENSE.txt").read_text(encoding="utf-8")
+        readme = (ROOT / "README.md").read_text(encoding="utf-8")
+        assert "Apache-2.0" in readme
+        assert readme.startswith("# DSMSegment\n")
+        assert re.search(r"!\[.*\]\(Resources/Screenshots/\w+\.png\)", readme)
+        assert "docs/tutorial/slicer.md" in readme
 
 
 class TestPanel:

@@ -1,4 +1,4 @@
-"""Every test that docs/reference/features.md names exists, so that the page cannot outlive what it says."""
+"""Every test that features.md and extension-checklist.md name exists, so that no page outlives what it says."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "docs" / "reference" / name for name in ("features.md", "extension-checklist.md")]
 NAMED = re.findall(
-    r"`((?:slicer|bench|unit|worker|web|contract)/[\w/]+\.py)((?:::\w+)*)`",
-    (ROOT / "docs" / "reference" / "features.md").read_text(encoding="utf-8"),
+    r"`(?:Testing/)?((?:slicer|bench|unit|worker|web|contract)/[\w/]+\.py)((?:::\w+)*)`",
+    "".join(page.read_text(encoding="utf-8") for page in PAGES),
 )
 
 
