@@ -17,6 +17,8 @@ THRESHOLD_TAG = "DSM.Threshold"
 CREATED_TAG = "DSM.Created"
 VOLUME_TAG = "DSM.VolumeMl"
 SECONDS_TAG = "DSM.Seconds"
+# What to know about a result, in sentences; most have none.
+NOTE_TAG = "DSM.Note"
 # Only of a segment of another volume than that of its segmentation; see `segment_volumes`.
 SOURCE_TAG = "DSM.Source"
 # Without these two, Slicer's DICOM export calls the segment MANUAL.

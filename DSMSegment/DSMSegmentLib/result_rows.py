@@ -10,7 +10,7 @@ import slicer
 from dsm.text.prompt import Prompt
 from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.finding import OutcomeStatus, SegmentOutcome
-from DSMSegmentLib.provenance import SCORE_TAG, SECONDS_TAG, VOLUME_TAG
+from DSMSegmentLib.provenance import NOTE_TAG, SCORE_TAG, SECONDS_TAG, VOLUME_TAG
 from DSMSegmentLib.segment_tags import isEdited, promptOf, tagOf
 from DSMSegmentLib.segment_volumes import isOfAnotherVolume, volumeOfSegment
 
@@ -32,7 +32,7 @@ class ResultRow:
         visible: Whether the views show the segment.
         reviewed: Whether the user has marked it as completed.
         edited: Whether it was changed by hand.
-        note: For a tool tip.
+        note: What to know about it, in sentences.
         otherVolume: Name of the volume that it was made on, where that is not the volume of the segmentation.
     """
 
@@ -59,7 +59,6 @@ def resultRows(
         segmentationNode: The current output.
         outcomes: Of the last run.
     """
-    notes = {outcome.segmentId: "\n".join(outcome.warnings) for outcome in outcomes}
     given = {outcome.prompt.name for outcome in outcomes if outcome.segmentId}
     # One row a prompt, and not one a time point.
     missing = {outcome.prompt.name: outcome for outcome in outcomes if outcome.prompt.name not in given}
@@ -79,9 +78,7 @@ def resultRows(
     segmentation = segmentationNode.GetSegmentation()
     made = {id_: promptOf(segmentation.GetSegment(id_)) for id_ in segmentation.GetSegmentIDs()}
     return [
-        _segmentRow(segmentationNode, segmentId, prompt, notes.get(segmentId, ""))
-        for segmentId, prompt in made.items()
-        if prompt is not None
+        _segmentRow(segmentationNode, segmentId, prompt) for segmentId, prompt in made.items() if prompt is not None
     ] + rows
 
 
@@ -91,7 +88,7 @@ def setReviewed(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str
     _Logic.SetSegmentStatus(segment, _Logic.Completed if reviewed else _Logic.InProgress)
 
 
-def _segmentRow(node: slicer.vtkMRMLSegmentationNode, segmentId: str, prompt: Prompt, note: str) -> ResultRow:
+def _segmentRow(node: slicer.vtkMRMLSegmentationNode, segmentId: str, prompt: Prompt) -> ResultRow:
     segment = node.GetSegmentation().GetSegment(segmentId)
     volumeMl = _number(tagOf(segment, VOLUME_TAG))
     display = node.GetDisplayNode()
@@ -106,7 +103,7 @@ def _segmentRow(node: slicer.vtkMRMLSegmentationNode, segmentId: str, prompt: Pr
         visible=display is not None and bool(display.GetSegmentVisibility(segmentId)),
         reviewed=_Logic.GetSegmentStatus(segment) == _Logic.Completed,
         edited=isEdited(segment),
-        note=note,
+        note=tagOf(segment, NOTE_TAG),
         otherVolume=_otherVolume(node, segmentId),
     )
 

@@ -37,6 +37,15 @@ class ResultsTable:
         titles = [_("Show"), _("Structure"), _("Result"), _("ml"), _("Score"), _("s"), _("Reviewed")]
         table.setColumnCount(len(titles))
         table.setHorizontalHeaderLabels(titles)
+        tips = {
+            _STATUS: _("Check: there is something to know about this result; hold the mouse over it."),
+            _VOLUME: _("Volume of the segment."),
+            _SCORE: _("How sure the network is, 0 to 1: for ranking, not the chance that the segment is right."),
+            _SECONDS: _("Time that the prompt took, once the volume was read."),
+            _REVIEWED: _("Your mark: Slicer's own tables call such a segment completed."),
+        }
+        for column, tip in tips.items():
+            table.horizontalHeaderItem(column).setToolTip(tip)
         table.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
         table.setSelectionMode(qt.QAbstractItemView.ExtendedSelection)
         table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
@@ -88,7 +97,7 @@ class ResultsTable:
             if row.otherVolume
             else row.name,
             _STATUS: _statusText(row),
-            _VOLUME: f"{row.volumeMl:.1f}" if there else "",
+            _VOLUME: _volumeText(row.volumeMl) if there else "",
             _SCORE: f"{row.score:.2f}" if row.status is not OutcomeStatus.SKIPPED else "",
             _SECONDS: f"{row.seconds:.1f}" if row.seconds else "",
             _REVIEWED: "",
@@ -119,9 +128,16 @@ class ResultsTable:
             self._onReviewed(segmentId, checked)
 
 
+def _volumeText(milliliters: float) -> str:
+    """A lesion of a few voxels is not nothing."""
+    return f"{milliliters:.2f}" if 0 < milliliters < 1 else f"{milliliters:.1f}"
+
+
 def _statusText(row: ResultRow) -> str:
     if row.edited:
         return _("edited")
+    if row.status is OutcomeStatus.WRITTEN and row.note:
+        return _("found, check")
     return {
         OutcomeStatus.WRITTEN: _("found"),
         OutcomeStatus.NOT_FOUND: _("not found"),

@@ -27,7 +27,7 @@ from DSMSegmentLib.mrml import (
 )
 from DSMSegmentLib.placement import createSegmentation, placeBesideVolume
 from DSMSegmentLib.policy import ExistingPolicy, OverlapPolicy
-from DSMSegmentLib.provenance import NAME_TAG, SECONDS_TAG, VOLUME_TAG, Provenance
+from DSMSegmentLib.provenance import NAME_TAG, NOTE_TAG, SECONDS_TAG, VOLUME_TAG, Provenance
 from DSMSegmentLib.segment_volumes import noteVolume
 from DSMSegmentLib.terminology import segmentColor, terminologyTag
 
@@ -102,7 +102,7 @@ class SegmentationWriter:
             OutcomeStatus.NOT_FOUND,
             score=finding.score,
             seconds=finding.seconds,
-            warnings=tuple(dict.fromkeys((*prompt.warnings, *finding.warnings))),
+            warnings=_warnings(prompt, finding),
         )
         isThere = bool(into) and node.GetSegmentation().GetSegment(into) is not None
         replaced = into if isThere else self._replacedBy(prompt, node)
@@ -226,8 +226,17 @@ def _describe(segment: slicer.vtkSegment, prompt: Prompt, finding: Finding, prov
     tags = provenance.tags(prompt.text, score=finding.score, threshold=finding.threshold)
     for name, value in {**tags, NAME_TAG: prompt.name, SECONDS_TAG: f"{finding.seconds:.3f}"}.items():
         segment.SetTag(name, value)
+    # In a file, a bar stands between tags.
+    if note := " ".join(_warnings(prompt, finding)).replace("|", "/"):
+        segment.SetTag(NOTE_TAG, note)
+    else:
+        segment.RemoveTag(NOTE_TAG)
     logic = slicer.vtkSlicerSegmentationsModuleLogic
     logic.SetSegmentStatus(segment, logic.InProgress)
+
+
+def _warnings(prompt: Prompt, finding: Finding) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*prompt.warnings, *finding.warnings)))
 
 
 def _idsByName(node: slicer.vtkMRMLSegmentationNode) -> dict[str, str]:

@@ -64,6 +64,7 @@ def test_later_prompt_takes_a_twentieth_of_the_first_run(
     panel.ui.advancedCollapsibleButton.collapsed = False
     if table.rowCount:
         table.selectRow(0)
+    panel.window.resize(panel.window.width, 1240)  # all rows of the table
     panel.screenshot(tmp_path / "panel.png")
     panel.close()
     with capsys.disabled():

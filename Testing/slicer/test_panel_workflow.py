@@ -310,6 +310,24 @@ class TestRun:
         panel.ui.applyButton.click()
         process_until(panel, lambda: not panel.widget.logic.isRunning)
 
+    def test_result_with_something_to_know_about_it_is_marked_also_in_an_opened_scene(
+        self, panel: Any, backend: PanelBackend, host: Any, tmp_path: Path
+    ) -> None:
+        backend._masks = {**MASKS, "odd | thing": mask_of(seed=9)}
+        run(panel, "liver\nkidney\nodd | thing")
+        assert cells(panel, 2) == ["found", "found, check", "found, check", "found, check"]
+        assert cells(panel, 3)[0] == f"{MASKS['liver'].sum() * 0.7 * 1.1 * 3 / 1000:.2f}", "a small one is not 0.0 ml"
+        assert "names no side" in panel.ui.resultsTable.item(1, 2).toolTip()
+        assert "not in the vocabulary" in panel.ui.resultsTable.item(3, 2).toolTip()
+        panel.screenshot(SCREENS / "check.png")
+        host.saveScene(tmp_path / "scene.mrb")
+        host.loadScene(tmp_path / "scene.mrb")
+        panel.process_events()
+        node = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
+        panel.ui.outputSegmentationSelector.setCurrentNode(node)
+        assert cells(panel, 2) == ["found", "found, check", "found, check", "found, check"]
+        assert "names no side" in panel.ui.resultsTable.item(1, 2).toolTip()
+
     def test_policies_of_the_panel_reach_the_run(self, panel: Any, backend: PanelBackend, volume: Any) -> None:
         run(panel, "liver")
         combo = panel.ui.existingPolicyComboBox
