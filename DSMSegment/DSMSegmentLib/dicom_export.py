@@ -92,7 +92,7 @@ def _exporter() -> Any:
         raise OutputError(
             _("Slicer has no exporter of DICOM segmentations."),
             code="output.dicom",
-            hint=_("Install the extension QuantitativeReporting in the Extensions Manager and restart Slicer."),
+            hint=_("Before Slicer 5.12: install QuantitativeReporting in the Extensions Manager and restart Slicer."),
         ) from error
     return DICOMSegmentationPlugin.DICOMSegmentationPluginClass()
 

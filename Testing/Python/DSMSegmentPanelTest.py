@@ -36,6 +36,7 @@ class DSMSegmentPanelTest(ScriptedLoadableModuleTest):
         for test in (
             self.test_form_and_parameters,
             self.test_run_undo,
+            self.test_output_follows_the_volume,
             self.test_editor_hand_over,
             self.test_effect_is_registered,
             self.test_scene_close,
@@ -86,6 +87,17 @@ class DSMSegmentPanelTest(ScriptedLoadableModuleTest):
         self.assertTrue(self.widget.ui.undoButton.enabled)
         self.widget.ui.undoButton.click()
         self.assertIsNone(slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSegmentationNode"))
+
+    def test_output_follows_the_volume(self):
+        """Another volume gets a segmentation of its own, and the first one shows its results again."""
+        node = self.run_prompts("liver")
+        other = slicer.util.addVolumeFromArray(np.zeros((8, 9, 10), np.int16), np.diag([-1.0, -1.0, 1.0, 1.0]), "Other")
+        self.widget.ui.inputVolumeSelector.setCurrentNode(other)
+        self.assertIsNone(self.widget._parameterNode.outputSegmentation)
+        self.assertIsNone(self.widget.ui.outputSegmentationSelector.currentNode())
+        self.widget.ui.inputVolumeSelector.setCurrentNode(self.volumeNode)
+        self.assertIs(self.widget._parameterNode.outputSegmentation, node)
+        self.assertIs(self.widget.ui.outputSegmentationSelector.currentNode(), node)
 
     def test_editor_hand_over(self):
         """The Segment Editor opens on the same node, volume and segment."""

@@ -68,7 +68,7 @@ def dicom(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_panel(panel: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     result = run(load("DSMSegmentPanelTest", monkeypatch))
-    assert (result.testsRun, result.skipped) == (5, [])
+    assert (result.testsRun, result.skipped) == (6, [])
     assert result.wasSuccessful(), [text for _, text in result.failures + result.errors]
 
 
