@@ -17,6 +17,7 @@ from dsm.inference.feature_samples import values_at
 from dsm.inference.host_deviation import SOLID, deviation_logits
 from dsm.inference.host_organ import host_region, keep_parts_at, share_inside
 from dsm.inference.logit_parts import keep_sure_parts
+from dsm.inference.lung_nodules import LUNGS, NODULES, nodule_logits
 from dsm.inference.parts import kept_fraction, smallest_part_ml
 from dsm.inference.postprocess import (
     FAINTEST_PROBABILITY,
@@ -240,20 +241,29 @@ class Scan:
         return logits, decoded.presence[0].float().cpu(), mean
 
     def _outliers(self, prompt: Prompt) -> Tensor | None:
-        """Logits of a tumor in solid organs that the network knows without knowing a lesion of them; else None."""
+        """Logits of a tumor in organs that the network knows without knowing a lesion of them; else None."""
         rows = tuple(self._host_rows(prompt))
         hosts = {self._config.organs[row] for row in rows}
-        solid = SOLID.intersection(self._config.trained) - self._hosts_of_trained_tumors()
-        if not hosts or not hosts <= solid:
+        known = set(self._config.trained) - self._hosts_of_trained_tumors()
+        if not hosts or not hosts <= known:
+            return None
+        is_nodule = hosts <= LUNGS and prompt.name in NODULES and self.volume.modality == "CT"
+        if not is_nodule and not hosts <= SOLID:
             return None
         if rows not in self._deviations:
-            self._deviations[rows] = deviation_logits(
-                self._host_logits(rows),
-                self.volume,
-                self.grid,
-                claimed=lambda box: self._claimed_by_others(rows, self._encoding.embedding[:, :, *box.slices]).numpy(),
-            )
+            self._deviations[rows] = self._nodules(rows) if is_nodule else self._deviation(rows)
         return self._deviations[rows]
+
+    def _deviation(self, rows: Sequence[int]) -> Tensor | None:
+        return deviation_logits(
+            self._host_logits(rows),
+            self.volume,
+            self.grid,
+            claimed=lambda box: self._claimed_by_others(rows, self._encoding.embedding[:, :, *box.slices]).numpy(),
+        )
+
+    def _nodules(self, rows: Sequence[int]) -> Tensor | None:
+        return nodule_logits(self._host_logits(rows), self.volume, self.grid)
 
     def _hosts_of_trained_tumors(self) -> set[str]:
         """Organs whose lesions the network was shown: it answers other names of lesions of them, too, and better."""
@@ -278,6 +288,8 @@ class Scan:
 
     def _tumor_parts(self, prompt: Prompt, logits: Tensor, threshold: float, confidence: float | None) -> Tensor:
         """The logits of a tumor without the parts that are elsewhere or unsure; others as they are."""
+        if self._outliers(prompt) is not None:
+            return logits  # it was looked for in its host alone
         if self.is_trained_tumor(prompt):
             least = self._config.tumor_part_confidence if confidence is None else confidence
             logits = keep_sure_parts(logits, threshold=threshold, confidence=least)
@@ -295,11 +307,14 @@ class Scan:
             return self._claimed_by_others(rows, some)[:, 0, 0]
 
         with torch.inference_mode():
-            region = self._host_regions.get(tuple(rows))  # tumors and cysts of one organ share it
-            if region is None:
-                region = host_region(self._host_logits(rows))
-                self._host_regions[tuple(rows)] = region
+            region = self._host_region(rows)
             return keep_parts_at(region, logits, threshold=threshold, belongs_elsewhere=belongs_elsewhere)
+
+    def _host_region(self, rows: Sequence[int]) -> np.ndarray:
+        if tuple(rows) not in self._host_regions:  # tumors and cysts of one organ share it
+            with torch.inference_mode():
+                self._host_regions[tuple(rows)] = host_region(self._host_logits(rows))
+        return self._host_regions[tuple(rows)]
 
     def _host_rows(self, prompt: Prompt) -> list[int]:
         hosts = prompt.structure.hosts if prompt.kind == "tumor" and prompt.structure is not None else ()
@@ -307,9 +322,10 @@ class Scan:
 
     def _filled_host(self, prompt: Prompt, logits: Tensor, threshold: float) -> list[str]:
         """A warning where the mask of a tumor without labels is rather its organ: healthy ones are marked like this."""
-        region = self._host_regions.get(tuple(self._host_rows(prompt)))
-        if region is None or self.is_trained_tumor(prompt) or prompt.structure is None:
+        rows = self._host_rows(prompt)
+        if not rows or self.is_trained_tumor(prompt) or prompt.structure is None:
             return []
+        region = self._host_region(rows)
         if not region.any() or share_inside(region, logits, threshold=threshold) < _FILLED:
             return []
         hosts = " and ".join(prompt.structure.hosts)
@@ -320,9 +336,7 @@ class Scan:
         if prompt.name not in self._config.trained:
             warnings.append(f"{prompt.name!r} was not in the training labels; treat the result as a candidate.")
         if self._outliers(prompt) is not None and prompt.structure is not None:
-            how = "is darker than" if self.volume.modality == "CT" else "differs from"
-            hosts = " and ".join(prompt.structure.hosts)
-            warnings.append(f"Marked is what {how} the rest of the {hosts}; vessels, fat and cysts can be among it.")
+            warnings.append(self._what_is_marked(prompt.structure.hosts))
         structure = prompt.structure
         if structure is not None and structure.modalities and self.volume.modality not in structure.modalities:
             fitting = " or ".join(structure.modalities)
@@ -330,6 +344,15 @@ class Scan:
                 f"{prompt.name!r} is looked for in {fitting} as a rule; this image is {self.volume.modality}."
             )
         return warnings
+
+    def _what_is_marked(self, hosts: Sequence[str]) -> str:
+        if LUNGS.intersection(hosts):
+            return (
+                "Marked is what is solid and lies in aerated lung; what is below 15 mm, or lies flat at the chest wall "
+                "or at the hilum, is missed."
+            )
+        how = "is darker than" if self.volume.modality == "CT" else "differs from"
+        return f"Marked is what {how} the rest of the {' and '.join(hosts)}; vessels, fat and cysts can be among it."
 
 
 def _parsed(prompts: str | Sequence[str] | Sequence[Prompt]) -> list[Prompt]:

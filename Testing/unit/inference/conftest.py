@@ -91,11 +91,17 @@ def make_segmenter():
     from dsm.inference.segmenter import Segmenter
 
     def make(
-        *, stride: int = 1, vectors=None, trained=("liver",), windows_hu=((-125.0, 275.0),), **calibration
+        *,
+        stride: int = 1,
+        vectors=None,
+        organs=("spleen", "liver"),
+        trained=("liver",),
+        windows_hu=((-125.0, 275.0),),
+        **calibration,
     ) -> Segmenter:
         config = ModelConfig(
             name="dsm-fake",
-            organs=("spleen", "liver"),
+            organs=organs,
             tumors=("liver tumor",),
             trained=trained,
             windows_hu=windows_hu,

@@ -1,0 +1,106 @@
+"""Nodules and masses of the lung in CT: what is solid where the lung should be, and is no vessel.
+
+The network's window of intensities ends where the lung begins, so to it a lung is black whatever is in it. In the image
+itself a nodule is what aerated lung surrounds; a mass is thick and mostly surrounded, even where it reaches the wall.
+Vessels are neither: they are thin, or attached to each other and to the hilum.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from dsm.core.boxes import bounding_box
+from dsm.core.volume import Volume
+from dsm.inference.components import keep_large_parts, label_parts
+from dsm.inference.logit_parts import NOWHERE
+from dsm.inference.preprocess import resample_features
+from dsm.inference.working_grid import WorkingGrid
+
+LUNGS = frozenset({"left lung", "right lung"})
+NODULES = frozenset({"lung tumor", "lung metastasis"})
+
+# All lengths in features (3 mm).
+_CLOSED = 12.0  # dents into which no ball of this radius fits are part of the lung
+# What a ball of this radius does not fit into is a vessel or the edge of something else; of what does, so much of the
+# voxels around must be aerated lung. Hilar vessels reach 0.58 and 0.46, the two tumors 0.72 and 0.54.
+_SHAPES = ((1.5, 0.6), (2.0, 0.5))
+_FEWEST = 4000  # features (0.1 l) that are a lung
+_HU_A_LOGIT = 100.0
+_AT_BORDER = 0.1  # logits: nothing is undecided
+
+
+def nodule_logits(lungs: Tensor, volume: Volume, grid: WorkingGrid) -> Tensor | None:
+    """Logits of being a nodule or a mass: 0 halfway from the lung's median to water (0 HU), one more each 100 HU.
+
+    Args:
+        lungs: Logits of the lungs `(lungs, i, j, k)` on the CPU.
+        volume: The image, a CT.
+        grid: How the logits lie on it.
+
+    Returns:
+        `(i, j, k)`, float32; None where there is no lung. Nothing is above 0 but nodules and masses; what else is
+        solid in a lung is just below.
+    """
+    stride = grid.padded_shape[0] // lungs.shape[1]
+    result = None
+    for logits in lungs:
+        lung = keep_large_parts((logits > 0).numpy(), fraction=1.0)
+        box = bounding_box(lung)
+        if box is None or np.count_nonzero(lung) < _FEWEST:
+            continue
+        box = box.grow(1).clip(lung.shape)
+        intensity = resample_features(grid, volume.array, box, stride=stride).numpy()
+        result = torch.full(logits.shape, NOWHERE) if result is None else result
+        own = torch.from_numpy(_nodules_of(lung[box.slices], intensity))
+        result[box.slices] = torch.maximum(result[box.slices], own)
+    return result
+
+
+def _nodules_of(lung: np.ndarray, intensity: np.ndarray) -> np.ndarray:
+    """Logits in the box of one lung, float32."""
+    border = float(np.median(intensity[lung])) / 2
+    aerated = keep_large_parts(lung & (intensity < border), fraction=1.0)
+    inside = _closed(aerated)
+    solid = inside & (intensity >= border)
+    found = np.zeros_like(solid)
+    for radius, least in _SHAPES:
+        found |= _surrounded(_opened(solid, radius), aerated, least=least)
+    logits = (intensity - border) / _HU_A_LOGIT
+    logits = np.where(found, logits.clip(min=_AT_BORDER), logits.clip(max=-_AT_BORDER))
+    return np.where(inside, logits, NOWHERE).clip(NOWHERE, -NOWHERE).astype(np.float32)
+
+
+def _closed(mask: np.ndarray) -> np.ndarray:
+    """Closing with a ball, and no holes."""
+    room = int(_CLOSED) + 1
+    wide = _grown(np.pad(mask, room), _CLOSED)
+    closed = ndimage.distance_transform_edt(wide) > _CLOSED
+    return np.asarray(ndimage.binary_fill_holes(closed[room:-room, room:-room, room:-room]))
+
+
+def _opened(mask: np.ndarray, radius: float) -> np.ndarray:
+    """Opening with a ball; what goes on beyond the image is whole."""
+    depth = ndimage.distance_transform_edt(np.pad(mask, 1, constant_values=True))[1:-1, 1:-1, 1:-1]
+    return mask & _grown(depth > radius, radius)
+
+
+def _grown(mask: np.ndarray, radius: float) -> np.ndarray:
+    if not mask.any():
+        return mask
+    return np.asarray(ndimage.distance_transform_edt(~mask) <= radius)
+
+
+def _surrounded(mask: np.ndarray, aerated: np.ndarray, *, least: float) -> np.ndarray:
+    """The connected parts around which at least that share of voxels is aerated lung."""
+    parts, _ = label_parts(mask)
+    kept = np.zeros_like(mask)
+    for number, slices in enumerate(ndimage.find_objects(parts), start=1):
+        around = tuple(slice(max(one.start - 1, 0), one.stop + 1) for one in slices)
+        part = parts[around] == number
+        shell = ndimage.binary_dilation(part) & ~part
+        if shell.any() and aerated[around][shell].mean() >= least:
+            kept[around] |= part
+    return kept
