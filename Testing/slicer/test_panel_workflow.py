@@ -1124,7 +1124,7 @@ class TestSequence:
         assert cells(panel, 2) == ["found", "not found"]
         seconds, counts = panel.ui.statusLabel.text.split(" s: ")
         assert counts == "3 found; not found: pancreas."
-        assert float(seconds.removeprefix("Finished in ")) > 3 * 0.2
+        assert float(seconds.removeprefix("Finished in ")) >= 0.6  # all three, of 0.2 s each, said in tenths
 
     def test_rerun_at_all_time_points_goes_into_the_sequence_that_is_there(
         self, browser: Any, panel: Any, backend: PanelBackend, volume: Any

@@ -36,15 +36,16 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801
         self._list.activated.connect(lambda _: self._announce())
         self._values: dict[str, Any] = {"noneDisplay": "None", "nodeTypes": []}
         self._scene: Any = None
-        self._tags: list[int] = []
+        self._observed: list[tuple[Any, int]] = []
+        # As Slicer's own: a scene that outlives the panel calls nobody for it. Holds no reference to the widget.
+        self.destroyed.connect(lambda _=None, observed=self._observed: _stop_observing(observed))
         self._announced: Any = None
 
     def setMRMLScene(self, scene: Any) -> None:
-        for tag in self._tags:
-            self._scene.RemoveObserver(tag)
+        _stop_observing(self._observed)
         self._scene = scene
-        events = (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndCloseEvent) if scene else ()
-        self._tags = [scene.AddObserver(event, lambda *_: self._refresh()) for event in events]
+        for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndCloseEvent) if scene else ():
+            self._observed.append((scene, scene.AddObserver(event, lambda *_: self._refresh())))
         self._refresh()
 
     def currentNode(self) -> Any:
@@ -91,6 +92,12 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801
     removeEnabled = _kept("removeEnabled", bool)
     renameEnabled = _kept("renameEnabled", bool)
     showChildNodeTypes = _kept("showChildNodeTypes", bool)
+
+
+def _stop_observing(observed: list[tuple[Any, int]]) -> None:
+    for scene, tag in observed:
+        scene.RemoveObserver(tag)
+    observed.clear()
 
 
 def publish() -> None:
