@@ -15,6 +15,8 @@ from dsm.errors import WorkerError
 from dsm.protocol.arrays import write_array
 from dsm.protocol.messages import MAX_LINE_BYTES, Load, PromptItem, Segment
 
+pytestmark = pytest.mark.xdist_group("worker")  # one worker for all of them
+
 
 def refused(host: Host, job: str) -> WorkerError:
     """Wait for the job to fail, and see that the worker still works."""

@@ -10,6 +10,8 @@ from worker_host import LARGE, SMALL, Host, cpu_seconds, phantom
 from dsm.errors import JobCancelled
 from dsm.protocol.messages import Progress, Result
 
+pytestmark = pytest.mark.xdist_group("worker")  # one worker for all of them
+
 
 def cancel_at(host: Host, job: str, when: Callable[[Progress | Result], bool]) -> tuple[float, list[Progress | Result]]:
     """Cancel at the first event that fits; return the seconds that the worker still computed, and all events."""

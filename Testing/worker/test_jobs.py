@@ -16,6 +16,8 @@ from dsm.errors import WorkerError
 from dsm.protocol.arrays import read_array, read_mask
 from dsm.protocol.messages import Measure, Progress, PromptItem, Release, Result, Segment
 
+pytestmark = pytest.mark.xdist_group("worker")  # one worker for all of them
+
 
 def stages(host: Host, job: str) -> tuple[list[str], bool]:
     seen: list[str] = []

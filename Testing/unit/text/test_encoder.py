@@ -19,10 +19,18 @@ needs_tower = pytest.mark.skipif(
 )
 SHIPPED = Path(__file__).resolve().parents[3] / "model_weights" / "text"
 
+pytestmark = pytest.mark.xdist_group("text_tower")  # loaded once for all of them
+
 
 @pytest.fixture(scope="module")
 def encoder() -> TextEncoder:
     return TextEncoder()
+
+
+@pytest.fixture(scope="module")
+def small_bank(encoder: TextEncoder) -> EmbeddingBank:
+    """A few names; its mean is that of hundreds, which takes seconds."""
+    return build_bank(["liver", "brain", "femoral head"], encoder)
 
 
 @needs_tower
@@ -48,18 +56,17 @@ def test_the_shipped_bank_is_what_the_tower_says(encoder: TextEncoder) -> None:
 
 @needs_tower
 @pytest.mark.filterwarnings("default")
-def test_a_rebuilt_bank_keeps_mean_and_vectors(encoder: TextEncoder) -> None:
-    old = build_bank(["liver", "spleen"], encoder)
-    new = build_bank(["pancreas", "liver"], encoder, old)
+def test_a_rebuilt_bank_keeps_mean_and_vectors(encoder: TextEncoder, small_bank: EmbeddingBank) -> None:
+    new = build_bank(["pancreas", "liver"], encoder, small_bank)
     assert new.names == ("pancreas", "liver")
-    assert np.array_equal(new.mean, old.mean)
-    assert np.array_equal(new.vectors[1], old.vectors[0])
+    assert np.array_equal(new.mean, small_bank.mean)
+    assert np.array_equal(new.vectors[1], small_bank.vectors[0])
 
 
 @needs_tower
 @pytest.mark.filterwarnings("default")
-def test_free_text_is_embedded_and_nonsense_is_called_far_off(encoder: TextEncoder) -> None:
-    embedder = PromptEmbedder(build_bank(["liver", "brain", "femoral head"], encoder))
+def test_free_text_is_embedded_and_nonsense_is_called_far_off(encoder: TextEncoder, small_bank: EmbeddingBank) -> None:
+    embedder = PromptEmbedder(small_bank)
     embedder._encoder = encoder
     vectors, warnings = embedder.embed(parse_prompts("hepatic tissue of the patient; quarterly report"))
     assert vectors.shape == (2, 384)

@@ -67,6 +67,7 @@ def test_the_vocabulary_alone_resolves_most(which: str, bar: float) -> None:
 )
 @pytest.mark.skipif(not (SHIPPED / BANK_FILE).exists(), reason="the text bank is not built: dsm.text.build_bank")
 @pytest.mark.filterwarnings("default")
+@pytest.mark.xdist_group("text_tower")
 def test_vocabulary_gate_and_tower_reach_the_bar() -> None:
     bank = EmbeddingBank.load(SHIPPED)
     embedder = PromptEmbedder(bank)
