@@ -6,9 +6,11 @@ import contextlib
 import os
 import socket
 import tempfile
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # Before torch is imported anywhere: the suite runs in as many processes as there are cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -16,6 +18,11 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import numpy as np
 import pytest
+
+if TYPE_CHECKING:
+    from dsm.core.volume import Volume
+    from dsm.inference.scan import Scan
+    from dsm.inference.segmenter import Segmenter
 
 _LOOPBACK = ("127.", "::1", "localhost")
 _MODELS = Path(__file__).resolve().parents[1] / "model_weights"
@@ -122,6 +129,36 @@ def tiny_net() -> Callable[..., object]:
         return net.eval()
 
     return build
+
+
+@dataclass(frozen=True)
+class EncodedDemo:
+    """What encoded, what was encoded, and what came of it in how many CPU seconds."""
+
+    segmenter: Segmenter
+    volume: Volume
+    scan: Scan
+    seconds: float
+
+
+@pytest.fixture(scope="session")
+def demo_ct() -> Path:
+    """The file of the demo's chest CT."""
+    slicerio = pytest.importorskip("slicerio")
+    return Path(slicerio.__file__).parent / "data" / "CTChest4.nrrd"
+
+
+@pytest.fixture(scope="session")
+def encoded_demo(demo_ct: Path) -> EncodedDemo:
+    """The demo CT, encoded by the shipped model: once for the tests of the xdist group of this name."""
+    from dsm.inference.segmenter import Segmenter
+    from dsm.io.image import read_volume
+
+    segmenter = Segmenter.from_pretrained("dsm-small")
+    volume = read_volume(demo_ct, modality="CT")
+    began = time.process_time()
+    scan = segmenter.encode(volume)
+    return EncodedDemo(segmenter, volume, scan, time.process_time() - began)
 
 
 def _guarded(connect: Callable[..., object]) -> Callable[..., object]:

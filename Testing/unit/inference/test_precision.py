@@ -53,17 +53,14 @@ def test_encodings_are_near_those_in_float32(tiny_model, name, monkeypatch):
 @each_precision
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_masks_agree(name):
+@pytest.mark.xdist_group("encoded_demo")
+def test_masks_agree(name, encoded_demo):
     """Dice between the masks of both precisions, on a real CT with the trained model."""
-    slicerio = pytest.importorskip("slicerio")
-    from pathlib import Path
-
-    from dsm.io.image import read_volume
-
-    volume = read_volume(Path(slicerio.__file__).parent / "data" / "CTChest4.nrrd", modality="CT")
+    assert encoded_demo.segmenter.precision == "float32"
+    rough_scan = Segmenter.from_pretrained("dsm-small", precision=name).encode(encoded_demo.volume)
     masks = [
-        [result.full_mask().astype(bool) for result in segmenter.encode(volume).segment("liver; spleen; left lung")]
-        for segmenter in (Segmenter.from_pretrained("dsm-small", precision=p) for p in ("float32", name))
+        [result.full_mask().astype(bool) for result in scan.segment("liver; spleen; left lung")]
+        for scan in (encoded_demo.scan, rough_scan)
     ]
     for exact, rough in zip(*masks, strict=True):
         assert exact.any()
