@@ -10,6 +10,12 @@ from dsm.nn.prompt_batch import PromptBatch
 from dsm.training.reference_backbone import reference_net
 
 
+@pytest.fixture(scope="module")
+def published():
+    """The net at its full width, 62 M random parameters: made once."""
+    return reference_net().eval()
+
+
 def prompts(net):
     return PromptBatch(
         text=net.organ_text[:3],
@@ -31,8 +37,8 @@ def test_small_widths_run():
     assert decoded.logits.isfinite().all()
 
 
-def test_costs_what_the_published_backbone_costs():
-    net = reference_net()
+def test_costs_what_the_published_backbone_costs(published):
+    net = published
     # 62.19 M parameters and 636 GFLOP per 96³ were measured for the backbone of the release.
     assert sum(parameter.numel() for parameter in net.backbone.swin.parameters()) / 1e6 == pytest.approx(
         62.19, abs=0.01
@@ -46,9 +52,8 @@ def test_costs_what_the_published_backbone_costs():
 
 @pytest.mark.slow
 @torch.no_grad()
-def test_full_width_runs():
+def test_full_width_runs(published):
     # As at 96³, all levels but the last have several windows of attention, at a third of the work.
-    net = reference_net().eval()
-    decoded = net(torch.rand(1, 1, 64, 64, 64), prompts(net))
+    decoded = published(torch.rand(1, 1, 64, 64, 64), prompts(published))
     assert decoded.logits.shape == (1, 3, 32, 32, 32)
     assert decoded.logits.isfinite().all()
