@@ -48,6 +48,15 @@ _FILLED = 0.2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Answer:
+    """To one prompt, on the CPU: logits `(i, j, k)`, logit of presence, and mean probability over the hypotheses."""
+
+    logits: Tensor
+    presence: float
+    mean: Tensor | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Scan:
     """A volume that was encoded once; each `segment` costs little.
 
@@ -121,24 +130,22 @@ class Scan:
             progress("decode", start, len(parsed))
             began = time.perf_counter()
             text = torch.from_numpy(vectors[start : start + _BATCH])
-            logits, presence, mean = self._decode(batch, text, None if fast else sampling, spread=uncertainty)
+            answers = self._decode(batch, text, None if fast else sampling, spread=uncertainty)
             share = (time.perf_counter() - began) / len(batch)
             for row, prompt in enumerate(batch):
                 if row:
                     progress("decode", start + row, len(parsed))
-                own = logits[row]
+                own = answers[row].logits
                 if keep_largest:
                     own = self._tumor_parts(prompt, own, threshold, part_confidence)
                 result = self._result(
                     prompt,
                     own,
-                    float(presence[row]),
-                    whole=logits[row],
+                    answers[row],
                     notes=(*notes[start + row], *self._filled_host(prompt, own, threshold)),
                     seconds=share,
                     threshold=threshold,
                     probabilities=probabilities,
-                    mean_probability=None if mean is None else mean[row],
                     keep_fraction=kept_fraction(prompt) if keep_largest else 0.0,
                     smallest_voxels=self._smallest_voxels(prompt) if keep_largest else 0,
                 )
@@ -157,8 +164,8 @@ class Scan:
     ) -> np.ndarray:
         """Return the logits of a prompt at voxels of the input grid `(n, 3)`: float32 `(n,)`, before any threshold."""
         vectors, _ = self._embedder.embed([prompt])
-        logits, *_ = self._decode([prompt], torch.from_numpy(vectors), None if fast else sampling, spread=False)
-        return values_at(logits[0], self.grid, voxels)
+        (answer,) = self._decode([prompt], torch.from_numpy(vectors), None if fast else sampling, spread=False)
+        return values_at(answer.logits, self.grid, voxels)
 
     def sample_anomaly(self, voxels: np.ndarray) -> np.ndarray:
         """Return the anomaly map at voxels of the input grid `(n, 3)`: float32 `(n,)` in [0, 1]."""
@@ -171,18 +178,16 @@ class Scan:
         self,
         prompt: Prompt,
         logits: Tensor,
-        presence: float,
+        answer: _Answer,
         *,
-        whole: Tensor,
         notes: Sequence[str],
         seconds: float,
         threshold: float,
         probabilities: bool,
-        mean_probability: Tensor | None,
         keep_fraction: float,
         smallest_voxels: int,
     ) -> PromptResult:
-        """Bring the logits of one prompt to the input grid; `whole` are those before parts were dropped.
+        """Bring the logits of one prompt to the input grid; those of `answer` are from before parts were dropped.
 
         `seconds` were spent on it before.
         """
@@ -194,11 +199,11 @@ class Scan:
             keep_fraction=keep_fraction,
             smallest_voxels=smallest_voxels,
         )
-        value = score(native.mean_probability, presence)
+        value = score(native.mean_probability, answer.presence)
         found = native.num_voxels > 0 and value >= _SMALLEST_SCORE
         probability = None
         if probabilities:
-            rimless = without_dropped_rims(whole, logits, threshold=threshold, faintest=FAINTEST_PROBABILITY)
+            rimless = without_dropped_rims(answer.logits, logits, threshold=threshold, faintest=FAINTEST_PROBABILITY)
             probability = native_probability(rimless, self.grid)
         return PromptResult(
             prompt=prompt,
@@ -210,35 +215,47 @@ class Scan:
             seconds=seconds + time.perf_counter() - began,
             threshold=threshold,
             probability=probability,
-            uncertainty=None if mean_probability is None else native_uncertainty(mean_probability, self.grid),
+            uncertainty=None if answer.mean is None else native_uncertainty(answer.mean, self.grid),
             warnings=(*prompt.warnings, *notes, *self._warnings(prompt)),
         )
 
     def _decode(
         self, prompts: Sequence[Prompt], text: Tensor, sampling: Sampling | None, *, spread: bool
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Logits `(prompts, i, j, k)`, presence `(prompts,)` and, with `spread`, mean probability, on the CPU."""
-        device = self._encoding.embedding.device
+    ) -> list[_Answer]:
+        """Answer each prompt; with `spread`, say the mean probability as well."""
+        outliers = [self._outliers(prompt) for prompt in prompts]
+        asked = [row for row, own in enumerate(outliers) if own is None]
+        rest = [row for row, own in enumerate(outliers) if own is not None]
+        answers = dict(zip(asked, self._ask(prompts, text, asked, sampling, spread=spread), strict=True))
+        # Of the rest the network only says whether it is there: no visual prompt is drawn.
+        for row, answer in zip(rest, self._ask(prompts, text, rest, None, spread=False), strict=True):
+            if (own := outliers[row]) is not None:
+                answers[row] = _Answer(own, answer.presence, own.sigmoid() if spread else None)
+        return [answers[row] for row in range(len(prompts))]
+
+    @torch.inference_mode()
+    def _ask(
+        self, prompts: Sequence[Prompt], text: Tensor, rows: Sequence[int], sampling: Sampling | None, *, spread: bool
+    ) -> list[_Answer]:
+        """What the network answers to some rows of the prompts, in their order."""
+        if not rows:
+            return []
+        some, device = [prompts[row] for row in rows], self._encoding.embedding.device
         batch = PromptBatch(
-            text=text.to(device),
-            organ_index=_rows(prompts, self._config.organs, device),
-            is_tumor=torch.tensor([prompt.kind == "tumor" for prompt in prompts], device=device),
-            tumor_index=_rows(prompts, self._config.tumors, device),
+            text=text[list(rows)].to(device),
+            organ_index=_rows(some, self._config.organs, device),
+            is_tumor=torch.tensor([prompt.kind == "tumor" for prompt in some], device=device),
+            tumor_index=_rows(some, self._config.tumors, device),
         )
-        with torch.inference_mode():
-            decoded, mean = decode_with_visual_prompts(self._net, self._encoding, batch, sampling, spread=spread)
-            logits = decoded.logits[0].float().cpu()
-            mean = None if mean is None else mean.float().cpu()
-            for row, prompt in enumerate(prompts):
-                if (outliers := self._outliers(prompt)) is not None:
-                    logits[row] = outliers
-                    if mean is not None:
-                        mean[row] = outliers.sigmoid()
-                elif offset := self._offset(prompt):
-                    logits[row] += offset
-                    if mean is not None:
-                        mean[row] = (torch.logit(mean[row], eps=1e-6) + offset).sigmoid()
-        return logits, decoded.presence[0].float().cpu(), mean
+        decoded, mean = decode_with_visual_prompts(self._net, self._encoding, batch, sampling, spread=spread)
+        logits, presence = decoded.logits[0].float().cpu(), decoded.presence[0].tolist()
+        mean = None if mean is None else mean.float().cpu()
+        for row, prompt in enumerate(some):
+            if offset := self._offset(prompt):
+                logits[row] += offset
+                if mean is not None:
+                    mean[row] = (torch.logit(mean[row], eps=1e-6) + offset).sigmoid()
+        return [_Answer(logits[row], presence[row], None if mean is None else mean[row]) for row in range(len(rows))]
 
     def _outliers(self, prompt: Prompt) -> Tensor | None:
         """Logits of a tumor in organs that the network knows without knowing a lesion of them; else None."""
@@ -270,10 +287,12 @@ class Scan:
         known = [load_vocabulary().get(name) for name in self._config.tumors if name in self._config.trained]
         return {host for structure in known if structure is not None for host in structure.hosts}
 
+    @torch.inference_mode()
     def _host_logits(self, rows: Sequence[int]) -> Tensor:
         queries, embedding = self._encoding.organ_queries, self._encoding.embedding
         return self._net.mask_head(queries[:, list(rows)], embedding)[0].float().cpu()
 
+    @torch.inference_mode()
     def _claimed_by_others(self, rows: Sequence[int], embedding: Tensor) -> Tensor:
         """Where some part of the embedding `(1, channels, i, j, k)` is another organ rather than those of `rows`."""
         organs = self._net.mask_head(self._encoding.organ_queries, embedding)[0].float().cpu()
@@ -306,14 +325,12 @@ class Scan:
             some = embedding[:, :, voxels.to(embedding.device)][..., None, None]
             return self._claimed_by_others(rows, some)[:, 0, 0]
 
-        with torch.inference_mode():
-            region = self._host_region(rows)
-            return keep_parts_at(region, logits, threshold=threshold, belongs_elsewhere=belongs_elsewhere)
+        region = self._host_region(rows)
+        return keep_parts_at(region, logits, threshold=threshold, belongs_elsewhere=belongs_elsewhere)
 
     def _host_region(self, rows: Sequence[int]) -> np.ndarray:
         if tuple(rows) not in self._host_regions:  # tumors and cysts of one organ share it
-            with torch.inference_mode():
-                self._host_regions[tuple(rows)] = host_region(self._host_logits(rows))
+            self._host_regions[tuple(rows)] = host_region(self._host_logits(rows))
         return self._host_regions[tuple(rows)]
 
     def _host_rows(self, prompt: Prompt) -> list[int]:

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from dsm.core.volume import Volume
+from dsm.inference import scan
+from dsm.inference.visual_prompt import Sampling
 from dsm.text.prompt import parse_prompts
 
 SHAPE = (64, 56, 48)
@@ -74,6 +76,25 @@ def test_lesions_of_an_organ_with_a_trained_one_are_the_networks(found, prompt):
     result = found(volume_of((LESION, 10)), prompt, trained=("liver", "liver tumor"))
     assert not any("darker" in warning for warning in result.warnings)
     assert result.full_mask()[ORGAN].mean() > 0.9
+
+
+def test_visual_prompts_are_drawn_for_what_the_network_answers_alone(make_segmenter, monkeypatch):
+    drawn = {}
+
+    def decode(net, encoding, prompts, sampling, *, spread):
+        drawn[sampling] = prompts.text[:, 0].tolist()
+        return net.decode(encoding, prompts), None
+
+    monkeypatch.setattr(scan, "decode_with_visual_prompts", decode)
+    segmenter = make_segmenter(
+        stride=2, vectors={"liver tumor": (0.25, 5.0), "spleen": (0.5, 5.0), "lesion": (0.75, 5.0)}
+    )
+    segmenter.net.organ_levels = [2.0, 0.2]
+    how = Sampling(seed=3)
+    results = segmenter.encode(volume_of((LESION, 10))).segment("spleen; liver tumor; lesion", sampling=how)
+    assert drawn == {how: [0.5, 0.75], None: [0.25]}
+    assert [result.prompt.name for result in results] == ["spleen", "liver tumor", "lesion"]
+    assert dice(results[1].full_mask(), LESION) > 0.75
 
 
 def test_an_organ_that_was_not_trained_says_nothing(found):
