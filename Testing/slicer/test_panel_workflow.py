@@ -966,6 +966,12 @@ class TestTwoVolumes:
         backend._masks = {"liver": self.MASK, "spleen": self.MASK}
         return run(panel, "liver")
 
+    def run_into(self, node: Any, panel: Any, backend: PanelBackend, other: Any) -> Any:
+        """Put a segment among those of another volume: the output follows the volume, so it is chosen after it."""
+        panel.ui.inputVolumeSelector.setCurrentNode(other)
+        panel.ui.outputSegmentationSelector.setCurrentNode(node)
+        return self.run_on(panel, backend, other)
+
     def test_each_volume_gets_its_own_segmentation_and_shows_its_own_results(
         self, panel: Any, backend: PanelBackend, volume: Any, other: Any
     ) -> None:
@@ -1015,9 +1021,7 @@ class TestTwoVolumes:
         from dsm.io.manifest import read_manifest
 
         node = run(panel, "liver")
-        panel.ui.inputVolumeSelector.setCurrentNode(other)
-        panel.ui.outputSegmentationSelector.setCurrentNode(node)
-        assert self.run_on(panel, backend, other) is node
+        assert self.run_into(node, panel, backend, other) is node
         assert cells(panel, 1) == ["liver", "liver_1 (on Other)"]
         panel.screenshot(SCREENS / "two_volumes.png")
         panel.ui.resultsTable.selectRow(1)
@@ -1043,9 +1047,7 @@ class TestTwoVolumes:
         self, panel: Any, backend: PanelBackend, volume: Any, other: Any
     ) -> None:
         node = run(panel, "liver")
-        panel.ui.inputVolumeSelector.setCurrentNode(other)
-        panel.ui.outputSegmentationSelector.setCurrentNode(node)
-        self.run_on(panel, backend, other)
+        self.run_into(node, panel, backend, other)
         panel.ui.resultsTable.selectAll()
         panel.ui.rerunButton.click()
         assert "of several volumes" in panel.ui.statusLabel.text
@@ -1063,9 +1065,7 @@ class TestTwoVolumes:
         node = run(panel, "liver")
         combo = panel.ui.existingPolicyComboBox
         combo.setCurrentIndex(combo.findText("Replace it"))
-        panel.ui.inputVolumeSelector.setCurrentNode(other)
-        panel.ui.outputSegmentationSelector.setCurrentNode(node)
-        self.run_on(panel, backend, other)
+        self.run_into(node, panel, backend, other)
         assert cells(panel, 1) == ["liver (on Other)"]
         panel.ui.undoButton.click()
         assert cells(panel, 1) == ["liver"]
@@ -1075,9 +1075,7 @@ class TestTwoVolumes:
         self, panel: Any, backend: PanelBackend, volume: Any, other: Any, host: Any, tmp_path: Path
     ) -> None:
         node = run(panel, "liver")
-        panel.ui.inputVolumeSelector.setCurrentNode(other)
-        panel.ui.outputSegmentationSelector.setCurrentNode(node)
-        self.run_on(panel, backend, other)
+        self.run_into(node, panel, backend, other)
         slicer.mrmlScene.RemoveNode(other)
         assert volumeOfSegment(node, "DSM_liver_1") is None
         third = volume_node(affine_of(obliqueness(25), (0.8, 1.0, 2.0)), self.SHAPE, "Third")

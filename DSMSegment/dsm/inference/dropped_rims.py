@@ -30,8 +30,11 @@ def without_dropped_rims(whole: Tensor, kept: Tensor, *, threshold: float, faint
     dropped = (kept != whole).numpy()
     if not dropped.any():
         return kept
-    faint, _ = label_parts((whole > logit_of(faintest)).numpy())
-    around = np.isin(faint, np.unique(faint[dropped])) & (faint > 0)
+    faint, count = label_parts((whole > logit_of(faintest)).numpy())
+    touched = np.zeros(count + 1, dtype=bool)
+    touched[faint[dropped]] = True
+    touched[0] = False  # the outside
+    around = touched[faint]
     box = bounding_box(around)
     if box is None:
         return kept

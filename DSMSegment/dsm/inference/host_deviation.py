@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import torch
 from scipy import ndimage
 from torch import Tensor
 
-from dsm.core.boxes import Box, bounding_box
+from dsm.core.boxes import Box
 from dsm.core.volume import Volume
-from dsm.inference.components import keep_large_parts, label_parts
+from dsm.inference.components import label_parts
+from dsm.inference.each_host import for_each_host
 from dsm.inference.logit_parts import NOWHERE
-from dsm.inference.preprocess import resample_features
 from dsm.inference.working_grid import WorkingGrid
 
 # Organs of one tissue. What is in a hollow organ, or in a gland thinner than its own border, is no sign of anything.
@@ -53,21 +52,11 @@ def deviation_logits(
         `(i, j, k)`, float32; None where no host is large enough to be compared with itself. Within two features (6 mm)
         of a host's border, and at fat, nothing is above 0, but beside an outlier; nothing is outside of hosts.
     """
-    stride = grid.padded_shape[0] // hosts.shape[1]
-    result = None
-    for logits in hosts:
-        mask = keep_large_parts((logits > 0).numpy(), fraction=1.0)
-        box = bounding_box(mask)
-        if box is None:
-            continue
-        box = box.grow(_CLOSED + 1).clip(mask.shape)
-        whole = _closed(mask[box.slices]) & ~claimed(box)
-        intensity = resample_features(grid, volume.array, box, stride=stride).numpy()
-        own = _deviation(whole, intensity, is_ct=volume.modality == "CT")
-        if own is not None:
-            result = torch.full(logits.shape, NOWHERE) if result is None else result
-            result[box.slices] = torch.maximum(result[box.slices], torch.from_numpy(own))
-    return result
+
+    def of_one(mask: np.ndarray, intensity: np.ndarray, box: Box) -> np.ndarray | None:
+        return _deviation(_closed(mask) & ~claimed(box), intensity, is_ct=volume.modality == "CT")
+
+    return for_each_host(hosts, volume, grid, of_one, margin=_CLOSED + 1)
 
 
 def _closed(mask: np.ndarray) -> np.ndarray:

@@ -8,15 +8,14 @@ Vessels are neither: they are thin, or attached to each other and to the hilum.
 from __future__ import annotations
 
 import numpy as np
-import torch
 from scipy import ndimage
 from torch import Tensor
 
-from dsm.core.boxes import bounding_box
+from dsm.core.boxes import Box
 from dsm.core.volume import Volume
 from dsm.inference.components import keep_large_parts, label_parts
+from dsm.inference.each_host import for_each_host
 from dsm.inference.logit_parts import NOWHERE
-from dsm.inference.preprocess import resample_features
 from dsm.inference.working_grid import WorkingGrid
 
 LUNGS = frozenset({"left lung", "right lung"})
@@ -44,23 +43,13 @@ def nodule_logits(lungs: Tensor, volume: Volume, grid: WorkingGrid) -> Tensor | 
         `(i, j, k)`, float32; None where there is no lung. Nothing is above 0 but nodules and masses; what else is
         solid in a lung is just below.
     """
-    stride = grid.padded_shape[0] // lungs.shape[1]
-    result = None
-    for logits in lungs:
-        lung = keep_large_parts((logits > 0).numpy(), fraction=1.0)
-        box = bounding_box(lung)
-        if box is None or np.count_nonzero(lung) < _FEWEST:
-            continue
-        box = box.grow(1).clip(lung.shape)
-        intensity = resample_features(grid, volume.array, box, stride=stride).numpy()
-        result = torch.full(logits.shape, NOWHERE) if result is None else result
-        own = torch.from_numpy(_nodules_of(lung[box.slices], intensity))
-        result[box.slices] = torch.maximum(result[box.slices], own)
-    return result
+    return for_each_host(lungs, volume, grid, _nodules_of, margin=1)
 
 
-def _nodules_of(lung: np.ndarray, intensity: np.ndarray) -> np.ndarray:
-    """Logits in the box of one lung, float32."""
+def _nodules_of(lung: np.ndarray, intensity: np.ndarray, _box: Box) -> np.ndarray | None:
+    """Logits in the box of one lung, float32; None where it is too small to be one."""
+    if np.count_nonzero(lung) < _FEWEST:
+        return None
     border = float(np.median(intensity[lung])) / 2
     aerated = keep_large_parts(lung & (intensity < border), fraction=1.0)
     inside = _closed(aerated)

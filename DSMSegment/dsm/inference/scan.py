@@ -225,12 +225,12 @@ class Scan:
         """Answer each prompt; with `spread`, say the mean probability as well."""
         outliers = [self._outliers(prompt) for prompt in prompts]
         asked = [row for row, own in enumerate(outliers) if own is None]
-        rest = [row for row, own in enumerate(outliers) if own is not None]
+        rest = {row: own for row, own in enumerate(outliers) if own is not None}
         answers = dict(zip(asked, self._ask(prompts, text, asked, sampling, spread=spread), strict=True))
         # Of the rest the network only says whether it is there: no visual prompt is drawn.
-        for row, answer in zip(rest, self._ask(prompts, text, rest, None, spread=False), strict=True):
-            if (own := outliers[row]) is not None:
-                answers[row] = _Answer(own, answer.presence, own.sigmoid() if spread else None)
+        presences = self._ask(prompts, text, list(rest), None, spread=False)
+        for (row, own), answer in zip(rest.items(), presences, strict=True):
+            answers[row] = _Answer(own, answer.presence, own.sigmoid() if spread else None)
         return [answers[row] for row in range(len(prompts))]
 
     @torch.inference_mode()
