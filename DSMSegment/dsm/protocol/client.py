@@ -40,12 +40,14 @@ _CHUNK_BYTES = 2**16
 _LOG_LINES = 200
 _EXIT_GRACE_S = 2.0
 _LOOK_S = 0.05
-_PACKAGE_PARENT = Path(__file__).resolve().parents[2]
+# By its path, and not `-m dsm`: a launcher such as PythonSlicer puts its own folders before any PYTHONPATH that it is
+# given, and another `dsm` in one of them would be run.
+_PROGRAM = Path(__file__).resolve().parents[1] / "__main__.py"
 _ENVIRONMENT = {
     "PYTHONUNBUFFERED": "1",
     "PYTHONUTF8": "1",
     "PYTHONIOENCODING": "utf-8",
-    "PYTHONSAFEPATH": "1",  # "-m" would put the working directory, and any `dsm` in it, first
+    "PYTHONSAFEPATH": "1",  # else the folder of the program, whose modules have common names, would come first
     "PYTORCH_ENABLE_MPS_FALLBACK": "1",
 }
 
@@ -59,7 +61,7 @@ class WorkerClient(JobClient):
 
     Args:
         python: Interpreter that has the engine's packages; in Slicer the path of `PythonSlicer`.
-        command: The whole command instead of `python -m dsm worker`.
+        command: The whole command instead of `python .../dsm/__main__.py worker`.
         environment: Variables to set or replace for the worker; this process's own are never touched.
         folder_parent: Where to make the shared folder; None for the system's place for temporary files.
         host: Name and version of the host, for the worker's log.
@@ -95,7 +97,7 @@ class WorkerClient(JobClient):
         # resolve(): the worker compares real paths, and macOS's temporary folder is a link.
         self.folder = Path(tempfile.mkdtemp(prefix="dsm-worker-", dir=folder_parent)).resolve()
         try:
-            self._process = _start(command or [python, "-m", "dsm", "worker"], environment or {})
+            self._process = _start(command or [python, str(_PROGRAM), "worker"], environment or {})
         except BaseException:
             shutil.rmtree(self.folder, ignore_errors=True)
             raise
@@ -304,9 +306,6 @@ class WorkerClient(JobClient):
 
 def _start(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
     variables = {**os.environ, **_ENVIRONMENT, **environment}
-    # This package first, so that no other `dsm` in the interpreter's site-packages shadows it.
-    others = variables.get("PYTHONPATH", "")
-    variables["PYTHONPATH"] = f"{_PACKAGE_PARENT}{os.pathsep}{others}" if others else str(_PACKAGE_PARENT)
     try:
         return subprocess.Popen(
             list(command),
