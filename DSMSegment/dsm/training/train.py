@@ -39,6 +39,7 @@ from dsm.training.validation import validation_dice
 logger = logging.getLogger(__name__)
 
 CHECKPOINT = "checkpoint.pt"
+STORAGE = torch.int8  # of the weights of a finished model; checkpoints are float32 (docs/adr/0033)
 CODES = "codes"  # `text_tower` of a model whose names mean nothing
 
 
@@ -160,7 +161,7 @@ class Trainer:
             self._write_model()
 
     def _write_model(self) -> None:
-        save_model(self.averaged_net, self.config, self.run_folder)
+        save_model(self.averaged_net, self.config, self.run_folder, dtype=STORAGE)
         self.bank.save(self.run_folder)
         write_manifest(self.run_folder)
 
@@ -286,6 +287,7 @@ class Trainer:
             "recipe": asdict(self.recipe),
             "manifests_sha256": {n: hashlib.sha256(p.read_bytes()).hexdigest() for n, p in manifests.items()},
             "training_cases": [entry.case_id for entry in self.entries],
+            "storage": str(STORAGE).removeprefix("torch."),
             "versions": {"dsm": __version__, "torch": torch.__version__, "python": platform.python_version()},
         }
         (self.run_folder / "provenance.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from dsm.errors import ModelNotFoundError, WeightsError
 from dsm.models.config import ModelConfig
@@ -45,6 +45,63 @@ def test_float32_on_disk_is_exact(saved, tmp_path):
     net.mask_head.gamma.fill_(1 / 3)
     save_model(net, config, tmp_path, dtype=torch.float32)
     assert load_model(tmp_path)[0].mask_head.gamma.item() == torch.tensor(1 / 3).item()
+
+
+class TestEightBits:
+    @pytest.fixture
+    def stored(self, saved, tmp_path):
+        save_model(*load_model(saved), tmp_path / "int8", dtype=torch.int8)
+        return tmp_path / "int8"
+
+    def test_each_weight_is_within_half_a_step(self, saved, stored):
+        before = load_model(saved)[0].state_dict()
+        rounded = 0
+        for name, tensor in load_model(stored)[0].state_dict().items():
+            if torch.equal(tensor, before[name]):
+                continue
+            rounded += 1
+            step = before[name].flatten(1).abs().amax(dim=1) / 127
+            assert ((tensor - before[name]).flatten(1).abs() <= 0.51 * step[:, None]).all(), name
+        assert rounded > 20
+
+    def test_file_is_a_little_more_than_half_as_large_as_in_half_precision(self, saved, stored):
+        sizes = [(folder / "model.safetensors").stat().st_size for folder in (saved, stored)]
+        assert sizes[1] < 0.75 * sizes[0]  # the tiny network consists of small tensors, which stay float16
+
+    def test_storing_again_changes_nothing(self, stored, tmp_path):
+        save_model(*load_model(stored), tmp_path / "again", dtype=torch.int8)
+        first, second = (load_model(folder)[0].state_dict() for folder in (stored, tmp_path / "again"))
+        for name, tensor in first.items():
+            torch.testing.assert_close(second[name], tensor, rtol=1e-6, atol=0)
+
+    def test_statistics_and_small_tensors_are_not_rounded(self, stored):
+        dtypes = {name: tensor.dtype for name, tensor in load_file(stored / "model.safetensors").items()}
+        assert all(dtypes[name] == torch.float16 for name in dtypes if name.endswith((".running_mean", ".bias")))
+        assert dtypes["organ_text"] == torch.float16
+
+    @pytest.mark.parametrize("damage", ["missing", "short", "scalar", "orphan"])
+    def test_scales_that_do_not_belong_to_their_weights(self, stored, damage):
+        path = stored / "model.safetensors"
+        tensors = load_file(path)
+        name = next(name for name in tensors if name.endswith(".int8_scale"))
+        scale = tensors.pop(name)
+        if damage == "short":
+            tensors[name] = scale[:-1].clone()
+        elif damage == "scalar":
+            tensors[name] = scale[0].clone()
+        elif damage == "orphan":
+            tensors[name] = scale
+            tensors["organ_text.int8_scale"] = scale.clone()
+        save_file(tensors, path)
+        with pytest.raises(WeightsError, match="do not fit"):
+            load_model(stored)
+
+    def test_weight_that_is_not_finite_is_kept_as_it_is(self, saved, tmp_path):
+        net, config = load_model(saved)
+        net.encoder.stage8[3].conv1.weight.view(-1)[0] = float("inf")
+        save_model(net, config, tmp_path, dtype=torch.int8)
+        again = load_model(tmp_path)[0]
+        assert again.encoder.stage8[3].conv1.weight.flatten()[0].isinf()
 
 
 def test_value_beyond_half_precision_is_kept(saved, tmp_path):

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from dsm.errors import ConfigError
 from dsm.models.config import ModelConfig
@@ -125,6 +126,8 @@ def test_run_leaves_a_model_and_its_provenance(uninterrupted, tiny_recipe):
     assert provenance["training_cases"] == [f"phantom_{n}" for n in range(4)]
     assert len(provenance["manifests_sha256"]["phantoms"]) == 64
     assert provenance["recipe"]["seed"] == 0
+    assert provenance["storage"] == "int8"
+    assert torch.int8 in {tensor.dtype for tensor in load_file(run / "model.safetensors").values()}
     (line,) = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     assert line["step"] == 4
     assert set(line["validation"]) == {"liver", "spleen"}
