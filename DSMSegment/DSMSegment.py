@@ -7,7 +7,7 @@ The classes that Slicer looks for, by the names that it looks for. They hold no 
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import slicer
@@ -31,6 +31,7 @@ from DSMSegmentLib.application import (
     ScriptedLoadableModuleLogic,
     ScriptedLoadableModuleTest,
     ScriptedLoadableModuleWidget,
+    WithinRange,
     parameterNodeWrapper,
     translate,
 )
@@ -104,7 +105,7 @@ class DSMSegmentParameterNode:
     outputSegmentation: slicer.vtkMRMLSegmentationNode
     existingPolicy: ExistingPolicy = ExistingPolicy.ADD
     overlapPolicy: OverlapPolicy = OverlapPolicy.ALLOW
-    threshold: float = 0.5
+    threshold: Annotated[float, WithinRange(0.01, 0.99)] = 0.5  # Slicer connects no slider to an unbounded number
     keepLargest: bool = True
     keepEmpty: bool = False
     fast: bool = False
@@ -135,9 +136,9 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         self._settings = Settings()
         self._run = RunSection(self.ui, self.logic, self._log, self.onResult, self.onFinished, self.onTick)
         self._results = ResultsSection(self.ui, self.logic, self.onRerun, self._run.say)
-        self._prompts = PromptEdit(self.ui.promptsTextEdit, self.ui.hintsLabel, self.onSubmit)
+        self._prompts = PromptEdit(self.ui.promptsTextEdit, self.ui.hintsLabel, self.onSubmit, self.onPromptsEdited)
         self._tree = StructureTree(self.ui.structureTree, self.ui.structureFilterEdit, self._prompts.append)
-        self._history = HistoryMenu(self.ui.historyButton, self._settings, self.ui.promptsTextEdit.setPlainText)
+        self._history = HistoryMenu(self.ui.historyButton, self._settings, self._prompts.setText)
         estimates = RunEstimates(self._settings.encodingSpeeds, self._settings.keepEncodingSpeeds)
         self._estimate = EstimateSection(self.ui.estimateLabel, estimates, self.logic, self._updateContext)
         self._setup = SetupSection(
@@ -154,7 +155,8 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         self.ui.copyReportButton.clicked.connect(self.onCopyReport)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartImportEvent, self.onSceneStartImport)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartSaveEvent, self.onSceneStartSave)
         slicer.app.aboutToQuit.connect(self.logic.close)
         self.initializeParameterNode()
@@ -184,7 +186,6 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         """Called each time another module is opened, where segments may be edited; a run goes on."""
         if not self.logic.isRunning:
             self._results.watch()
-        self.setParameterNode(None)
 
     def onSceneStartClose(self, caller: Any, event: Any) -> None:
         """Stop the run before its nodes vanish."""
@@ -196,6 +197,15 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         """Show the parameters of the new or opened scene if the panel is open."""
         if self.parent.isEntered:
             self.initializeParameterNode()
+
+    def onSceneStartImport(self, caller: Any, event: Any) -> None:
+        """Let go of the parameters while nodes come in one after another: references have nothing to point to yet."""
+        self.setParameterNode(None)
+
+    def onSceneEndImport(self, caller: Any, event: Any) -> None:
+        """Show the parameters of the opened scene; now their nodes are there."""
+        self.logic.getParameterNode().Modified()
+        self.onSceneEndClose(caller, event)
 
     def onSceneStartSave(self, caller: Any, event: Any) -> None:
         """Note edits by hand, and let the segments of the results share layers: files get smaller."""
@@ -211,15 +221,26 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
                 self._parameterNode.inputVolume = firstVolume
 
     def setParameterNode(self, inputParameterNode: Any) -> None:
-        """Connect the panel to other parameters, or to none."""
+        """Connect the panel to other parameters, or to none.
+
+        It stays connected while another module is open: Slicer 5.10 leaves an observer behind at each `disconnectGui`.
+        """
+        if self._parameterNode is not inputParameterNode:
+            if self._parameterNode:
+                self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
+                self.removeObserver(
+                    self._parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self._checkCanApply
+                )
+            self._parameterNode = inputParameterNode
+            if self._parameterNode:
+                self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui)
+                self.addObserver(self._parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self._checkCanApply)
+        self._updateContext()
+
+    def onPromptsEdited(self, prompts: str) -> None:
+        """Keep what was typed in the scene."""
         if self._parameterNode:
-            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
-            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._checkCanApply)
-        self._parameterNode = inputParameterNode
-        if self._parameterNode:
-            self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui)
-            self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._checkCanApply)
-            self._updateContext()
+            self._parameterNode.prompts = prompts
 
     def onApplyButton(self, checked: bool = False) -> None:
         """Start a run, or cancel the one that is running."""
@@ -310,7 +331,13 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         if self._updating or not self._parameterNode:
             return
         self._updating = True
-        parameters = self._parameterNode
+        try:
+            self._show(self._parameterNode)
+        finally:
+            self._updating = False
+
+    def _show(self, parameters: Any) -> None:
+        self._prompts.setText(parameters.prompts)
         self._output.follow(parameters)
         running = self.logic.isRunning
         self._prompts.setContext(modalityOfNode(parameters.inputVolume), self._trained, self._setup.readsFreeText)
@@ -326,7 +353,6 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
             self._estimate.show(parameters.inputVolume, parameters.roi)
             self._results.setNode(parameters.outputSegmentation)
         self.ui.logTextEdit.setPlainText(self._log.text)
-        self._updating = False
 
 
 class DSMSegmentLogic(Runs, ScriptedLoadableModuleLogic):  # type: ignore[misc]
@@ -342,10 +368,14 @@ class DSMSegmentLogic(Runs, ScriptedLoadableModuleLogic):  # type: ignore[misc]
     def __init__(self, backend: Backend | None = None) -> None:
         Runs.__init__(self, backend or sharedBackend())
         ScriptedLoadableModuleLogic.__init__(self)  # hands on to the classes after it: Runs must come before it
+        self._parameters: Any = None
 
     def getParameterNode(self) -> Any:
-        """Return the scene's parameters of this module."""
-        return DSMSegmentParameterNode(super().getParameterNode())  # type: ignore[call-arg]  # made by the wrapper
+        """Return the scene's parameters of this module: the same object as long as the node is the same."""
+        node = super().getParameterNode()
+        if self._parameters is None or self._parameters.parameterNode is not node:
+            self._parameters = DSMSegmentParameterNode(node)  # type: ignore[call-arg]  # made by the wrapper
+        return self._parameters
 
 
 class DSMSegmentTest(ScriptedLoadableModuleTest):  # type: ignore[misc]

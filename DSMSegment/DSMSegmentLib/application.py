@@ -14,6 +14,7 @@ __all__ = [
     "ScriptedLoadableModuleLogic",
     "ScriptedLoadableModuleTest",
     "ScriptedLoadableModuleWidget",
+    "WithinRange",
     "parameterNodeWrapper",
     "qt",
     "tr",
@@ -23,7 +24,7 @@ __all__ = [
 try:
     import qt
     from slicer.i18n import tr, translate
-    from slicer.parameterNodeWrapper import parameterNodeWrapper
+    from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
     from slicer.ScriptedLoadableModule import (
         ScriptedLoadableModule,
         ScriptedLoadableModuleLogic,
@@ -41,6 +42,12 @@ except ImportError:
 
     ScriptedLoadableModuleLogic = ScriptedLoadableModuleWidget = ScriptedLoadableModule
     ScriptedLoadableModuleTest = TestCase
+
+    class WithinRange:  # type: ignore[no-redef]
+        """The range of a parameter; Slicer's class of this name refuses what is outside."""
+
+        def __init__(self, minimum: float, maximum: float) -> None:
+            self.minimum, self.maximum = minimum, maximum
 
     def parameterNodeWrapper(cls: type) -> type:
         """Return the class as it is: there is no parameter node that could hold its values."""

@@ -21,11 +21,20 @@ class PromptEdit:
         textEdit: One prompt a line.
         hintsLabel: Shows a hint a line.
         onSubmit: Called on Ctrl+Enter.
+        onEdited: Called with the text after each change.
     """
 
-    def __init__(self, textEdit: Any, hintsLabel: Any, onSubmit: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        textEdit: Any,
+        hintsLabel: Any,
+        onSubmit: Callable[[], None],
+        onEdited: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._textEdit = textEdit
         self._hintsLabel = hintsLabel
+        self._onEdited = onEdited
+        self._isTyped = True
         self._modality = ""
         self._trained: Collection[str] = ()
         self._readsFreeText = True
@@ -56,14 +65,32 @@ class PromptEdit:
             self._modality, self._trained, self._readsFreeText = context
             self._showHints()
 
+    def setText(self, text: str) -> None:
+        """Show other prompts. Undo brings back those before; the same text moves no cursor.
+
+        Slicer's binding of parameters to a `QTextEdit` writes at every change of any parameter, which puts the cursor
+        at the start of the text: this field must not be bound by its name in the form.
+        """
+        if text == self._textEdit.plainText:
+            return
+        cursor = self._textEdit.textCursor()
+        cursor.select(qt.QTextCursor.Document)
+        self._isTyped = False
+        cursor.insertText(text)
+        self._isTyped = True
+
     def append(self, name: str) -> None:
         """Add a prompt in a line of its own, unless it is there already."""
         lines = [line for line in self._textEdit.plainText.splitlines() if line.strip()]
         if name not in (line.strip() for line in lines):
-            self._textEdit.setPlainText("\n".join([*lines, name]))
+            self.setText("\n".join([*lines, name]))
 
     def _onTextChanged(self) -> None:
         self._showHints()
+        self._onEdited(self._textEdit.plainText)
+        if not self._isTyped:
+            self._completer.popup().hide()
+            return
         line, _ = self._line()
         names = load_vocabulary().complete(line, _MAX_COMPLETIONS) if len(line.strip()) >= _MIN_CHARACTERS else []
         if not names or line.strip() in (self._completed, names[0]) or not self._textEdit.focus:

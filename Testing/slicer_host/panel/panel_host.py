@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import time
 import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 sys.path.insert(0, str(Path(__file__).parent))
 
 import ctk  # noqa: F401  (registers its stand-ins)
+import parameter_annotations
 import parameter_node
 import qmrml
 import qt
@@ -39,7 +42,11 @@ def _publish(name: str, **content: Any) -> None:
 
 
 _publish("i18n", tr=lambda text: text, translate=lambda _, text: text)
-_publish("parameterNodeWrapper", parameterNodeWrapper=parameter_node.parameterNodeWrapper)
+_publish(
+    "parameterNodeWrapper",
+    parameterNodeWrapper=parameter_node.parameterNodeWrapper,
+    **{name: getattr(parameter_annotations, name) for name in parameter_annotations.PUBLISHED},
+)
 _publish(
     "ScriptedLoadableModule",
     **{name: getattr(scripted_module, name) for name in dir(scripted_module) if name.startswith("Scripted")},
@@ -118,6 +125,15 @@ class Panel:
     def process_events(self) -> None:
         """Let Qt do what is waiting."""
         _qt_application.processEvents()
+
+    def wait_until(self, condition: Callable[[], bool], patience_s: float = 20.0) -> None:
+        """Let Qt work until a condition holds; TimeoutError with what the status line says if it never does."""
+        deadline = time.monotonic() + patience_s
+        while not condition():
+            if time.monotonic() > deadline:
+                raise TimeoutError(self.ui.statusLabel.text)
+            self.process_events()
+            time.sleep(0.002)
 
     def screenshot(self, path: Path) -> None:
         """Save a picture of the window."""
