@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo web test setup lint sbom audit clean
+.PHONY: demo web test test-slicer-source setup lint sbom audit clean
 
 demo: setup
 	$(BIN)/python examples/demo.py
@@ -15,6 +15,12 @@ web: setup
 
 test: setup
 	bash scripts/test.sh $(BIN)
+
+# The tests of the Slicer side on Slicer's own Python files:  make test-slicer-source DSM_SLICER_SOURCE=<checkout of Slicer>
+test-slicer-source: setup
+	@test -f "$(DSM_SLICER_SOURCE)/Base/Python/slicer/util.py" || { echo "Set DSM_SLICER_SOURCE to a checkout of Slicer: \
+	git clone --depth 1 --branch v5.10.0 https://github.com/Slicer/Slicer"; exit 2; }
+	DSM_SLICER_SOURCE="$(DSM_SLICER_SOURCE)" $(BIN)/python -m pytest -q Testing/slicer
 
 lint: setup
 	$(BIN)/ruff check DSMSegment Testing examples

@@ -38,7 +38,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 def test_nothing_happens_before_the_application_has_started(told: dict[str, Any], host: Any) -> None:
     application = panel_host.application()
-    module.DSMSegment(types.SimpleNamespace())
+    module.DSMSegment(types.SimpleNamespace(path=module.__file__))
     assert told == {}
     application.startupCompleted.emit()
     assert told["registered"]

@@ -17,8 +17,11 @@ from typing import Any
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "source"))
 
+import checkout
 import ctk  # noqa: F401  (registers its stand-ins)
+import module_manager
 import parameter_annotations
 import parameter_node
 import qmrml
@@ -41,17 +44,25 @@ def _publish(name: str, **content: Any) -> None:
     setattr(slicer, name, module)
 
 
-_publish("i18n", tr=lambda text: text, translate=lambda _, text: text)
-_publish(
-    "parameterNodeWrapper",
-    parameterNodeWrapper=parameter_node.parameterNodeWrapper,
-    **{name: getattr(parameter_annotations, name) for name in parameter_annotations.PUBLISHED},
-)
-_publish(
-    "ScriptedLoadableModule",
-    **{name: getattr(scripted_module, name) for name in dir(scripted_module) if name.startswith("Scripted")},
-)
+def _publish_stand_ins() -> None:
+    _publish("i18n", tr=lambda text: text, translate=lambda _, text: text)
+    _publish(
+        "parameterNodeWrapper",
+        parameterNodeWrapper=parameter_node.parameterNodeWrapper,
+        **{name: getattr(parameter_annotations, name) for name in parameter_annotations.PUBLISHED},
+    )
+    _publish(
+        "ScriptedLoadableModule",
+        **{name: getattr(scripted_module, name) for name in dir(scripted_module) if name.startswith("Scripted")},
+    )
+
+
 qmrml.publish()
+module_manager.publish()
+if checkout.CHECKOUT is None:
+    _publish_stand_ins()
+else:
+    checkout.publish()
 
 _qt_application = qt.QApplication.instance() or qt.QApplication(["Slicer"])
 _qt_application.setStyle("Fusion")
@@ -71,6 +82,7 @@ class Application(qt.QObject):
         super().__init__()
         self._scene_application = scene_application
         self.selected_modules: list[str] = []
+        self._module_manager = module_manager.ModuleManager()
         self.slicerUserSettingsFilePath = qt.QSettings().fileName()
 
     def __getattr__(self, name: str) -> Any:
@@ -83,6 +95,9 @@ class Application(qt.QObject):
             node = slicer.vtkMRMLSegmentEditorNode()
             node.SetSingletonTag(name)
             slicer.mrmlScene.AddNode(node)
+
+    def moduleManager(self) -> module_manager.ModuleManager:
+        return self._module_manager
 
     def processEvents(self) -> None:
         _qt_application.processEvents()
@@ -107,12 +122,14 @@ class Panel:
     """
 
     def __init__(self, module: Any) -> None:
-        application()
-        self.window = qmrml.qMRMLWidget()
+        self._name = module.__name__
+        self.window = module_manager.qSlicerScriptedLoadableModuleWidget()
         self.window.setLayout(qt.QVBoxLayout())
-        self.window.isEntered = True
-        self.widget = module.DSMSegmentWidget(self.window)
+        application().moduleManager().load(module, self.window)
+        self.widget = self.window.panel = module.DSMSegmentWidget(self.window)
         self.widget.setup()
+        self.window.isEntered = True
+        self.widget.enter()
         self.window.resize(_WIDTH_PX, _HEIGHT_PX)
         self.window.show()
         self.process_events()
@@ -144,7 +161,7 @@ class Panel:
 
     def close(self) -> None:
         """What Slicer does when it unloads the module."""
-        self.widget.cleanup()
+        slicer.app.moduleManager().unload(self._name)
         self.window.close()
         self.window.deleteLater()
         self.process_events()
