@@ -18,6 +18,7 @@ from dsm.core.volume import Volume
 from dsm.errors import GeometryError, InputError
 
 _BINARY_LABELMAP = "Binary labelmap"
+_SCALARS = "ImageScalars"
 # Air is -1000 HU; no MR image that Slicer reads has strongly negative values.
 _AIR_HU = -200
 _NUM_REMEMBERED = 32
@@ -275,8 +276,14 @@ def arrayIJK(image: vtk.vtkImageData) -> np.ndarray:
 
 
 def _scalars(array: np.ndarray) -> vtk.vtkDataArray:
-    """Copy voxels as VTK counts them: i fastest, which is column-major order of an `[I, J, K]` array."""
-    return numpy_support.numpy_to_vtk(array.ravel(order="F"), deep=True)
+    """Copy voxels as VTK counts them: i fastest, which is column-major order of an `[I, J, K]` array.
+
+    The array has the name that VTK gives to the voxels of an image. Slicer finds them by it: of an array of another
+    name, its DICOM SEG exporter says that the segment is empty, and the surfaces are drawn in colours of the scalars.
+    """
+    scalars = numpy_support.numpy_to_vtk(array.ravel(order="F"), deep=True)
+    scalars.SetName(_SCALARS)
+    return scalars
 
 
 def _modality(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> str:
