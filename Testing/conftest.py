@@ -86,6 +86,16 @@ def no_network() -> Iterator[None]:
     patch.undo()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_models_of_the_user(tmp_path_factory) -> Iterator[None]:
+    """Models that whoever runs the tests has installed do not take part, in no process of theirs."""
+    patch = pytest.MonkeyPatch()
+    for name in ("XDG_DATA_HOME", "LOCALAPPDATA"):
+        patch.setenv(name, str(tmp_path_factory.getbasetemp() / "user-data"))
+    yield
+    patch.undo()
+
+
 @pytest.fixture(scope="session")
 def dsm_tiny() -> Path:
     """The folder `model_weights/dsm-tiny`: all blocks, random weights. Made where the checkout lacks it."""

@@ -58,14 +58,14 @@ class Settings:
         rest = [other for other in self.promptHistory if other != text]
         self._set("promptHistory", [text, *rest][:_MAX_HISTORY])
 
-    def isLicenceAccepted(self, digest: str) -> bool:
-        """Whether the user has accepted the licence of the model with this digest."""
-        return digest in self._get("acceptedLicences", [])
+    def isLicenceAccepted(self, key: str) -> bool:
+        """Whether the user has accepted a licence; `key` is `dsm.models.card.licence_key` of the model."""
+        return key in self._get("acceptedLicences", [])
 
-    def acceptLicence(self, digest: str) -> None:
+    def acceptLicence(self, key: str) -> None:
         """Remember that the user has accepted the licence of a model."""
-        if not self.isLicenceAccepted(digest):
-            self._set("acceptedLicences", [*self._get("acceptedLicences", []), digest])
+        if not self.isLicenceAccepted(key):
+            self._set("acceptedLicences", [*self._get("acceptedLicences", []), key])
 
     @property
     def isRemote(self) -> bool:

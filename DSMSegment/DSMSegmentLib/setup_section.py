@@ -10,14 +10,15 @@ from typing import Any
 import slicer
 
 from dsm.errors import DSMError
-from dsm.models.store import ModelEntry
+from dsm.models.card import licence_key, licence_of
+from dsm.models.library import ModelLibrary, trained_names
+from dsm.models.store import MANIFEST_FILE, ModelEntry
 from dsm.protocol.messages import Device, Ready
 from DSMSegmentLib import dependencies, free_text
 from DSMSegmentLib.application import qt
 from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.backend import Backend, WorkerBackend
 from DSMSegmentLib.background_call import BackgroundCall
-from DSMSegmentLib.model_library import ModelLibrary, licenceOf, trainedNames
 from DSMSegmentLib.remote_section import RemoteSection
 from DSMSegmentLib.run_estimate import Engine
 from DSMSegmentLib.settings import Settings
@@ -91,7 +92,7 @@ class SetupSection:
         model = self.model
         if self._settings.isRemote:  # the server has not said which names; it may have a model that is here, too
             model = next((one for one in self._models if one.digest == self._remote.modelSha256), None)
-        return trainedNames(model) if model else ()
+        return trained_names(model) if model else ()
 
     @property
     def readsFreeText(self) -> bool:
@@ -116,17 +117,17 @@ class SetupSection:
         return "" if self._confirmLicence() else _("The licence of the model was not accepted.")
 
     def _confirmLicence(self) -> bool:
-        """Ask once per model whether its licence is accepted; returns whether it is."""
+        """Ask whether the licence of the weights is accepted, again only when weights or licence have changed."""
         entry = self.model
-        if entry is None or self._settings.isLicenceAccepted(entry.digest):
+        if entry is None or self._settings.isLicenceAccepted(licence_key(entry)):
             return True
         text = _(
             "The weights of {name} have the licence:\n\n{licence}\n\nThey are for research use only and not a medical "
             "device. Do you accept?"
-        ).format(name=entry.name, licence=licenceOf(entry) or _("see the model card"))
+        ).format(name=entry.name, licence=licence_of(entry.path) or _("see the model card"))
         if not slicer.util.confirmOkCancelDisplay(text, windowTitle=_("Licence of the model")):
             return False
-        self._settings.acceptLicence(entry.digest)
+        self._settings.acceptLicence(licence_key(entry))
         return True
 
     def poll(self) -> None:
@@ -194,8 +195,8 @@ class SetupSection:
 
     def _update(self) -> None:
         ui, model = self._ui, self.model
-        ui.licenceLabel.text = (licenceOf(model) or _("See the model card.")) if model else ""
-        ui.deleteModelButton.enabled = model is not None and self._library.isInstalled(model)
+        ui.licenceLabel.text = (licence_of(model.path) or _("See the model card.")) if model else ""
+        ui.deleteModelButton.enabled = model is not None and self._library.is_removable(model)
         ui.deleteModelButton.toolTip = (
             _("Delete the files of this model.")
             if ui.deleteModelButton.enabled
@@ -268,11 +269,17 @@ class SetupSection:
         self._say(_("The worker gives back its memory; the next run loads the model again."))
 
     def _onInstallModel(self, _checked: bool = False) -> None:
-        folder = qt.QFileDialog.getExistingDirectory(None, _("Folder of the model"))
-        if not folder:
+        chosen = qt.QFileDialog.getOpenFileName(
+            None,
+            _("Archive of a model, or the manifest.json in its folder"),
+            "",
+            _("Model (*.zip manifest.json)"),
+        )
+        path = Path(str(chosen[0] if isinstance(chosen, tuple) else chosen or ""))
+        if not path.name:
             return
         try:
-            entry = self._library.install(Path(folder))
+            entry = self._library.install(path.parent if path.name == MANIFEST_FILE else path)
         except DSMError as error:
             self._say(error.one_line)
             return
@@ -286,10 +293,20 @@ class SetupSection:
             qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(self.model.path)))
 
     def _onDeleteModel(self, _checked: bool = False) -> None:
-        if self.model is not None:
-            self._library.delete(self.model)
-            self._fillModels()
-            self._apply()
+        entry = self.model
+        if entry is None:
+            return
+        text = _("Delete {name} ({size:.0f} MB) from this computer?\n\n{folder}").format(
+            name=entry.name, size=entry.num_bytes / _MIB, folder=entry.path
+        )
+        if not slicer.util.confirmOkCancelDisplay(text, windowTitle=_("Delete the model")):
+            return
+        try:
+            self._library.remove(entry)
+        except DSMError as error:
+            self._say(error.one_line)
+        self._fillModels()
+        self._apply()
 
 
 def _deviceText(device: Device) -> str:

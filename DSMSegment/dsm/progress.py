@@ -14,7 +14,8 @@ class Progress(Protocol):
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Report that `done` of `total` steps of `stage` are finished.
 
-        Stages: `"load"`, `"measure"`, `"encode"`, `"text"`, `"decode"`, `"write"`.
+        Stages: `"load"`, `"measure"`, `"encode"`, `"text"`, `"decode"`, `"write"`; of an installation `"download"`,
+        `"check"`, `"write"`.
         """
 
 

@@ -30,6 +30,7 @@ TORCH_FREE = [
     "dsm.text.bank",
     "dsm.text.embed",
     "dsm.models.config",
+    "dsm.models.library",
     "dsm.models.store",
     "dsm.inference.result",
     "dsm.inference.body_grid",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -13,8 +14,10 @@ from worker_host import AFFINE, SMALL, Host, Pipes, files, phantom, slowdown
 
 from dsm._version import __version__
 from dsm.errors import WorkerError
+from dsm.models.store import write_manifest
 from dsm.protocol.arrays import read_array, read_mask
 from dsm.protocol.messages import Measure, Progress, PromptItem, Release, Result, Segment
+from dsm.text.bank import EmbeddingBank
 
 pytestmark = pytest.mark.xdist_group("worker")  # one worker for all of them
 
@@ -188,6 +191,19 @@ def test_release_frees_a_volume_or_everything(encoded: Host, tiny_model: Path) -
         encoded.wait(encoded.submit(Measure(id=encoded.new_id())), timeout_s=200)
     assert caught.value.code == "no_model"
     assert not encoded.wait(encoded.load(tiny_model), timeout_s=200).cached
+
+
+def test_model_whose_text_bank_was_replaced_is_loaded_anew(host: Host, tiny_model: Path, tmp_path: Path) -> None:
+    """The digest stands for the network alone; what names mean lies in the text bank."""
+    model = Path(shutil.copytree(tiny_model, tmp_path / "model"))
+    host.wait(host.load(model), timeout_s=200)
+    (model / "README.md").write_text("A note.")
+    write_manifest(model)
+    assert host.wait(host.load(model), timeout_s=200).cached
+    bank = EmbeddingBank.load(model)
+    EmbeddingBank(bank.names[::-1], bank.vectors, bank.mean).save(model)
+    write_manifest(model)
+    assert not host.wait(host.load(model), timeout_s=200).cached
 
 
 def test_region_cuts_the_masks(encoded: Host) -> None:

@@ -1,8 +1,9 @@
-"""One progress bar for all stages of a segmentation, on standard error."""
+"""One progress bar for all stages of a job, on standard error."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,9 +15,13 @@ class ProgressBar:
     """A `dsm.progress.Progress` that draws a bar; silent where standard error is no terminal or tqdm is missing.
 
     Stages may come in several parts (load the model, load the image): the bar never goes back.
+
+    Args:
+        percent: Share of each stage, in the order in which they come; by default those of a segmentation.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, percent: Mapping[str, int] = _PERCENT) -> None:
+        self._shares = percent
         self._bar: Any = None
         self._percent = 0.0
 
@@ -49,6 +54,6 @@ class ProgressBar:
 
     def percent_at(self, stage: str, done: int, total: int) -> float:
         """Return where the bar stands after this step; not before where it is."""
-        names = list(_PERCENT)
-        before = sum(_PERCENT[name] for name in names[: names.index(stage)])
-        return max(self._percent, before + _PERCENT[stage] * done / max(1, total))
+        names = list(self._shares)
+        before = sum(self._shares[name] for name in names[: names.index(stage)])
+        return max(self._percent, before + self._shares[stage] * done / max(1, total))

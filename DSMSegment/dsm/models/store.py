@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +18,13 @@ MANIFEST_FILE = "manifest.json"
 MANIFEST_VERSION = 1
 MODEL_DIR_VARIABLE = "DSM_MODEL_DIR"
 
-# Next to the package in a source tree; a wheel has no weights, and the folder is then just not there.
+# Inside the package where pip installed it from a wheel; beside it in a source tree and in an extension of Slicer.
+_WHEEL_MODELS = Path(__file__).resolve().parents[1] / "model_weights"
 _SOURCE_TREE_MODELS = Path(__file__).resolve().parents[3] / "model_weights"
+_WEIGHTS_FILE = "model.safetensors"  # as in dsm.models.weights, which imports torch
+_BANK_FILE = "text_bank.safetensors"  # as in dsm.text.bank
 # What a manifest must list: without these it would vouch for nothing.
-_REQUIRED_FILES = frozenset({CONFIG_FILE, "model.safetensors"})
+_REQUIRED_FILES = frozenset({CONFIG_FILE, _WEIGHTS_FILE})
 _REINSTALL = "Install the model again."
 
 
@@ -32,19 +36,36 @@ class ModelEntry:
         name: What `find_model` takes.
         path: Its folder.
         num_bytes: Size of the files in its manifest.
-        digest: SHA-256 over its manifest: two folders with the same digest hold the same model.
+        digest: SHA-256 over configuration and weights: two folders with the same digest hold the same network. Model
+            card, logs and text bank do not count.
+        weights_sha256: SHA-256 of the weights alone: what a licence was accepted for.
+        text_bank_sha256: SHA-256 of the text bank; empty if the manifest lists none.
     """
 
     name: str
     path: Path
     num_bytes: int
     digest: str
+    weights_sha256: str
+    text_bank_sha256: str
+
+
+def user_model_dir() -> Path:
+    """Return the folder for models that a user installs, after the convention of the operating system."""
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Application Support"
+    else:
+        base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base, "dsmsegment", "models")
 
 
 def model_dirs() -> list[Path]:
-    """Return the folders that are searched, in order: `$DSM_MODEL_DIR`, then `model_weights` beside the source."""
+    """Return the folders that are searched: `$DSM_MODEL_DIR`, the user's own, then those that came with the program."""
     named = os.environ.get(MODEL_DIR_VARIABLE, "")
-    return [Path(part) for part in named.split(os.pathsep) if part] + [_SOURCE_TREE_MODELS]
+    shipped = [_WHEEL_MODELS] if _WHEEL_MODELS.is_dir() else []
+    return [Path(part) for part in named.split(os.pathsep) if part] + [user_model_dir(), *shipped, _SOURCE_TREE_MODELS]
 
 
 def find_model(name_or_path: str | Path) -> Path:
@@ -68,7 +89,7 @@ def find_model(name_or_path: str | Path) -> Path:
     installed = ", ".join(entry.name for entry in list_models()) or "none"
     raise ModelNotFoundError(
         f"No model {name!r} is installed (installed: {installed}).",
-        hint=f"Give a folder, or set {MODEL_DIR_VARIABLE} to where models are.",
+        hint=f"Run `dsm models install FILE`, give a folder, or set {MODEL_DIR_VARIABLE} to where models are.",
     )
 
 
@@ -78,7 +99,7 @@ def list_models() -> list[ModelEntry]:
     for folder in model_dirs():
         children = sorted(folder.iterdir()) if folder.is_dir() else []
         for path in children:
-            if _is_model(path) and path.name not in found:
+            if _is_model(path) and path.name not in found and not path.name.startswith("."):
                 try:
                     found[path.name] = model_entry(path)
                 except WeightsError:
@@ -98,7 +119,9 @@ def model_entry(folder: str | Path) -> ModelEntry:
         name=folder.resolve().name,
         path=folder,
         num_bytes=sum(item["bytes"] for item in files.values()),
-        digest=_sha256_of_text(json.dumps(files, sort_keys=True)),
+        digest=_sha256_of_text("\n".join(files[name]["sha256"] for name in (CONFIG_FILE, _WEIGHTS_FILE))),
+        weights_sha256=files[_WEIGHTS_FILE]["sha256"],
+        text_bank_sha256=files.get(_BANK_FILE, {}).get("sha256", ""),
     )
 
 
@@ -123,6 +146,15 @@ def verify_model(folder: str | Path) -> ModelEntry:
                 details=f"bytes {size}, expected {item['bytes']} with SHA-256 {item['sha256']}",
             )
     return model_entry(folder)
+
+
+def model_files(folder: str | Path) -> dict[str, Path]:
+    """Return the files that the manifest of a model lists, by their names in it; the manifest itself is not among them.
+
+    Raises:
+        WeightsError: If the manifest is missing, damaged or of another version.
+    """
+    return {name: Path(folder, name) for name in _read_manifest(Path(folder))}
 
 
 def write_manifest(folder: str | Path) -> Path:
@@ -190,7 +222,7 @@ def _is_file_table(files: Any) -> bool:
             isinstance(item, dict)
             and isinstance(item.get("bytes"), int)
             and isinstance(item.get("sha256"), str)
-            and not Path(name).is_absolute()
+            and not Path(name).anchor
             and ".." not in Path(name).parts
             for name, item in files.items()
         )

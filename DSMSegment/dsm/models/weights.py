@@ -39,8 +39,8 @@ def save_model(net: DSMNet, config: ModelConfig, folder: Path | str, *, dtype: t
     config.save(folder)
     learned = {name for name, _ in net.named_parameters()}
     tensors: dict[str, Tensor] = {}
-    for name, tensor in net.state_dict().items():
-        tensor = tensor.detach().cpu().contiguous()
+    for name, parameter in net.state_dict().items():
+        tensor = parameter.detach().cpu().contiguous()
         if dtype == torch.int8 and name in learned and _is_large(tensor) and tensor.isfinite().all():
             tensors[name], tensors[name + _SCALE] = _to_int8(tensor)
         else:

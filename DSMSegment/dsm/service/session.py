@@ -91,6 +91,7 @@ def load_segmenter(folder: Path, *, device: str, progress: Progress) -> Engine:
 class _Model:
     engine: Engine
     digest: str
+    text_bank_sha256: str
     wanted_device: str
 
     @property
@@ -169,11 +170,12 @@ class Session:
                 hint="Install the model again, or update the host.",
                 details=f"digest {entry.digest}, expected {job.sha256}",
             )
-        if self._model and (self._model.digest, self._model.wanted_device) == (entry.digest, job.device):
+        loaded, wanted = self._model, (entry.digest, entry.text_bank_sha256, job.device)
+        if loaded and (loaded.digest, loaded.text_bank_sha256, loaded.wanted_device) == wanted:
             return True
         self._free()  # first, so that two models never need memory at the same time
         engine = self._load_engine(entry.path, device=job.device, progress=progress)
-        self._model = _Model(engine, entry.digest, job.device)
+        self._model = _Model(engine, *wanted)
         return False
 
     def _loaded(self) -> _Model:

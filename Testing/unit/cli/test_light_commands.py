@@ -1,7 +1,9 @@
+import hashlib
 import json
 import shutil
 import sys
 import types
+from pathlib import Path
 
 import pytest
 
@@ -43,12 +45,57 @@ class TestModels:
 
     def test_path(self, models, capsys, tmp_path):
         assert output(capsys, "models", "path", "dsm-tiny") == f"{models / 'dsm-tiny'}\n"
-        assert output(capsys, "models", "path").splitlines() == [str(models), str(tmp_path / "nothing")]
+        searched = output(capsys, "models", "path").splitlines()
+        assert searched == [str(models), str(store.user_model_dir()), str(tmp_path / "nothing")]
 
     @pytest.mark.parametrize("action", ["list", "verify"])
     def test_none_installed(self, models, capsys, action):
         shutil.rmtree(models)
         assert output(capsys, "models", action).startswith("No model is installed in")
+
+
+class TestInstallAndRemove:
+    @pytest.fixture(autouse=True)
+    def user_folder(self, models, tmp_path, monkeypatch):
+        monkeypatch.setattr(store, "user_model_dir", lambda: tmp_path / "user")
+        monkeypatch.setattr("dsm.models.library.user_model_dir", lambda: tmp_path / "user")
+
+    @pytest.fixture
+    def archive(self, models, tmp_path, capsys):
+        hexadecimal, path = output(capsys, "models", "pack", "dsm-tiny", "-o", str(tmp_path / "a.zip")).split()
+        assert hashlib.sha256(Path(path).read_bytes()).hexdigest() == hexadecimal
+        return f"{Path(path).as_uri()}#sha256={hexadecimal}"
+
+    def test_packed_installed_listed_removed(self, archive, models, tmp_path, capsys):
+        shutil.rmtree(models)
+        name, _size, path = output(capsys, "models", "install", archive, "--yes").strip().split("\t")
+        assert (name, path) == ("dsm-tiny", str(tmp_path / "user" / "dsm-tiny"))
+        (entry,) = json.loads(output(capsys, "models", "list", "--json"))
+        assert entry["path"] == path
+        assert output(capsys, "models", "remove", "dsm-tiny", "--yes") == "dsm-tiny was removed.\n"
+        assert output(capsys, "models", "list").startswith("No model is installed in")
+
+    def test_licence_is_shown_and_must_be_accepted(self, archive, tmp_path, capsys, monkeypatch):
+        assert main(["models", "install", archive]) == 2
+        shown = capsys.readouterr().err
+        assert "Weights of dsm-tiny: see their model card." in shown
+        assert "Give --yes if you agree." in shown
+        monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+        monkeypatch.setattr("builtins.input", lambda _question: "n")
+        assert main(["models", "install", archive]) == 130
+        assert not (tmp_path / "user").exists()
+        monkeypatch.setattr("builtins.input", lambda _question: "y")
+        assert main(["models", "install", archive]) == 0
+
+    def test_what_came_with_the_program_is_not_removed(self, models, capsys):
+        assert main(["models", "remove", "dsm-tiny", "--yes"]) == 2
+        assert "came with the program" in capsys.readouterr().err
+        assert (models / "dsm-tiny").is_dir()
+
+    def test_damaged_archive(self, archive, tmp_path, capsys):
+        (tmp_path / "a.zip").write_bytes(b"PK")
+        assert main(["models", "install", str(tmp_path / "a.zip"), "--yes"]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
 
 
 class TestInfo:

@@ -139,13 +139,38 @@ class TestVerify:
             store.verify_model(tmp_path)
 
 
-def test_digest_tells_models_apart(models):
-    first = make_model(models / "a")
-    second = make_model(models / "b")
-    assert store.model_entry(first).digest == store.model_entry(second).digest
-    (second / "MODEL_CARD.md").write_text("# Other\n")
-    store.write_manifest(second)
-    assert store.model_entry(first).digest != store.model_entry(second).digest
+class TestDigest:
+    """One digest, over what defines the network: for encodings, speeds and provenance."""
+
+    @pytest.fixture
+    def pair(self, models):
+        return make_model(models / "a"), make_model(models / "b")
+
+    def test_copies_have_the_same(self, pair):
+        first, second = map(store.model_entry, pair)
+        assert (first.digest, first.weights_sha256) == (second.digest, second.weights_sha256)
+
+    @pytest.mark.parametrize("name", ["MODEL_CARD.md", "training_log.jsonl", "text_bank.safetensors"])
+    def test_a_typo_mended_beside_the_weights_keeps_it(self, pair, name):
+        (pair[1] / name).write_text("# Other\n")
+        store.write_manifest(pair[1])
+        first, second = map(store.verify_model, pair)
+        assert first.digest == second.digest
+
+    def test_another_text_bank_is_told_apart_nevertheless(self, pair):
+        (pair[1] / "text_bank.safetensors").write_bytes(b"other")
+        store.write_manifest(pair[1])
+        first, second = map(store.model_entry, pair)
+        assert first.text_bank_sha256 != second.text_bank_sha256
+
+    @pytest.mark.parametrize(("name", "weights_stay"), [("model.safetensors", False), ("config.json", True)])
+    def test_another_network_changes_it(self, pair, name, weights_stay):
+        path = pair[1] / name
+        path.write_bytes(path.read_bytes() + b"\n")
+        store.write_manifest(pair[1])
+        first, second = map(store.verify_model, pair)
+        assert first.digest != second.digest
+        assert (first.weights_sha256 == second.weights_sha256) == weights_stay
 
 
 def test_manifest_lists_everything_but_itself_and_hidden_files(models):

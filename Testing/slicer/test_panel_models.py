@@ -1,0 +1,142 @@
+"""Models in the Setup section: installed from what the user chose, deleted after a question, licensed once."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import slicer
+from panel_backends import PanelBackend
+from phantoms import mask_of, plain_affine, volume_node
+
+import DSMSegment as module
+from dsm.models.archive import pack_model
+from dsm.models.store import write_manifest
+from DSMSegmentLib.settings import Settings
+
+panel_host = pytest.importorskip("panel_host", reason="PySide6 is not installed")
+import qt  # noqa: E402
+from PySide6.QtCore import Qt  # noqa: E402
+from PySide6.QtTest import QTest  # noqa: E402
+
+
+def installed_models() -> Path:
+    """Beside the settings of the user."""
+    return Path(panel_host.application().slicerUserSettingsFilePath).parent / "DSMSegment" / "models"
+
+
+@pytest.fixture
+def shipped(dsm_tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only model at first; it came with the extension."""
+    folder = Path(shutil.copytree(dsm_tiny, tmp_path / "shipped" / "dsm-test"))
+    (folder / "MODEL_CARD.md").write_text("| Licence of the weights | Public domain |\n\nA tyop.\n")
+    write_manifest(folder)
+    monkeypatch.setenv("DSM_MODEL_DIR", str(folder.parent))
+    shutil.rmtree(installed_models(), ignore_errors=True)
+    monkeypatch.setattr("DSMSegmentLib.free_text.missingForFreeText", list)
+    qt.QSettings().clear()
+    Settings().model = "dsm-test"
+    return folder
+
+
+@pytest.fixture
+def panel(shipped: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    volume_node(plain_affine())
+    monkeypatch.setattr(module, "WorkerBackend", lambda **_: PanelBackend({"liver": mask_of(seed=1)}))
+    panel = panel_host.Panel(module)
+    panel.ui.setupCollapsibleButton.collapsed = False
+    panel.process_events()
+    yield panel
+    panel.close()
+    shutil.rmtree(installed_models(), ignore_errors=True)
+
+
+def names(panel: Any) -> list[str]:
+    combo = panel.ui.modelComboBox
+    return [combo.itemText(n).partition(" (")[0] for n in range(combo.count)]
+
+
+def choose(monkeypatch: pytest.MonkeyPatch, path: Path | str) -> None:
+    monkeypatch.setattr(qt.QFileDialog, "getOpenFileName", lambda *_: (str(path), ""))
+
+
+def run(panel: Any) -> None:
+    panel.ui.promptsTextEdit.setPlainText("liver")
+    panel.ui.applyButton.click()
+    deadline = time.monotonic() + 20
+    while panel.widget.logic.isRunning:
+        assert time.monotonic() < deadline
+        panel.process_events()
+
+
+@pytest.mark.usefixtures("questions")
+@pytest.mark.parametrize("kind", ["archive", "folder"])
+def test_model_is_installed_and_chosen(
+    panel: Any, shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    source = Path(shutil.copytree(shipped, tmp_path / "downloads" / "mine"))
+    if kind == "archive":
+        pack_model(source, tmp_path / "a.zip")
+    choose(monkeypatch, tmp_path / "a.zip" if kind == "archive" else source / "manifest.json")
+    QTest.mouseClick(panel.ui.installModelButton, Qt.MouseButton.LeftButton)
+    assert names(panel) == ["dsm-small", "dsm-test", "mine"]
+    assert panel.ui.modelComboBox.currentText.startswith("mine (")
+    assert panel.ui.statusLabel.text == "mine is installed."
+    assert (installed_models() / "mine" / "manifest.json").is_file()
+
+
+def test_choice_that_is_no_model_is_said_and_no_choice_is_nothing(
+    panel: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choose(monkeypatch, "")
+    QTest.mouseClick(panel.ui.installModelButton, Qt.MouseButton.LeftButton)
+    assert "not a .zip" not in panel.ui.statusLabel.text
+    (tmp_path / "a.zip").write_text("<html>")
+    choose(monkeypatch, tmp_path / "a.zip")
+    QTest.mouseClick(panel.ui.installModelButton, Qt.MouseButton.LeftButton)
+    assert panel.ui.statusLabel.text.startswith("a.zip is damaged or not a .zip file")
+    assert names(panel) == ["dsm-small", "dsm-test"]
+
+
+def test_delete_asks_first(panel: Any, shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = Path(shutil.copytree(shipped, tmp_path / "downloads" / "mine"))
+    choose(monkeypatch, source / "manifest.json")
+    QTest.mouseClick(panel.ui.installModelButton, Qt.MouseButton.LeftButton)
+    asked: list[str] = []
+    answer = False
+
+    def confirm(text: str, **_: Any) -> bool:
+        asked.append(text)
+        return answer
+
+    monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", confirm)
+    QTest.mouseClick(panel.ui.deleteModelButton, Qt.MouseButton.LeftButton)
+    assert "mine" in names(panel)
+    answer = True
+    QTest.mouseClick(panel.ui.deleteModelButton, Qt.MouseButton.LeftButton)
+    assert "mine" not in names(panel)
+    assert len(asked) == 2
+    assert str(installed_models() / "mine") in asked[0]
+    assert not panel.ui.deleteModelButton.enabled
+
+
+def test_licence_is_asked_again_only_when_weights_or_licence_change(
+    panel: Any, shipped: Path, questions: list[str]
+) -> None:
+    def ask(card: str) -> int:
+        (shipped / "MODEL_CARD.md").write_text(card)
+        write_manifest(shipped)
+        panel.widget._setup._fillModels()
+        run(panel)
+        return len(questions)
+
+    assert ask("| Licence of the weights | Public domain |\n\nA tyop.\n") == 1
+    assert ask("| Licence of the weights | Public domain |\n\nA typo.\n") == 1
+    assert ask("| Licence of the weights | Private |\n") == 2
+    with (shipped / "model.safetensors").open("ab") as file:
+        file.write(b"x")
+    assert ask("| Licence of the weights | Private |\n") == 3
