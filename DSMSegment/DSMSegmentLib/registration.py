@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from DSMSegmentLib.application import tr as _
+
+_CATEGORY = "DSMSegment"  # stays the same in every language
 _MODULE = Path(__file__).resolve().parents[1]
 _EFFECT = _MODULE / "DSMSegmentEffect" / "SegmentEditorTextPromptEffect.py"
 # The chest CT of Slicer's own sample data, by its address and hash: what the tutorial uses.
@@ -15,8 +18,11 @@ def registerSampleData() -> None:
     """Add the volume of the tutorial to the module Sample Data; nothing is downloaded before the user asks for it."""
     import SampleData
 
-    SampleData.SampleDataLogic.registerCustomSampleDataSource(
-        category="DSMSegment",
+    logic = SampleData.SampleDataLogic
+    if hasattr(logic, "registerCustomSampleDataCategory"):  # since Slicer 5.12
+        logic.registerCustomSampleDataCategory(_CATEGORY, title=_("DSM Segment"))
+    logic.registerCustomSampleDataSource(
+        category=_CATEGORY,
         sampleName="DSMSegmentChestCT",
         thumbnailFileName=str(_MODULE / "Resources" / "Icons" / "DSMSegment.png"),
         uris=_SAMPLE_URI,

@@ -87,6 +87,8 @@ class TestExtensionDescription:
             "iconurl": "EXTENSION_ICONURL",
             "screenshoturls": "EXTENSION_SCREENSHOTURLS",
             "depends": "EXTENSION_DEPENDS",
+            "recommends": "EXTENSION_RECOMMENDS",
+            "keywords": "EXTENSION_KEYWORDS",
         }.items():
             assert s4ext[key] == cmake[name], key
 
@@ -98,14 +100,15 @@ class TestExtensionDescription:
         assert s4ext["depends"].split() == index["build_dependencies"]
 
     def test_index_takes_the_entry(self, index: dict[str, object]) -> None:
-        """What `Schemas/slicer-extension-catalog-entry-schema-v1.0.1.json` of Slicer asks."""
+        """What `Schemas/slicer-extension-catalog-entry-schema-v1.0.2.json` of Slicer asks."""
         schema = "https://raw.githubusercontent.com/Slicer/Slicer/main/Schemas/{}#"
-        assert index["$schema"] == schema.format("slicer-extension-catalog-entry-schema-v1.0.1.json")
+        assert index["$schema"] == schema.format("slicer-extension-catalog-entry-schema-v1.0.2.json")
         required = {"$schema": str, "category": str, "scm_url": str}
         optional = {
             "scm_revision": str,
             "scm_type": str,
             "build_dependencies": list,
+            "dicom_support_rule": str,
             "build_subdirectory": str,
             "enabled": bool,
             "tier": int,
@@ -117,6 +120,15 @@ class TestExtensionDescription:
         assert all(isinstance(name, str) for name in dependencies)
         assert index.get("scm_type", "git") in ("git", "local")
         assert index.get("tier", 5) in (1, 3, 5)
+
+    def test_no_dicom_object_is_claimed(self, index: dict[str, object]) -> None:
+        """Slicer offers an extension with such a rule to who opens matching files; we add no DICOM reader."""
+        assert "dicom_support_rule" not in index
+
+    def test_file_is_as_the_index_formats_it(self) -> None:
+        data = (ROOT / "DSMSegment.json").read_bytes()
+        assert b"\r" not in data
+        assert list(json.loads(data)) == sorted(json.loads(data))
 
     def test_names_agree(self, cmake: dict[str, str], index: dict[str, object]) -> None:
         assert cmake["project"] == "DSMSegment"

@@ -49,8 +49,24 @@ def test_sample_has_a_hash_and_the_effect_a_file_named_for_its_class(told: dict[
     sample = told["sample"]
     assert sample["checksums"] == "SHA256:" + sample["uris"].rpartition("/")[2]
     assert Path(sample["thumbnailFileName"]).is_file()
+    assert sample["category"] == "DSMSegment"
     effect = Path(told["effect"])
     assert f"class {effect.stem}(" in effect.read_text(encoding="utf-8")
     # Slicer makes a module of the folder's name: it must be nobody else's.
     assert effect.parent.name == "DSMSegmentEffect"
     assert "\\" not in told["effect"]
+
+
+def test_category_has_a_title_where_slicer_takes_one(told: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slicer 5.10 does not; later versions show the key where no title was given."""
+    module.registerWhenStarted()
+    assert "category" not in told
+    logic = sys.modules["SampleData"].SampleDataLogic
+    monkeypatch.setattr(
+        logic,
+        "registerCustomSampleDataCategory",
+        lambda category, title: told.setdefault("category", (category, title)),
+        raising=False,
+    )
+    module.registerWhenStarted()
+    assert told["category"] == ("DSMSegment", "DSM Segment")
