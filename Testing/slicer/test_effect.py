@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from phantoms import affine_of, browser_of_frames, mask_in, mask_of, obliqueness
 import DSMSegment as module
 from DSMSegmentLib.mrml import cropFromOrientedImage, ijkToRAS, orientedImageFromSegment
 from DSMSegmentLib.placement import createSegmentation
+from DSMSegmentLib.registration import registerEffect
 from DSMSegmentLib.segment_volumes import volumeOfSegment
 
 panel_host = pytest.importorskip("panel_host", reason="PySide6 is not installed")
@@ -53,19 +53,17 @@ def backend() -> PanelBackend:
 @pytest.fixture
 def effect(volume: Any, node: Any, backend: PanelBackend, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     segment_editor.publish()
-    spec = importlib.util.spec_from_file_location(FILE.stem, FILE)
-    loaded = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, FILE.stem, loaded)
-    spec.loader.exec_module(loaded)
+    monkeypatch.setitem(sys.modules, FILE.parent.name, ModuleType("not loaded yet"))
+    registerEffect()
     logic = module.DSMSegmentLogic(backend)
     monkeypatch.setattr(
         slicer.util, "getModuleWidget", lambda _: SimpleNamespace(logic=logic, reasonNotReady=lambda: "")
     )
-    effect = loaded.SegmentEditorTextPromptEffect(segment_editor.ScriptedEffect(node, volume, "liver"))
-    effect.setupOptionsFrame()
-    effect.updateGUIFromMRML()
-    effect.runs = logic
+    editor = segment_editor.SegmentEditor(node, volume, "liver")
+    effect = editor.setActiveEffectByName("Text prompt").self()
+    effect.runs, effect.editor = logic, editor
     yield effect
+    editor.close()
     logic.close()
 
 
@@ -87,8 +85,9 @@ def test_selected_segment_gets_what_its_name_says(effect: Any, node: Any, volume
     assert tag_of(segment, "DICOM.SegmentAlgorithmType") == "SEMIAUTOMATIC"
     assert tag_of(segment, "DICOM.SegmentAlgorithmName").startswith("DSMSegment fake")
     assert tag_of(segment, "DSM.Prompt") == "liver"
-    effect.scriptedEffect.frame.resize(420, 220)
-    effect.scriptedEffect.frame.grab().save(str(SCREENS / "effect.png"))
+    frame = effect.scriptedEffect.optionsFrame()
+    frame.resize(420, 220)
+    frame.grab().save(str(SCREENS / "effect.png"))
 
 
 def test_undo_of_the_editor_takes_it_back(effect: Any, node: Any, volume: Any) -> None:
@@ -203,7 +202,7 @@ def test_leaving_the_effect_stops_the_run(effect: Any, backend: PanelBackend, no
     backend.after, backend.act = 0, wait_for_cancel
     effect._applyButton.click()
     assert effect._applyButton.text == "Cancel"
-    effect.deactivate()
+    effect.editor.setActiveEffectByName("")
     while not effect.runs.poll():
         pass
     assert effect._statusLabel.text == "Cancelled."

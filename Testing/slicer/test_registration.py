@@ -1,4 +1,4 @@
-"""What Slicer is told when it has started; SampleData and the effect's factory are stand-ins that record it."""
+"""What Slicer knows of us when it has started: a sample, and an effect in the Segment Editor."""
 
 from __future__ import annotations
 
@@ -8,65 +8,63 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import slicer
 
 import DSMSegment as module
 
 panel_host = pytest.importorskip("panel_host", reason="PySide6 is not installed")
+import segment_editor  # noqa: E402
+
+EFFECTS = "DSMSegmentEffect"
 
 
-@pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    told: dict[str, Any] = {}
-
-    class Effect:
-        def setPythonSource(self, path: str) -> None:
-            told["effect"] = path
-
-        def self(self) -> Any:
-            return types.SimpleNamespace(register=lambda: told.update(registered=True))
-
-    sample = types.ModuleType("SampleData")
-    sample.SampleDataLogic = types.SimpleNamespace(
-        registerCustomSampleDataSource=lambda **arguments: told.setdefault("sample", arguments)
-    )
-    effects = types.ModuleType("qSlicerSegmentationsEditorEffectsPythonQt")
-    effects.qSlicerSegmentEditorScriptedEffect = lambda _: Effect()
-    monkeypatch.setitem(sys.modules, "SampleData", sample)
-    monkeypatch.setitem(sys.modules, effects.__name__, effects)
-    return told
+@pytest.fixture(autouse=True)
+def editor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The editor's classes exist; nothing is registered, and the file of the effect is not loaded."""
+    segment_editor.publish()
+    monkeypatch.setitem(sys.modules, EFFECTS, types.ModuleType("not loaded yet"))
 
 
-def test_nothing_happens_before_the_application_has_started(told: dict[str, Any], host: Any) -> None:
+def samples() -> list[Any]:
+    return [one for sources in getattr(slicer.modules, "sampleDataSources", {}).values() for one in sources]
+
+
+def effects() -> list[Any]:
+    return slicer.qSlicerSegmentEditorEffectFactory.instance().registeredEffects()
+
+
+def test_nothing_happens_before_the_application_has_started(host: Any) -> None:
     application = panel_host.application()
     module.DSMSegment(types.SimpleNamespace(path=module.__file__))
-    assert told == {}
+    assert (samples(), effects()) == ([], [])
     application.startupCompleted.emit()
-    assert told["registered"]
+    assert (len(samples()), len(effects())) == (1, 1)
 
 
-def test_sample_has_a_hash_and_the_effect_a_file_named_for_its_class(told: dict[str, Any]) -> None:
+def test_sample_has_a_hash_and_a_picture() -> None:
     module.registerWhenStarted()
-    sample = told["sample"]
-    assert sample["checksums"] == "SHA256:" + sample["uris"].rpartition("/")[2]
-    assert Path(sample["thumbnailFileName"]).is_file()
-    assert sample["category"] == "DSMSegment"
-    effect = Path(told["effect"])
-    assert f"class {effect.stem}(" in effect.read_text(encoding="utf-8")
-    # Slicer makes a module of the folder's name: it must be nobody else's.
-    assert effect.parent.name == "DSMSegmentEffect"
-    assert "\\" not in told["effect"]
+    (sample,) = slicer.modules.sampleDataSources["DSMSegment"]
+    assert sample.checksums == ["SHA256:" + sample.uris[0].rpartition("/")[2]]
+    assert Path(sample.thumbnailFileName).is_file()
 
 
-def test_category_has_a_title_where_slicer_takes_one(told: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_category_has_a_title_where_slicer_takes_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Slicer 5.10 does not; later versions show the key where no title was given."""
+    import SampleData
+
+    titles: list[tuple[str, str]] = []
+    register = lambda category, title: titles.append((category, title))  # noqa: E731
+    monkeypatch.setattr(SampleData.SampleDataLogic, "registerCustomSampleDataCategory", register, raising=False)
     module.registerWhenStarted()
-    assert "category" not in told
-    logic = sys.modules["SampleData"].SampleDataLogic
-    monkeypatch.setattr(
-        logic,
-        "registerCustomSampleDataCategory",
-        lambda category, title: told.setdefault("category", (category, title)),
-        raising=False,
-    )
+    assert titles == [("DSMSegment", "DSM Segment")]
+    monkeypatch.delattr(SampleData.SampleDataLogic, "registerCustomSampleDataCategory")
     module.registerWhenStarted()
-    assert told["category"] == ("DSMSegment", "DSM Segment")
+    assert len(titles) == 1
+
+
+def test_effect_is_registered_once_under_a_module_name_of_its_own() -> None:
+    module.registerWhenStarted()
+    module.registerWhenStarted()
+    (effect,) = effects()
+    assert effect.name == "Text prompt"
+    assert type(effect.self()).__module__ == EFFECTS

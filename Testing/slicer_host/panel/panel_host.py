@@ -26,6 +26,7 @@ import parameter_annotations
 import parameter_node
 import qmrml
 import qt
+import sample_data
 import scripted_module
 import slicer
 
@@ -55,6 +56,7 @@ def _publish_stand_ins() -> None:
         "ScriptedLoadableModule",
         **{name: getattr(scripted_module, name) for name in dir(scripted_module) if name.startswith("Scripted")},
     )
+    sample_data.publish()
 
 
 qmrml.publish()
