@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from dsm.text.prompt import split_prompts
 from DSMSegmentLib.application import qt
 from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.settings import Settings
@@ -32,7 +33,7 @@ class HistoryMenu:
     def _fill(self) -> None:
         self._menu.clear()
         for prompts in self._settings.promptHistory:
-            title = "; ".join(prompts.splitlines())
+            title = "; ".join(split_prompts(prompts))
             short = title if len(title) <= _MAX_TITLE else f"{title[:_MAX_TITLE]}\N{HORIZONTAL ELLIPSIS}"
             self._menu.addAction(short).triggered.connect(partial(self._choose, prompts))
         if not self._settings.promptHistory:

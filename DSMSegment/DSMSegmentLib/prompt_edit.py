@@ -91,9 +91,9 @@ class PromptEdit:
         if not self._isTyped:
             self._completer.popup().hide()
             return
-        line, _ = self._line()
-        names = load_vocabulary().complete(line, _MAX_COMPLETIONS) if len(line.strip()) >= _MIN_CHARACTERS else []
-        if not names or line.strip() in (self._completed, names[0]) or not self._textEdit.focus:
+        prompt, _ = self._prompt()
+        names = load_vocabulary().complete(prompt, _MAX_COMPLETIONS) if len(prompt) >= _MIN_CHARACTERS else []
+        if not names or prompt in (self._completed, names[0]) or not self._textEdit.focus:
             self._completer.popup().hide()
             return
         self._completions.setStringList(names)
@@ -102,24 +102,25 @@ class PromptEdit:
         self._completer.complete(rectangle)
 
     def _onActivated(self, _chosen: Any = None) -> None:
-        """Put the chosen name in the place of the line."""
+        """Put the chosen name in the place of what was typed of it."""
         name = self._completer.popup().currentIndex().data()
         self._completer.popup().hide()
         if not name:
             return
         self._completed = name
-        line, start = self._line()
+        prompt, start = self._prompt()
         cursor = self._textEdit.textCursor()
         cursor.setPosition(start)
-        cursor.setPosition(start + len(line), qt.QTextCursor.KeepAnchor)
+        cursor.setPosition(start + len(prompt), qt.QTextCursor.KeepAnchor)
         cursor.insertText(name)
 
-    def _line(self) -> tuple[str, int]:
-        """Return the line of the cursor, and the position where it starts."""
+    def _prompt(self) -> tuple[str, int]:
+        """Return the prompt that the cursor is in, and the position where it starts; `;` and lines separate prompts."""
         text = self._textEdit.plainText
         position = self._textEdit.textCursor().position()
-        start = text.rfind("\n", 0, position) + 1
-        return text[start:].split("\n", 1)[0], start
+        start = max(text.rfind(mark, 0, position) for mark in ";\n") + 1
+        prompt = text[start:].partition("\n")[0].partition(";")[0]
+        return prompt.strip(), start + len(prompt) - len(prompt.lstrip())
 
     def _showHints(self) -> None:
         hints = promptHints(

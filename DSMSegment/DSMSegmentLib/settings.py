@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from dsm.text.prompt import split_prompts
 from DSMSegmentLib.application import qt
 
 _MAX_HISTORY = 50
@@ -49,14 +50,16 @@ class Settings:
 
     @property
     def promptHistory(self) -> list[str]:
-        """Prompts of earlier runs, the newest first."""
-        return [str(text) for text in self._get("promptHistory", [])]
+        """Prompts of earlier runs, the newest first; the same prompts once, whether `;` or lines separate them."""
+        texts: dict[tuple[str, ...], str] = {}
+        for text in self._get("promptHistory", []):
+            texts.setdefault(tuple(split_prompts(str(text))), str(text))
+        return list(texts.values())
 
     def addToHistory(self, prompts: str) -> None:
-        """Put prompts at the head of the history, each text once."""
-        text = prompts.strip()
-        rest = [other for other in self.promptHistory if other != text]
-        self._set("promptHistory", [text, *rest][:_MAX_HISTORY])
+        """Put prompts at the head of the history."""
+        self._set("promptHistory", [prompts.strip(), *self.promptHistory])
+        self._set("promptHistory", self.promptHistory[:_MAX_HISTORY])
 
     def isLicenceAccepted(self, key: str) -> bool:
         """Whether the user has accepted a licence; `key` is `dsm.models.card.licence_key` of the model."""

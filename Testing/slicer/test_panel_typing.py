@@ -106,6 +106,14 @@ def test_completion_is_offered_for_the_line_of_the_cursor(edit: Any, popup: Any)
     assert edit.plainText == "liver\nsplee"
 
 
+def test_completion_is_offered_after_a_semicolon(edit: Any, popup: Any) -> None:
+    QTest.keyClicks(edit, "liver; splee")
+    assert popup.visible
+    QTest.keyClick(popup, qt.Qt.Key_Down)
+    QTest.keyClick(popup, qt.Qt.Key_Return)
+    assert edit.plainText == "liver; spleen"
+
+
 def test_ctrl_return_runs_what_was_typed(panel: Any, edit: Any) -> None:
     QTest.keyClicks(edit, "liver")
     QTest.keyClick(edit, qt.Qt.Key_Return, qt.Qt.ControlModifier)

@@ -230,15 +230,6 @@ class TestPrompts:
             panel.ui.structureTree.itemActivated.emit(spleen, 0)
         assert panel.ui.promptsTextEdit.plainText == "spleen"
 
-    def test_earlier_prompts_come_back_from_the_history(self, panel: Any) -> None:
-        run(panel, "liver\nspleen")
-        run(panel, "spleen")
-        menu = panel.ui.historyButton.menu()
-        menu.aboutToShow.emit()
-        assert [action.text for action in menu.actions()] == ["spleen", "liver; spleen"]
-        menu.actions()[1].trigger()
-        assert panel.ui.promptsTextEdit.plainText == "liver\nspleen"
-
     def test_long_prompt_is_refused_with_a_reason(self, panel: Any) -> None:
         panel.ui.promptsTextEdit.setPlainText("x" * 400)
         assert panel.ui.hintsLabel.text.startswith("!")

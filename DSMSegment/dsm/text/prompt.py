@@ -80,6 +80,11 @@ class Prompt:
         return self.name if self.structure else self.text
 
 
+def split_prompts(text: str) -> list[str]:
+    """Return the prompts of a text as typed, without the space around them; `;` and new lines are between them."""
+    return [piece.strip() for piece in _SEPARATORS.split(text) if piece.strip()]
+
+
 def parse_prompts(text: str | Sequence[str]) -> list[Prompt]:
     """Read prompts.
 
@@ -96,7 +101,7 @@ def parse_prompts(text: str | Sequence[str]) -> list[Prompt]:
     if sum(len(line.encode("utf-8", "replace")) for line in lines) > MAX_BYTES:
         msg = f"The prompts are longer than {MAX_BYTES} bytes."
         raise PromptError(msg, hint="Name structures, e.g. 'liver; left kidney', and leave out the report.")
-    pieces = [piece.strip() for line in lines for piece in _SEPARATORS.split(line) if piece.strip()]
+    pieces = [piece for line in lines for piece in split_prompts(line)]
     if not pieces:
         msg = "There is no prompt."
         raise PromptError(msg, code="prompt.empty", hint="Name what to segment, e.g. 'liver; left kidney'.")
