@@ -69,7 +69,8 @@ class RunJournal:
         segmentation = self._node.GetSegmentation()
         with NodeModify(self._node):
             for segmentId in self._added:
-                segmentation.RemoveSegment(segmentId)
+                if segmentation.GetSegment(segmentId) is not None:  # else the user has deleted it
+                    segmentation.RemoveSegment(segmentId)
             for segmentId, before in self._before.items():
                 if segmentation.GetSegment(segmentId) is not None:
                     self._restore(segmentId, before)

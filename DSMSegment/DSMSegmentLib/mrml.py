@@ -103,13 +103,15 @@ def affineInSegmentation(
     source, target = volumeNode.GetParentTransformNode(), segmentationNode.GetParentTransformNode()
     if source is target:
         return affine
-    matrix = vtk.vtkMatrix4x4()
-    if not slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(source, target, matrix):
+    start, end = (source, target) if source is not None else (target, source)  # the same way, walked from a node
+    if not start.IsTransformToNodeLinear(end):
         raise GeometryError(
             f"{segmentationNode.GetName()} and {volumeNode.GetName()} have different non-linear transforms.",
             code="geometry.transform",
             hint="Choose a new segmentation, or put both under the same transform.",
         )
+    matrix = vtk.vtkMatrix4x4()
+    slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(source, target, matrix)
     return np.asarray(arrayFromMatrix(matrix) @ affine)
 
 
@@ -293,7 +295,9 @@ def _modality(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> str:
         return "CT"
     hierarchy = volumeNode.GetScene() and volumeNode.GetScene().GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode")
     if hierarchy:
-        said = hierarchy.GetItemAttribute(hierarchy.GetItemByDataNode(volumeNode), "DICOM.Modality")
+        # A volume that was just added has no item yet, and Slicer logs a warning about an item that is none.
+        item = hierarchy.GetItemByDataNode(volumeNode)
+        said = hierarchy.GetItemAttribute(item, "DICOM.Modality") if item else ""
         if said in ("CT", "MR"):
             return str(said)
     return "CT" if _hasAir(volumeNode.GetImageData()) else "MR"

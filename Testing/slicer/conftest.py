@@ -17,10 +17,14 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "slicer_host" / "panel"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "slicer_host"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "server"))  # `http_server`
 
+from error_log import ErrorLog
+from exporter_view import SCALARS, array_names
 from scene_host import SceneHost, quiet
 
 with contextlib.suppress(ImportError):  # without PySide6 the tests of the panel are skipped
     import panel_host  # noqa: F401  (before the module file, which looks for `qt` once)
+
+_SEGMENTATION = "vtkMRMLSegmentationNode"
 
 
 @pytest.fixture(scope="session")
@@ -31,11 +35,28 @@ def _one_host() -> SceneHost:
 
 @pytest.fixture(autouse=True)
 def host(_one_host: SceneHost) -> Iterator[SceneHost]:
-    """The application stand-in, with a scene that holds nothing."""
+    """The application stand-in, with a scene that holds nothing; nothing may be left in its error log."""
     _one_host.publish()  # tests of other folders make hosts of their own in the same process
+    log = ErrorLog()
+    log.start()
     _one_host.scene.Clear(True)
     yield _one_host
+    unnamed = _unnamed_masks(_one_host.scene)
     _one_host.scene.Clear(True)
+    log.stop()
+    assert log.messages == []
+    assert unnamed == []
+
+
+def _unnamed_masks(scene: Any) -> list[str]:
+    """Return the segments from prompts that Slicer's exporter would not find."""
+    nodes = [scene.GetNthNodeByClass(n, _SEGMENTATION) for n in range(scene.GetNumberOfNodesByClass(_SEGMENTATION))]
+    return [
+        segment_id
+        for node in nodes
+        for segment_id, name in array_names(node).items()
+        if name not in (None, SCALARS) and node.GetSegmentation().GetSegment(segment_id).HasTag("DSM.Prompt")
+    ]
 
 
 @pytest.fixture

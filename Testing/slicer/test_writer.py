@@ -53,6 +53,13 @@ def writer_for(volume: Any, node: Any = None, **policies: Any) -> SegmentationWr
     return SegmentationWriter(volume, volumeFromNode(volume).affine, node, **policies)
 
 
+def writer_with(volume: Any, text: str) -> SegmentationWriter:
+    """Return a writer that has written one prompt."""
+    writer = writer_for(volume)
+    write(writer, text, mask_of())
+    return writer
+
+
 def write(writer: SegmentationWriter, text: str, mask: np.ndarray) -> Any:
     return writer.write(prompt(text), finding(mask), PROVENANCE)
 
@@ -276,6 +283,18 @@ class TestPlace:
         write(writer, "liver", mask_of())
         writer.journal.revert()
         assert slicer.mrmlScene.GetNumberOfNodes() == before
+
+    @pytest.mark.parametrize("existing", [ExistingPolicy.ADD, ExistingPolicy.REPLACE])
+    def test_run_is_taken_back_after_its_segment_was_deleted(self, volume: Any, existing: ExistingPolicy) -> None:
+        node = writer_with(volume, "liver").segmentationNode
+        writer = writer_for(volume, node, existing=existing)
+        segmentation = node.GetSegmentation()
+        kept = write(writer, "spleen", box(2, 5)).segmentId
+        gone = write(writer, "liver", box(5, 8)).segmentId
+        segmentation.RemoveSegment(gone)
+        writer.journal.revert()  # the error log, which all tests here look at, stays empty
+        assert kept not in segment_ids(node)
+        assert segment_ids(node) == ([] if existing is ExistingPolicy.REPLACE else ["DSM_liver"])
 
     def test_node_with_a_segment_of_the_user_stays_when_its_run_is_taken_back(self, volume: Any) -> None:
         writer = writer_for(volume)
