@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import slicer
 
 from dsm.core.boxes import CroppedArray, bounding_box
-from DSMSegmentLib.mrml import arrayIJK, countVoxels, orientedImageFromSegment, segmentLayer, voxelVolumeMl
-from DSMSegmentLib.provenance import ALGORITHM_TYPE_TAG, AUTOMATIC, MANUALLY_CHANGED, PROMPT_TAG, VOLUME_TAG
+from DSMSegmentLib.mrml import arrayIJK, segmentLayer
+from DSMSegmentLib.provenance import ALGORITHM_TYPE_TAG, AUTOMATIC, PROMPT_TAG
 from DSMSegmentLib.segment_tags import tagOf
+from DSMSegmentLib.tag_writer import tagEdited, tagMask
 from DSMSegmentLib.time_point import TimePoint
 
 
@@ -55,18 +57,23 @@ class EditWatch:
         """Call segments that have changed SEMIAUTOMATIC, as DICOM does, and give them their new volume.
 
         Returns:
-            Ids of the segments that were marked now.
+            Ids of the segments that have changed since the last call.
         """
         if self._time is not None and not self._time.isShown:
             self.restart()
             return []
         edited = [segmentId for segmentId, mask in self._masks.items() if self._isEdited(segmentId, mask)]
+        now = self._copy(edited)
         for segmentId in edited:
-            self._originals[segmentId] = self._masks.pop(segmentId)
+            before, self._masks[segmentId] = self._masks[segmentId], now[segmentId]
             segment = self.segmentationNode.GetSegmentation().GetSegment(segmentId)
-            segment.SetTag(ALGORITHM_TYPE_TAG, MANUALLY_CHANGED)
-            image = orientedImageFromSegment(self.segmentationNode, segmentId)
-            segment.SetTag(VOLUME_TAG, f"{countVoxels(image) * voxelVolumeMl(image):.4f}")
+            if tagOf(segment, ALGORITHM_TYPE_TAG) != AUTOMATIC:
+                tagMask(self.segmentationNode, segmentId)
+            elif segmentId in self._originals and _areEqual(self._originals[segmentId], now[segmentId]):
+                del self._originals[segmentId]  # undo in the Segment Editor, which takes the tags back, too
+            else:
+                self._originals.setdefault(segmentId, before)
+                tagEdited(self.segmentationNode, segmentId)
         return edited
 
     def original(self, segmentId: str) -> CroppedArray | None:
@@ -83,15 +90,15 @@ class EditWatch:
         self._time = TimePoint.shownBy(self.segmentationNode)
         self._masks = self._copy()
 
-    def _copy(self) -> dict[str, _Mask]:
+    def _copy(self, segmentIds: Iterable[str] | None = None) -> dict[str, _Mask]:
+        """Return the masks of the segments that came from prompts, or of some of them."""
         segmentation = self.segmentationNode.GetSegmentation()
         copies: dict[int, slicer.vtkOrientedImageData] = {}
         masks = {}
-        for segmentId in segmentation.GetSegmentIDs():
+        for segmentId in segmentation.GetSegmentIDs() if segmentIds is None else segmentIds:
             segment = segmentation.GetSegment(segmentId)
             layer = segmentLayer(segment)
-            # Other programs call their segments AUTOMATIC, too.
-            if layer is None or tagOf(segment, ALGORITHM_TYPE_TAG) != AUTOMATIC or not tagOf(segment, PROMPT_TAG):
+            if layer is None or not tagOf(segment, PROMPT_TAG):
                 continue
             key = id(layer)
             if key not in copies:
@@ -105,9 +112,12 @@ class EditWatch:
         layer = segmentLayer(segment) if segment is not None else None
         if layer is None or (layer is before.source and layer.GetMTime() == before.time):
             return False
-        now = _placed(layer, segment.GetLabelValue())
-        then = _placed(before.layer, before.label)
-        return now[0] != then[0] or not np.array_equal(now[1], then[1])
+        return not _areEqual(before, _Mask(layer, segment.GetLabelValue(), layer, layer.GetMTime()))
+
+
+def _areEqual(first: _Mask, second: _Mask) -> bool:
+    (start, voxels), (otherStart, otherVoxels) = (_placed(mask.layer, mask.label) for mask in (first, second))
+    return start == otherStart and np.array_equal(voxels, otherVoxels)
 
 
 def _placed(layer: slicer.vtkOrientedImageData, label: int) -> tuple[tuple[int, ...], np.ndarray]:

@@ -59,6 +59,7 @@ class SegmentOutcome:
         volumeMl: Of the mask.
         seconds: Time that this prompt took.
         warnings: Of the prompt parser and of the network.
+        takenFrom: Ids of the segments that gave voxels to it.
     """
 
     prompt: Prompt
@@ -68,3 +69,4 @@ class SegmentOutcome:
     volumeMl: float = 0.0
     seconds: float = 0.0
     warnings: tuple[str, ...] = ()
+    takenFrom: tuple[str, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import slicer
@@ -59,7 +59,8 @@ class MapStore:
 
     def get(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None, segmentId: str) -> SegmentMap | None:
         """Return the map of a segment, at the time point that is shown; None where none is kept (any more)."""
-        if segmentationNode is None:
+        # The user may have deleted the segment.
+        if segmentationNode is None or segmentationNode.GetSegmentation().GetSegment(segmentId) is None:
             return None
         return self._maps.get((segmentationNode.GetID(), segmentId, timeOf(segmentationNode)))
 
@@ -68,6 +69,12 @@ class MapStore:
         if segmentationNode is None or self.get(segmentationNode, segmentId) is not None:
             return False
         return any(key[:2] == (segmentationNode.GetID(), segmentId) for key in self._maps)
+
+    def leaveAlone(self, nodeId: str, segmentId: str, time: str | None, other: str) -> None:
+        """Let a segment stay without the voxels that it gave to another one, whatever threshold it gets."""
+        map_ = self._maps.get((nodeId, segmentId, time))
+        if map_ is not None and other not in map_.others:
+            self._maps[nodeId, segmentId, time] = replace(map_, others=(*map_.others, other))
 
     def forget(self, nodeId: str, segmentId: str, time: str | None) -> None:
         """Forget the map of a segment at a time point; the node may have gone, or show another one."""

@@ -18,8 +18,8 @@ from DSMSegmentLib.mrml import (
     removeVoxels,
     setSegmentMask,
 )
-from DSMSegmentLib.provenance import THRESHOLD_TAG, VOLUME_TAG
 from DSMSegmentLib.segment_tags import promptOf
+from DSMSegmentLib.tag_writer import tagThreshold
 
 
 def setThreshold(
@@ -63,15 +63,11 @@ def setThreshold(
     for other in probability.others:
         if segmentation.GetSegment(other) is not None:
             removeVoxels(image, orientedImageFromSegment(segmentationNode, other))
-    numVoxels = countVoxels(image)
-    if numVoxels == 0:
+    if countVoxels(image) == 0:
         segmentation.ClearSegment(segmentId)
     elif not setSegmentMask(segmentationNode, segmentId, image):
         raise OutputError(f"{segmentationNode.GetName()} does not take the mask.", code="output.segment")
-    volumeMl = numVoxels * voxelMl
-    segmentation.GetSegment(segmentId).SetTag(THRESHOLD_TAG, f"{threshold:g}")
-    segmentation.GetSegment(segmentId).SetTag(VOLUME_TAG, f"{volumeMl:.4f}")
-    return volumeMl
+    return tagThreshold(segmentationNode, segmentId, threshold, image)
 
 
 def _onFullGrid(mask: np.ndarray, probability: SegmentMap) -> slicer.vtkOrientedImageData:

@@ -102,6 +102,7 @@ class Runs:
                 forget = partial(self._forgetMaps, job.segmentationNode.GetID(), segmentIds, job.time)
                 if not interactive:  # maps that an earlier run left are of the masks that were replaced
                     forget()
+                self._leaveTakenAlone(job)
                 self._history.add(job.segmentationNode, job.journal, forget)
             if onFinished is not None:
                 onFinished(job)
@@ -195,6 +196,14 @@ class Runs:
         if job.segmentationNode is not None:
             segmentIds = [outcome.segmentId for outcome in job.outcomes if outcome.segmentId]
             self._forgetMaps(job.segmentationNode.GetID(), segmentIds, job.time)
+            self._leaveTakenAlone(job)
+
+    def _leaveTakenAlone(self, job: SegmentationJob) -> None:
+        """Let segments that gave voxels to those of a run not take them back with another threshold."""
+        nodeId = job.segmentationNode.GetID()
+        for outcome in job.outcomes:
+            for other in outcome.takenFrom:
+                self._probabilities.leaveAlone(nodeId, other, job.time, outcome.segmentId)
 
     def _forgetMaps(self, nodeId: str, segmentIds: Sequence[str], time: str | None) -> None:
         """Forget what a run that was taken back knew of its segments: those of before have other voxels."""

@@ -27,8 +27,8 @@ from DSMSegmentLib.mrml import (
 )
 from DSMSegmentLib.placement import createSegmentation, placeBesideVolume
 from DSMSegmentLib.policy import ExistingPolicy, OverlapPolicy
-from DSMSegmentLib.provenance import NAME_TAG, NOTE_TAG, SECONDS_TAG, VOLUME_TAG, Provenance
-from DSMSegmentLib.segment_volumes import noteVolume
+from DSMSegmentLib.provenance import Provenance
+from DSMSegmentLib.tag_writer import tagFinding, tagLoss, warningsOf
 from DSMSegmentLib.terminology import segmentColor, terminologyTag
 
 if TYPE_CHECKING:
@@ -102,17 +102,12 @@ class SegmentationWriter:
             OutcomeStatus.NOT_FOUND,
             score=finding.score,
             seconds=finding.seconds,
-            warnings=_warnings(prompt, finding),
+            warnings=warningsOf(prompt, finding),
         )
         isThere = bool(into) and node.GetSegmentation().GetSegment(into) is not None
         replaced = into if isThere else self._replacedBy(prompt, node)
         if not finding.found or not finding.mask.array.any():
-            if self._keepEmpty and not replaced:
-                segmentId = _addSegment(prompt, node, journal)
-                _describe(node.GetSegmentation().GetSegment(segmentId), prompt, finding, provenance)
-                noteVolume(node, segmentId, self._volumeNode)
-                return replace(outcome, segmentId=segmentId)
-            return outcome
+            return outcome if replaced or not self._keepEmpty else self._writeEmpty(outcome, finding, provenance)
         image = orientedImageFromCrop(finding.mask, affineInSegmentation(self._affine, self._volumeNode, node))
         if replaced and self._roi is not None:
             addVoxelsOutside(image, orientedImageFromSegment(node, replaced), self._roi)
@@ -120,25 +115,42 @@ class SegmentationWriter:
         if self._overlap is OverlapPolicy.KEEP_EXISTING:
             for other in others:
                 removeVoxels(image, orientedImageFromSegment(node, other))
-        numVoxels = countVoxels(image)
-        if numVoxels == 0:
+        if countVoxels(image) == 0:
             return replace(outcome, warnings=(*outcome.warnings, f"{prompt.name} lies inside other segments."))
+        taken: list[str] = []
         with NodeModify(node):
             if self._overlap is OverlapPolicy.OVERWRITE:
-                _takeVoxels(image, node, others, journal)
-            if replaced:
-                journal.noteChanging(replaced)
-            segmentId = replaced or _addSegment(prompt, node, journal)
-            self._written.append(segmentId)
-            if not setSegmentMask(node, segmentId, image):
-                journal.revertSegment(segmentId)
-                message = f"{node.GetName()} does not take the mask of {segmentId}."
-                raise OutputError(message, code="output.segment", hint="Choose a new segmentation.")
-            _describe(node.GetSegmentation().GetSegment(segmentId), prompt, finding, provenance)
-            noteVolume(node, segmentId, self._volumeNode)
-        volumeMl = numVoxels * float(abs(np.linalg.det(self._affine[:3, :3]))) / 1000.0
-        node.GetSegmentation().GetSegment(segmentId).SetTag(VOLUME_TAG, f"{volumeMl:.4f}")
-        return replace(outcome, status=OutcomeStatus.WRITTEN, segmentId=segmentId, volumeMl=volumeMl)
+                taken = _takeVoxels(image, node, others, journal)
+            segmentId = self._writeMask(image, prompt, replaced, taken)
+            volumeMl = tagFinding(node, segmentId, prompt, finding, provenance, self._volumeNode, mask=image)
+            for other in taken:
+                tagLoss(node, other, node.GetSegmentation().GetSegment(segmentId).GetName())
+        written = OutcomeStatus.WRITTEN
+        return replace(outcome, status=written, segmentId=segmentId, volumeMl=volumeMl, takenFrom=tuple(taken))
+
+    def _writeEmpty(self, outcome: SegmentOutcome, finding: Finding, provenance: Provenance) -> SegmentOutcome:
+        node, journal = self._begin()
+        segmentId = _addSegment(outcome.prompt, node, journal)
+        _describe(node.GetSegmentation().GetSegment(segmentId), outcome.prompt)
+        tagFinding(node, segmentId, outcome.prompt, finding, provenance, self._volumeNode)
+        return replace(outcome, segmentId=segmentId)
+
+    def _writeMask(
+        self, image: slicer.vtkOrientedImageData, prompt: Prompt, replaced: str, taken: Sequence[str]
+    ) -> str:
+        """Put a mask into the segment that it replaces, or into a new one; returns its id."""
+        node, journal = self._begin()
+        if replaced:
+            journal.noteChanging(replaced)
+        segmentId = replaced or _addSegment(prompt, node, journal)
+        self._written.append(segmentId)
+        if not setSegmentMask(node, segmentId, image):
+            for changed in (segmentId, *taken):
+                journal.revertSegment(changed)
+            message = f"{node.GetName()} does not take the mask of {segmentId}."
+            raise OutputError(message, code="output.segment", hint="Choose a new segmentation.")
+        _describe(node.GetSegmentation().GetSegment(segmentId), prompt)
+        return segmentId
 
     def leftAloneBy(self, segmentId: str) -> tuple[str, ...]:
         """Return the ids of the segments with which one that is written must not overlap, as the policy says.
@@ -200,13 +212,16 @@ def _takeVoxels(
     node: slicer.vtkMRMLSegmentationNode,
     others: Sequence[str],
     journal: RunJournal,
-) -> None:
-    """Take the voxels of `image` away from the other segments."""
+) -> list[str]:
+    """Take the voxels of `image` away from the other segments; returns the ids of those that had any."""
+    taken = []
     for other in others:
         rest = orientedImageFromSegment(node, other)
         if removeVoxels(rest, image):
             journal.noteChanging(other)
             setSegmentMask(node, other, rest)
+            taken.append(other)
+    return taken
 
 
 def _addSegment(prompt: Prompt, node: slicer.vtkMRMLSegmentationNode, journal: RunJournal) -> str:
@@ -218,25 +233,13 @@ def _addSegment(prompt: Prompt, node: slicer.vtkMRMLSegmentationNode, journal: R
     return segmentId
 
 
-def _describe(segment: slicer.vtkSegment, prompt: Prompt, finding: Finding, provenance: Provenance) -> None:
+def _describe(segment: slicer.vtkSegment, prompt: Prompt) -> None:
     segment.SetColor(segmentColor(prompt))
     segment.SetTerminology(terminologyTag(prompt))
     segment.NameAutoGeneratedOff()
     segment.ColorAutoGeneratedOff()
-    tags = provenance.tags(prompt.text, score=finding.score, threshold=finding.threshold)
-    for name, value in {**tags, NAME_TAG: prompt.name, SECONDS_TAG: f"{finding.seconds:.3f}"}.items():
-        segment.SetTag(name, value)
-    # In a file, a bar stands between tags.
-    if note := " ".join(_warnings(prompt, finding)).replace("|", "/"):
-        segment.SetTag(NOTE_TAG, note)
-    else:
-        segment.RemoveTag(NOTE_TAG)
     logic = slicer.vtkSlicerSegmentationsModuleLogic
     logic.SetSegmentStatus(segment, logic.InProgress)
-
-
-def _warnings(prompt: Prompt, finding: Finding) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*prompt.warnings, *finding.warnings)))
 
 
 def _idsByName(node: slicer.vtkMRMLSegmentationNode) -> dict[str, str]:

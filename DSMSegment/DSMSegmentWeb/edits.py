@@ -16,9 +16,10 @@ from trame_slicer.segmentation import (
 from undo_stack import UndoStack
 
 from dsm.errors import InputError
-from DSMSegmentLib import provenance
 from DSMSegmentLib.journal import RunJournal
 from DSMSegmentLib.mrml import countVoxels, orientedImageFromSegment, setSegmentMask
+from DSMSegmentLib.provenance import ALGORITHM_TYPE_TAG
+from DSMSegmentLib.tag_writer import tagEdited
 from DSMSegmentWeb.segment_filters import FILTERS
 
 _BRUSHES = {"paint": SegmentationEffectPaint, "erase": SegmentationEffectErase}
@@ -108,5 +109,5 @@ def journaled(segmentation_node: Any, segment_id: str) -> Callable[[], bool]:
 def _note_by_hand(segmentation_node: Any, segment_id: str) -> None:
     """Say in the tags of a segment, and so in DICOM SEG, that the network did not make it alone."""
     segment = segmentation_node.GetSegmentation().GetSegment(segment_id)
-    if segment is not None and segment.HasTag(provenance.ALGORITHM_TYPE_TAG):
-        segment.SetTag(provenance.ALGORITHM_TYPE_TAG, "SEMIAUTOMATIC")
+    if segment is not None and segment.HasTag(ALGORITHM_TYPE_TAG):
+        tagEdited(segmentation_node, segment_id)
