@@ -11,6 +11,7 @@ import pytest
 from dsm.cli.main import main
 from dsm.errors import ModelError
 from dsm.models.store import verify_model
+from dsm.text.bank_file import BANK_FILE, bank_path
 
 FILES = ("config.json", "manifest.json", "model.safetensors", "text_bank.safetensors")
 
@@ -56,6 +57,7 @@ def test_a_damaged_model_is_refused(
 ) -> None:
     model = tmp_path / "model"
     shutil.copytree(dsm_tiny, model)
+    shutil.copyfile(bank_path(dsm_tiny), model / BANK_FILE)  # as in an installed model
     digest = verify_model(model).digest
     damage(model / name)
     try:

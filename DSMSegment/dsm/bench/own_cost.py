@@ -137,6 +137,6 @@ def _least(job: Callable[[], object]) -> float:
 
 def _many_prompts(model: str, count: int) -> list[Prompt]:
     """Return the first names that the model has text vectors of: organs, tumors, other structures."""
-    names = EmbeddingBank.load(find_model(model)).names
+    names = EmbeddingBank.of_model(find_model(model)).names
     prompts = {prompt.name: prompt for name in (*ORGANS, *names) for prompt in parse_prompts(name)}
     return list(prompts.values())[:count]

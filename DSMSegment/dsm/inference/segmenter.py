@@ -104,7 +104,7 @@ class Segmenter:
             net = fast_on_cpu(net)
         if precision == "int8":
             net = int8_on_cpu(net)
-        embedder = PromptEmbedder(EmbeddingBank.load(folder), tower=config.text_tower)
+        embedder = PromptEmbedder(EmbeddingBank.of_model(folder), tower=config.text_tower)
         progress("load", 2, 2)
         return cls(net, config, embedder, entry=entry, precision=precision)
 

@@ -17,10 +17,10 @@ from dsm.models.weights import save_model
 from dsm.nn.diffusion_fusion import DiffusionFusion
 from dsm.nn.dsm_net import DSMNet
 from dsm.nn.mamba2 import Mamba2
-from dsm.text.bank import BANK_FILE, EmbeddingBank
+from dsm.text.bank import EmbeddingBank
+from dsm.text.bank_file import BANK_FILE, SHARED_BANK, bank_path
 
 _SEED = 20260101
-_SHARED_BANK = Path(__file__).resolve().parents[3] / "model_weights" / "text"
 
 _CARD = """# dsm-tiny
 
@@ -41,12 +41,12 @@ the trained models use.
 """
 
 
-def make_tiny(folder: Path | str, *, bank: Path | str = _SHARED_BANK) -> Path:
+def make_tiny(folder: Path | str, *, bank: Path | str = SHARED_BANK) -> Path:
     """Write the model folder: configuration, weights, text bank, model card, manifest.
 
     Args:
         folder: Made if it does not exist; files of it are replaced.
-        bank: Folder of the text bank to put into it.
+        bank: Folder of the text bank to put into it; the shared one is used where it is.
 
     Returns:
         `folder`.
@@ -57,14 +57,14 @@ def make_tiny(folder: Path | str, *, bank: Path | str = _SHARED_BANK) -> Path:
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    vectors = EmbeddingBank.load(bank)
+    vectors = EmbeddingBank.of_model(bank)
     config = preset("dsm-tiny")
     raw = np.stack([_known(vectors.vector(name)) for name in config.organs])
     net = DSMNet(config, torch.from_numpy(vectors.centred(raw)))
     fill_with_noise(net, np.random.default_rng(_SEED))
     save_model(net, config, folder)
-    if Path(bank).resolve() != folder.resolve():
-        shutil.copyfile(Path(bank) / BANK_FILE, folder / BANK_FILE)
+    if bank_path(bank) not in (bank_path(folder), SHARED_BANK / BANK_FILE):
+        shutil.copyfile(bank_path(bank), folder / BANK_FILE)
     card = _CARD.format(
         parameters=sum(parameter.numel() for parameter in net.parameters()),
         spacing_mm=config.spacing_mm,

@@ -13,6 +13,7 @@ from typing import Any
 
 from dsm.errors import ModelNotFoundError, WeightsError
 from dsm.models.config import CONFIG_FILE, ModelConfig
+from dsm.text.bank_file import BANK_FILE, bank_path
 
 MANIFEST_FILE = "manifest.json"
 MANIFEST_VERSION = 1
@@ -22,7 +23,6 @@ MODEL_DIR_VARIABLE = "DSM_MODEL_DIR"
 _WHEEL_MODELS = Path(__file__).resolve().parents[1] / "model_weights"
 _SOURCE_TREE_MODELS = Path(__file__).resolve().parents[3] / "model_weights"
 _WEIGHTS_FILE = "model.safetensors"  # as in dsm.models.weights, which imports torch
-_BANK_FILE = "text_bank.safetensors"  # as in dsm.text.bank
 # What a manifest must list: without these it would vouch for nothing.
 _REQUIRED_FILES = frozenset({CONFIG_FILE, _WEIGHTS_FILE})
 _REINSTALL = "Install the model again."
@@ -121,7 +121,7 @@ def model_entry(folder: str | Path) -> ModelEntry:
         num_bytes=sum(item["bytes"] for item in files.values()),
         digest=_sha256_of_text("\n".join(files[name]["sha256"] for name in (CONFIG_FILE, _WEIGHTS_FILE))),
         weights_sha256=files[_WEIGHTS_FILE]["sha256"],
-        text_bank_sha256=files.get(_BANK_FILE, {}).get("sha256", ""),
+        text_bank_sha256=files.get(BANK_FILE, {}).get("sha256", ""),
     )
 
 
@@ -135,7 +135,7 @@ def verify_model(folder: str | Path) -> ModelEntry:
     folder = Path(folder)
     ModelConfig.load(folder)  # another schema version is a better answer than "was changed"
     for name, item in _read_manifest(folder).items():
-        path = folder / name
+        path = _located(folder, name)
         if not path.is_file():
             raise WeightsError(f"{path} of the model is missing.", hint=_REINSTALL)
         size = path.stat().st_size
@@ -151,21 +151,25 @@ def verify_model(folder: str | Path) -> ModelEntry:
 def model_files(folder: str | Path) -> dict[str, Path]:
     """Return the files that the manifest of a model lists, by their names in it; the manifest itself is not among them.
 
+    The text bank may be the shared one, outside of the folder.
+
     Raises:
         WeightsError: If the manifest is missing, damaged or of another version.
     """
-    return {name: Path(folder, name) for name in _read_manifest(Path(folder))}
+    return {name: _located(Path(folder), name) for name in _read_manifest(Path(folder))}
 
 
 def write_manifest(folder: str | Path) -> Path:
     """Write `manifest.json` with size and SHA-256 of every other file under `folder`; call it last.
 
-    The licence and the model card are listed too, so that an installed model always comes with them.
+    A folder without a text bank uses the shared one, which is then listed. The licence and the model card are listed
+    too, so that an installed model always comes with them.
     """
     folder = Path(folder)
+    paths = {path.relative_to(folder).as_posix(): path for path in _files(folder)}
+    paths.setdefault(BANK_FILE, bank_path(folder))
     files = {
-        path.relative_to(folder).as_posix(): {"sha256": sha256_of_file(path), "bytes": path.stat().st_size}
-        for path in _files(folder)
+        name: {"sha256": sha256_of_file(path), "bytes": path.stat().st_size} for name, path in sorted(paths.items())
     }
     manifest = folder / MANIFEST_FILE
     text = json.dumps({"manifest_version": MANIFEST_VERSION, "files": files}, indent=1)
@@ -183,6 +187,10 @@ def _files(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.name != MANIFEST_FILE and not path.name.startswith("."):
             yield path
+
+
+def _located(folder: Path, name: str) -> Path:
+    return bank_path(folder) if name == BANK_FILE else folder / name
 
 
 def _looks_like_path(name: str) -> bool:

@@ -11,8 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from dsm.errors import WeightsError
-
-BANK_FILE = "text_bank.safetensors"
+from dsm.text.bank_file import BANK_FILE, bank_path
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,7 +35,7 @@ class EmbeddingBank:
 
     @classmethod
     def load(cls, folder: str | Path) -> EmbeddingBank:
-        """Read `text_bank.safetensors` of a model folder.
+        """Read `text_bank.safetensors` in a folder.
 
         Raises:
             WeightsError: If the file is missing, damaged or not a bank.
@@ -55,6 +54,15 @@ class EmbeddingBank:
             msg = f"The text bank {path} has {len(names)} names, but vectors of shape {vectors.shape}."
             raise WeightsError(msg, hint="Install the model again.")
         return cls(names, _unit(vectors.astype(np.float32)), mean.astype(np.float32), tower)
+
+    @classmethod
+    def of_model(cls, folder: str | Path) -> EmbeddingBank:
+        """Read the bank of a model folder, or the shared one where the folder has none.
+
+        Raises:
+            WeightsError: If the file is damaged or not a bank.
+        """
+        return cls.load(bank_path(folder).parent)
 
     def save(self, folder: str | Path) -> Path:
         """Write `text_bank.safetensors` into `folder`; vectors as float16, the mean as float32."""

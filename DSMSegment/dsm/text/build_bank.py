@@ -1,7 +1,8 @@
-"""Build the text bank of a model folder: `python -m dsm.text.build_bank OUT_FOLDER`. Needs the text tower.
+"""Build the text bank of a model folder: `python -m dsm.text.build_bank DSMSegment/dsm/text`. Needs the text tower.
 
 A bank that is there keeps its mean and its vectors, to the last bit, and gets the names that it lacks: weights were
-trained on them. To start anew (another tower, other templates) delete the file, and train again.
+trained on them. Write the manifests of the models in `model_weights` anew afterwards. To start anew (another tower,
+other templates) delete the file, and train again.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from dsm.errors import ConfigError, DSMError
-from dsm.text.bank import BANK_FILE, EmbeddingBank
+from dsm.text.bank import EmbeddingBank
+from dsm.text.bank_file import BANK_FILE
 from dsm.text.encoder import TOWERS, TextEncoder
 from dsm.text.first_names import FIRST_NAMES
 from dsm.text.vocabulary import load_vocabulary
@@ -46,7 +48,7 @@ def build_bank(names: Sequence[str], encoder: TextEncoder, old: EmbeddingBank | 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the bank of a folder, or add the names that it lacks."""
     parser = argparse.ArgumentParser(prog="python -m dsm.text.build_bank", description=__doc__)
-    parser.add_argument("folder", type=Path, help="model folder that gets the bank")
+    parser.add_argument("folder", type=Path, help="folder that gets the bank")
     parser.add_argument("--tower", choices=TOWERS, default="minilm")
     options = parser.parse_args(arguments)
     folder: Path = options.folder

@@ -14,6 +14,7 @@ import yaml
 from dsm.evaluation.evaluate import evaluate_dataset
 from dsm.inference.segmenter import Segmenter
 from dsm.text.bank import EmbeddingBank
+from dsm.text.bank_file import SHARED_BANK
 from dsm.text.embed import PromptEmbedder
 from dsm.training.plain_baseline import PlainSegmenter, PlainTrainer
 from dsm.training.recipe import Recipe
@@ -22,17 +23,18 @@ from dsm.training.train import Trainer
 logger = logging.getLogger(__name__)
 
 
-def main(path: Path, *, out: Path) -> None:
+def main(path: Path, *, out: Path, text_bank: Path = SHARED_BANK) -> None:
     """Train and evaluate what is not done yet, then write `ablation.json` and `ablation.md`.
 
     Args:
         path: YAML with `recipe` (the base), `variants` (name → changes of the base; `network: segresnet` replaces the
             network), `organs` (data set of the first column) and `tumor` (data set and name of the others).
         out: A folder a variant.
+        text_bank: Folder of the embedding bank.
     """
     plan = yaml.safe_load(path.read_text(encoding="utf-8"))
     root = path.resolve().parents[2]
-    bank = EmbeddingBank.load(root / "model_weights" / "text")
+    bank = EmbeddingBank.load(text_bank)
     rows = {}
     for name, changes in plan["variants"].items():
         folder = out / name.replace(" ", "-")

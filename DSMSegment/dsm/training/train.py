@@ -25,6 +25,7 @@ from dsm.models.store import write_manifest
 from dsm.models.weights import load_model, save_model
 from dsm.nn.dsm_net import DSMNet
 from dsm.text.bank import EmbeddingBank
+from dsm.text.bank_file import SHARED_BANK
 from dsm.training.alignment import AlignmentHead
 from dsm.training.cases import Case, load_case
 from dsm.training.crops import Crop, CropSampler
@@ -49,7 +50,7 @@ def main(recipe_path: Path | str, *, out: Path | str | None = None, text_bank: P
     Args:
         recipe_path: YAML recipe.
         out: Run folder; default from the recipe.
-        text_bank: Folder of the embedding bank; default `model_weights/text` beside `recipes`.
+        text_bank: Folder of the embedding bank; by default the shared one.
 
     Returns:
         Folder with the trained model (EMA weights).
@@ -58,7 +59,7 @@ def main(recipe_path: Path | str, *, out: Path | str | None = None, text_bank: P
     recipe = Recipe.load(recipe_path)
     root = recipe_path.resolve().parent.parent
     run = Path(out) if out else root / recipe.out
-    bank = EmbeddingBank.load(text_bank or root / "model_weights" / "text")
+    bank = EmbeddingBank.load(text_bank or SHARED_BANK)
     with Processes.from_environment() as processes:
         start = root / recipe.start_from if recipe.start_from else None
         data_root = root / recipe.data_root

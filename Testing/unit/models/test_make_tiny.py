@@ -17,7 +17,6 @@ def contents(folder):
 
 
 def test_command_remakes_the_shipped_model_bit_for_bit(dsm_tiny, tmp_path):
-    # From its own bank: the shared one may have grown since.
     make_tiny(tmp_path / "one", bank=dsm_tiny)
     assert contents(tmp_path / "one") == contents(dsm_tiny)
 
@@ -47,7 +46,7 @@ def test_shipped_model_is_complete_and_small(dsm_tiny):
 
 def test_bank_fits_the_weights(dsm_tiny):
     net, config = load_model(dsm_tiny)
-    bank = EmbeddingBank.load(dsm_tiny)
+    bank = EmbeddingBank.of_model(dsm_tiny)
     for row, name in enumerate(config.organs):
         vector = torch.from_numpy(bank.centred(bank.vector(name)))
         torch.testing.assert_close(net.organ_text[row], vector, rtol=1e-3, atol=1e-4)

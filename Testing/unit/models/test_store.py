@@ -1,10 +1,12 @@
 import json
 import re
+import zipfile
 
 import pytest
 
 from dsm.errors import ModelNotFoundError, WeightsError
 from dsm.models import store
+from dsm.models.archive import pack_model
 from dsm.models.config import ModelConfig
 
 
@@ -179,3 +181,36 @@ def test_manifest_lists_everything_but_itself_and_hidden_files(models):
     store.write_manifest(folder)
     files = json.loads((folder / "manifest.json").read_text())["files"]
     assert set(files) == {"config.json", "model.safetensors", "text_bank.safetensors", "MODEL_CARD.md"}
+
+
+class TestSharedTextBank:
+    @pytest.fixture
+    def folder(self, models, tmp_path, monkeypatch):
+        """A model without a text bank of its own."""
+        (tmp_path / "shared").mkdir()
+        (tmp_path / "shared" / "text_bank.safetensors").write_bytes(b"shared")
+        monkeypatch.setattr("dsm.text.bank_file.SHARED_BANK", tmp_path / "shared")
+        folder = make_model(models / "dsm-tiny")
+        (folder / "text_bank.safetensors").unlink()
+        store.write_manifest(folder)
+        return folder
+
+    def test_is_listed_checked_and_packed(self, folder, tmp_path):
+        files = store.model_files(folder)
+        assert files["text_bank.safetensors"] == tmp_path / "shared" / "text_bank.safetensors"
+        store.verify_model(folder)
+        pack_model(folder, tmp_path / "a.zip")
+        with zipfile.ZipFile(tmp_path / "a.zip") as packed:
+            assert packed.read("dsm-tiny/text_bank.safetensors") == b"shared"
+
+    def test_another_one_is_not_taken_for_it(self, folder, tmp_path):
+        (tmp_path / "shared" / "text_bank.safetensors").write_bytes(b"others")
+        with pytest.raises(WeightsError, match=r"text_bank\.safetensors is damaged"):
+            store.verify_model(folder)
+
+    def test_own_one_is_preferred(self, folder):
+        (folder / "text_bank.safetensors").write_bytes(b"mine")
+        with pytest.raises(WeightsError, match="is damaged"):
+            store.verify_model(folder)
+        store.write_manifest(folder)
+        assert store.model_files(store.verify_model(folder).path)["text_bank.safetensors"].parent == folder

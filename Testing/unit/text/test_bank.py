@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from dsm.errors import ConfigError, MissingDependencyError, WeightsError
-from dsm.text.bank import BANK_FILE, EmbeddingBank
+from dsm.text.bank import EmbeddingBank
+from dsm.text.bank_file import BANK_FILE, SHARED_BANK
 from dsm.text.embed import FAR_OFF, PromptEmbedder
 from dsm.text.first_names import FIRST_NAMES
 from dsm.text.prompt import Prompt, parse_prompts
 from dsm.text.vocabulary import load_vocabulary
 
-SHIPPED = Path(__file__).resolve().parents[3] / "model_weights" / "text"
+SHIPPED = SHARED_BANK
 
 
 def made_up_bank(names: tuple[str, ...] = ("liver", "spleen", "liver tumor")) -> EmbeddingBank:
@@ -155,7 +156,7 @@ def test_vocabulary_prompt_and_bank_load_without_torch_and_fast() -> None:
         capture_output=True,
         text=True,
         check=True,
-        env={"PYTHONPATH": str(SHIPPED.parents[1] / "DSMSegment")},
+        env={"PYTHONPATH": str(SHIPPED.parents[1])},
     )
     # Processor time, so that a loaded machine does not decide; 0.1 s is the budget, measured 0.02 s.
     assert float(done.stdout) < 0.1
@@ -166,4 +167,4 @@ def test_vocabulary_and_prompt_need_the_standard_library_only() -> None:
         "import sys, dsm.text.prompt, dsm.text.vocabulary;"
         "dsm.text.prompt.parse_prompts('liver; kidny'); assert 'numpy' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": str(SHIPPED.parents[1] / "DSMSegment")})
+    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": str(SHIPPED.parents[1])})

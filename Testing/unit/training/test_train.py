@@ -204,9 +204,8 @@ def test_main_reads_the_recipe_beside_the_weights(tiny_recipe, phantoms, small_b
     recipe = {"model": tiny_recipe.model, "data_root": str(phantoms), "sources": sources, "phases": phases}
     (tmp_path / "recipes").mkdir()
     (tmp_path / "recipes" / "x.yaml").write_text(yaml.safe_dump({**recipe, "out": "runs/x"}))
-    (tmp_path / "model_weights" / "text").mkdir(parents=True)
-    small_bank.save(tmp_path / "model_weights" / "text")
-    run = train.main(tmp_path / "recipes" / "x.yaml")
+    small_bank.save(tmp_path)
+    run = train.main(tmp_path / "recipes" / "x.yaml", text_bank=tmp_path)
     assert run == tmp_path / "runs" / "x"
     assert ModelConfig.load(run).name == "dsm-phantom"
 
