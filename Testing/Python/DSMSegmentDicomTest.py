@@ -96,8 +96,8 @@ class DSMSegmentDicomTest(ScriptedLoadableModuleTest):
         _, volumeNode = self.load_series()
         path = self.export(self.segment(volumeNode))
         self.dicom.importDicom(str(path.parent), self.database)
-        nodes = self.load(str(pydicom.dcmread(path, stop_before_pixels=True).SeriesInstanceUID))
-        (node,) = [node for node in nodes if node.IsA("vtkMRMLSegmentationNode")]
+        written = pydicom.dcmread(path, stop_before_pixels=True)
+        (node,) = self.load(str(written.SeriesInstanceUID), "vtkMRMLSegmentationNode")
         segmentation = node.GetSegmentation()
         for name in NAMES:
             segmentId = segmentation.GetSegmentIdBySegmentName(name)
@@ -111,11 +111,13 @@ class DSMSegmentDicomTest(ScriptedLoadableModuleTest):
         """Write a series, import it, load it; returns its UID and the volume node."""
         seriesUid = _writeSeries(self.folder / "series", _voxels(self.masks))
         self.dicom.importDicom(str(self.folder / "series"), self.database)
-        (volumeNode,) = self.load(seriesUid)
+        (volumeNode,) = self.load(seriesUid, "vtkMRMLScalarVolumeNode")
         return seriesUid, volumeNode
 
-    def load(self, seriesUid):
-        return [slicer.mrmlScene.GetNodeByID(nodeId) for nodeId in self.dicom.loadSeriesByUID([seriesUid])]
+    def load(self, seriesUid, className):
+        """Load a series; Slicer names every node that was added meanwhile, also helpers and those that went again."""
+        nodes = [slicer.mrmlScene.GetNodeByID(nodeId) for nodeId in self.dicom.loadSeriesByUID([seriesUid])]
+        return [node for node in nodes if node is not None and node.IsA(className)]
 
     def segment(self, volumeNode):
         """Run as the button does, without the licence's question, and change one segment in another module."""

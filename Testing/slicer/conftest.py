@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed")
 # The folder `Testing` itself must never be on the path: `slicer` imports every module of every folder with its own name
 # that it finds there, and this folder has that name.
+sys.path.insert(0, str(Path(__file__).parents[1] / "slicer_host" / "source"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "slicer_host" / "panel"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "slicer_host"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "server"))  # `http_server`

@@ -1,19 +1,19 @@
 """What is handed to Slicer's DICOM exporter is complete, or it is said what is missing.
 
-Slicer's plug-in needs the application: here it is a stand-in that records what it is given. The codes and tags are
-checked against what highdicom demands of a segment description.
+Slicer's plug-in needs the application: here it is a stand-in that refuses what the plug-in refuses, and records what it
+is given. The codes and tags are checked against what highdicom demands of a segment description.
 """
 
 from __future__ import annotations
 
 import sys
 import types
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 import slicer
+from dicom_exporter import DICOMSegmentationExporter
 from phantoms import mask_of, plain_affine, tag_of, volume_node
 
 from dsm.errors import InputError, OutputError
@@ -47,19 +47,19 @@ def exported(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Stands in for Slicer's plug-in; holds what it was given."""
     given: list[Any] = []
 
-    class Plugin:
+    class Plugin(DICOMSegmentationExporter):
         result = ""
-        names = ("subject_hierarchy_export.SEG2026-01-02_030405.dcm",)
+        names = (DICOMSegmentationExporter.file_name,)
 
-        def examineForExport(self, item: int) -> list[Any]:
-            return [types.SimpleNamespace(item=item, directory="")]
+        def fileForInstance(self, uid: str) -> str:
+            return f"{uid}.dcm"
 
-        def export(self, exportables: list[Any]) -> str:
-            given.extend(exportables)
-            if not self.result:
-                for one, name in product(exportables, self.names):
-                    Path(one.directory, name).write_bytes(b"DICM")
-            return self.result
+        def write(self, path: Path, node: Any, segment_ids: list[str], volume: Any) -> None:
+            given.append(types.SimpleNamespace(node=node, segment_ids=segment_ids, directory=path.parent))
+            if self.result:
+                raise ValueError(self.result)
+            for name in self.names:
+                path.with_name(name).write_bytes(b"DICM")
 
     module = types.ModuleType("DICOMSegmentationPlugin")
     module.DICOMSegmentationPluginClass = Plugin
@@ -95,9 +95,11 @@ def test_plugin_gets_the_segmentation_under_the_study_of_the_volume(
 ) -> None:
     exportDicom(node, volume, tmp_path / "liver.dcm")
     (one,) = exported
+    assert one.node is node
+    assert one.segment_ids == ["DSM_liver", "DSM_liver_tumor", "DSM_gray_thing"]
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
-    assert hierarchy.GetItemDataNode(one.item) is node
-    assert hierarchy.GetItemParent(one.item) == hierarchy.GetItemParent(hierarchy.GetItemByDataNode(volume))
+    items = (hierarchy.GetItemByDataNode(each) for each in (node, volume))
+    assert len({hierarchy.GetItemParent(item) for item in items}) == 1
 
 
 def test_file_has_the_name_that_the_user_chose(node: Any, volume: Any, exported: list[Any], tmp_path: Path) -> None:
@@ -118,7 +120,10 @@ def test_other_than_one_file_is_an_error(
     assert not list(tmp_path.iterdir())
 
 
-def test_slicer_without_an_exporter_is_said(node: Any, volume: Any, tmp_path: Path) -> None:
+def test_slicer_without_an_exporter_is_said(
+    node: Any, volume: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "DICOMSegmentationPlugin", None)
     with pytest.raises(OutputError) as caught:
         exportDicom(node, volume, tmp_path / "liver.dcm")
     assert "QuantitativeReporting" in caught.value.hint
@@ -144,3 +149,20 @@ def test_failure_of_the_plugin_is_said(node: Any, volume: Any, exported: list[An
     with pytest.raises(OutputError, match="disk full"):
         exportDicom(node, volume, tmp_path / "liver.dcm")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_slicer_asks_about_segments_that_it_takes_for_empty(
+    node: Any, volume: Any, exported: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, goes_on: bool
+) -> None:
+    monkeypatch.setattr(slicer.util, "confirmYesNoDisplay", lambda _: goes_on)
+    segmentation = node.GetSegmentation()
+    segmentation.SeparateSegmentLabelmap("DSM_liver")
+    image = segmentation.GetSegment("DSM_liver").GetRepresentation("Binary labelmap")
+    image.GetPointData().GetScalars().Fill(0)
+    if goes_on:
+        exportDicom(node, volume, tmp_path / "liver.dcm")
+        assert exported[0].segment_ids == ["DSM_liver_tumor", "DSM_gray_thing"]
+    else:
+        with pytest.raises(OutputError, match="Export canceled"):
+            exportDicom(node, volume, tmp_path / "liver.dcm")

@@ -5,27 +5,27 @@ Held against `isSegmentEmpty` in `Modules/Scripted/DICOMPlugins/DICOMSegmentatio
 
 from __future__ import annotations
 
-import ast
-import os
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import slicer
+import checkout
 
 SCALARS = "ImageScalars"
-_PLUGIN = "Modules/Scripted/DICOMPlugins/DICOMSegmentationPlugin.py"
-_METHODS = ("getNonEmptySegmentIDs", "isSegmentEmpty")
+_HAS_EXPORTER = checkout.has("Modules/Scripted/DICOMPlugins/DICOMSegmentationPlugin.py")  # 5.10 has none
+if _HAS_EXPORTER:
+    import panel_host  # noqa: F401  (makes the files of the checkout importable)
+    from DICOMSegmentationPlugin import DICOMSegmentationExporter
 
 
 def exported_ids(node: Any) -> list[str]:
     """Return the segments that the exporter does not take for empty."""
     ids = list(node.GetSegmentation().GetSegmentIDs())
-    source = os.environ.get("DSM_SLICER_SOURCE")
-    path = Path(source or "") / _PLUGIN
-    if source and path.is_file():  # 5.10 has no such plug-in
-        return list(_non_empty(path, node)(ids))
-    return [id_ for id_ in ids if not _is_empty(node.GetSegmentation().GetSegment(id_))]
+    if not _HAS_EXPORTER:
+        return [id_ for id_ in ids if not _is_empty(node.GetSegmentation().GetSegment(id_))]
+    exporter = DICOMSegmentationExporter(node)
+    try:
+        return list(exporter.getNonEmptySegmentIDs(ids))
+    finally:
+        exporter.cleanup()
 
 
 def array_names(node: Any) -> dict[str, str | None]:
@@ -41,19 +41,3 @@ def array_names(node: Any) -> dict[str, str | None]:
 def _is_empty(segment: Any) -> bool:
     array = segment.GetRepresentation("Binary labelmap").GetPointData().GetArray(SCALARS)
     return array is None or array.GetValueRange() == (0, 0)
-
-
-def _non_empty(path: Path, node: Any) -> Callable[[list[str]], list[str]]:
-    """Return the method of Slicer's class, without those that need the application."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    (exporter,) = (
-        one for one in tree.body if isinstance(one, ast.ClassDef) and one.name == "DICOMSegmentationExporter"
-    )
-    exporter.body = [one for one in exporter.body if getattr(one, "name", "") in _METHODS]
-    if len(exporter.body) != len(_METHODS):
-        raise NotImplementedError(f"{path} has other methods.")
-    scope: dict[str, Any] = {"vtkSegmentationCore": slicer}
-    exec(compile(ast.Module([exporter], []), str(path), "exec"), scope)  # noqa: S102  (a checkout that the user named)
-    made = scope[exporter.name]()
-    made.segmentationNode = node
-    return made.getNonEmptySegmentIDs

@@ -65,6 +65,7 @@ class SceneHost:
             pauseRender=lambda: None,
             resumeRender=lambda: None,
             testingEnabled=lambda: True,
+            applicationName="Slicer",
             translate=lambda _, text: text,
             temporaryPath=str(self.folder),
         )

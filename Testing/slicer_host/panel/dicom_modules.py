@@ -1,8 +1,7 @@
 """Stand-ins for Slicer's DICOM modules: a database that is a list of folders, an exporter that writes with highdicom.
 
-They are called as the application's are, and nothing more: what Slicer's own reader, database and exporter do is seen
-in the application alone. The exporter takes names, codes, algorithm and masks from the scene, as Slicer's does, so that
-what is read in the file is what our side has put there.
+What Slicer's own reader, database and exporter do is seen with `DSM_SLICER_SOURCE`. The exporter takes names, codes,
+algorithm and masks from the scene, as Slicer's does, so that what is read in the file is what our side has put there.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import slicer
+from dicom_exporter import DICOMSegmentationExporter
 
 from dsm.io.dicom import choose_series
 from dsm.io.dicom_seg import write_dicom_seg
@@ -49,25 +49,19 @@ def loadSeriesByUID(seriesUIDs: list[str]) -> list[str]:
     for folder in _FOLDERS:
         series = choose_series(folder)
         if series.uid in seriesUIDs:
-            loaded.append(_load(folder, [str(uid) for uid in _instance_uids(series.files)]))
+            loaded.append(_load(folder, _instance_uids(series.files)))
     return loaded
 
 
-class DICOMSegmentationPluginClass:
+class DICOMSegmentationPluginClass(DICOMSegmentationExporter):
     """See Slicer's plug-in of this name."""
 
-    def examineForExport(self, item: int) -> list[Any]:
-        return [types.SimpleNamespace(subjectHierarchyItemID=item, directory="")]
+    def fileForInstance(self, uid: str) -> str:
+        return _files().get(uid, "")
 
-    def export(self, exportables: list[Any]) -> str:
-        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
-        for exportable in exportables:
-            node = hierarchy.GetItemDataNode(exportable.subjectHierarchyItemID)
-            volume = node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole())
-            path = Path(exportable.directory) / "subject_hierarchy_export.SEG.dcm"
-            files = [file for folder in _FOLDERS for file in choose_series(folder).files]
-            write_dicom_seg(path, _records(node, volume), volumeFromNode(volume), files)
-        return ""
+    def write(self, path: Path, node: Any, segment_ids: list[str], volume: Any) -> None:
+        files = [Path(file) for file in _files().values()]
+        write_dicom_seg(path, _records(node, segment_ids, volume), volumeFromNode(volume), files)
 
 
 def modules() -> dict[str, types.ModuleType]:
@@ -93,16 +87,22 @@ def _load(folder: Path, instance_uids: list[str]) -> str:
     return str(node.GetID())
 
 
+def _files() -> dict[str, str]:
+    """Return the files of the database by the UIDs of their instances."""
+    files = [file for folder in _FOLDERS for file in choose_series(folder).files]
+    return dict(zip(_instance_uids(files), map(str, files), strict=True))
+
+
 def _instance_uids(files: Any) -> list[str]:
     import pydicom
 
-    return [pydicom.dcmread(file, stop_before_pixels=True).SOPInstanceUID for file in files]
+    return [str(pydicom.dcmread(file, stop_before_pixels=True).SOPInstanceUID) for file in files]
 
 
-def _records(node: Any, volume: Any) -> list[SegmentRecord]:
+def _records(node: Any, segment_ids: list[str], volume: Any) -> list[SegmentRecord]:
     segmentation = node.GetSegmentation()
     records = []
-    for segment_id in segmentation.GetSegmentIDs():
+    for segment_id in segment_ids:
         segment = segmentation.GetSegment(segment_id)
         red, green, blue = (round(255 * channel) for channel in segment.GetColor())
         tags = {name: tagOf(segment, name) for name in (ALGORITHM_TYPE_TAG, ALGORITHM_NAME_TAG)}

@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "source"))
 
 import checkout
 import ctk  # noqa: F401  (registers its stand-ins)
+import io_manager
 import module_manager
 import parameter_annotations
 import parameter_node
@@ -85,6 +86,7 @@ class Application(qt.QObject):
         self._scene_application = scene_application
         self.selected_modules: list[str] = []
         self._module_manager = module_manager.ModuleManager()
+        self._io_manager = io_manager.CoreIOManager()
         self.slicerUserSettingsFilePath = qt.QSettings().fileName()
 
     def __getattr__(self, name: str) -> Any:
@@ -100,6 +102,9 @@ class Application(qt.QObject):
 
     def moduleManager(self) -> module_manager.ModuleManager:
         return self._module_manager
+
+    def coreIOManager(self) -> io_manager.CoreIOManager:
+        return self._io_manager
 
     def processEvents(self) -> None:
         _qt_application.processEvents()
