@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from dsm.core.input_note import InputNote
+from dsm.core.nifti_geometry import NiftiGeometry
 from dsm.errors import GeometryError, ShapeError
 
 # Cosine between two grid axes above which the grid is sheared rather than rounded (0.1 degrees).
@@ -21,6 +23,9 @@ class Volume:
         affine: `(4, 4)` float64 from voxel index `(i, j, k, 1)` to RAS millimetres.
         modality: `"CT"` or `"MR"`.
         name: What the user calls it; used in messages only.
+        notes: What was assumed or left out while it was read.
+        nifti: Geometry fields of the NIfTI file it came from: masks in NIfTI get the same, so that they lie on the scan
+            for readers of either form.
 
     Raises:
         ShapeError: If `array` is not 3-D, is empty, has fewer than 2 voxels along an axis or is not real.
@@ -31,6 +36,8 @@ class Volume:
     affine: np.ndarray
     modality: str = "CT"
     name: str = field(default="volume", compare=False)
+    notes: tuple[InputNote, ...] = ()
+    nifti: NiftiGeometry | None = None
 
     def __post_init__(self) -> None:
         _check_array(self.array)

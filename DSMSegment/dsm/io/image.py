@@ -5,19 +5,26 @@
 
 from __future__ import annotations
 
+import math
 import os
 import stat
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813  (the name that everyone gives it)
 
 from dsm.core.boxes import Index3
+from dsm.core.input_note import InputNote
+from dsm.core.modality import MODALITIES, guess_modality
+from dsm.core.nifti_geometry import check_orientation
 from dsm.core.volume import Volume
 from dsm.errors import GeometryError, ImageError, InputError, ShapeError
 from dsm.io.compression import GZIP_MAGIC, MAX_GZIP_RATIO
 from dsm.io.dicom import Series, list_series, read_series
 from dsm.io.nifti import NiftiHeader, read_nifti_voxels
+from dsm.io.nrrd_header import check_header
 from dsm.io.quiet_itk import quiet_itk
 
 __all__ = ["MAX_BYTES", "MAX_VOXELS", "Series", "list_series", "read_volume"]
@@ -30,14 +37,16 @@ _NIFTI = (".nii", ".nii.gz")
 _SUFFIXES = (*_NIFTI, ".nrrd", ".nhdr", ".mha", ".mhd")
 _FORMATS_HINT = "Use NIfTI (.nii, .nii.gz), NRRD, MHA/MHD, or the folder of a DICOM series."
 
-# CT in HU has air or fat far below zero, even where the values were clipped to a soft-tissue window; magnitude MR has
-# no negative values. A CT that is stored with an offset of 1024 looks like MR: say so with `modality`.
-_CT_MAXIMUM_OF_MINIMUM = -100
-
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
-def read_volume(path: str | os.PathLike[str], *, modality: str | None = None, series_uid: str | None = None) -> Volume:
+def read_volume(
+    path: str | os.PathLike[str],
+    *,
+    modality: str | None = None,
+    series_uid: str | None = None,
+    orientation: str | None = None,
+) -> Volume:
     """Read a scan.
 
     The voxels stay as they lie in the file: `i` runs fastest in memory, nothing is reordered, and the affine says where
@@ -46,11 +55,12 @@ def read_volume(path: str | os.PathLike[str], *, modality: str | None = None, se
     Args:
         path: A file `.nii`, `.nii.gz`, `.nrrd`, `.nhdr`, `.mha`, `.mhd`, or the folder that holds the files of a DICOM
             series.
-        modality: `"CT"` or `"MR"`. Default: from DICOM, else CT if a value below -100 occurs.
+        modality: `"CT"` or `"MR"`. Default: from DICOM, else from the values (`dsm.core.modality`).
         series_uid: Which DICOM series, where the folder holds several.
+        orientation: Axis directions such as `"LPS"`, for a NIfTI file whose header has none.
 
     Returns:
-        The volume, named after the file.
+        The volume, named after the file; `notes` say what was assumed.
 
     Raises:
         ImageError: If the path is missing, unreadable, too large, or not an image of a kind that can be segmented; the
@@ -59,15 +69,19 @@ def read_volume(path: str | os.PathLike[str], *, modality: str | None = None, se
         GeometryError: If its axes are not at right angles, or its slices not evenly spaced.
     """
     source = Path(path)
-    if modality not in (None, "CT", "MR"):
+    if modality not in (None, *MODALITIES):
         raise InputError(f"The modality {modality} is not known.", code="input.modality", hint="Use CT or MR.")
+    if orientation is not None:
+        orientation = check_orientation(orientation)
     with quiet_itk():
         if _is_folder(source):
             return read_series(source, series_uid=series_uid, modality=modality, check_size=_check_size)
         if series_uid is not None:
             raise InputError(f"{source} is a file; only folders hold DICOM series.", code="input.series")
         _check_content(source)
-        return _read_file(source, modality)
+        if source.name.lower().endswith(_NIFTI):
+            return _named(_read_nifti(source, orientation), modality)
+        return _named(_read_file(source), modality)
 
 
 def _is_folder(path: Path) -> bool:
@@ -81,50 +95,58 @@ def _is_folder(path: Path) -> bool:
         ) from error
 
 
-def _read_file(path: Path, modality: str | None) -> Volume:
-    # Checked before SimpleITK sees the file: it prints to standard error about damaged headers.
-    nifti = NiftiHeader.read(path) if path.name.lower().endswith(_NIFTI) else None
+def _named(volume: Volume, modality: str | None) -> Volume:
+    """Return the volume with the modality that is given or that its values speak for."""
+    if modality is not None:
+        return replace(volume, modality=modality)
+    guess = guess_modality(volume.array)
+    note = InputNote("modality.guessed", guess.reason)
+    return replace(volume, modality=guess.modality, notes=(*volume.notes, note))
+
+
+def _read_nifti(path: Path, orientation: str | None) -> Volume:
+    header = NiftiHeader.read(path)
+    shape = _checked_shape(path, header.sizes, header.dtype.itemsize)
+    affine, notes = header.geometry.resolve(str(path), orientation=orientation)
+    if header.is_label:
+        notes.append(InputNote("label_map", f"{path.name} is marked as a label map, not a scan."))
+    return Volume(
+        read_nifti_voxels(path, header, shape), affine, name=path.name, notes=tuple(notes), nifti=header.geometry
+    )
+
+
+def _read_file(path: Path) -> Volume:
+    notes = check_header(path)
     reader = sitk.ImageFileReader()
-    if nifti is not None:
-        # Else it would go by the name, and not know `.NII.GZ`.
-        reader.SetImageIO("NiftiImageIO")
     reader.SetFileName(str(path))
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
         raise _itk_error(path, error) from error
-    shape = _checked_shape(path, reader)
-    affine = _affine(reader)
-    if nifti is not None:
-        array = read_nifti_voxels(path, nifti, shape)
-    else:
-        size = reader.GetSize()
-        # A fourth axis of one entry is dropped here, while reading.
-        reader.SetExtractSize([*size[:3], *(0 for _ in size[3:])])
-        try:
-            # SimpleITK's own memory must not outlive its image, hence one copy; its arrays run k, j, i.
-            array = sitk.GetArrayFromImage(reader.Execute()).transpose(2, 1, 0)
-        except RuntimeError as error:
-            raise ImageError(
-                f"{path} is cut off or damaged, or its data file is missing.",
-                code="bad_image.damaged",
-                hint="Copy or export it again.",
-                details=str(error),
-            ) from error
-    if modality is None:
-        modality = "CT" if array.size and array.min() < _CT_MAXIMUM_OF_MINIMUM else "MR"
-    return Volume(array, affine, modality, path.name)
-
-
-def _checked_shape(path: Path, reader: sitk.ImageFileReader) -> Index3:
-    size = reader.GetSize()
-    pixel = reader.GetPixelID()
-    if reader.GetNumberOfComponents() > 1 or pixel in (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64):
+    if reader.GetNumberOfComponents() > 1 or reader.GetPixelID() in (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64):
         raise ShapeError(
             f"{path} has {reader.GetNumberOfComponents()} values a voxel (colour, vector or complex).",
             code="input.dtype",
             hint="Convert it to one scalar channel.",
         )
+    size = reader.GetSize()
+    _checked_shape(path, size, sitk.Image([1, 1, 1], reader.GetPixelID()).GetSizeOfPixelComponent())
+    # A fourth axis of one entry is dropped here, while reading.
+    reader.SetExtractSize([*size[:3], *(0 for _ in size[3:])])
+    try:
+        # SimpleITK's own memory must not outlive its image, hence one copy; its arrays run k, j, i.
+        array = sitk.GetArrayFromImage(reader.Execute()).transpose(2, 1, 0)
+    except RuntimeError as error:
+        raise ImageError(
+            f"{path} is cut off or damaged, or its data file is missing.",
+            code="bad_image.damaged",
+            hint="Copy or export it again.",
+            details=str(error),
+        ) from error
+    return Volume(array, _affine(reader), name=path.name, notes=tuple(notes))
+
+
+def _checked_shape(path: Path, size: Sequence[int], value_bytes: int) -> Index3:
     if len(size) < 3:
         raise ShapeError(
             f"{path} is a 2-D image.", code="input.slice", hint="Load the whole series, not a single slice."
@@ -135,8 +157,9 @@ def _checked_shape(path: Path, reader: sitk.ImageFileReader) -> Index3:
             code="input.axes",
             hint="Choose one time point or one channel.",
         )
-    num_bytes = sitk.Image([1, 1, 1], pixel).GetSizeOfPixelComponent() * int(np.prod(size, dtype=object))
-    _check_size(path, int(np.prod(size, dtype=object)), num_bytes)
+    num_voxels = math.prod(size)
+    num_bytes = value_bytes * num_voxels
+    _check_size(path, num_voxels, num_bytes)
     # Detached headers keep their voxels elsewhere.
     is_detached = path.suffix.lower() in (".nhdr", ".mhd")
     if not is_detached and num_bytes > MAX_GZIP_RATIO * path.stat().st_size:

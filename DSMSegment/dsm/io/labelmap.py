@@ -53,7 +53,9 @@ def write_labelmap(path: str | os.PathLike[str], records: Sequence[SegmentRecord
     json_path = labels_path(target)
     with atomic_output(target) as part, atomic_output(json_path) as json_part:
         json_part.write_text(json.dumps(_describe(target, records, labels), indent=2, ensure_ascii=False), "utf-8")
-        write_nifti(part, CroppedArray(labels, (0, 0, 0)), volume.shape, volume.affine, is_label=True)
+        write_nifti(
+            part, CroppedArray(labels, (0, 0, 0)), volume.shape, volume.affine, geometry=volume.nifti, is_label=True
+        )
     return json_path
 
 

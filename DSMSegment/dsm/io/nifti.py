@@ -1,7 +1,7 @@
 """NIfTI files: voxels in, images out.
 
-SimpleITK decides where a NIfTI image lies (`dsm.io.image`), as in Slicer. Its voxels are read here, because SimpleITK
-returns a file that was cut off as an image with an empty rest, without an error.
+SimpleITK is not used: it returns a file that was cut off as an image with an empty rest, takes voxel sizes from a field
+that may contradict the affine, and gives no access to both of the forms that place the image.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from dsm.core.boxes import CroppedArray, Index3
-from dsm.errors import GeometryError, ImageError, OutputError, ShapeError
+from dsm.core.nifti_geometry import NiftiGeometry
+from dsm.errors import ImageError, OutputError, ShapeError
 from dsm.io.compression import GZIP_ERRORS, GZIP_MAGIC, gzip_into, open_gzip
 
 _DTYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
@@ -33,19 +34,25 @@ _MILLIMETRES = 2
 
 @dataclass(frozen=True, slots=True)
 class NiftiHeader:
-    """What of a header is needed to read the voxels.
+    """NIfTI-1 header fields needed to read voxel data and to place it.
 
     Args:
+        sizes: Voxels along each axis, as many as the image has.
         dtype: Of the stored values, with their byte order.
         offset: Where they begin in the uncompressed file.
-        slope: What they are multiplied with; 0 for an image that is not scaled.
-        intercept: What is added then.
+        slope: Factor of the stored values; 0 for an image that is not scaled.
+        intercept: Added after that.
+        geometry: Where the voxels lie.
+        is_label: Whether the values are labels (intent code 1002).
     """
 
+    sizes: tuple[int, ...]
     dtype: np.dtype[np.generic]
     offset: int
     slope: float
     intercept: float
+    geometry: NiftiGeometry
+    is_label: bool = False
 
     @classmethod
     def read(cls, path: Path) -> NiftiHeader:
@@ -54,7 +61,6 @@ class NiftiHeader:
         Raises:
             ImageError: If the file is not NIfTI, cut off, or its header damaged.
             ShapeError: If its voxels are not real numbers.
-            GeometryError: If its sform is not finite.
         """
         with _open(path) as stream:
             try:
@@ -63,15 +69,7 @@ class NiftiHeader:
                 raise _damaged(path, error) from error
         for order in "<>":
             if header.startswith(struct.pack(order + "i", _NIFTI1_BYTES)) and len(header) >= _NIFTI1_BYTES:
-                return cls._checked(
-                    path,
-                    dims=struct.unpack_from(order + "8h", header, 40),
-                    dtype_code=struct.unpack_from(order + "h", header, 70)[0],
-                    order=order,
-                    data=struct.unpack_from(order + "3f", header, 108),
-                    sform_code=struct.unpack_from(order + "h", header, 254)[0],
-                    sform=struct.unpack_from(order + "12f", header, 280),
-                )
+                return cls._checked(path, header, order)
             if header.startswith(struct.pack(order + "i", _NIFTI2_BYTES)):
                 # SimpleITK cannot say where it lies, and Slicer cannot open it either.
                 raise ImageError(
@@ -82,33 +80,43 @@ class NiftiHeader:
         )
 
     @classmethod
-    def _checked(
-        cls,
-        path: Path,
-        *,
-        dims: tuple[int, ...],
-        dtype_code: int,
-        order: str,
-        data: tuple[float, float, float],
-        sform_code: int,
-        sform: tuple[float, ...],
-    ) -> NiftiHeader:
-        offset, slope, intercept = data
+    def _checked(cls, path: Path, header: bytes, order: str) -> NiftiHeader:
+        def fields(form: str, position: int) -> tuple[Any, ...]:
+            return struct.unpack_from(order + form, header, position)
+
+        num_axes, *sizes = fields("8h", 40)
+        intent, dtype_code = fields("2h", 68)
+        pixdim = fields("4f", 76)
+        offset, slope, intercept = fields("3f", 108)
+        qform_code, sform_code = fields("2h", 252)
         if dtype_code in _NOT_REAL:
             raise ShapeError(
                 f"{path} does not hold real numbers (NIfTI datatype {dtype_code}).",
                 code="input.dtype",
                 hint="Convert colour or complex images to one scalar channel.",
             )
-        num_axes = dims[0]
-        is_sane = 1 <= num_axes <= 7 and min(dims[1 : num_axes + 1]) >= 1 and 0 <= offset <= _MAX_OFFSET
-        if not is_sane or dtype_code not in _DTYPES or not np.isfinite((slope, intercept)).all():
+        is_sane = 1 <= num_axes <= 7 and min(sizes[:num_axes]) >= 1 and 0 <= offset <= _MAX_OFFSET
+        if not np.isfinite(slope):
+            slope = 0.0  # no valid scaling: not scaled, as nibabel, ITK and Slicer read it
+        if not is_sane or dtype_code not in _DTYPES or (slope and not np.isfinite(intercept)):
             raise ImageError(f"{path} has a damaged header.", code="bad_image.damaged", hint="Copy or export it again.")
-        if sform_code > 0 and not np.isfinite(sform).all():
-            raise GeometryError(f"{path} has an affine that is not finite.", code="geometry.affine")
-        # A smaller offset is a writer that left it out.
-        offset = max(int(offset), _NIFTI1_BYTES)
-        return cls(np.dtype(order + _DTYPES[dtype_code]), offset, slope, intercept)
+        return cls(
+            sizes=tuple(sizes[:num_axes]),
+            dtype=np.dtype(order + _DTYPES[dtype_code]),
+            offset=max(int(offset), _NIFTI1_BYTES),  # a smaller offset is a writer that left it out
+            slope=slope,
+            intercept=intercept,
+            geometry=NiftiGeometry(
+                qform_code=qform_code,
+                sform_code=sform_code,
+                pixdim=pixdim,
+                quaternion=fields("3f", 256),
+                offset=fields("3f", 268),
+                rows=fields("12f", 280),
+                units=header[123],
+            ),
+            is_label=intent == _LABEL,
+        )
 
 
 def read_nifti_voxels(path: Path, header: NiftiHeader, shape: Index3) -> np.ndarray:
@@ -143,7 +151,15 @@ def read_nifti_voxels(path: Path, header: NiftiHeader, shape: Index3) -> np.ndar
     return values
 
 
-def write_nifti(path: Path, crop: CroppedArray, shape: Index3, affine: np.ndarray, *, is_label: bool = False) -> None:
+def write_nifti(
+    path: Path,
+    crop: CroppedArray,
+    shape: Index3,
+    affine: np.ndarray,
+    *,
+    geometry: NiftiGeometry | None = None,
+    is_label: bool = False,
+) -> None:
     """Write a `.nii.gz` on a full grid from what is stored inside a box.
 
     One slice is in memory at a time, so that a map costs its box and not the grid.
@@ -153,6 +169,7 @@ def write_nifti(path: Path, crop: CroppedArray, shape: Index3, affine: np.ndarra
         crop: Values inside their box; float16 is stored as float32.
         shape: `(I, J, K)` of the grid.
         affine: `(4, 4)` to RAS millimetres; NIfTI stores it in float32.
+        geometry: Written as it is instead of `affine`: that of the NIfTI file whose grid this is.
         is_label: Mark the values as labels, which viewers then show without interpolation.
 
     Raises:
@@ -162,7 +179,7 @@ def write_nifti(path: Path, crop: CroppedArray, shape: Index3, affine: np.ndarra
     if max(shape) > _MAX_EDGE:
         raise OutputError(f"NIfTI cannot hold {max(shape)} voxels along an axis.", hint="Write .seg.nrrd instead.")
     with path.open("wb") as stream, gzip_into(stream) as compressed:
-        compressed.write(_header(shape, dtype, affine, is_label=is_label))
+        compressed.write(_header(shape, dtype, geometry or _geometry_of(affine), is_label=is_label))
         box = crop.box
         rows, columns, _ = box.slices
         plane = np.zeros(shape[:2], dtype=dtype, order="F")
@@ -200,9 +217,7 @@ def _read_exactly(stream: BinaryIO, buffer: memoryview) -> None:
         done += count
 
 
-def _header(shape: Index3, dtype: np.dtype[np.generic], affine: np.ndarray, *, is_label: bool) -> bytes:
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    b, c, d, handedness = _quaternion(affine[:3, :3] / spacing)
+def _header(shape: Index3, dtype: np.dtype[np.generic], geometry: NiftiGeometry, *, is_label: bool) -> bytes:
     return struct.pack(
         "<i35xB8h3f4h8f3fhBB4f2i80s24s2h6f12f16s4s4x",
         _NIFTI1_BYTES,
@@ -210,18 +225,32 @@ def _header(shape: Index3, dtype: np.dtype[np.generic], affine: np.ndarray, *, i
         *(3, *shape, 1, 1, 1, 1),
         *(0, 0, 0),
         *(_LABEL if is_label else 0, _CODES[dtype.newbyteorder("=")], dtype.itemsize * 8, 0),
-        *(handedness, *spacing, 0, 0, 0, 0),
+        *(*geometry.pixdim, 0, 0, 0, 0),
         *(_HEADER_BYTES, 1, 0),
-        *(0, 0, _MILLIMETRES),
+        *(0, 0, geometry.units),
         *(0, 0, 0, 0),
         *(0, 0),
         b"DSMSegment",
         b"",
-        *(_SCANNER, _SCANNER),
-        *(b, c, d, *affine[:3, 3]),
-        *affine[:3].ravel(),
+        *(geometry.qform_code, geometry.sform_code),
+        *(*geometry.quaternion, *geometry.offset),
+        *geometry.rows,
         b"",
         b"n+1\0",
+    )
+
+
+def _geometry_of(affine: np.ndarray) -> NiftiGeometry:
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    b, c, d, handedness = _quaternion(affine[:3, :3] / spacing)
+    return NiftiGeometry(
+        qform_code=_SCANNER,
+        sform_code=_SCANNER,
+        pixdim=(handedness, *spacing),
+        quaternion=(b, c, d),
+        offset=tuple(affine[:3, 3]),
+        rows=tuple(affine[:3].ravel()),
+        units=_MILLIMETRES,
     )
 
 

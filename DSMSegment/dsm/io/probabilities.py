@@ -49,7 +49,7 @@ def write_probabilities(
         with ExitStack() as stack:
             parts = [stack.enter_context(atomic_output(file)) for file in files]
             for part, (_, crop) in zip(parts, maps, strict=True):
-                write_nifti(part, crop, volume.shape, volume.affine)
+                write_nifti(part, crop, volume.shape, volume.affine, geometry=volume.nifti)
     except BaseException:
         if made_folder:
             with suppress(OSError):

@@ -105,3 +105,32 @@ def test_simpleitk_still_reads_a_cut_off_file_without_an_error(tmp_path: Path) -
     nib.save(nib.Nifti1Image(np.ones((4, 5, 6), dtype=np.int16), AFFINE), path)
     path.write_bytes(path.read_bytes()[:400])
     assert not sitk.GetArrayFromImage(sitk.ReadImage(str(path))).all()
+
+
+def test_a_mask_has_both_forms_of_the_scan(tmp_path: Path) -> None:
+    qform = AFFINE.copy()
+    qform[:3, 3] += [10, -5, 30]
+    image = nib.Nifti1Image(np.full((4, 5, 6), -500, np.int16), None)
+    image.set_sform(AFFINE, 2)
+    image.set_qform(qform, 1)
+    nib.save(image, tmp_path / "a.nii.gz")
+    volume = read_volume(tmp_path / "a.nii.gz")
+    assert "geometry.two_forms" in [note.code for note in volume.notes]
+    crop = CroppedArray(np.ones((2, 2, 2), np.uint8), (1, 2, 3))
+    write_nifti(tmp_path / "m.nii.gz", crop, volume.shape, volume.affine, geometry=volume.nifti)
+    mask = nib.load(tmp_path / "m.nii.gz")
+    np.testing.assert_allclose(mask.get_sform(), AFFINE, atol=1e-5)
+    np.testing.assert_allclose(mask.get_qform(), qform, atol=1e-4)
+    assert int(mask.header["sform_code"]), int(mask.header["qform_code"]) == (2, 1)
+
+
+@pytest.mark.parametrize("slope", [np.nan, np.inf, 0.0])
+def test_a_slope_that_is_no_number_means_no_scaling(tmp_path: Path, slope: float) -> None:
+    stored = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+    path = tmp_path / "a.nii"
+    nib.save(nib.Nifti1Image(stored, AFFINE), path)
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<2f", content, 112, slope, 5.0)
+    path.write_bytes(content)
+    np.testing.assert_array_equal(read_volume(path).array, stored)
+    np.testing.assert_array_equal(np.asarray(nib.load(path).dataobj), stored)
