@@ -14,15 +14,14 @@ import vtk
 from vtk.util import numpy_support
 
 from dsm.core.boxes import Box, CroppedArray
+from dsm.core.modality import guess_modality
 from dsm.core.volume import Volume
 from dsm.errors import GeometryError, InputError
 
 _BINARY_LABELMAP = "Binary labelmap"
 _SCALARS = "ImageScalars"
-# Air is -1000 HU; no MR image that Slicer reads has strongly negative values.
-_AIR_HU = -200
 _NUM_REMEMBERED = 32
-_HAS_AIR: dict[int, bool] = {}
+_GUESSES: dict[int, str] = {}
 
 _Resample = slicer.vtkOrientedImageDataResample
 
@@ -289,7 +288,7 @@ def _scalars(array: np.ndarray) -> vtk.vtkDataArray:
 
 
 def _modality(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> str:
-    """CT or MR: as DICOM says, else by the units, else by whether there is air at -1000 HU."""
+    """CT or MR: by the units, else as DICOM says, else by the values as for files (`dsm.core.modality`)."""
     units = volumeNode.GetVoxelValueUnits()
     if units is not None and units.GetCodeValue() == "[hnsf'U]":
         return "CT"
@@ -300,18 +299,17 @@ def _modality(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> str:
         said = hierarchy.GetItemAttribute(item, "DICOM.Modality") if item else ""
         if said in ("CT", "MR"):
             return str(said)
-    return "CT" if _hasAir(volumeNode.GetImageData()) else "MR"
+    return _guess(volumeNode.GetImageData())
 
 
-def _hasAir(image: vtk.vtkImageData) -> bool:
-    """Whether any voxel is as dark as air is in a CT. Each state of an image is looked at once: panels ask often."""
+def _guess(image: vtk.vtkImageData) -> str:
+    """Guess the modality once for each state of an image: the panel needs it often."""
     time = image.GetMTime()  # VTK gives each change of any object a time of its own
-    if time not in _HAS_AIR:
-        if len(_HAS_AIR) >= _NUM_REMEMBERED:
-            _HAS_AIR.pop(next(iter(_HAS_AIR)))
-        array = arrayIJK(image)
-        _HAS_AIR[time] = bool(array.size and array.min() <= _AIR_HU)
-    return _HAS_AIR[time]
+    if time not in _GUESSES:
+        if len(_GUESSES) >= _NUM_REMEMBERED:
+            _GUESSES.pop(next(iter(_GUESSES)))
+        _GUESSES[time] = guess_modality(arrayIJK(image)).modality
+    return _GUESSES[time]
 
 
 def arrayFromMatrix(matrix: vtk.vtkMatrix4x4) -> np.ndarray:

@@ -6,7 +6,7 @@ import pytest
 from dicom_series import phantom, write_series
 
 from dsm.cohort.case import find_cases
-from dsm.errors import ImageError, InputError
+from dsm.errors import ImageError
 
 SMALL = phantom((6, 6, 4))
 
@@ -54,12 +54,28 @@ def test_names_of_series_say_nothing(tmp_path: Path) -> None:
     assert "Vertraulich" not in case.id + case.source
 
 
-def test_a_copy_of_a_series_is_refused(tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        write_series(tmp_path / name, voxels=SMALL, uid="1.2.3.4")
-    with pytest.raises(InputError) as caught:
-        find_cases(tmp_path, out=tmp_path / "out")
-    assert caught.value.code == "input.twice"
+def test_a_series_that_lies_twice_is_one_case_that_names_the_folders(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    uid = write_series(tmp_path / "a", voxels=SMALL)
+    write_series(tmp_path / "b", voxels=SMALL, uid=uid)
+    other = write_series(tmp_path / "c", voxels=SMALL)
+    cases = {case.source: case for case in find_cases(tmp_path, out=tmp_path / "out")}
+    assert cases.keys() == {uid, other}
+    assert [cases[uid].path, *cases[uid].copies] == [tmp_path / "a", tmp_path / "b"]
+    assert cases[other].copies == ()
+    assert str(tmp_path / "a") in caplog.text
+    assert str(tmp_path / "b") in caplog.text
+
+
+def test_results_of_a_cohort_are_no_scans(tmp_path: Path) -> None:
+    """Neither where they were written beside the scans, nor those of another cohort below."""
+    for folder in (tmp_path, tmp_path / "earlier"):
+        for name in ("cohort.json", "scan.nii.gz", "segmentations/scan-1.nii.gz", "thumbnails/x.nii.gz"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(b"x")
+    found = {case.source for case in find_cases(tmp_path, out=tmp_path)}
+    assert found == {"scan.nii.gz", "earlier/scan.nii.gz"}
 
 
 def test_a_damaged_series_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

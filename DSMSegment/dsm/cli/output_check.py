@@ -72,6 +72,43 @@ def check_output_folder(path: Path) -> None:
     check_output(probe, suffixes=(".tmp",))
 
 
+def check_distinct(outputs: Sequence[tuple[str, Path]], inputs: Sequence[Path]) -> None:
+    """Check that no output replaces an input or another output.
+
+    Paths are compared as files: links, different spellings and systems that ignore case are seen through.
+
+    Args:
+        outputs: What each is, as the user asked for it (e.g. `"--report"`), and its path.
+        inputs: The files that are read.
+
+    Raises:
+        OutputError: If two of them are one file.
+    """
+    taken = {_identity(path): "the input" for path in inputs}
+    for what, path in outputs:
+        other = taken.setdefault(_identity(path), what)
+        if other == "the input":
+            raise OutputError(
+                f"{path} ({what}) is the input, which would be replaced.",
+                code="output.is_input",
+                hint="Choose another name.",
+            )
+        if other != what:
+            raise OutputError(
+                f"{other} and {what} would both be written to {path}.",
+                code="output.twice",
+                hint="Choose another name or folder for one of them.",
+            )
+
+
+def _identity(path: Path) -> tuple[int, int] | str:
+    try:
+        status = path.stat()
+    except OSError:
+        return str(path.resolve()).casefold()
+    return status.st_dev, status.st_ino
+
+
 def require_package(name: str, *, extra: str) -> None:
     """Check that an optional package is there, without importing it.
 

@@ -50,6 +50,7 @@ def run_report(
             "spacing_mm": list(volume.spacing_mm),
             "affine_ras": volume.affine.tolist(),
             "modality": volume.modality,
+            "notes": [{"code": note.code, "text": note.text} for note in volume.notes],
         },
         "seconds": {stage: round(value, 3) for stage, value in seconds.items()},
         "files": [str(file) for file in files],

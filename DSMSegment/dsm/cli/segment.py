@@ -7,15 +7,18 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dsm.cli.output_check import check_output, check_output_folder, check_space, require_package
+from dsm.cli.output_check import check_distinct, check_output, check_output_folder, check_space, require_package
 from dsm.cli.progress_bar import ProgressBar
 from dsm.cli.prompt_argument import add_prompt_argument
 from dsm.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dsm.core.volume import Volume
     from dsm.inference.result import PromptResult
     from dsm.inference.segmenter import Segmenter
+    from dsm.text.prompt import Prompt
 
 _SUFFIXES = (".seg.nrrd", ".nii.gz", ".dcm")
 # Compressed masks take far less than a hundredth of their voxels, compressed probabilities about half of their bytes.
@@ -52,6 +55,9 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--series", metavar="UID", help="which DICOM series, where the folder holds several")
     parser.add_argument("--modality", choices=("CT", "MR"), help="by default what the file says or looks like")
+    parser.add_argument(
+        "--orientation", metavar="LETTERS", help="axis directions, e.g. LPS, of a NIfTI file that does not say them"
+    )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps or auto (default: %(default)s)")
     parser.add_argument(
         "--precision",
@@ -76,12 +82,16 @@ def run(options: argparse.Namespace) -> int:
     began = time.perf_counter()
     # None of this needs torch, whose import takes seconds; a wrong path is answered at once.
     prompts = parse_prompts(options.prompt)
-    _check_outputs(options)
+    _check_outputs(options, prompts)
     verify_model(find_model(options.model))
     with ProgressBar() as progress:
         progress("load", 0, 4)
         volume = _read(options)
         _check_room(options, volume)
+        if options.output.suffix == ".dcm":
+            from dsm.io.dicom_seg import check_source
+
+            check_source(volume, _series_files(options))
         progress("load", 1, 4)
         from dsm.inference.segmenter import Segmenter
         from dsm.inference.visual_prompt import Sampling
@@ -113,6 +123,8 @@ def run(options: argparse.Namespace) -> int:
             report = run_report(results, volume, segmenter, input_path=options.input, files=files, seconds=seconds)
             write_json(options.report, report)
         progress("write", 1, 1)
+    for note in volume.notes:
+        print(f"note: {note.text}")
     _print_table(results)
     return 0
 
@@ -124,7 +136,7 @@ def _fraction(text: str) -> float:
     return value
 
 
-def _check_outputs(options: argparse.Namespace) -> None:
+def _check_outputs(options: argparse.Namespace, prompts: Sequence[Prompt]) -> None:
     check_output(options.output, suffixes=_SUFFIXES)
     if options.output.suffix == ".dcm":
         require_package("highdicom", extra="dicom")
@@ -143,12 +155,35 @@ def _check_outputs(options: argparse.Namespace) -> None:
     for folder in (options.probabilities, options.uncertainty):
         if folder is not None:
             check_output_folder(folder)
+    inputs = sorted(options.input.iterdir()) if options.input.is_dir() else [options.input]
+    check_distinct(_outputs(options, prompts), [path for path in inputs if path.is_file()])
+
+
+def _outputs(options: argparse.Namespace, prompts: Sequence[Prompt]) -> list[tuple[str, Path]]:
+    """Every file that will be written, and what it is."""
+    outputs = [("--output", options.output)]
+    if options.output.name.endswith(".nii.gz"):
+        from dsm.io.labelmap import labels_path
+
+        outputs.append(("the names of the label map", labels_path(options.output)))
+    if options.report is not None:
+        outputs.append(("--report", options.report))
+    if options.probabilities is not None or options.uncertainty is not None:
+        from dsm.io.probabilities import file_names
+
+        names = file_names([prompt.name for prompt in prompts])
+        for what, folder in (("--probabilities", options.probabilities), ("--uncertainty", options.uncertainty)):
+            if folder is not None:
+                outputs += [(what, folder / name) for name in names]
+    return outputs
 
 
 def _read(options: argparse.Namespace) -> Volume:
     from dsm.io.image import read_volume
 
-    volume: Volume = read_volume(options.input, modality=options.modality, series_uid=options.series)
+    volume: Volume = read_volume(
+        options.input, modality=options.modality, series_uid=options.series, orientation=options.orientation
+    )
     return volume
 
 
@@ -178,13 +213,16 @@ def _write_images(
     if options.output.name.endswith(".nii.gz"):
         files.append(write_labelmap(options.output, records, volume))
     elif options.output.suffix == ".dcm":
-        from dsm.io.dicom import choose_series
-
-        series = choose_series(options.input, series_uid=options.series, modality=options.modality)
-        write_dicom_seg(options.output, records, volume, series.files)
+        write_dicom_seg(options.output, records, volume, _series_files(options))
     else:
         write_seg_nrrd(options.output, records, volume)
     return [options.output, *files]
+
+
+def _series_files(options: argparse.Namespace) -> tuple[str, ...]:
+    from dsm.io.dicom import choose_series
+
+    return choose_series(options.input, series_uid=options.series, modality=options.modality).files
 
 
 def _print_table(results: list[PromptResult]) -> None:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dsm.errors import ImageError, InputError
+from dsm.errors import ImageError
 from dsm.io.image import list_series
+
+#: Names in the folder of a cohort: its settings, outcomes, masks and pictures.
+SETTINGS_FILE = "cohort.json"
+CASES = "cases"
+SEGMENTATIONS = "segmentations"
+THUMBNAILS = "thumbnails"
+RESULT_FOLDERS = (CASES, SEGMENTATIONS, THUMBNAILS)
 
 _IMAGES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 _RESULTS = (".seg.nrrd",)
@@ -19,6 +27,8 @@ _RESULTS = (".seg.nrrd",)
 _NOT_DICOM = (*_IMAGES, ".json", ".csv", ".txt", ".png", ".jpg", ".pdf", ".gz", ".zip", ".raw", ".zraw", ".md", ".py")
 
 _MAX_STEM = 60
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +42,7 @@ class Case:
         path: The file, or the folder of the series.
         series_uid: Of a DICOM series, else None.
         files: Those of the series, in no order.
+        copies: Other folders that hold the same series; such a case is refused.
     """
 
     id: str
@@ -39,6 +50,7 @@ class Case:
     path: Path
     series_uid: str | None = None
     files: tuple[str, ...] = ()
+    copies: tuple[Path, ...] = ()
 
     def redact(self, text: str) -> str:
         """Return `text` (a message) without the paths of a DICOM series, which may name the patient."""
@@ -54,15 +66,15 @@ class Case:
 def find_cases(root: Path, *, out: Path) -> list[Case]:
     """Find every CT and MR series and every image file at or below `root`, in a stable order.
 
-    Links to folders are not followed. A DICOM series is what lies in one folder and has one series UID.
+    Links to folders are not followed; results of an earlier cohort, whatever its folder, are no scans. A DICOM series
+    is what lies in one folder and has one series UID.
 
     Args:
         root: A folder, or one image file.
-        out: A folder below `root` that is skipped: earlier results are no scans.
+        out: Folder of the results; skipped where it lies below `root`.
 
     Raises:
         ImageError: If `root` is missing, or there is no scan.
-        InputError: If two files would get the same name.
     """
     if not root.exists():
         raise ImageError(f"{root} does not exist.", code="bad_image.missing", hint="Check the path.")
@@ -73,16 +85,31 @@ def find_cases(root: Path, *, out: Path) -> list[Case]:
             code="bad_image.no_scan",
             hint="DICOM series of CT or MR and files .nii, .nii.gz, .nrrd, .mha are looked for.",
         )
-    if len({case.id for case in cases}) < len(cases):
-        raise InputError("A DICOM series lies there twice.", code="input.twice", hint="Remove one of the copies.")
-    return cases
+    return _merged(cases)
+
+
+def _merged(cases: list[Case]) -> list[Case]:
+    """Return each series once, with the other folders that hold it as well."""
+    by_id: dict[str, Case] = {}
+    for case in cases:
+        first = by_id.setdefault(case.id, case)
+        if first is not case:
+            by_id[case.id] = replace(first, copies=(*first.copies, case.path))
+    for case in by_id.values():
+        if case.copies:
+            folders = ", ".join(str(path) for path in (case.path, *case.copies))
+            _log.warning("The series of case %s lies in %d folders: %s.", case.id, 1 + len(case.copies), folders)
+    return list(by_id.values())
 
 
 def _below(root: Path, out: Path) -> Iterator[Case]:
     for name, folders, files in os.walk(root):
         folder = Path(name)
+        results = RESULT_FOLDERS if SETTINGS_FILE in files else ()
         folders[:] = sorted(
-            child for child in folders if not child.startswith(".") and (folder / child).resolve() != out
+            child
+            for child in folders
+            if not child.startswith(".") and child not in results and (folder / child).resolve() != out
         )
         visible = sorted(file for file in files if not file.startswith("."))
         if any(not file.lower().endswith(_NOT_DICOM) for file in visible):

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from dsm.cohort.case import Case
+from dsm.cohort.case import SEGMENTATIONS, THUMBNAILS, Case
 from dsm.cohort.flags import flags_of
 from dsm.cohort.outcome import FAILED, OK, Finding, Outcome
 from dsm.cohort.settings import Settings
 from dsm.cohort.thumbnail import draw_thumbnail
 from dsm.cohort.worker_pool import DEATHS, WorkerPool, segment_in
 from dsm.core.volume import Volume
-from dsm.errors import DSMError, WorkerError
+from dsm.errors import DSMError, InputError, WorkerError
 from dsm.inference.records import segment_records
 from dsm.inference.result import PromptResult
 from dsm.io.image import read_volume
@@ -28,9 +28,6 @@ from dsm.service.failures import error_message
 from dsm.text.prompt import parse_prompts
 
 logger = logging.getLogger(__name__)
-
-SEGMENTATIONS = "segmentations"
-THUMBNAILS = "thumbnails"
 
 # Not the fault of the case: with a full disk every other case would fail, too.
 _FATAL = (
@@ -84,6 +81,12 @@ class CaseRunner:
         return replace(outcome, seconds=round(time.perf_counter() - began, 3))
 
     def _segmented(self, case: Case, blank: Outcome) -> Outcome:
+        if case.copies:
+            raise InputError(
+                f"The series lies in {1 + len(case.copies)} folders, so it is not certain which copy is meant.",
+                code="input.twice",
+                hint="Remove the other copies, or give the folder of one; the log names the folders.",
+            )
         volume = read_volume(case.path, modality=self._settings.modality, series_uid=case.series_uid)
         results, seconds, attempts = self._compute(volume)
         records = segment_records(results, model=self._settings.model, model_sha256=self._settings.model_sha256)

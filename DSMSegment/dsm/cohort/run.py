@@ -10,9 +10,8 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from dsm.cohort.case import Case, find_cases
+from dsm.cohort.case import CASES, RESULT_FOLDERS, SETTINGS_FILE, Case, find_cases
 from dsm.cohort.local_engine import WORK, run_locally
-from dsm.cohort.one_case import SEGMENTATIONS, THUMBNAILS
 from dsm.cohort.outcome import FAILED, OK, Outcome, read_outcome, write_outcome
 from dsm.cohort.settings import Settings
 from dsm.cohort.table import write_tables
@@ -21,9 +20,6 @@ from dsm.errors import InputError, OutputError
 from dsm.io.atomic import PART_PREFIX, atomic_output
 from dsm.io.folder_lock import folder_lock
 from dsm.text.prompt import parse_prompts
-
-SETTINGS_FILE = "cohort.json"
-CASES = "cases"
 
 OnOutcome = Callable[[Outcome, int, int], None]
 RunCases = Callable[[Sequence[Case], Path, Settings, Sequence[str]], Generator[Outcome]]
@@ -107,7 +103,7 @@ def run_cohort(
 
 def _make_folders(folder: Path) -> None:
     try:
-        for path in (folder, *(folder / name for name in (CASES, SEGMENTATIONS, THUMBNAILS))):
+        for path in (folder, *(folder / name for name in RESULT_FOLDERS)):
             path.mkdir(parents=path == folder, exist_ok=True)
     except OSError as error:
         raise OutputError(

@@ -100,7 +100,7 @@ class NiftiGeometry:
     def _of_both(self, name: str) -> tuple[np.ndarray, list[InputNote]]:
         first, second = self.sform, self.qform
         sizes = [np.linalg.norm(form[:3, :3], axis=0) for form in (first, second)]
-        if not np.allclose(*sizes, rtol=_SIZE_TOLERANCE):
+        if not np.allclose(sizes[0], sizes[1], rtol=_SIZE_TOLERANCE):
             raise GeometryError(
                 f"{name} contradicts itself: its voxels are {_millimetres(sizes[0])} by the sform and "
                 f"{_millimetres(sizes[1])} by the qform.",

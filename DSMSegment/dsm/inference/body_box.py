@@ -10,6 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from dsm.core.boxes import Box, Index3, bounding_box
+from dsm.core.orientation import Orientation
 from dsm.core.volume import Volume
 
 # Coarse enough to cost milliseconds, fine enough that the box is off by less than the margin.
@@ -47,9 +48,13 @@ def find_body(volume: Volume) -> Body:
     Returns:
         The body; the whole grid when nothing stands out from the background.
     """
-    strides = _strides(volume.spacing_mm)
-    starts = [min(stride // 2, (length - 1) // 2) for stride, length in zip(strides, volume.shape, strict=True)]
-    coarse = volume.array[tuple(slice(start, None, stride) for start, stride in zip(starts, strides, strict=True))]
+    # In RAS+ order, so that the same voxels are looked at whatever the storage order is.
+    orientation = Orientation.of(volume.affine)
+    view = orientation.to_ras(volume.array)
+    spacing_mm = [volume.spacing_mm[axis] for axis in orientation.axes]
+    strides = _strides(spacing_mm)
+    starts = [min(stride // 2, (length - 1) // 2) for stride, length in zip(strides, view.shape, strict=True)]
+    coarse = view[tuple(slice(start, None, stride) for start, stride in zip(starts, strides, strict=True))]
     coarse = coarse.astype(np.float32)
     threshold = _ct_threshold(coarse) if volume.modality == "CT" else _mr_threshold(coarse)
     found = bounding_box(_large_parts(coarse > threshold))
@@ -58,10 +63,11 @@ def find_body(volume: Volume) -> Body:
         return Body(whole, whole, threshold)
     box = Box(_scaled(found.start, strides), _scaled(found.stop, strides))
     wide, narrow = (
-        box.grow([math.ceil(margin / spacing) for spacing in volume.spacing_mm]).clip(volume.shape)
+        box.grow([math.ceil(margin / spacing) for spacing in spacing_mm]).clip(view.shape)
         for margin in (_MARGIN_MM, _INNER_MARGIN_MM)
     )
-    return Body(wide, narrow, threshold)
+    shape = volume.shape
+    return Body(orientation.box_from_ras(wide, shape), orientation.box_from_ras(narrow, shape), threshold)
 
 
 def _strides(spacing_mm: Sequence[float]) -> tuple[int, int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from dsm.core.boxes import Box
+from dsm.core.orientation import Orientation
 from dsm.core.volume import Volume
 from dsm.inference.body_box import Body, find_body
 from dsm.inference.working_grid import WorkingGrid, fewest_blocks
@@ -32,5 +33,11 @@ def lay_grid(volume: Volume, *, spacing_mm: float, region: Box | None = None) ->
         inner, outer = (box.intersect(near) for box in (inner, outer))
         if inner.is_empty:
             inner = outer = near
-    box = fewest_blocks(inner, outer, input_mm=volume.spacing_mm, working_mm=spacing_mm)
-    return body, WorkingGrid.of(volume, box, spacing_mm=spacing_mm)
+    orientation = Orientation.of(volume.affine)
+    box = fewest_blocks(
+        orientation.box_to_ras(inner, volume.shape),
+        orientation.box_to_ras(outer, volume.shape),
+        input_mm=[volume.spacing_mm[axis] for axis in orientation.axes],
+        working_mm=spacing_mm,
+    )
+    return body, WorkingGrid.of(volume, orientation.box_from_ras(box, volume.shape), spacing_mm=spacing_mm)

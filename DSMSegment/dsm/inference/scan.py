@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dsm.core.input_note import InputNote
 from dsm.core.volume import Volume
 from dsm.errors import PromptError
 from dsm.inference.dropped_rims import without_dropped_rims
@@ -65,6 +66,7 @@ class Scan:
         grid: How the encoding lies on it.
         num_slabs: 1 where the encoding was made in one pass.
         encode_seconds: What the encoding took, resampling included.
+        notes: What is unusual about the input; each result carries them as warnings.
     """
 
     volume: Volume
@@ -75,6 +77,7 @@ class Scan:
     _net: DSMNet = field(repr=False)
     _config: ModelConfig = field(repr=False)
     _embedder: PromptEmbedder = field(repr=False)
+    notes: tuple[InputNote, ...] = ()
     _host_regions: dict[tuple[int, ...], np.ndarray] = field(default_factory=dict, repr=False)
     _deviations: dict[tuple[int, ...], Tensor | None] = field(default_factory=dict, repr=False)
 
@@ -216,7 +219,7 @@ class Scan:
             threshold=threshold,
             probability=probability,
             uncertainty=None if answer.mean is None else native_uncertainty(answer.mean, self.grid),
-            warnings=(*prompt.warnings, *notes, *self._warnings(prompt)),
+            warnings=(*prompt.warnings, *notes, *self._warnings(prompt), *(note.text for note in self.notes)),
         )
 
     def _decode(

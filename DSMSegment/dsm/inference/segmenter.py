@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from dsm.core.boxes import Box
+from dsm.core.scan_check import check_scan
 from dsm.core.volume import Volume
 from dsm.inference.body_grid import lay_grid
 from dsm.inference.device import checked_device
@@ -115,6 +116,7 @@ class Segmenter:
 
     def estimate(self, volume: Volume) -> Estimate:
         """Return how long an encoding of the volume will take, and how much memory; asks for a tenth of that time."""
+        check_scan(volume)
         with computing_in(self.precision, self.device):
             return estimate_encoding(self.net, self.config, volume)
 
@@ -148,8 +150,10 @@ class Segmenter:
 
         Raises:
             OutOfMemoryError: If this machine cannot hold it.
+            InputError: If it cannot be a scan of its modality, see `dsm.core.scan_check`.
         """
         began = time.perf_counter()
+        notes = check_scan(volume)
         progress("load", 0, 1)
         keys = self._cache_keys(volume, region)
         encoding, cached_region = self._cached(keys)
@@ -174,6 +178,7 @@ class Segmenter:
                 progress(stage, done, 1)
         return Scan(
             volume=volume,
+            notes=notes,
             grid=grid,
             num_slabs=num_slabs,
             encode_seconds=time.perf_counter() - began,

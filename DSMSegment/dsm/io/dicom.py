@@ -7,18 +7,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813  (the name that everyone gives it)
 
+from dsm.core.input_note import InputNote
+from dsm.core.modality import MODALITIES
 from dsm.core.volume import Volume
 from dsm.errors import GeometryError, ImageError, ShapeError
 from dsm.io.dicom_frames import Frame, Placed, list_frames, read_frames, transfer_syntax
 from dsm.io.quiet_itk import quiet_itk
 
-_MODALITIES = ("CT", "MR")
+# Tags of slope and intercept, and what they are where they are missing.
+_RESCALE = (("0028|1053", "1"), ("0028|1052", "0"))
+
+# Photometric interpretation of images that are shown with bright and dark exchanged.
+_INVERTED = "MONOCHROME1"
+
+# Files that a note names.
+_MAX_NAMED = 3
 
 # How far a slice may lie from its place on a regular grid, as a fraction of the spacing: headers round positions, and
 # a tenth of a voxel is less than the error of any contour.
@@ -40,6 +51,7 @@ class Series:
         description: What the scanner called it.
         files: Its files, in no particular order.
         size: Columns, rows and slices, going by the header of one file; zeros if that cannot be read.
+        unreadable: DICOM files of the folder that cannot be read, and that may belong to the series.
     """
 
     uid: str
@@ -47,6 +59,7 @@ class Series:
     description: str
     files: tuple[str, ...]
     size: tuple[int, int, int] = (0, 0, 0)
+    unreadable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,26 +67,80 @@ class _Slice(Placed):
     """The only slice of a file; slope and intercept as the header writes them."""
 
     rescale: tuple[str, str]
+    padding: str = ""
 
 
 def list_series(folder: str | os.PathLike[str]) -> list[Series]:
-    """List the DICOM series whose files lie directly in `folder`, in the order of their UIDs."""
-    found = []
+    """List the DICOM series whose files lie directly in `folder`, in the order of their UIDs.
+
+    A file that cannot be read costs that file: it is named in `Series.unreadable`.
+    """
     with quiet_itk():
-        for uid in sorted(sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))):
-            files = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), uid)
-            found.append(_described(uid, tuple(files)))
+        files_of = _files_by_series(Path(folder))
+        listed = {os.path.realpath(file) for files in files_of.values() for file in files}
+        unreadable: dict[tuple[str, str], list[str]] = {}
+        for file in _dicom_files(Path(folder)):
+            if os.path.realpath(file) not in listed:
+                uid, modality = _series_of_damaged(file)
+                # A file may be cut off within its UID.
+                uid = next((known for known in files_of if uid and known.startswith(uid)), uid)
+                unreadable.setdefault((uid, modality), []).append(file)
+        found = [
+            _described(
+                uid, tuple(files), tuple(f for key in unreadable if key[0] in (uid, "") for f in unreadable[key])
+            )
+            for uid, files in files_of.items()
+        ]
+        # A scan of which no file can be read is listed, so that reading it says what is wrong.
+        lost = [
+            Series(uid, modality, "", tuple(files))
+            for (uid, modality), files in unreadable.items()
+            if uid and uid not in files_of and modality in MODALITIES
+        ]
+        return sorted([*found, *lost], key=lambda series: series.uid)
+
+
+def _files_by_series(folder: Path) -> dict[str, list[str]]:
+    try:
+        return {
+            uid: list(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), uid))
+            for uid in sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
+        }
+    except RuntimeError:  # one file that GDCM cannot digest ends its search in the whole folder
+        found: dict[str, list[str]] = {}
+        for file in _dicom_files(folder):
+            with suppress(ImageError):
+                found.setdefault(_text(_header(file), "0020|000e"), []).append(file)
+        found.pop("", None)
+        return found
+
+
+def _dicom_files(folder: Path) -> list[str]:
+    """Return the files of a folder that begin as DICOM files do."""
+    found = []
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        raise ImageError(
+            f"{folder} cannot be read: {error.strerror}.", code="bad_image.unreadable", hint="Check its permissions."
+        ) from error
+    for path in paths:
+        with suppress(OSError):
+            if path.is_file():
+                with path.open("rb") as stream:
+                    if stream.read(132)[128:] == b"DICM":
+                        found.append(str(path))
     return found
 
 
-def _described(uid: str, files: tuple[str, ...]) -> Series:
+def _described(uid: str, files: tuple[str, ...], unreadable: tuple[str, ...]) -> Series:
     try:
         header = _header(files[0])
     except ImageError:  # the other series of the folder are listed; reading this one says what is wrong
-        return Series(uid, "", "", files)
+        return Series(uid, "", "", files, unreadable=unreadable)
     columns, rows, *frames = header.GetSize()
     size = columns, rows, len(files) * (frames[0] if frames else 1)
-    return Series(uid, _text(header, "0008|0060"), _text(header, "0008|103e"), files, size)
+    return Series(uid, _text(header, "0008|0060"), _text(header, "0008|103e"), files, size, unreadable)
 
 
 def read_series(folder: Path, *, series_uid: str | None, modality: str | None, check_size: CheckSize) -> Volume:
@@ -102,7 +169,56 @@ def read_series(folder: Path, *, series_uid: str | None, modality: str | None, c
     one_rescale = len({item.rescale for item in slices}) == 1
     check_size(folder, num_voxels, num_voxels * (2 if one_rescale else 4))
     array = _read_voxels(folder, slices, one_rescale=one_rescale)
-    return Volume(array, _affine(slices), modality or series.modality, series.description or folder.name)
+    notes = [*_left_out(series), *_photometric(slices)]
+    array, padding = _without_padding(array, slices)
+    if padding:
+        notes.append(padding)
+    name = series.description or folder.name
+    return Volume(array, _affine(slices), modality or series.modality, name, notes=tuple(notes))
+
+
+def _left_out(series: Series) -> list[InputNote]:
+    if not series.unreadable:
+        return []
+    names = ", ".join(Path(file).name for file in series.unreadable[:_MAX_NAMED])
+    more = len(series.unreadable) - _MAX_NAMED
+    text = (
+        f"{len(series.unreadable)} DICOM file{'s' * (len(series.unreadable) > 1)} of the folder cannot be read and "
+        f"{'are' if len(series.unreadable) > 1 else 'is'} left out ({names}{f' and {more} more' * (more > 0)}); slices "
+        "at the ends of the scan may be missing."
+    )
+    return [InputNote("slices.left_out", text)]
+
+
+def _photometric(slices: Sequence[_Slice | Frame]) -> list[InputNote]:
+    if all(item.photometric != _INVERTED for item in slices):
+        return []
+    text = (
+        "The files are marked to be shown inverted (MONOCHROME1). That is about display: the values were taken as they "
+        "are stored."
+    )
+    return [InputNote("values.monochrome1", text)]
+
+
+def _without_padding(array: np.ndarray, slices: Sequence[_Slice | Frame]) -> tuple[np.ndarray, InputNote | None]:
+    """Give voxels of the padding value, which lie outside of the field of view, the lowest value of the others."""
+    first = slices[0]
+    if not isinstance(first, _Slice) or not first.padding or len({item.rescale for item in slices}) > 1:
+        return array, None
+    try:
+        slope, intercept = (float(text or default) for text, default in zip(first.rescale, ("1", "0"), strict=True))
+        stored = float(first.padding)
+    except ValueError:
+        return array, None
+    # A negative value in a header of unsigned voxels stands for the same bits (two's complement).
+    candidates = [value * slope + intercept for value in (stored, stored + 2**16 if stored < 0 else stored)]
+    is_padding = np.isin(array, candidates)
+    share = np.count_nonzero(is_padding) / array.size
+    rest = array[~is_padding]
+    if not share or not rest.size or candidates[-1] <= rest.min():
+        return array, None  # none, or darker than anything else: air as it is
+    text = f"{share:.0%} of the voxels hold the padding value {candidates[-1]:.0f}; they were taken for air."
+    return np.where(is_padding, rest.min(), array), InputNote("values.padding", text)
 
 
 def _read_voxels(folder: Path, slices: Sequence[_Slice | Frame], *, one_rescale: bool) -> np.ndarray:
@@ -152,7 +268,7 @@ def choose_series(folder: Path, *, series_uid: str | None = None, modality: str 
             hint=f"Choose one with --series UID: {_listing(every)}.",
         )
     # Segmentations, dose and reports often lie beside the scan that they belong to.
-    scans = [series for series in every if series.modality in _MODALITIES] or every
+    scans = [series for series in every if series.modality in MODALITIES] or every
     if len(scans) > 1:
         raise ImageError(
             f"{folder} holds {len(scans)} series.",
@@ -163,7 +279,7 @@ def choose_series(folder: Path, *, series_uid: str | None = None, modality: str 
 
 
 def _of_known_modality(folder: Path, series: Series, modality: str | None) -> Series:
-    if modality is None and series.modality not in _MODALITIES:
+    if modality is None and series.modality not in MODALITIES:
         raise ImageError(
             f"The series in {folder} is of modality {series.modality or 'unknown'}; CT or MR is needed.",
             code="bad_image.modality",
@@ -193,6 +309,17 @@ def _header(file: str) -> sitk.ImageFileReader:
             details=str(error),
         ) from error
     return reader
+
+
+def _series_of_damaged(file: str) -> tuple[str, str]:
+    """Return series UID and modality of a file that GDCM does not read, as pydicom reads them; empty where unknown."""
+    try:
+        from pydicom import dcmread  # noqa: PLC0415
+
+        dataset = dcmread(file, stop_before_pixels=True, specific_tags=["SeriesInstanceUID", "Modality"])
+        return str(dataset.get("SeriesInstanceUID") or ""), str(dataset.get("Modality") or "")
+    except Exception:  # whatever is wrong with it: it is named as unreadable
+        return "", ""
 
 
 def _text(header: sitk.ImageFileReader, tag: str) -> str:
@@ -226,15 +353,25 @@ def _slices(file: str) -> Sequence[_Slice | Frame]:
     # Row spacing first: the distance between rows, along the columns.
     between_rows, between_columns = _numbers(file, header, "0028|0030", 2)
     columns, rows = header.GetSize()[:2]
+    photometric = _text(header, "0028|0004")
+    place: dict[str, Any] = {
+        "file": file,
+        "origin": _numbers(file, header, "0020|0032", 3),
+        "row": axes[:3],
+        "column": axes[3:],
+        "spacing": (float(between_columns), float(between_rows)),
+        "size": (columns, rows),
+        "photometric": photometric,
+    }
+    if photometric == _INVERTED:
+        # GDCM would invert the values, too, not only how they are shown.
+        slope, intercept = (float(_text(header, tag) or default) for tag, default in _RESCALE)
+        return [Frame(**place, number=0, slope=slope, intercept=intercept)]
     return [
         _Slice(
-            file=file,
-            origin=_numbers(file, header, "0020|0032", 3),
-            row=axes[:3],
-            column=axes[3:],
-            spacing=(float(between_columns), float(between_rows)),
-            size=(columns, rows),
-            rescale=(_text(header, "0028|1053"), _text(header, "0028|1052")),
+            **place,
+            rescale=(_text(header, _RESCALE[0][0]), _text(header, _RESCALE[1][0])),
+            padding=_text(header, "0028|0120"),
         )
     ]
 

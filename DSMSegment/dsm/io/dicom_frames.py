@@ -1,4 +1,4 @@
-"""Enhanced (multi-frame) CT and MR: where each frame lies, and its voxels; needs pydicom, from the extra `dicom`."""
+"""Multi-frame and inverted CT and MR files: where each frame lies, and its voxels; needs pydicom (extra `dicom`)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
-    """Where a slice of a file lies, in LPS millimetres; `spacing` is between columns and between rows."""
+    """Where a slice of a file lies, in LPS millimetres; `spacing` is between columns and between rows.
+
+    `photometric` is the photometric interpretation, e.g. `"MONOCHROME2"`.
+    """
 
     file: str
     origin: np.ndarray
@@ -24,6 +27,7 @@ class Placed:
     column: np.ndarray
     spacing: tuple[float, float]
     size: tuple[int, int]
+    photometric: str = ""
 
     @property
     def normal(self) -> np.ndarray:
@@ -119,7 +123,7 @@ def _read(file: str, *, stop_before_pixels: bool = False) -> Dataset:
         from pydicom.errors import InvalidDicomError  # noqa: PLC0415
     except ImportError as error:
         raise MissingDependencyError(
-            f"{file} is an enhanced multi-frame image, which needs the package pydicom.",
+            f"{file} is a multi-frame or inverted image, which needs the package pydicom.",
             hint="Install dsmsegment[dicom], or convert the image first, for example in Slicer to .nrrd.",
         ) from error
     try:
@@ -146,10 +150,13 @@ def _frame(file: str, dataset: Dataset, number: int) -> Frame:
     between_rows, between_columns = map(float, one("PixelMeasuresSequence").PixelSpacing)
     has_rescale = any("PixelValueTransformationSequence" in item for item in groups)
     rescale = one("PixelValueTransformationSequence") if has_rescale else None
+    origin = np.array(one("PlanePositionSequence").ImagePositionPatient, float)
+    if origin.shape != (3,) or orientation.shape != (6,) or not np.isfinite([*origin, *orientation]).all():
+        raise ValueError("position or orientation is empty or no number")
     return Frame(
         file=file,
         number=number,
-        origin=np.array(one("PlanePositionSequence").ImagePositionPatient, float),
+        origin=origin,
         row=orientation[:3],
         column=orientation[3:],
         spacing=(between_columns, between_rows),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dsm._version import __version__
-from dsm.core.boxes import Box
+from dsm.core.boxes import Box, CroppedArray
 from dsm.core.volume import Volume
 from dsm.errors import GeometryError, ImageError, MissingDependencyError, OutputError
 from dsm.io.atomic import atomic_output
@@ -85,9 +85,23 @@ def write_dicom_seg(
             code="output.nothing_found",
             hint="Write .seg.nrrd or .nii.gz, or look for something else.",
         )
+    segmentation = _segmentation(drawn, volume, files, description)
+    with _explained(), atomic_output(path) as part:
+        segmentation.save_as(part)
+
+
+def check_source(volume: Volume, files: Sequence[str | os.PathLike[str]]) -> None:
+    """Check before a long run that a DICOM SEG can refer to a series; raises as `write_dicom_seg`."""
+    probe = SegmentRecord("probe", CroppedArray(np.ones((1, 1, 1), np.uint8), (0, 0, 0)), (128, 128, 128))
+    _segmentation([probe], volume, files, "probe")
+
+
+def _segmentation(
+    drawn: Sequence[SegmentRecord], volume: Volume, files: Sequence[str | os.PathLike[str]], description: str
+) -> Any:
     hd = _highdicom()
     datasets, order = _on_grid(files, volume)
-    with _explained(), atomic_output(path) as part:
+    with _explained():
         segmentation = hd.seg.Segmentation(
             source_images=datasets,
             pixel_array=_frames(drawn, volume)[order],
@@ -105,9 +119,9 @@ def write_dicom_seg(
             content_description=description[:_MAX_LABEL],
             series_description=description[:_MAX_LABEL],
         )
-        # Names of structures are any text, whatever the scanner spoke.
-        segmentation.SpecificCharacterSet = "ISO_IR 192"
-        segmentation.save_as(part)
+    # Names of structures are any text, whatever the scanner spoke.
+    segmentation.SpecificCharacterSet = "ISO_IR 192"
+    return segmentation
 
 
 def _highdicom() -> Any:
@@ -143,6 +157,9 @@ def _on_grid(files: Sequence[str | os.PathLike[str]], volume: Volume) -> tuple[l
         The datasets in the order of `k`, and `k` of each of their frames.
     """
     datasets = [_header(file) for file in files]
+    for dataset in datasets:
+        if "PerFrameFunctionalGroupsSequence" not in dataset and not dataset.get("SliceThickness"):
+            dataset.SliceThickness = f"{volume.spacing_mm[2]:.6g}"  # readers of a DICOM SEG need it
     places = [_place(dataset, number) for dataset in datasets for number in range(_num_frames(dataset))]
     if len(places) != volume.shape[2]:
         raise _other_grid(f"the series has {len(places)} slices, the volume {volume.shape[2]}")
@@ -182,6 +199,10 @@ def _header(file: str | os.PathLike[str]) -> Dataset:
         dataset = dcmread(file, stop_before_pixels=True)
     except (OSError, InvalidDicomError) as error:
         raise ImageError(f"{os.fspath(file)} is not a DICOM file.", code="bad_image.damaged") from error
+    if "SpecificCharacterSet" in dataset:
+        # In one character set that holds all others: highdicom takes no code extensions (Japanese, Korean, Chinese).
+        dataset.decode()
+        dataset.SpecificCharacterSet = "ISO_IR 192"
     for keyword in _TYPE_2:
         if keyword not in dataset or not _is_readable(dataset, keyword):
             setattr(dataset, keyword, None)

@@ -213,6 +213,28 @@ def full_disk(call):
     call.max_file_bytes = 100_000
 
 
+def output_is_the_input(call):
+    own = call.folder / call.scan.name
+    own.write_bytes(call.scan.read_bytes())
+    call.scan, call.out = own, own.name
+
+
+def report_in_the_place_of_the_label_names(call):
+    call.out = "out.nii.gz"
+    call.more = ["--report", str(call.folder / "out.json")]
+
+
+def two_kinds_of_maps_in_one_folder(call):
+    call.more = ["--probabilities", str(call.folder / "maps"), "--uncertainty", str(call.folder / "maps")]
+
+
+def label_map_as_scan(call):
+    labels = np.zeros((24, 24, 24), np.uint8)
+    labels[4:12, 4:12, 4:12], labels[12:20, 4:12, 4:12] = 1, 2
+    call.scan = call.folder / "labels.nrrd"
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(labels), str(call.scan))
+
+
 def report_in_a_missing_folder(call):
     call.more = ["--report", str(call.folder / "missing" / "run.json")]
 
@@ -253,6 +275,10 @@ CASES = [
     (output_is_a_device, "device"),
     (no_permission, "permission"),
     (full_disk, "full"),
+    (output_is_the_input, "is the input"),
+    (report_in_the_place_of_the_label_names, "both"),
+    (two_kinds_of_maps_in_one_folder, "both"),
+    (label_map_as_scan, "label map"),
     (report_in_a_missing_folder, "does not exist"),
     (probabilities_in_a_missing_folder, "does not exist"),
 ]

@@ -60,6 +60,7 @@ def test_report(scan_file, tiny_model, tmp_path):
     assert report["device"] == "cpu"
     assert report["input"]["shape"] == [28, 24, 20]
     assert report["input"]["modality"] == "CT"
+    assert [note["code"] for note in report["input"]["notes"]] == ["modality.guessed"]
     assert report["files"] == [str(out)]
     assert [prompt["name"] for prompt in report["prompts"]] == ["liver", "left kidney", "liver tumor"]
     assert all(0 <= prompt["score"] <= 1 for prompt in report["prompts"])
@@ -80,7 +81,8 @@ def test_prompts_may_be_given_one_by_one(scan_file, tiny_model, tmp_path, capsys
     out = str(tmp_path / "o.seg.nrrd")
     code = main(["segment", str(scan_file), "-p", "liver", "-p", "spleen", "-o", out, "--model", str(tiny_model)])
     assert code == 0
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["prompt", "liver", "spleen"]
+    lines = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("note:")]
+    assert [line.split()[0] for line in lines] == ["prompt", "liver", "spleen"]
 
 
 def test_dicom_series(tiny_model, tmp_path):

@@ -215,3 +215,70 @@ def test_a_folder_of_other_files_holds_no_series(tmp_path: Path) -> None:
     with pytest.raises(ImageError) as caught:
         read_volume(tmp_path)
     assert caught.value.code == "bad_image.no_dicom"
+
+
+def test_a_file_that_gdcm_cannot_digest_costs_that_file(tmp_path: Path) -> None:
+    """An RT dose without a grid of frames ends GDCM's search of the whole folder."""
+    write_series(tmp_path)
+    dose = pydicom.dcmread(tmp_path / "099")
+    dose.SOPClassUID = dose.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.481.2"
+    dose.Modality, dose.SeriesInstanceUID = "RTDOSE", UID + ".9"
+    dose.NumberOfFrames, dose.GridFrameOffsetVector = 1, []
+    dose.save_as(tmp_path / "RD.dcm")
+    assert UID in [series.uid for series in list_series(tmp_path)]
+    volume = read_volume(tmp_path)
+    assert volume.shape[2] == NUM_SLICES
+    assert "slices.left_out" not in [note.code for note in volume.notes]
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR")  # a UID that is cut off
+@pytest.mark.parametrize("size", [200, 450, -20])
+@pytest.mark.parametrize("number", [0, NUM_SLICES - 1])
+def test_a_slice_at_the_end_that_cannot_be_read_is_said(tmp_path: Path, number: int, size: int) -> None:
+    write_series(tmp_path)
+    file = tmp_path / f"{99 - number:03d}"
+    file.write_bytes(file.read_bytes()[:size])
+    volume = read_volume(tmp_path)
+    assert volume.shape[2] == NUM_SLICES - 1
+    (note,) = [note for note in volume.notes if note.code == "slices.left_out"]
+    assert file.name in note.text
+
+
+def test_a_series_of_which_nothing_can_be_read_is_listed(tmp_path: Path) -> None:
+    write_series(tmp_path)
+    for file in tmp_path.iterdir():
+        file.write_bytes(file.read_bytes()[:500])
+    for series in list_series(tmp_path):
+        assert series.files
+    with pytest.raises(DSMError):
+        read_volume(tmp_path)
+
+
+def padded(_: int, data: FileDataset) -> None:
+    """A round field of view: the corner holds the padding value, which the header names as a signed number."""
+    pixels = np.frombuffer(data.PixelData, np.uint16).reshape(data.Rows, data.Columns).copy()
+    pixels[0, :2] = 63536
+    data.PixelData = pixels.tobytes()
+    data.add_new((0x0028, 0x0120), "US", 63536)
+
+
+def test_padding_is_taken_for_air_and_said(tmp_path: Path) -> None:
+    volume = read_volume(write_series(tmp_path, change=padded))
+    assert [note.code for note in volume.notes] == ["values.padding"]
+    rest = volume.array.copy()
+    rest[:2, 0] = rest.max()
+    assert (volume.array[:2, 0] == rest.min()).all()
+    assert volume.array.max() < 5000
+
+
+def test_inverted_display_does_not_change_the_values(tmp_path: Path) -> None:
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "inverted").mkdir()
+
+    def invert(_: int, data: FileDataset) -> None:
+        data.PhotometricInterpretation = "MONOCHROME1"
+
+    plain = read_volume(write_series(tmp_path / "plain"))
+    inverted = read_volume(write_series(tmp_path / "inverted", change=invert))
+    np.testing.assert_array_equal(inverted.array, plain.array)
+    assert [note.code for note in inverted.notes] == ["values.monochrome1"]

@@ -12,7 +12,7 @@ from dsm.core.boxes import CroppedArray
 from dsm.core.volume import Volume
 from dsm.errors import GeometryError, ImageError, OutputError
 from dsm.io.dicom import choose_series
-from dsm.io.dicom_seg import write_dicom_seg
+from dsm.io.dicom_seg import check_source, write_dicom_seg
 from dsm.io.image import read_volume
 from dsm.io.segment_record import SegmentRecord
 from dsm.text.vocabulary import load_vocabulary
@@ -189,3 +189,51 @@ def test_a_file_that_is_no_dicom(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("text")
     with pytest.raises(ImageError):
         write_dicom_seg(tmp_path / "out.dcm", [record("liver", masks(volume)[0])], volume, [tmp_path / "x"])
+
+
+@pytest.mark.parametrize(
+    ("charset", "name"),
+    [
+        (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎"),
+        (["", "ISO 2022 IR 149"], "Hong^Gildong=洪^吉洞=홍^길동"),
+        ("GB18030", "Wang^XiaoDong=王^小东"),
+        ("ISO_IR 100", "Müller^Jörg"),
+    ],
+)
+def test_names_of_any_character_set_come_through(tmp_path: Path, charset: object, name: str) -> None:
+    def spell(_: int, data: object) -> None:
+        data.SpecificCharacterSet, data.PatientName = charset, name
+
+    write_series(tmp_path / "series", change=spell)
+    volume = read_volume(tmp_path / "series")
+    files = choose_series(tmp_path / "series").files
+    check_source(volume, files)
+    write_dicom_seg(tmp_path / "a.dcm", [record("liver", masks(volume)[0])], volume, files)
+    assert str(hd.seg.segread(tmp_path / "a.dcm").PatientName) == name
+
+
+@pytest.mark.parametrize("thickness", [None, "missing"])
+def test_a_series_without_slice_thickness_gives_a_file_that_can_be_read(tmp_path: Path, thickness: object) -> None:
+    def spoil(_: int, data: object) -> None:
+        data.SliceThickness = None
+        if thickness == "missing":
+            del data.SliceThickness
+
+    write_series(tmp_path / "series", change=spoil)
+    volume = read_volume(tmp_path / "series")
+    wanted = masks(volume)[0]
+    write_dicom_seg(tmp_path / "a.dcm", [record("liver", wanted)], volume, choose_series(tmp_path / "series").files)
+    np.testing.assert_array_equal(read_back(tmp_path / "a.dcm", volume)["liver"], wanted)
+    measures = hd.seg.segread(tmp_path / "a.dcm").SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    assert float(measures.SliceThickness) == pytest.approx(volume.spacing_mm[2])
+
+
+def test_a_series_that_nothing_can_refer_to_is_refused_before_the_run(tmp_path: Path) -> None:
+    def spoil(_: int, data: object) -> None:
+        del data.FrameOfReferenceUID
+
+    write_series(tmp_path / "series", change=spoil)
+    volume = read_volume(tmp_path / "series")
+    with pytest.raises(ImageError) as caught:
+        check_source(volume, choose_series(tmp_path / "series").files)
+    assert caught.value.code == "bad_image.incomplete_header"
