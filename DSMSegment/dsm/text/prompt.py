@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from dsm.errors import PromptError
 from dsm.text.structure import Kind, Structure
 from dsm.text.vocabulary import Vocabulary, load_vocabulary
-from dsm.text.words import Side, drop_fillers, normalise, split_side
+from dsm.text.words import Side, drop_fillers, negation, normalise, split_side
 
 MAX_BYTES = 4096
 MAX_PROMPTS = 200
@@ -23,7 +23,7 @@ MAX_PROMPT_CHARACTERS = 300
 _SEPARATORS = re.compile(r"[;\r\n]+")
 _LIST_SEPARATORS = re.compile(r"\s*(?:[,&+/]|\band\b)\s*")
 _PARENTHESES = re.compile(r"\(([^()]*)\)")
-# Where something is in relation to an organ, or that it is not there, is beyond the model: see `_unknown`.
+# Where something is in relation to an organ is beyond the model: see `_unknown`.
 _RELATIONS = frozenset(
     [
         "near",
@@ -38,9 +38,6 @@ _RELATIONS = frozenset(
         "abutting",
         "above",
         "below",
-        "except",
-        "without",
-        "not",
         "posterior",
         "anterior",
         "superior",
@@ -48,8 +45,6 @@ _RELATIONS = frozenset(
         "lateral",
         "medial",
         "versus",
-        "minus",
-        "excluding",
     ]
 )
 
@@ -95,7 +90,8 @@ def parse_prompts(text: str | Sequence[str]) -> list[Prompt]:
         Prompts in the order typed, each name once; "kidneys" gives two.
 
     Raises:
-        PromptError: If there is no prompt, one has no words, or they are too many (4 kB, 200 prompts) or too long.
+        PromptError: If there is no prompt, one has no words or a negation, or they are too many (4 kB, 200 prompts) or
+            too long.
     """
     lines = [text] if isinstance(text, str) else list(text)
     if sum(len(line.encode("utf-8", "replace")) for line in lines) > MAX_BYTES:
@@ -123,6 +119,9 @@ def _parse_one(text: str, vocabulary: Vocabulary) -> list[Prompt]:
     if not normalise(text):
         msg = f"The prompt '{text}' has no words."
         raise PromptError(msg, code="prompt.empty", hint="Name what to segment, e.g. 'liver'.")
+    if word := negation(text):
+        msg = f"The prompt '{text}' says what is not wanted ('{word}'), which is not understood."
+        raise PromptError(msg, code="prompt.negation", hint="Name only what to segment, e.g. 'right kidney'.")
     for read in (_named, _listed, _described):
         for reading in _readings(text):
             if prompts := read(text, reading, vocabulary):

@@ -67,6 +67,13 @@ _FILLERS = frozenset(
     ]
 )
 
+# In the languages of the vocabulary's users; "no" before a number abbreviates "number".
+_NEGATION = re.compile(
+    r"\b(?:no(?![.\s]*\d)(?!\.)|not|without|w/o|except|excluding|neither|nor|never|none|absent|minus|kein(?:e[rnms]?)?|nicht|ohne"
+    r"|pas de|sans|sin|aucune?|ning[uú]n[ao]?)(?![\w-])",
+    re.IGNORECASE,
+)
+
 _BRITISH = (
     (re.compile(r"^o(?=esoph|edem|estr)"), ""),
     (re.compile(r"^coel"), "cel"),
@@ -146,6 +153,12 @@ def normalise(text: str) -> str:
     plain = _SPINE.sub(r"\1spine", plain)
     plain = plain.replace("'s ", " ").replace("’s ", " ")
     return " ".join(_one_form(word) for word in _WORD.findall(plain))
+
+
+def negation(text: str) -> str:
+    """Return the word of a text that negates what follows, e.g. `"no"` in "no tumor"; empty if there is none."""
+    found = _NEGATION.search(text)
+    return found.group() if found else ""
 
 
 def split_side(words: list[str]) -> tuple[Side | None, list[str]]:

@@ -129,11 +129,21 @@ def test_lesion_words_decide_the_kind_of_free_text(text: str, kind: str) -> None
     assert (prompt.structure, prompt.kind) == (None, kind)
 
 
-@pytest.mark.parametrize("text", ["mass near the kidney", "liver lesion without necrosis", "not the liver"])
+@pytest.mark.parametrize("text", ["mass near the kidney", "lesion behind the liver"])
 def test_relations_are_not_guessed(text: str) -> None:
     prompt = only(text)
     assert prompt.structure is None
     assert "not understood" in prompt.warnings[1]
+
+
+@pytest.mark.parametrize(
+    "text", ["no liver tumor", "liver; no tumor", "right kidney only, not left", "liver lesion without necrosis"]
+)
+def test_a_negation_is_refused_and_never_dropped(text: str) -> None:
+    with pytest.raises(PromptError) as caught:
+        parse_prompts(text)
+    assert caught.value.code == "prompt.negation"
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize("text", ["", "  ;\n ;", "!!!", "liver; …", [], ["", " "]])

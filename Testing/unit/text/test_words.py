@@ -2,7 +2,8 @@
 
 import pytest
 
-from dsm.text.words import key, normalise, split_side
+from dsm.text.vocabulary import load_vocabulary
+from dsm.text.words import key, negation, normalise, split_side
 
 
 @pytest.mark.parametrize(
@@ -52,3 +53,31 @@ def test_side_is_taken_out(words: str, side: str | None, rest: list[str]) -> Non
 
 def test_key_ignores_order_and_fillers() -> None:
     assert key(["cyst", "of", "the", "kidney"]) == key(["kidney", "cyst"])
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("no liver tumor", "no"),
+        ("No tumor", "No"),
+        ("right kidney only, not left", "not"),
+        ("liver without tumor", "without"),
+        ("all except the spleen", "except"),
+        ("keine Niere", "keine"),
+        ("foie sans tumeur", "sans"),
+        ("ningún tumor", "ningún"),
+    ],
+)
+def test_negations_are_found(text: str, word: str) -> None:
+    assert negation(text) == word
+
+
+@pytest.mark.parametrize("text", ["lymph node no. 7", "no 7", "nodule", "sinus", "non-enhancing tumor", "normal liver"])
+def test_what_only_looks_like_a_negation_is_none(text: str) -> None:
+    assert negation(text) == ""
+
+
+def test_no_name_of_the_vocabulary_is_a_negation() -> None:
+    for structure in load_vocabulary().structures:
+        for name in (structure.name, *structure.synonyms, *structure.parts):
+            assert negation(name) == "", name
