@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,14 +13,18 @@ from torch.nn import functional
 
 from dsm.core.boxes import Box
 from dsm.core.volume import Volume
+from dsm.errors import OutOfMemoryError
 from dsm.inference.body_box import Body
 from dsm.inference.body_grid import lay_grid
+from dsm.inference.memory import usable_bytes
 from dsm.inference.working_grid import WorkingGrid
 from dsm.ops.intensity import percentile_window, window_channels
 from dsm.ops.resample import resample
 
 # What torch can index and multiply; others (unsigned shorts, big-endian files) are converted first.
 _TORCH_DTYPES = frozenset({"int8", "uint8", "int16", "int32", "int64", "float32", "float64"})
+
+_FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,14 +52,32 @@ def prepare(
         spacing_mm: Of the network, the same along each axis.
         windows_hu: One channel a window. An MR image has one window, its own percentiles, in all channels.
         region: Voxels that matter; None for all. See `lay_grid`.
+
+    Raises:
+        OutOfMemoryError: If the working grid does not fit into the free memory; before anything is allocated.
     """
     body, grid = lay_grid(volume, spacing_mm=spacing_mm, region=region)
+    _check_memory(grid, len(windows_hu))
     image = resample_to(grid, volume.array)
     windows = list(windows_hu)
     if volume.modality != "CT":
         inside = image[image > body.threshold]
         windows = [percentile_window(inside if inside.numel() else image)] * len(windows)
     return Prepared(_pad(window_channels(image, windows), grid), grid, body)
+
+
+def _check_memory(grid: WorkingGrid, num_channels: int) -> None:
+    num_voxels = math.prod(grid.padded_shape)
+    needed = _FLOAT_BYTES * num_voxels * (num_channels + 1)  # the resampled image and the channels
+    free = usable_bytes(torch.device("cpu"))
+    if needed > free:
+        shown = " × ".join(str(n) for n in grid.padded_shape)
+        raise OutOfMemoryError(
+            f"The image takes {shown} voxels at the spacing of the network, {needed / 1e9:.1f} GB; "
+            f"{free / 1e9:.1f} GB of memory can be used.",
+            code="oom_ram",
+            hint="Check its voxel sizes, crop it to the part of interest, or close other programs.",
+        )
 
 
 def resample_to(grid: WorkingGrid, array: np.ndarray) -> Tensor:

@@ -4,6 +4,7 @@ import torch
 
 from dsm.core.boxes import Box
 from dsm.core.volume import Volume
+from dsm.errors import OutOfMemoryError
 from dsm.inference.preprocess import prepare, resample_to
 from dsm.inference.working_grid import WorkingGrid
 
@@ -67,3 +68,13 @@ def test_world_position_of_working_voxels_is_kept():
         # The last voxel may reach over the border of the image, where it repeats. A triangle that is sampled at whole
         # voxels has its centre of mass off by up to a twentieth of a working voxel.
         np.testing.assert_allclose(got[1:-1], expected[1:-1], atol=0.1)
+
+
+def test_a_grid_that_does_not_fit_is_refused_before_it_is_allocated(monkeypatch):
+    """480 x 400 x 400 mm in voxels of 20 mm: a small file, and a large grid at 0.5 mm."""
+    rng = np.random.default_rng(0)
+    volume = Volume(rng.normal(40, 20, (24, 20, 20)).astype(np.float32), np.diag([20.0, 20, 20, 1]))
+    monkeypatch.setattr("dsm.inference.preprocess.usable_bytes", lambda _: 2**30)
+    monkeypatch.setattr("dsm.inference.preprocess.resample_to", lambda *_: pytest.fail("it was resampled"))
+    with pytest.raises(OutOfMemoryError, match="960 × 800 × 800 voxels"):
+        prepare(volume, spacing_mm=0.5, windows_hu=[(-125, 275)])
