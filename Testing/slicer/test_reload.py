@@ -17,33 +17,33 @@ from scene_host import SceneHost, quiet
 quiet()
 SceneHost()
 import panel_host
+import acting_backend, panel_backends
 import DSMSegment
-from panel_backends import PanelBackend
 from phantoms import mask_of, plain_affine, segment_ids, volume_node
 import slicer
 slicer.util.confirmOkCancelDisplay = lambda *_, **__: True
 volume_node(plain_affine())
 
-def run(module):
-    backend = PanelBackend({{"liver": mask_of()}})
-    module.WorkerBackend = lambda **_: backend
-    panel = panel_host.Panel(module)
+def run(panel):
+    backend = panel_backends.PanelBackend({{"liver": mask_of()}})
+    panel.widget.logic.use(backend)
     panel.ui.promptsTextEdit.setPlainText("liver")
     panel.ui.applyButton.click()
     while panel.widget.logic.isRunning:
         panel.process_events()
-    return panel, backend
+    return backend
 
-panel, backend = run(DSMSegment)
+panel = panel_host.Panel(DSMSegment)
+backend, widget = run(panel), panel.widget
 old = sys.modules["DSMSegmentLib.job"]
-panel.close()
+slicer.mrmlScene.RemoveNode(slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSegmentationNode"))
+widget.onReload()
 assert backend.closed == 1
-panel.widget.onReload()
-assert not any(name.partition(".")[0] in ("DSMSegmentLib", "dsm") for name in sys.modules)
-# What Slicer's base class does.
-module = importlib.reload(DSMSegment)
+assert panel.widget is not widget
 assert sys.modules["DSMSegmentLib.job"] is not old
-panel, _ = run(module)
+for module in (acting_backend, panel_backends):  # they hold what the reload has replaced
+    importlib.reload(module)
+run(panel)
 assert segment_ids(slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSegmentationNode"))
 panel.close()
 print("reloaded")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -15,9 +16,27 @@ class qSlicerScriptedLoadableModuleWidget(qmrml.qMRMLWidget):  # noqa: N801
 
     isEntered = False
 
+    def setModule(self, module: Any) -> None:
+        """Make the panel by its class in the module file."""
+        self._name = module.__name__
+        self._panel = getattr(module, f"{self._name}Widget")(self)
+        setattr(slicer.modules, f"{self._name}Widget", self._panel)
+
     def self(self) -> Any:
         """Return the panel: the object of the module's own class."""
-        return self.panel
+        return self._panel
+
+    def setup(self) -> None:
+        self._panel.setup()
+
+    def enter(self) -> None:
+        self.isEntered = True
+        self._panel.enter()
+
+    def reload(self) -> None:
+        """Make the panel anew, by the module that was loaded last; nobody enters it."""
+        self.setModule(sys.modules[self._name])
+        self.setup()
 
 
 class LoadedModule:
@@ -49,12 +68,14 @@ class ModuleManager(qt.QObject):
         """Add a module to `slicer.modules`."""
         name = module.__name__
         setattr(slicer.modules, name.lower(), LoadedModule(name, module.__file__, widget))
+        widget.setModule(module)
 
     def unload(self, name: str) -> None:
         """What the application does with each module when it closes."""
         self.moduleAboutToBeUnloaded.emit(name)
-        if hasattr(slicer.modules, name.lower()):
-            delattr(slicer.modules, name.lower())
+        for key in (name.lower(), f"{name}Widget"):
+            if hasattr(slicer.modules, key):
+                delattr(slicer.modules, key)
 
     def _signal(self, signature: str) -> Any:
         return getattr(self, signature.partition("(")[0])

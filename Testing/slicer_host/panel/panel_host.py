@@ -133,13 +133,16 @@ class Panel:
         self.window = module_manager.qSlicerScriptedLoadableModuleWidget()
         self.window.setLayout(qt.QVBoxLayout())
         application().moduleManager().load(module, self.window)
-        self.widget = self.window.panel = module.DSMSegmentWidget(self.window)
-        self.widget.setup()
-        self.window.isEntered = True
-        self.widget.enter()
+        self.window.setup()
+        self.window.enter()
         self.window.resize(_WIDTH_PX, _HEIGHT_PX)
         self.window.show()
         self.process_events()
+
+    @property
+    def widget(self) -> Any:
+        """The object of the module's class; another one after a reload."""
+        return self.window.self()
 
     @property
     def ui(self) -> Any:

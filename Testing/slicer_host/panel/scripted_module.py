@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import unittest
 from pathlib import Path
@@ -27,6 +28,18 @@ class ScriptedLoadableModuleWidget:
         self.moduleName = type(self).__name__.removesuffix("Widget")
         self.parent = parent
         self.layout = parent.layout()
+        slicer.app.moduleManager().connect("moduleAboutToBeUnloaded(QString)", self._onModuleAboutToBeUnloaded)
+
+    def cleanup(self) -> None:
+        """Slicer's does nothing."""
+
+    def _onModuleAboutToBeUnloaded(self, name: str) -> None:
+        if name == self.moduleName:
+            self.cleanup()
+            self._disconnect()
+
+    def _disconnect(self) -> None:
+        slicer.app.moduleManager().disconnect("moduleAboutToBeUnloaded(QString)", self._onModuleAboutToBeUnloaded)
 
     def resourcePath(self, name: str) -> str:
         return str(Path(sys.modules[type(self).__module__].__file__).parent / "Resources" / name)
@@ -35,7 +48,19 @@ class ScriptedLoadableModuleWidget:
         """Slicer adds its developer section here."""
 
     def onReload(self) -> None:
-        """Slicer loads the module file again here."""
+        """Load the module file again, clean up, and let the widget around the panel make another one."""
+        path = slicer.util.modulePath(self.moduleName)
+        spec = importlib.util.spec_from_file_location(self.moduleName, path)
+        module = sys.modules[self.moduleName] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        self.cleanup()
+        self._disconnect()
+        for child in self.parent.children():
+            if hasattr(child, "hide"):
+                child.hide()
+        while self.layout.count():
+            self.layout.takeAt(0)
+        self.parent.reload()
 
 
 class ScriptedLoadableModuleLogic:
