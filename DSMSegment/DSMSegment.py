@@ -42,7 +42,7 @@ from DSMSegmentLib.history_menu import HistoryMenu
 from DSMSegmentLib.mrml import modalityOfNode
 from DSMSegmentLib.output_choice import OutputChoice
 from DSMSegmentLib.prompt_edit import PromptEdit
-from DSMSegmentLib.registration import registerEffect, registerSampleData
+from DSMSegmentLib.registration import registerEffect, registerSampleData, reloadEffect
 from DSMSegmentLib.results_section import ResultsSection
 from DSMSegmentLib.run_estimate import RunEstimates
 from DSMSegmentLib.run_log import RunLog
@@ -172,9 +172,10 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         self.removeObservers()
 
     def onReload(self) -> None:
-        """Reload the libraries too: Slicer reloads only this file."""
+        """Reload the libraries and the effect too: Slicer reloads only this file."""
         for name in [name for name in sys.modules if name.partition(".")[0] in ("DSMSegmentLib", "dsm")]:
             del sys.modules[name]
+        reloadEffect()
         super().onReload()
 
     def enter(self) -> None:

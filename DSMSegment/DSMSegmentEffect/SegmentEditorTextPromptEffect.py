@@ -6,35 +6,44 @@ the name of this file, and the name of the module from that of the folder.
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
 from typing import Any
 
 import qt
 import slicer
+import vtk
 from SegmentEditorEffects import AbstractScriptedSegmentEditorEffect
 
 from dsm.errors import DSMError
 from DSMSegmentLib.application import tr as _
+from DSMSegmentLib.editor_bridge import EditWatch
 from DSMSegmentLib.job import JobState
 from DSMSegmentLib.mask_job import MaskJob
 from DSMSegmentLib.mrml import resampleInto
 from DSMSegmentLib.prompt_edit import PromptEdit
-from DSMSegmentLib.provenance import ALGORITHM_TYPE_TAG, MANUALLY_CHANGED
-from DSMSegmentLib.segment_volumes import noteVolume
+from DSMSegmentLib.tag_writer import tagFinding
 from DSMSegmentLib.time_point import timeOf
 
 _ICON = Path(__file__).resolve().parents[1] / "Resources" / "Icons" / "DSMSegment.png"
 _SET, _ADD, _REMOVE = "Set", "Add", "Remove"
+# Those of all editors, and the one that they are cloned from.
+EFFECTS: weakref.WeakSet[SegmentEditorTextPromptEffect] = weakref.WeakSet()
 
 
 class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # type: ignore[misc]
     """Asks the worker that the panel uses, too."""
 
     def __init__(self, scriptedEffect: Any) -> None:
-        scriptedEffect.name = "Text prompt"
+        scriptedEffect.name = "Text prompt"  # not translated: modules find effects by it
+        scriptedEffect.title = _("Text prompt")
         scriptedEffect.perSegment = True
         AbstractScriptedSegmentEditorEffect.__init__(self, scriptedEffect)
         self._job: MaskJob | None = None
+        self._options: Any = None
+        self._offered = ""
+        self._observed: list[tuple[Any, int]] = []
+        EFFECTS.add(self)
 
     def clone(self) -> Any:
         """Make the effect for one more editor widget."""
@@ -57,6 +66,9 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
 
     def setupOptionsFrame(self) -> None:
         """Build the options; called once."""
+        self._options = qt.QFrame()
+        layout = qt.QFormLayout(self._options)
+        layout.setContentsMargins(0, 0, 0, 0)
         self._promptEdit = qt.QTextEdit()
         self._promptEdit.setAcceptRichText(False)
         self._promptEdit.setMaximumHeight(40)
@@ -69,27 +81,56 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
         self._applyButton = qt.QPushButton(_("Apply"))
         self._statusLabel = qt.QLabel()
         self._statusLabel.setWordWrap(True)
-        self.scriptedEffect.addLabeledOptionsWidget(_("Structure:"), self._promptEdit)
+        layout.addRow(_("Structure:"), self._promptEdit)
         for widget in (self._hintsLabel, self._modeCombo, self._applyButton, self._statusLabel):
-            self.scriptedEffect.addOptionsWidget(widget)
+            layout.addRow(widget)
+        self.scriptedEffect.addOptionsWidget(self._options)
         self._prompts = PromptEdit(self._promptEdit, self._hintsLabel, self.onApply)
         self._applyButton.clicked.connect(self.onApply)
 
+    def activate(self) -> None:
+        """Called when the effect is chosen: another segment may be selected, or renamed, while it is."""
+        self._observe()
+
     def deactivate(self) -> None:
         """Called when another effect is chosen: a run that goes on would write behind the user's back."""
+        self._stopObserving()
         if self._job is not None:
             self._job.cancel()
+
+    def cleanup(self) -> None:
+        """Called when the editor goes: what is connected to this object would keep it, and its widgets, for ever."""
+        self.deactivate()
+        self._job = None
+        if self._options is not None:
+            self._prompts.close()
+            self._applyButton.clicked.disconnect(self.onApply)
+        EFFECTS.discard(self)
+
+    def renew(self) -> None:
+        """Let the class of this file, loaded anew, take the place of the one before, also in an editor that is open."""
+        scriptedEffect, options = self.scriptedEffect, self._options
+        self.cleanup()
+        scriptedEffect.setPythonSource(__file__.replace("\\", "/"))
+        if options is not None:
+            options.setParent(None)
+            options.deleteLater()
+            renewed = scriptedEffect.self()
+            renewed.setupOptionsFrame()
+            if scriptedEffect.active():
+                renewed.updateGUIFromMRML()
+                renewed.activate()
 
     def setMRMLDefaults(self) -> None:
         """Nothing is kept in the scene: the prompt belongs to one segment."""
 
     def updateGUIFromMRML(self) -> None:
-        """Offer the name of the selected segment as the prompt."""
-        node = self.scriptedEffect.parameterSetNode()
-        segmentationNode, segmentId = node.GetSegmentationNode(), node.GetSelectedSegmentID()
-        if segmentationNode is None or not segmentId or self._promptEdit.plainText.strip():
+        """Offer the name of the selected segment as the prompt, unless the user has typed another one."""
+        segment = _segmentOf(self.scriptedEffect.parameterSetNode())
+        if segment is None or self._promptEdit.plainText.strip() not in ("", self._offered):
             return
-        self._promptEdit.setPlainText(segmentationNode.GetSegmentation().GetSegment(segmentId).GetName())
+        self._offered = segment.GetName().strip()
+        self._prompts.setText(self._offered)
 
     def updateMRMLFromGUI(self) -> None:
         """Nothing is kept in the scene."""
@@ -99,9 +140,12 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
         if self._job is not None and not self._job.isOver:
             self._job.cancel()
             return
+        node = self.scriptedEffect.parameterSetNode()
+        if _segmentOf(node) is None:
+            self._statusLabel.text = _("Select a segment first.")
+            return
         if not self.scriptedEffect.confirmCurrentSegmentVisible():
             return
-        node = self.scriptedEffect.parameterSetNode()
         self._target = _targetOf(node)
         panel = slicer.util.getModuleWidget("DSMSegment")
         if reason := panel.reasonNotReady():
@@ -122,14 +166,18 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
         self._statusLabel.text = _("Segmenting...")
 
     def _onFinished(self, job: MaskJob) -> None:
+        if job is not self._job:  # the editor has gone
+            return
         self._applyButton.text = _("Apply")
         node = self.scriptedEffect.parameterSetNode()
         if job.state is JobState.CANCELLED or node is None:
             self._statusLabel.text = _("Cancelled.")
         elif job.error is not None:
             self._statusLabel.text = job.error.one_line
-        elif self._target != _targetOf(node):
+        elif _segmentOf(node) is None or self._target != _targetOf(node):
             self._statusLabel.text = _("Another segment or time point was chosen meanwhile; nothing was changed.")
+        elif job.volumeNode.GetScene() is None:
+            self._statusLabel.text = _("The volume was removed meanwhile; nothing was changed.")
         else:
             self._write(job)
 
@@ -151,18 +199,49 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
             _ADD: slicer.qSlicerSegmentEditorAbstractEffect.ModificationModeAdd,
             _REMOVE: slicer.qSlicerSegmentEditorAbstractEffect.ModificationModeRemove,
         }
+        watch = EditWatch(self._target[0])  # the editor may take voxels from other segments
         self.scriptedEffect.modifySelectedSegmentByLabelmap(modifier, modes[self._modeCombo.currentData])
-        segment = self._target[0].GetSegmentation().GetSegment(self._target[1])
-        tags = self._logic.backend.provenance.tags(
-            self._promptEdit.plainText.strip(), score=job.finding.score, threshold=job.finding.threshold
+        watch.markEdited()
+        # A person chose the segment, the mode and the masking: what it has now need not be what was found.
+        segmentationNode, segmentId, _time = self._target
+        provenance = self._logic.backend.provenance
+        volumeMl = tagFinding(
+            segmentationNode, segmentId, job.prompt, job.finding, provenance, job.volumeNode, byHand=True
         )
-        # A person chose the segment, the mode and the masking.
-        for name, value in {**tags, ALGORITHM_TYPE_TAG: MANUALLY_CHANGED}.items():
-            segment.SetTag(name, value)
-        noteVolume(self._target[0], self._target[1], job.volumeNode)
         self._statusLabel.text = _("{volume:.1f} ml, score {score:.2f}").format(
-            volume=job.finding.volumeMl, score=job.finding.score
+            volume=volumeMl, score=job.finding.score
         )
+
+    def _observe(self) -> None:
+        self._stopObserving()
+        node = self.scriptedEffect.parameterSetNode()
+        if node is None:
+            return
+        self._observed.append((node, node.AddObserver(vtk.vtkCommand.ModifiedEvent, self._onEditorModified)))
+        segmentationNode = node.GetSegmentationNode()
+        if segmentationNode is not None:  # it hands on the events of its segmentation
+            event = slicer.vtkSegmentation.SegmentModified
+            self._observed.append((segmentationNode, segmentationNode.AddObserver(event, self._onSegmentModified)))
+
+    def _stopObserving(self) -> None:
+        for node, tag in self._observed:
+            node.RemoveObserver(tag)
+        self._observed.clear()
+
+    def _onEditorModified(self, node: Any, _event: str) -> None:
+        if all(observed is not node.GetSegmentationNode() for observed, _tag in self._observed):
+            self._observe()
+        self.updateGUIFromMRML()
+
+    def _onSegmentModified(self, _node: Any, _event: str) -> None:
+        self.updateGUIFromMRML()
+
+
+def _segmentOf(node: slicer.vtkMRMLSegmentEditorNode | None) -> slicer.vtkSegment | None:
+    """Return the selected segment; None where none is, or it is not there (any more)."""
+    segmentationNode = node.GetSegmentationNode() if node is not None else None
+    segmentId = node.GetSelectedSegmentID() if segmentationNode is not None else None
+    return segmentationNode.GetSegmentation().GetSegment(segmentId) if segmentId else None
 
 
 def _targetOf(node: slicer.vtkMRMLSegmentEditorNode) -> tuple[slicer.vtkMRMLSegmentationNode, str, str | None]:

@@ -37,6 +37,7 @@ class _Mask:
     label: int
     source: slicer.vtkOrientedImageData
     time: int
+    isOfNetwork: bool
 
 
 class EditWatch:
@@ -66,14 +67,15 @@ class EditWatch:
         now = self._copy(edited)
         for segmentId in edited:
             before, self._masks[segmentId] = self._masks[segmentId], now[segmentId]
-            segment = self.segmentationNode.GetSegmentation().GetSegment(segmentId)
-            if tagOf(segment, ALGORITHM_TYPE_TAG) != AUTOMATIC:
+            if not now[segmentId].isOfNetwork:
                 tagMask(self.segmentationNode, segmentId)
             elif segmentId in self._originals and _areEqual(self._originals[segmentId], now[segmentId]):
                 del self._originals[segmentId]  # undo in the Segment Editor, which takes the tags back, too
+                continue
             else:
-                self._originals.setdefault(segmentId, before)
                 tagEdited(self.segmentationNode, segmentId)
+            if before.isOfNetwork:
+                self._originals.setdefault(segmentId, before)
         return edited
 
     def original(self, segmentId: str) -> CroppedArray | None:
@@ -104,7 +106,8 @@ class EditWatch:
             if key not in copies:
                 copies[key] = slicer.vtkOrientedImageData()
                 copies[key].DeepCopy(layer)
-            masks[segmentId] = _Mask(copies[key], segment.GetLabelValue(), layer, layer.GetMTime())
+            isOfNetwork = tagOf(segment, ALGORITHM_TYPE_TAG) == AUTOMATIC
+            masks[segmentId] = _Mask(copies[key], segment.GetLabelValue(), layer, layer.GetMTime(), isOfNetwork)
         return masks
 
     def _isEdited(self, segmentId: str, before: _Mask) -> bool:
@@ -112,12 +115,15 @@ class EditWatch:
         layer = segmentLayer(segment) if segment is not None else None
         if layer is None or (layer is before.source and layer.GetMTime() == before.time):
             return False
-        return not _areEqual(before, _Mask(layer, segment.GetLabelValue(), layer, layer.GetMTime()))
+        return not _areSame(_placed(layer, segment.GetLabelValue()), _placed(before.layer, before.label))
 
 
 def _areEqual(first: _Mask, second: _Mask) -> bool:
-    (start, voxels), (otherStart, otherVoxels) = (_placed(mask.layer, mask.label) for mask in (first, second))
-    return start == otherStart and np.array_equal(voxels, otherVoxels)
+    return _areSame(_placed(first.layer, first.label), _placed(second.layer, second.label))
+
+
+def _areSame(first: tuple[tuple[int, ...], np.ndarray], second: tuple[tuple[int, ...], np.ndarray]) -> bool:
+    return first[0] == second[0] and np.array_equal(first[1], second[1])
 
 
 def _placed(layer: slicer.vtkOrientedImageData, label: int) -> tuple[tuple[int, ...], np.ndarray]:

@@ -53,7 +53,7 @@ class MaskJob:
             names = ", ".join(one.name for one in prompts)
             message = f"'{prompt}' names several structures ({names})."
             raise InputError(message, code="input.prompt", hint="Name one.")
-        name = prompts[0].name if prompts[0].structure else prompts[0].text
+        self.prompt = prompts[0]
         self.finding: Finding | None = None
         self.error: DSMError | None = None
         self.state = JobState.RUNNING
@@ -65,7 +65,7 @@ class MaskJob:
         self._call = BackgroundCall(
             lambda: backend.segment(
                 volume,
-                SegmentRequest((name,), threshold=threshold),
+                SegmentRequest((self.prompt.question,), threshold=threshold),
                 onProgress=lambda _: None,
                 onFinding=lambda _, finding: found.append(finding),
                 cancel=self._cancel,
@@ -107,5 +107,6 @@ class MaskJob:
         else:
             self.state = JobState.FINISHED
             self.finding = found[0] if found else None
-        if self._onFinished is not None:
-            self._onFinished(self)
+        onFinished, self._onFinished = self._onFinished, None  # a job that is over keeps nobody alive
+        if onFinished is not None:
+            onFinished(self)

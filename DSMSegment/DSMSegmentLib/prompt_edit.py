@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from functools import lru_cache
 from typing import Any
 
 from dsm.text.vocabulary import load_vocabulary
@@ -45,12 +46,23 @@ class PromptEdit:
         self._completer.setCompletionMode(qt.QCompleter.UnfilteredPopupCompletion)
         self._completer.setWidget(textEdit)
         self._completer.activated.connect(self._onActivated)
-        self._popupKeys = _popupKeys(self._completer.popup(), self._onActivated)
+        self._popupKeys = _popupKeysClass()()
+        self._popupKeys.popup, self._popupKeys.onActivated = self._completer.popup(), self._onActivated
         self._completer.popup().installEventFilter(self._popupKeys)
         self._shortcut = qt.QShortcut(qt.QKeySequence("Ctrl+Return"), textEdit)
         self._shortcut.setContext(qt.Qt.WidgetWithChildrenShortcut)
+        self._onSubmit = onSubmit
         self._shortcut.activated.connect(onSubmit)
         textEdit.textChanged.connect(self._onTextChanged)
+
+    def close(self) -> None:
+        """Disconnect from the widgets, which would keep this object, and whoever made it, for ever."""
+        self._textEdit.textChanged.disconnect(self._onTextChanged)
+        self._shortcut.activated.disconnect(self._onSubmit)
+        self._completer.activated.disconnect(self._onActivated)
+        self._completer.popup().removeEventFilter(self._popupKeys)
+        self._popupKeys.popup = self._popupKeys.onActivated = None
+        self._completer.setWidget(None)
 
     def setContext(self, modality: str, trained: Collection[str], readsFreeText: bool) -> None:
         """Tell what the hints depend on.
@@ -139,21 +151,26 @@ class PromptEdit:
         self._hintsLabel.visible = bool(shown)
 
 
-def _popupKeys(popup: Any, onActivated: Callable[[], None]) -> Any:
-    """Return an event filter for the list of completions: Enter takes a name instead of starting a new line."""
+@lru_cache(maxsize=1)  # Qt keeps a class for ever, and with it what its functions refer to
+def _popupKeysClass() -> type:
+    """Return the class of event filters for the list of completions; Qt is there only in the application."""
 
     class PopupKeys(qt.QWidget):  # type: ignore[misc]
         """A QWidget, as in Slicer's script repository: a Python class that filters events has to be one."""
 
+        popup: Any = None
+        onActivated: Callable[[], None] | None = None
+
         def eventFilter(self, _watched: Any, event: Any) -> bool:
-            """Take Enter and Tab while a name is marked."""
+            """Take Enter and Tab while a name is marked: Enter takes the name instead of starting a new line."""
             if (
-                event.type() == qt.QEvent.KeyPress
+                self.onActivated is not None
+                and event.type() == qt.QEvent.KeyPress
                 and event.key() in (qt.Qt.Key_Return, qt.Qt.Key_Enter, qt.Qt.Key_Tab)
-                and popup.currentIndex().row() >= 0
+                and self.popup.currentIndex().row() >= 0
             ):
-                onActivated()
+                self.onActivated()
                 return True
             return False
 
-    return PopupKeys()
+    return PopupKeys

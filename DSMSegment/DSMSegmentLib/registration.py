@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from DSMSegmentLib.application import tr as _
@@ -39,3 +40,10 @@ def registerEffect() -> None:
     effect = effects.qSlicerSegmentEditorScriptedEffect(None)
     effect.setPythonSource(str(_EFFECT).replace("\\", "/"))
     effect.self().register()
+
+
+def reloadEffect() -> None:
+    """Load the file of the effect anew, in every editor that has it. Its libraries must be out of `sys.modules`."""
+    module = sys.modules.pop(_EFFECT.parent.name, None)
+    for effect in list(getattr(module, "EFFECTS", ())):
+        effect.renew()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 import time
 from collections.abc import Iterator
@@ -18,13 +19,16 @@ from panel_backends import PanelBackend
 from phantoms import affine_of, browser_of_frames, mask_in, mask_of, obliqueness, tag_of, volume_node
 
 import DSMSegment as module
-from DSMSegmentLib.mrml import cropFromOrientedImage, ijkToRAS, orientedImageFromSegment
+from DSMSegmentLib.mrml import cropFromOrientedImage, ijkToRAS, orientedImageFromSegment, volumeFromNode
 from DSMSegmentLib.placement import createSegmentation
 from DSMSegmentLib.registration import registerEffect
+from DSMSegmentLib.result_rows import resultRows
 from DSMSegmentLib.segment_volumes import volumeOfSegment
 
 panel_host = pytest.importorskip("panel_host", reason="PySide6 is not installed")
+import qt  # noqa: E402
 import segment_editor  # noqa: E402
+from PySide6.QtTest import QTest  # noqa: E402
 
 FILE = Path(module.__file__).parent / "DSMSegmentEffect" / "SegmentEditorTextPromptEffect.py"
 SCREENS = panel_host.SCREENS
@@ -74,6 +78,10 @@ def apply(effect: Any, prompt: str | None = None) -> None:
     deadline = time.monotonic() + 20
     while not effect.runs.poll():
         assert time.monotonic() < deadline
+
+
+def ml(volume: Any, mask: np.ndarray) -> Any:
+    return pytest.approx(np.count_nonzero(mask) * volumeFromNode(volume).voxel_volume_mm3 / 1000, abs=1e-4)
 
 
 def test_selected_segment_gets_what_its_name_says(effect: Any, node: Any, volume: Any) -> None:
@@ -233,3 +241,155 @@ def test_stepping_to_another_time_point_meanwhile_protects_it(effect: Any, volum
         pass
     assert "nothing was changed" in effect._statusLabel.text
     np.testing.assert_array_equal(mask_in(sequence, "DSM_liver", volume), MASKS["liver"])
+
+
+class TestOfferedPrompt:
+    def test_is_the_name_of_the_segment_that_is_selected(self, effect: Any, node: Any, volume: Any) -> None:
+        node.GetSegmentation().AddEmptySegment("spleen", "spleen")
+        apply(effect)
+        effect.editor.setCurrentSegmentID("spleen")
+        assert effect._promptEdit.plainText == "spleen"
+        apply(effect)
+        np.testing.assert_array_equal(mask_in(node, "spleen", volume), MASKS["spleen"])
+        # The editor overwrites other segments, as it is set.
+        left = MASKS["liver"] & (1 - MASKS["spleen"])
+        np.testing.assert_array_equal(mask_in(node, "liver", volume), left)
+        volumes = {row.segmentId: row.volumeMl for row in resultRows(node, [])}
+        assert volumes["liver"] == ml(volume, left)
+        assert volumes["spleen"] == ml(volume, MASKS["spleen"])
+
+    def test_is_the_new_name_of_a_segment_that_is_renamed(self, effect: Any, node: Any) -> None:
+        node.GetSegmentation().GetSegment("liver").SetName("spleen")
+        assert effect._promptEdit.plainText == "spleen"
+
+    def test_is_that_of_another_segmentation(self, effect: Any, volume: Any) -> None:
+        other = createSegmentation(volume)
+        other.GetSegmentation().AddEmptySegment("spleen", "spleen")
+        effect.editor.setSegmentationNode(other)
+        effect.editor.setCurrentSegmentID("spleen")
+        effect.editor.setActiveEffectByName("Text prompt")
+        assert effect._promptEdit.plainText == "spleen"
+        other.GetSegmentation().GetSegment("spleen").SetName("stomach")
+        assert effect._promptEdit.plainText == "stomach"
+
+    def test_is_not_put_over_what_was_typed(self, effect: Any) -> None:
+        effect._promptEdit.selectAll()
+        QTest.keyClicks(effect._promptEdit, "aorta")
+        effect.editor.setCurrentSegmentID("other")
+        assert effect._promptEdit.plainText == "aorta"
+
+    def test_waits_for_the_effect_to_be_chosen_again(self, effect: Any) -> None:
+        effect.editor.setActiveEffectByName("")
+        effect.editor.setCurrentSegmentID("other")
+        assert effect._promptEdit.plainText == "liver"
+        effect.editor.setActiveEffectByName("Text prompt")
+        assert effect._promptEdit.plainText == "other"
+
+
+class TestSegmentThatIsGone:
+    def test_nothing_is_offered(self, effect: Any, node: Any) -> None:
+        node.GetSegmentation().RemoveSegment("liver")
+        effect.editor.setActiveEffectByName("")
+        effect.editor.setActiveEffectByName("Text prompt")
+        assert effect._promptEdit.plainText == "liver", "of before"
+
+    def test_nothing_is_run(self, effect: Any, node: Any, backend: PanelBackend) -> None:
+        node.GetSegmentation().RemoveSegment("liver")
+        apply(effect)
+        assert effect._statusLabel.text == "Select a segment first."
+        assert not backend.requests
+
+    @pytest.mark.parametrize("gone", ["segment", "segmentation", "volume"])
+    def test_result_of_a_run_is_dropped(self, effect: Any, node: Any, volume: Any, gone: str) -> None:
+        effect._applyButton.click()
+        if gone == "segment":
+            node.GetSegmentation().RemoveSegment("liver")
+        else:
+            slicer.mrmlScene.RemoveNode({"segmentation": node, "volume": volume}[gone])
+        while not effect.runs.poll():
+            pass
+        assert "nothing was changed" in effect._statusLabel.text
+        assert effect._applyButton.text == "Apply"
+
+
+def test_segment_of_the_effect_is_a_row_of_the_table_like_any_other(effect: Any, node: Any, volume: Any) -> None:
+    segment = node.GetSegmentation().GetSegment("liver")
+    color, terminology = segment.GetColor(), segment.GetTerminology()
+    apply(effect)
+    effect._modeCombo.setCurrentIndex(1)
+    apply(effect, "the spleen")
+    (row,) = resultRows(node, [])
+    assert row.volumeMl == ml(volume, MASKS["liver"] | MASKS["spleen"])
+    assert effect._statusLabel.text == f"{row.volumeMl:.1f} ml, score 0.90"
+    assert (row.edited, row.prompt.name, row.score) == (True, "spleen", 0.9)
+    expected = {"Name": "spleen", "Prompt": "the spleen", "Threshold": "0.5", "Seconds": "0.000", "Model": "fake"}
+    assert {name: tag_of(segment, f"DSM.{name}") for name in expected} == expected
+    assert (segment.GetColor(), segment.GetTerminology()) == (color, terminology), "the user's own"
+
+
+def test_name_is_that_of_modules_and_title_that_of_people(effect: Any) -> None:
+    assert (effect.scriptedEffect.name, effect.scriptedEffect.title) == ("Text prompt", "Text prompt")
+
+
+def test_effect_of_an_editor_that_goes_answers_nobody(
+    effect: Any, node: Any, volume: Any, backend: PanelBackend
+) -> None:
+    editor = segment_editor.SegmentEditor(node, volume, "liver")
+    mine = editor.setActiveEffectByName("Text prompt").self()
+    backend.after, backend.act = 0, wait_for_cancel
+    mine._applyButton.click()
+    editor.close()
+    while not effect.runs.poll():
+        pass
+    assert mine._statusLabel.text == "Segmenting...", "its widgets are about to be deleted"
+    num_requests, hints = len(backend.requests), mine._hintsLabel.text
+    editor.node.SetSelectedSegmentID("other")
+    node.GetSegmentation().GetSegment("liver").SetName("spleen")
+    assert mine._promptEdit.plainText == "liver"
+    mine._promptEdit.setPlainText("stomach")
+    assert mine._hintsLabel.text == hints
+    mine._applyButton.click()
+    assert len(backend.requests) == num_requests
+    assert effect._promptEdit.plainText == "spleen", "that of the other editor, which is still there"
+
+
+class TestReload:
+    @pytest.fixture
+    def reloaded(self, effect: Any) -> Iterator[Any]:
+        """The effect of the same editor after the libraries have been loaded anew."""
+        before = dict(sys.modules)
+        for name in [name for name in before if name.partition(".")[0] in ("DSMSegmentLib", "dsm")]:
+            del sys.modules[name]
+        importlib.import_module("DSMSegmentLib.registration").reloadEffect()
+        backend = importlib.import_module("DSMSegmentLib.fake_backend").FakeBackend(MASKS)
+        logic = importlib.import_module("DSMSegmentLib").Runs(backend)
+        slicer.util.getModuleWidget = lambda _: SimpleNamespace(logic=logic, reasonNotReady=lambda: "")
+        renewed = effect.scriptedEffect.self()
+        renewed.runs = logic
+        yield renewed
+        for name in set(sys.modules) - set(before):
+            del sys.modules[name]
+        sys.modules.update(before)
+
+    def test_effect_is_of_the_new_class_and_one_set_of_widgets(self, effect: Any, reloaded: Any) -> None:
+        assert type(reloaded) is not type(effect)
+        panel_host.application().processEvents()
+        edits = reloaded.scriptedEffect.optionsFrame().findChildren(qt.QTextEdit)
+        assert edits == [reloaded._promptEdit]
+        assert reloaded._promptEdit.plainText == "liver"
+
+    def test_run_and_cancel_and_errors_are_told(self, reloaded: Any, node: Any, volume: Any) -> None:
+        apply(reloaded)
+        np.testing.assert_array_equal(mask_in(node, "liver", volume), MASKS["liver"])
+        reloaded._applyButton.click()
+        reloaded._applyButton.click()
+        while not reloaded.runs.poll():
+            pass
+        assert reloaded._statusLabel.text == "Cancelled."
+        apply(reloaded, "kidneys")
+        assert "names several" in reloaded._statusLabel.text
+
+    def test_new_editors_have_the_new_class(self, reloaded: Any, node: Any, volume: Any) -> None:
+        editor = segment_editor.SegmentEditor(node, volume, "liver")
+        assert type(editor.setActiveEffectByName("Text prompt").self()) is type(reloaded)
+        editor.close()
