@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,13 +74,16 @@ class ResultsSection:
             self._onOwnChange,
             say,
         )
-        ui.undoButton.clicked.connect(self._onUndo)
-        ui.editButton.clicked.connect(self._onEdit)
-        ui.rerunButton.clicked.connect(self._onRerunSelected)
-        ui.show3DButton.clicked.connect(self._onShow3D)
-        ui.uncertaintyButton.clicked.connect(self._onUncertainty)
-        ui.exportButton.clicked.connect(self._onExport)
-        ui.saveCorrectionButton.clicked.connect(self._onSaveCorrection)
+        for button, act in (
+            (ui.undoButton, self._onUndo),
+            (ui.editButton, self._onEdit),
+            (ui.rerunButton, self._onRerunSelected),
+            (ui.show3DButton, self._onShow3D),
+            (ui.uncertaintyButton, self._onUncertainty),
+            (ui.exportButton, self._onExport),
+            (ui.saveCorrectionButton, self._onSaveCorrection),
+        ):
+            button.clicked.connect(partial(self._onClicked, button, act))
         self.update()
 
     def setNode(self, segmentationNode: Any) -> None:
@@ -184,21 +188,35 @@ class ResultsSection:
         selected = self._table.selected
         self._threshold.select(self._node, selected[0].segmentId if selected else "")
 
+    def _onClicked(self, button: Any, act: Callable[[], None], _checked: bool = False) -> None:
+        """Act on what is there now: it may have been deleted since the table was last filled."""
+        self.update()
+        if button.enabled:
+            act()
+
+    def _isThere(self, segmentId: str) -> bool:
+        node = self._node
+        if node is None or node.GetScene() is None:
+            return False
+        return node.GetSegmentation().GetSegment(segmentId) is not None
+
     def _onSelected(self, segmentId: str) -> None:
         self._threshold.select(self._node, segmentId)
-        if segmentId and self._node is not None:
+        if segmentId and self._isThere(segmentId):
             jumpToLargestSlice(self._node, segmentId)
         self.update()
 
     def _onVisible(self, segmentId: str, visible: bool) -> None:
-        self._node.GetDisplayNode().SetSegmentVisibility(segmentId, visible)
+        if self._isThere(segmentId):
+            self._node.GetDisplayNode().SetSegmentVisibility(segmentId, visible)
         self.update()
 
     def _onReviewed(self, segmentId: str, reviewed: bool) -> None:
-        setReviewed(self._node, segmentId, reviewed)
+        if self._isThere(segmentId):
+            setReviewed(self._node, segmentId, reviewed)
         self.update()
 
-    def _onUndo(self, _checked: bool = False) -> None:
+    def _onUndo(self) -> None:
         node = self._node
         self._threshold.stop()
         self._watches.stop(node)
@@ -210,12 +228,12 @@ class ResultsSection:
         self.watch()
         self.update()
 
-    def _onEdit(self, _checked: bool = False) -> None:
+    def _onEdit(self) -> None:
         self.watch()
         segmentId = self._segments()[0].segmentId
         openInSegmentEditor(self._node, volumeOfSegment(self._node, segmentId), segmentId)
 
-    def _onRerunSelected(self, _checked: bool = False) -> None:
+    def _onRerunSelected(self) -> None:
         rows = self._table.selected
         # What found nothing was looked for in the volume of the last run.
         volumes = [volumeOfSegment(self._node, row.segmentId) if row.segmentId else self._runVolume for row in rows]
@@ -227,7 +245,7 @@ class ResultsSection:
             into.setdefault(row.prompt.name, []).extend([row.segmentId] if row.segmentId else [])
         self._onRerun(volumes[0], [row.prompt.question for row in rows], into)
 
-    def _onShow3D(self, _checked: bool = False) -> None:
+    def _onShow3D(self) -> None:
         if self._node is self._surfaces.node or hasSurfaces(self._node):
             self._surfaces.stop()
             self._node.RemoveClosedSurfaceRepresentation()
@@ -235,7 +253,7 @@ class ResultsSection:
             self._surfaces.start(self._node)
         self.update()
 
-    def _onUncertainty(self, _checked: bool = False) -> None:
+    def _onUncertainty(self) -> None:
         segments = self._segments()
         chosen = segments[0].segmentId if segments else ""
         map_ = self._runs.uncertaintyOf(self._node, chosen)
@@ -245,7 +263,7 @@ class ResultsSection:
             self._overlay.show(self._node, chosen, map_)
         self.update()
 
-    def _onExport(self, _checked: bool = False) -> None:
+    def _onExport(self) -> None:
         path = qt.QFileDialog.getSaveFileName(None, _("Export"), f"{self._node.GetName()}.seg.nrrd", FILTERS)
         # PySide6 gives the filter along, PythonQt does not.
         name = path[0] if isinstance(path, tuple) else path
@@ -259,7 +277,7 @@ class ResultsSection:
         else:
             self._say(_("{name} was written.").format(name=Path(name).name))
 
-    def _onSaveCorrection(self, _checked: bool = False) -> None:
+    def _onSaveCorrection(self) -> None:
         folder = qt.QFileDialog.getExistingDirectory(None, _("Folder of corrections"))
         if not folder:
             return
