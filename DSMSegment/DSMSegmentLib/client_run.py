@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 
 from dsm.core.boxes import Box, CroppedArray, Index3
 from dsm.core.volume import Volume
-from dsm.errors import OutputError
+from dsm.errors import OutputError, WorkerError
 from dsm.protocol.arrays import content_key, read_array, read_mask, write_array
 from dsm.protocol.job_client import JobClient
 from dsm.protocol.messages import Done, Index6, Load, Progress, PromptItem, Request, Result, Segment, SetVolume
@@ -44,30 +45,33 @@ class ClientRun:
         return self._request(Load(id=self._client.new_id(), model=model, device=device))
 
     def sendVolume(self, volume: Volume, region: Box | None = None) -> str:
-        """Hand over the voxels and have them encoded; returns their key. Voxels that are there already are known.
+        """Hand over the voxels and have them encoded; returns their key. They are sent only where they are not kept.
 
         Args:
             volume: What to segment.
             region: Voxels in which masks are wanted under this key; None for all.
         """
         key = content_key(volume.array, volume.affine.tolist(), volume.modality)
-        if region is not None:
-            key += f" {region.start} {region.stop}"
-        name = self._client.new_file(".npy")
         first, second, third, last = (tuple(row) for row in volume.affine.tolist())
+        request = SetVolume(
+            id="",
+            key=key,
+            array="",
+            affine=(first, second, third, last),
+            modality=volume.modality,
+            name=volume.name,
+        )
+        if self._isKept(request):
+            return key  # the whole volume serves a region, too
+        if region is not None and volume.modality == "CT":  # an MR image is encoded whole in any case
+            key += f" {region.start} {region.stop}"
+            request = replace(request, key=key, roi=_corners(region))
+            if self._isKept(request):
+                return key
+        name = self._client.new_file(".npy")
         try:
             write_array(self._client.folder, name, volume.array)
-            self._request(
-                SetVolume(
-                    id=self._client.new_id(),
-                    key=key,
-                    array=name,
-                    affine=(first, second, third, last),
-                    modality=volume.modality,
-                    name=volume.name,
-                    roi=_corners(region),
-                )
-            )
+            self._request(replace(request, id=self._client.new_id(), array=name))
         except OSError as error:
             raise OutputError(
                 f"The volume cannot be handed on ({error.strerror}).",
@@ -78,6 +82,16 @@ class ClientRun:
             with suppress(OSError):  # Windows: a server that hangs may still be sent it; it goes with the folder
                 (self._client.folder / name).unlink(missing_ok=True)
         return key
+
+    def _isKept(self, request: SetVolume) -> bool:
+        """Ask whether the other side still has a volume under its key."""
+        try:
+            self._request(replace(request, id=self._client.new_id()))
+        except WorkerError as error:
+            if error.code != "no_volume":
+                raise
+            return False
+        return True
 
     def segment(self, volumeKey: str, request: SegmentRequest) -> None:
         """Have the prompts segmented."""

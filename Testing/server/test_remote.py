@@ -18,7 +18,7 @@ from dsm.models.store import model_entry
 from dsm.protocol.arrays import read_array, read_mask
 from dsm.protocol.client import WorkerClient
 from dsm.protocol.connection import RemoteError
-from dsm.protocol.messages import Load, Measure, Progress, Release
+from dsm.protocol.messages import Load, Measure, Progress, Release, SetVolume
 from dsm.protocol.remote import RemoteClient
 
 pytestmark = pytest.mark.xdist_group("server")  # one server for all of them
@@ -105,6 +105,17 @@ def test_a_volume_is_sent_once_and_two_are_kept(server: Server) -> None:
         client.wait(send_volume(client, voxels[1], key="volume 0"), timeout_s=120)
         assert uploads(server) == before + 5
         assert results(client, ask(client, "liver", key="volume 0"))
+        # Asked for by its name alone: there, and not there.
+        affine = tuple(map(tuple, np.eye(4).tolist()))
+        client.wait(
+            client.submit(SetVolume(id=client.new_id(), key="volume 0", array="", affine=affine)), timeout_s=120
+        )
+        with pytest.raises(WorkerError) as caught:
+            client.wait(
+                client.submit(SetVolume(id=client.new_id(), key="other", array="", affine=affine)), timeout_s=120
+            )
+        assert caught.value.code == "no_volume"
+        assert uploads(server) == before + 5
 
 
 def test_another_model_is_refused(server: Server) -> None:

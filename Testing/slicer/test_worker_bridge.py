@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import slicer
-from phantoms import mask_in, segment_ids, tag_of
+from phantoms import mask_in, roi_node, segment_ids, tag_of
 from real_runs import LARGE, body_node, counted_clients, node_ids, poll_until, wait_until
 
 from dsm.errors import WorkerError
@@ -83,6 +83,34 @@ def test_worker_stays_warm_and_leaves_no_files(volume: Any, backend: WorkerBacke
     assert backend.workerPid == pid
     assert backend._client is not None
     assert list(backend._client.folder.iterdir()) == []
+
+
+def test_a_volume_is_sent_once_and_again_where_the_worker_forgot_it(
+    volume: Any, backend: WorkerBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from DSMSegmentLib import client_run
+
+    sent: list[str] = []
+    write = client_run.write_array
+    monkeypatch.setattr(
+        client_run, "write_array", lambda folder, name, array: (sent.append(name), write(folder, name, array))
+    )
+    backend.release()
+    jobs = [SegmentationJob(volume, prompts, backend) for prompts in ("liver", "spleen", "liver")]
+    assert [job.wait() for job in jobs] == [JobState.FINISHED] * 3
+    assert len(sent) == 1
+    backend.release()
+    assert SegmentationJob(volume, "liver", backend).wait() is JobState.FINISHED
+    assert len(sent) == 2
+    changed = slicer.util.arrayFromVolume(volume)
+    changed[0, 0, 0] += 1
+    volume.GetImageData().Modified()
+    assert SegmentationJob(volume, "liver", backend).wait() is JobState.FINISHED
+    assert len(sent) == 3
+    # An encoding of the whole serves a region.
+    region = JobOptions(roi=roi_node(volume, (3, 4, 3), (6, 8, 5)))
+    assert SegmentationJob(volume, "liver", backend, options=region).wait() is JobState.FINISHED
+    assert len(sent) == 3
 
 
 def test_cancel_takes_effect_within_two_seconds(large_volume: Any, backend: WorkerBackend) -> None:

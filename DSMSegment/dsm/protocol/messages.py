@@ -74,7 +74,8 @@ class SetVolume:
     Args:
         id: Job id.
         key: The host's name for this volume; later `Segment` messages refer to it.
-        array: Name of a `.npy` file in the host's folder, `[I, J, K]`.
+        array: Name of a `.npy` file in the host's folder, `[I, J, K]`. Empty to use the volume that was encoded under
+            `key`; answered with the error `no_volume` where it is gone, and then to be sent.
         affine: Rows of the 4x4 matrix from voxel index to RAS millimetres.
         modality: `"CT"` or `"MR"`.
         name: What the user calls the volume; used in messages only.

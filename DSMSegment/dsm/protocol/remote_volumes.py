@@ -70,7 +70,8 @@ class RemoteVolumes:
         """Send a volume, unless the server has it, and remove the oldest beyond two.
 
         Args:
-            request: Names the file and says where its voxels lie. Its name of the volume is not sent.
+            request: Names the file and says where its voxels lie; without a file, the volume must have been sent under
+                its key. Its name of the volume is not sent.
             again: Runs the upload, more than once where it may help.
             on_sent: Called with the bytes so far and in all, every 5 %; may raise to stop.
 
@@ -79,8 +80,10 @@ class RemoteVolumes:
 
         Raises:
             ImageError: If there is no such file.
-            RemoteError: If it cannot be sent.
+            RemoteError: If it cannot be sent; `no_volume` if it was to be there and is not.
         """
+        if not request.array:
+            return self._kept(request.key, again)
         path = resolve_in_folder(self._folder, request.array)
         try:
             with path.open("rb") as file:
@@ -130,13 +133,20 @@ class RemoteVolumes:
         if sent is None or sent.digest != content:
             return None
         try:
-            again(lambda: self._connection.call("GET", f"/volumes/{sent.id}"))
+            return self._kept(key, again)
         except RemoteError as error:
             if error.code != "no_volume":
                 raise
             return None
+
+    def _kept(self, key: str, again: Callable[[_Call], dict[str, Any]]) -> str:
+        """Return the id of a volume that was sent, if the server still has it; asking counts as use there."""
+        volume_id = self.id_of(key)
+        again(lambda: self._connection.call("GET", f"/volumes/{volume_id}"))
         with self._lock:
-            self._sent.pop(key, None)
+            sent = self._sent.pop(key, None)
+        if sent is None:  # meanwhile removed by another thread
+            raise RemoteError("The volume was not sent (any more).", code="no_volume", hint="Send it again.")
         return self._know(key, sent)
 
     def _know(self, key: str, sent: _Sent) -> str:

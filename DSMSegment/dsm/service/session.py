@@ -187,6 +187,9 @@ class Session:
         model = self._loaded()
         if job.modality not in ("CT", "MR"):
             raise InputError(f"The modality '{job.modality[:40]}' is neither CT nor MR.", code="input.modality")
+        if not job.array:
+            self._encoded(job.key)
+            return True
         array = read_array(self._folder, job.array)
         volume = Volume(array, np.asarray(job.affine), modality=job.modality, name=job.name)
         progress.check()
@@ -205,15 +208,17 @@ class Session:
         self._volumes.put(job.key, content, _EncodedVolume(scan, volume.shape, volume.voxel_volume_mm3))
         return False
 
-    def _segment(self, job: Segment, progress: JobProgress) -> bool:
-        _known("mode", job.mode, "auto", "fast")
-        volume = self._volumes.get(job.volume_key)
+    def _encoded(self, key: str) -> _EncodedVolume:
+        volume = self._volumes.get(key)
         if volume is None:
             raise InputError(
-                f"The volume '{job.volume_key[:80]}' is not encoded (any more).",
-                code="no_volume",
-                hint="Send it again.",
+                f"The volume '{key[:80]}' is not encoded (any more).", code="no_volume", hint="Send it again."
             )
+        return volume
+
+    def _segment(self, job: Segment, progress: JobProgress) -> bool:
+        _known("mode", job.mode, "auto", "fast")
+        volume = self._encoded(job.volume_key)
         items = _items_by_prompt(job.prompts, self._folder)
         region = _region(job.roi, volume.shape)
         waiting = {_identity(prompt): wanted for prompt, wanted in items}

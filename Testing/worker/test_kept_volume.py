@@ -1,0 +1,41 @@
+"""Volumes by name alone: a host sends voxels only where the worker does not have them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dsm.errors import WorkerError
+from dsm.protocol.messages import Release, SetVolume
+
+AFFINE = ((1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0), (0.0, 0.0, 0.0, 1.0))
+
+
+def ask(host, key: str) -> bool:
+    request = SetVolume(id=host.new_id(), key=key, array="", affine=AFFINE)
+    return host.wait(host.submit(request), timeout_s=200).cached
+
+
+def test_an_encoded_volume_is_known_by_its_key(encoded) -> None:
+    assert ask(encoded, "volume")
+
+
+@pytest.mark.parametrize("key", ["other", ""])
+def test_an_unknown_key_is_answered_with_no_volume(encoded, key: str) -> None:
+    with pytest.raises(WorkerError) as caught:
+        ask(encoded, key)
+    assert caught.value.code == "no_volume"
+    assert encoded.alive
+
+
+def test_a_released_volume_is_unknown(encoded) -> None:
+    encoded.wait(encoded.submit(Release(id=encoded.new_id(), volume_key="volume")), timeout_s=60)
+    with pytest.raises(WorkerError):
+        ask(encoded, "volume")
+
+
+def test_a_key_stays_with_the_volume_that_was_sent_last(encoded) -> None:
+    other = np.full((20, 20, 20), 60, np.int16)
+    other[5:9] = -900
+    encoded.wait(encoded.set_volume(other), timeout_s=200)
+    assert ask(encoded, "volume")
