@@ -1,0 +1,71 @@
+"""The next prompt on a clinical CT through the real worker, both processes counted, against the first run."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("slicer", reason="slicer-core is not installed")
+
+_TESTING = Path(__file__).parents[1]
+sys.path[:0] = [str(_TESTING / "slicer_host" / "panel"), str(_TESTING / "slicer_host"), str(_TESTING / "worker")]
+
+from scene_host import SceneHost, quiet  # noqa: E402  (after the folders are on the path)
+from worker_host import cpu_seconds  # noqa: E402
+
+from dsm.bench.phantom import phantom_ct  # noqa: E402
+from dsm.core.volume import Volume  # noqa: E402
+
+MOST = 1 / 20  # of the first run, in CPU seconds of host and worker
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif("DSM_BENCH" not in os.environ, reason="a minute of CPU: set DSM_BENCH=1"),
+]
+
+
+def test_the_next_prompt_costs_a_twentieth_of_the_first_run() -> None:
+    quiet()
+    SceneHost()
+    from DSMSegmentLib.backend import WorkerBackend
+
+    volume = phantom_ct((512, 512, 300))
+    backend = WorkerBackend("dsm-small", environment={"OMP_NUM_THREADS": "1"})
+    try:
+        first = _cpu_seconds(backend, lambda: _run(backend, volume, "liver"))
+        later = min(_cpu_seconds(backend, lambda: _run(backend, volume, "spleen")) for _ in range(3))
+    finally:
+        backend.close()
+    print(f"first run {first:.2f}, next prompt {later:.2f} CPU-s = {later / first:.3f}")
+    assert later <= MOST * first
+
+
+def _run(backend: Any, volume: Volume, prompt: str) -> None:
+    from DSMSegmentLib.cancel_token import CancelToken
+    from DSMSegmentLib.request import SegmentRequest
+
+    found: list[Any] = []
+    backend.segment(
+        volume,
+        SegmentRequest((prompt,)),
+        onProgress=lambda _: None,
+        onFinding=lambda number, finding: found.append(finding),
+        cancel=CancelToken(),
+    )
+    assert len(found) == 1
+
+
+def _cpu_seconds(backend: Any, job: Callable[[], None]) -> float:
+    before = time.process_time() + _worker_seconds(backend)
+    job()
+    return time.process_time() + _worker_seconds(backend) - before
+
+
+def _worker_seconds(backend: Any) -> float:
+    return cpu_seconds(backend.workerPid) if backend.workerPid else 0.0
