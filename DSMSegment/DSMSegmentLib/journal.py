@@ -64,8 +64,8 @@ class RunJournal:
         """
         if self._node.GetScene() is None:  # the user closed the scene or deleted the node
             return
-        if self._time is not None and not self.isEmpty:
-            self._time.show()
+        if self._time is not None and not self.isEmpty and not self._time.show():
+            return  # the user has deleted the time point
         segmentation = self._node.GetSegmentation()
         with NodeModify(self._node):
             for segmentId in self._added:

@@ -58,7 +58,7 @@ class SequenceRun:
         self._startJob = startJob
         self._onProgress, self._onResult, self._onFinished = onProgress, onResult, onFinished
         self._numItems = browser.GetNumberOfItems()
-        self._start = TimePoint(browser, browser.GetSelectedItemNumber())
+        self._start = TimePoint.shownBy(volumeNode)
         self._item = -1
         self._ended = False
         self._outcomes: list[SegmentOutcome] = []
@@ -73,7 +73,7 @@ class SequenceRun:
         try:
             self._job = self._next()
         except Exception:  # bad prompts, for example: nothing is left behind
-            self._start.show()
+            self._showStart()
             self._target.end()
             raise
 
@@ -123,8 +123,12 @@ class SequenceRun:
             if isFinished and self._item + 1 < self._numItems and self._goesOn():
                 return
         self._target.end()
-        self._start.show()
+        self._showStart()
         self._finish()
+
+    def _showStart(self) -> None:
+        if self._start is not None:
+            self._start.show()
 
     def _goesOn(self) -> bool:
         """Start the next time point; where that fails, the job before stands for the run that failed."""

@@ -25,35 +25,43 @@ def timeOf(node: slicer.vtkMRMLNode | None) -> str | None:
     Unlike its number, it stays the same when time points are added or removed.
     """
     browser = browserOf(node)
-    if browser is None or browser.GetSelectedItemNumber() < 0:
+    if browser is None or browser.GetSelectedItemNumber() < 0 or browser.GetMasterSequenceNode() is None:
         return None
     return str(browser.GetMasterSequenceNode().GetNthIndexValue(browser.GetSelectedItemNumber()))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TimePoint:
-    """One item of a sequence browser.
+    """One item of a sequence browser, whatever its number is when others are added or removed.
 
     Args:
         browser: Shows one item at a time.
-        item: Its number, from 0.
+        value: What the sequence calls the item.
     """
 
     browser: slicer.vtkMRMLSequenceBrowserNode
-    item: int
+    value: str
 
     @classmethod
     def shownBy(cls, node: slicer.vtkMRMLNode) -> TimePoint | None:
         """Return what a node shows now; None for a node that is the same at all times."""
-        browser = browserOf(node)
-        return cls(browser, browser.GetSelectedItemNumber()) if browser is not None else None
+        value = timeOf(node)
+        return cls(browserOf(node), value) if value is not None else None
 
     @property
     def isShown(self) -> bool:
         """Whether the browser is at this item."""
-        return bool(self.browser.GetSelectedItemNumber() == self.item)
+        return self._number is not None and bool(self.browser.GetSelectedItemNumber() == self._number)
 
-    def show(self) -> None:
-        """Take the browser to this item, unless it has gone, or has become shorter."""
-        if self.browser.GetScene() is not None and self.item < self.browser.GetNumberOfItems():
-            self.browser.SetSelectedItemNumber(self.item)
+    def show(self) -> bool:
+        """Take the browser to this item; returns whether both are still there."""
+        number = self._number
+        if number is not None:
+            self.browser.SetSelectedItemNumber(number)
+        return number is not None
+
+    @property
+    def _number(self) -> int | None:
+        sequence = self.browser.GetMasterSequenceNode() if self.browser.GetScene() is not None else None
+        numbers = range(sequence.GetNumberOfDataNodes()) if sequence is not None else ()
+        return next((number for number in numbers if sequence.GetNthIndexValue(number) == self.value), None)

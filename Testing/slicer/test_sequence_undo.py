@@ -269,6 +269,25 @@ def test_later_run_at_one_time_point_is_taken_back_there(runs: Runs, volume: Any
     assert node.GetScene() is None
 
 
+@pytest.mark.parametrize("gone", [0, 2])
+def test_run_at_one_time_point_is_taken_back_there_after_a_time_point_was_deleted(
+    runs: Runs, volume: Any, browser: Any, gone: int
+) -> None:
+    node = runs.segmentSequence(volume, "liver", wait=True).segmentationNode
+    browser.SetSelectedItemNumber(2)
+    runs.use(BackendOfLater({}))
+    runs.segment(volume, "liver", node, JobOptions(existing=ExistingPolicy.REPLACE), wait=True)
+    browser.SetSelectedItemNumber(1)
+    for number in range(slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSequenceNode")):
+        slicer.mrmlScene.GetNthNodeByClass(number, "vtkMRMLSequenceNode").RemoveDataNodeAtValue(str(gone))
+    browser.SetSelectedItemNumber(0)
+    assert runs.undoLast(node)
+    left = [value for number, value in enumerate(FRAMES) if number != gone]
+    for item, value in enumerate(left):
+        browser.SetSelectedItemNumber(item)
+        np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), LIVERS[value])
+
+
 def test_run_into_a_sequence_that_is_there_is_taken_back_at_all_time_points(
     runs: Runs, volume: Any, browser: Any
 ) -> None:
