@@ -58,7 +58,9 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801
         return self._scene.GetNodeByID(node_id) if node_id and self._scene else None
 
     def setCurrentNode(self, node: Any) -> None:
-        self._list.setCurrentIndex(max(self._list.findData(node.GetID()), 0) if node else 0 if self._none else -1)
+        """Choose a node; one that is not in the list means none."""
+        row = self._list.findData(node.GetID()) if node else -1
+        self._list.setCurrentIndex(row if row >= 0 or not self._none else 0)
         self._announce()
 
     @property
@@ -66,17 +68,27 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801
         return bool(self._values.get("noneEnabled"))
 
     def _refresh(self) -> None:
-        chosen = self._list.currentData
-        self._list.clear()
-        if self._none:
-            self._list.addItem(self._values["noneDisplay"], "")
-        for name in self._values["nodeTypes"]:
-            for number in range(self._scene.GetNumberOfNodesByClass(name)):
-                node = self._scene.GetNthNodeByClass(number, name)
-                if node.GetClassName() == name or self._values.get("showChildNodeTypes", True):
-                    self._list.addItem(node.GetName(), node.GetID())
-        self._list.setCurrentIndex(self._list.findData(chosen) if chosen else 0 if self._none else -1)
+        """Bring the list up to date, row by row: what is selected when the selected row goes is QComboBox's choice."""
+        rows = [("", self._values["noneDisplay"])] if self._none else []
+        rows += [(node.GetID(), node.GetName()) for node in self._nodes()]
+        ids = [node_id for node_id, _ in rows]
+        for row in reversed(range(self._list.count)):
+            if self._list.itemData(row) not in ids:
+                self._list.removeItem(row)
+        for row, (node_id, name) in enumerate(rows):
+            if self._list.itemData(row) != node_id:
+                self._list.insertItem(row, name, node_id)
+            self._list.setItemText(row, name)
         self._announce()
+
+    def _nodes(self) -> list[Any]:
+        nodes = []
+        for name in self._values["nodeTypes"] if self._scene else ():
+            found = (self._scene.GetNthNodeByClass(n, name) for n in range(self._scene.GetNumberOfNodesByClass(name)))
+            nodes += [
+                node for node in found if node.GetClassName() == name or self._values.get("showChildNodeTypes", True)
+            ]
+        return nodes
 
     def _announce(self) -> None:
         node = self.currentNode()
