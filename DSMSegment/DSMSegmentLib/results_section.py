@@ -225,6 +225,8 @@ class ResultsSection:
             self._say(_("The last run was taken back."))
         if node.GetScene() is None:  # the run had made it
             self._node = None
+            # Slicer's list goes on to the next segmentation when the selected one goes: the next run would write there.
+            self._ui.outputSegmentationSelector.setCurrentNode(None)
         self.watch()
         self.update()
 

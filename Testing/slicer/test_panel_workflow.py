@@ -374,6 +374,14 @@ class TestResults:
         assert not panel.ui.undoButton.enabled
         assert panel.ui.undoButton.toolTip == "There is no run to take back."
 
+    def test_undo_of_a_new_segmentation_selects_no_other_to_write_to(self, panel: Any) -> None:
+        first = run(panel, "liver")
+        panel.ui.outputSegmentationSelector.setCurrentNode(None)
+        assert run(panel, "spleen") is not first
+        panel.ui.undoButton.click()
+        assert panel.ui.outputSegmentationSelector.currentNode() is None
+        assert panel.widget._parameterNode.outputSegmentation is None
+
     def test_selected_row_moves_the_views_to_its_largest_slice(self, panel: Any, volume: Any) -> None:
         mask = np.zeros(SHAPE, np.uint8)
         mask[2:4, 3:5, 2] = 1
