@@ -35,13 +35,22 @@ INVOKED_IN = {
 
 
 def observed_in(source: str) -> set[str]:
-    """Return the names of the events that a piece of Python observes: the last name of each event argument."""
-    found = set()
-    for node in ast.walk(ast.parse(source)):
+    """Return the names of the events that a piece of Python observes: the last name of each event argument.
+
+    An argument that is a variable stands for what it is assigned anywhere in the piece; else it is returned as it is.
+    """
+    tree = ast.parse(source)
+    assigned: dict[str, set[str]] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Attribute):
+            for target in node.targets:
+                assigned.setdefault(ast.unparse(target), set()).add(node.value.attr)
+    found: set[str] = set()
+    for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in OBSERVING:
-            number = OBSERVING.index(node.func.attr)  # `addObserver` of Slicer's mixin takes the object first
-            event = node.args[number]
-            found.add(event.attr if isinstance(event, ast.Attribute) else ast.unparse(event))
+            event = node.args[OBSERVING.index(node.func.attr)]  # `addObserver` of Slicer's mixin takes the object first
+            name = ast.unparse(event)
+            found |= {event.attr} if isinstance(event, ast.Attribute) else assigned.get(name, {name})
     return found
 
 
@@ -58,6 +67,7 @@ def test_each_event_is_found() -> None:
         "ModifiedEvent",
         "EndCloseEvent",
     }
+    assert observed_in("event = b.SegmentModified\na.AddObserver(event, f)") == {"SegmentModified"}
     assert observed_in("a.AddObserver(event, f)") == {"event"}
 
 
