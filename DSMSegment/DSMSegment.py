@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from typing import Annotated, Any
+from unittest import mock
 
 import numpy as np
 import slicer
@@ -33,16 +34,18 @@ from DSMSegmentLib.application import (
     ScriptedLoadableModuleWidget,
     WithinRange,
     parameterNodeWrapper,
+    qt,
     translate,
 )
 from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.estimate_section import EstimateSection
 from DSMSegmentLib.fake_backend import FakeBackend
 from DSMSegmentLib.history_menu import HistoryMenu
+from DSMSegmentLib.key_events import typeText
 from DSMSegmentLib.mrml import modalityOfNode
 from DSMSegmentLib.output_choice import OutputChoice
 from DSMSegmentLib.prompt_edit import PromptEdit
-from DSMSegmentLib.registration import registerEffect, registerSampleData, reloadEffect
+from DSMSegmentLib.registration import registerEffect, registerSampleData, reloadEffect, whenStarted
 from DSMSegmentLib.results_section import ResultsSection
 from DSMSegmentLib.run_estimate import RunEstimates
 from DSMSegmentLib.run_log import RunLog
@@ -53,6 +56,8 @@ from DSMSegmentLib.shared_backend import sharedBackend
 from DSMSegmentLib.structure_tree import StructureTree
 from DSMSegmentLib.time_point import browserOf
 
+_DOCUMENTATION = "https://github.com/DSMSegment/SlicerDSMSegment/blob/main/docs"
+
 
 class DSMSegment(ScriptedLoadableModule):  # type: ignore[misc]
     """What Slicer's module list says about the module."""
@@ -61,23 +66,26 @@ class DSMSegment(ScriptedLoadableModule):  # type: ignore[misc]
         ScriptedLoadableModule.__init__(self, parent)
         self.parent.title = _("DSM Segment")
         self.parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
-        self.parent.dependencies = []
+        self.parent.dependencies = ["Segmentations", "Markups", "Sequences", "SubjectHierarchy"]
         self.parent.contributors = ["DSMSegment contributors"]
         self.parent.helpText = _(
             "Segments organs and tumors in CT and MR volumes from text prompts, on this computer or on a server "
             "of your department. Select a volume, type one structure per line and press Segment. "
             "For research use, not a medical device."
         )
-        slicer.app.startupCompleted.connect(registerWhenStarted)
+        self.parent.helpText += self.getDefaultModuleDocumentationLink()
         self.parent.acknowledgementText = _(
             "The network follows DSM: diffusion models and state space models for text-prompted segmentation."
         )
+        # Two callbacks: where there is no module SampleData, there is an effect all the same.
+        whenStarted(registerSampleData)
+        whenStarted(registerEffect)
 
-
-def registerWhenStarted() -> None:
-    """Add the sample volume to Slicer's list, and the effect to the Segment Editor, once the application is there."""
-    registerSampleData()
-    registerEffect()
+    def getDefaultModuleDocumentationLink(self, docPage: str | None = None) -> str:
+        """Return the sentence with the link to our own pages: those of Slicer do not describe extensions."""
+        url = f"{_DOCUMENTATION}/{docPage or 'tutorial/slicer.md'}"
+        text = _("For more information, see the {url_start}online documentation{url_end}.")
+        return "<p>" + text.format(url_start=f'<a href="{url}">', url_end="</a>") + "</p>"
 
 
 @parameterNodeWrapper
@@ -163,13 +171,13 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
 
     def cleanup(self) -> None:
         """End the worker when the module is reloaded or the application closes."""
+        self.setParameterNode(None)  # first: a panel that was not built whole must not be called any more
+        self.removeObservers()
         self._run.close()
         self._results.close()
         self.logic.close()
         sharedBackend().close()
         slicer.app.aboutToQuit.disconnect(self.logic.close)
-        self.setParameterNode(None)
-        self.removeObservers()
 
     def onReload(self) -> None:
         """Reload the libraries and the effect too: Slicer reloads only this file."""
@@ -232,10 +240,11 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
                 self.removeObserver(
                     self._parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self._checkCanApply
                 )
-            self._parameterNode = inputParameterNode
-            if self._parameterNode:
-                self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui)
-                self.addObserver(self._parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self._checkCanApply)
+            self._parameterNode = None
+            if inputParameterNode:
+                self._parameterNodeGuiTag = inputParameterNode.connectGui(self.ui)
+                self._parameterNode = inputParameterNode
+                self.addObserver(inputParameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self._checkCanApply)
         self._updateContext()
 
     def onPromptsEdited(self, prompts: str) -> None:
@@ -380,7 +389,7 @@ class DSMSegmentLogic(Runs, ScriptedLoadableModuleLogic):  # type: ignore[misc]
 
 
 class DSMSegmentTest(ScriptedLoadableModuleTest):  # type: ignore[misc]
-    """Self-test: the way from a volume node to segments, with masks of known shape in place of the network.
+    """Self-test: the panel, and the way from a volume node to segments, with known masks in place of the network.
 
     It needs no weights, so it runs wherever the module does. The network has its own tests.
     """
@@ -391,9 +400,38 @@ class DSMSegmentTest(ScriptedLoadableModuleTest):  # type: ignore[misc]
 
     def runTest(self) -> None:
         """Run all tests; Slicer calls this."""
-        for test in (self.test_masksLandWhereTheyBelong, self.test_cancelledRunLeavesNoTrace):
+        for test in (
+            self.test_panelIsReadyForWhatIsTyped,
+            self.test_masksLandWhereTheyBelong,
+            self.test_cancelledRunLeavesNoTrace,
+        ):
             self.setUp()
             test()
+
+    def test_panelIsReadyForWhatIsTyped(self) -> None:
+        """The panel opens, shares its values with the scene, reads what is typed, and offers to segment it.
+
+        Slicer only logs an exception in `setup()` or `enter()`: a panel that looks as always may be dead.
+        """
+        if qt is None:
+            self.skipTest("The panel needs the Slicer application.")
+        volumeNode, _mask = _testVolume()
+        slicer.util.selectModule("DSMSegment")
+        panel = slicer.util.getModuleWidget("DSMSegment")
+        parameters = getattr(panel, "_parameterNode", None)
+        self.assertIsNotNone(parameters, "The panel is not connected to the scene; the log says what failed.")
+        with mock.patch.object(SetupSection, "reason", ""):  # whether or not PyTorch and a model are there
+            parameters.inputVolume = volumeNode
+            self.assertIs(panel.ui.inputVolumeSelector.currentNode(), volumeNode)
+            panel.ui.thresholdSlider.value = 0.4
+            self.assertAlmostEqual(parameters.threshold, 0.4)
+            panel.ui.keepEmptyCheckBox.setChecked(True)
+            self.assertTrue(parameters.keepEmpty)
+            self.assertFalse(panel.ui.applyButton.enabled, "There is no prompt yet.")
+            typeText(panel.ui.promptsTextEdit, "left kidney; liver")
+            self.assertEqual(panel.ui.promptsTextEdit.plainText, "left kidney; liver")
+            self.assertEqual(parameters.prompts, "left kidney; liver")
+            self.assertTrue(panel.ui.applyButton.enabled, panel.ui.applyButton.toolTip)
 
     def test_masksLandWhereTheyBelong(self) -> None:
         """A mask comes back voxel for voxel on an oblique volume, and an empty one is reported."""

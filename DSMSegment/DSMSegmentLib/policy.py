@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import Enum
 
+from DSMSegmentLib.application import tr as _
+
 
 class ExistingPolicy(Enum):
     """When a segment with the name of the prompt exists.
@@ -11,13 +13,17 @@ class ExistingPolicy(Enum):
     The parameter node stores the *names* of these members in scenes: never rename one.
     """
 
-    ADD = "Add a new one"
-    REPLACE = "Replace it"
-    SKIP = "Skip the prompt"
+    ADD = "add"
+    REPLACE = "replace"
+    SKIP = "skip"
 
     def label(self) -> str:
-        """Text for the panel."""
-        return self.value
+        """Text for the panel, in the language of the application."""
+        return {
+            ExistingPolicy.ADD: _("Add a new one"),
+            ExistingPolicy.REPLACE: _("Replace it"),
+            ExistingPolicy.SKIP: _("Skip the prompt"),
+        }[self]
 
 
 class OverlapPolicy(Enum):
@@ -26,10 +32,14 @@ class OverlapPolicy(Enum):
     The parameter node stores the *names* of these members in scenes: never rename one.
     """
 
-    ALLOW = "Allow overlap"
-    KEEP_EXISTING = "Leave out voxels of other segments"
-    OVERWRITE = "Take voxels from other segments"
+    ALLOW = "allow"
+    KEEP_EXISTING = "keep existing"
+    OVERWRITE = "overwrite"
 
     def label(self) -> str:
-        """Text for the panel."""
-        return self.value
+        """Text for the panel, in the language of the application."""
+        return {
+            OverlapPolicy.ALLOW: _("Allow overlap"),
+            OverlapPolicy.KEEP_EXISTING: _("Leave out voxels of other segments"),
+            OverlapPolicy.OVERWRITE: _("Take voxels from other segments"),
+        }[self]

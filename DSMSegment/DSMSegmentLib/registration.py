@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+import slicer
 
 from DSMSegmentLib.application import tr as _
 
@@ -13,6 +16,15 @@ _EFFECT = _MODULE / "DSMSegmentEffect" / "SegmentEditorTextPromptEffect.py"
 # The chest CT of Slicer's own sample data, by its address and hash: what the tutorial uses.
 _SAMPLE_SHA256 = "4507b664690840abb6cb9af2d919377ffc4ef75b167cb6fd0f747befdb12e38e"
 _SAMPLE_URI = f"https://github.com/Slicer/SlicerTestingData/releases/download/SHA256/{_SAMPLE_SHA256}"
+
+
+def whenStarted(callback: Callable[[], None]) -> None:
+    """Call back once the application has started, at once if it has: modules can be loaded later, too."""
+    window = slicer.util.mainWindow()
+    if window is not None and window.visible:
+        callback()
+    else:
+        slicer.app.startupCompleted.connect(callback)
 
 
 def registerSampleData() -> None:

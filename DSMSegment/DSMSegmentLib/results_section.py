@@ -173,6 +173,7 @@ class ResultsSection:
         self._overlay.hide()
         self._node = None
         self._outcomes = []
+        self.update()  # a panel that is not open may come back before anything else updates it
 
     def watch(self) -> None:
         """Look out for changes by hand from now on."""

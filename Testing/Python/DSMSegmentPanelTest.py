@@ -9,6 +9,7 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleTest
 
 from DSMSegmentLib import JobState
 from DSMSegmentLib.fake_backend import FakeBackend
+from DSMSegmentLib.key_events import typeText
 
 PATIENCE_S = 60.0
 
@@ -69,8 +70,9 @@ class DSMSegmentPanelTest(ScriptedLoadableModuleTest):
         parameters = self.widget._parameterNode
         self.widget.ui.inputVolumeSelector.setCurrentNode(self.volumeNode)
         self.assertIs(parameters.inputVolume, self.volumeNode)
-        self.widget.ui.promptsTextEdit.setPlainText("liver")
-        self.assertEqual(parameters.prompts, "liver")
+        typeText(self.widget.ui.promptsTextEdit, "left kidney; liver")
+        self.assertEqual(self.widget.ui.promptsTextEdit.plainText, "left kidney; liver")
+        self.assertEqual(parameters.prompts, "left kidney; liver")
         parameters.prompts = "spleen"
         self.assertEqual(self.widget.ui.promptsTextEdit.plainText, "spleen")
         self.widget.ui.keepEmptyCheckBox.setChecked(True)

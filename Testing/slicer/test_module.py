@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import unittest
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +50,73 @@ def test_import_brings_no_torch_and_no_qt() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_self_test_passes() -> None:
-    suite = unittest.defaultTestLoader.loadTestsFromTestCase(module.DSMSegmentTest)
-    result = unittest.TestResult()
-    suite.run(result)
-    assert result.testsRun == 2
-    assert result.wasSuccessful(), result.failures + result.errors
+class TestSelfTest:
+    """Slicer's generic test of the module."""
+
+    @staticmethod
+    def run() -> unittest.TestResult:
+        suite = unittest.defaultTestLoader.loadTestsFromTestCase(module.DSMSegmentTest)
+        result = unittest.TestResult()
+        suite.run(result)
+        assert result.testsRun == 3
+        return result
+
+    def broken(self) -> list[str]:
+        """Return the names of the tests that do not pass."""
+        result = self.run()
+        return [test.id().rpartition(".")[2] for test, _ in result.failures + result.errors]
+
+    @pytest.fixture
+    def opened(self) -> Iterator[Callable[[], None]]:
+        """Opens the panel as the application does: it logs what fails there, and goes on."""
+        panel_host = pytest.importorskip("panel_host", reason="PySide6 is not installed")
+        panels: list[Any] = []
+        yield lambda: panels.append(panel_host.Panel(module, only_log=True))
+        for panel in panels:
+            with contextlib.suppress(AttributeError):  # what a broken setup() has not made
+                panel.close()
+
+    def test_passes(self, opened: Callable[[], None]) -> None:
+        opened()
+        result = self.run()
+        assert result.wasSuccessful(), result.failures + result.errors
+
+    @pytest.mark.usefixtures("expect_errors")
+    def test_fails_where_setup_raises(self, opened: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
+        def broken(*_: Any, **__: Any) -> None:
+            raise RuntimeError("broken")
+
+        monkeypatch.setattr(module, "PromptEdit", broken)
+        opened()
+        assert self.broken() == ["test_panelIsReadyForWhatIsTyped"]
+
+    @pytest.mark.usefixtures("expect_errors")
+    def test_fails_where_slicer_connects_no_slider(
+        self, opened: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from DSMSegmentLib.application import parameterNodeWrapper
+
+        class Unbounded:
+            threshold = 0.5
+
+        Unbounded.__annotations__ = {**module.DSMSegmentParameterNode.__annotations__, "threshold": float}
+        Unbounded.__module__ = module.__name__  # where annotations are looked up
+        monkeypatch.setattr(module, "DSMSegmentParameterNode", parameterNodeWrapper(Unbounded))
+        opened()
+        assert self.broken() == ["test_panelIsReadyForWhatIsTyped"]
+
+    def test_fails_where_typing_goes_wrong(self, opened: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
+        load = slicer.util.loadUI
+
+        def bound(path: str) -> Any:
+            form = load(path)
+            field = slicer.util.childWidgetVariables(form).promptsTextEdit
+            field.setProperty("SlicerParameterName", "prompts")
+            return form
+
+        monkeypatch.setattr(slicer.util, "loadUI", bound)
+        opened()
+        assert self.broken() == ["test_panelIsReadyForWhatIsTyped"]
 
 
 class TestLogic:

@@ -51,6 +51,8 @@ def test_panel_speaks_the_language_of_slicer(dsm_tiny: Path, tmp_path: Path, mon
         ui.thresholdLabel.text,
         ui.editButton.toolTip,
         ui.deviceComboBox.itemText(0),
+        ui.existingPolicyComboBox.itemText(0),
+        ui.overlapPolicyComboBox.itemText(0),
         ui.resultsTable.item(0, 2).text(),
         *titles,
     ]

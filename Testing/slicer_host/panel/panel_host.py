@@ -10,6 +10,7 @@ import os
 import sys
 import tempfile
 import time
+import traceback
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -109,6 +110,9 @@ class Application(qt.QObject):
     def processEvents(self) -> None:
         _qt_application.processEvents()
 
+    def topLevelWidgets(self) -> list[Any]:
+        return _qt_application.topLevelWidgets()
+
     def clipboard(self) -> Any:
         return _qt_application.clipboard()
 
@@ -126,15 +130,21 @@ class Panel:
 
     Args:
         module: The module `DSMSegment`, imported after this file.
+        only_log: As the application, print an exception of `setup()` or `enter()` and go on.
     """
 
-    def __init__(self, module: Any) -> None:
+    def __init__(self, module: Any, *, only_log: bool = False) -> None:
         self._name = module.__name__
         self.window = module_manager.qSlicerScriptedLoadableModuleWidget()
         self.window.setLayout(qt.QVBoxLayout())
         application().moduleManager().load(module, self.window)
-        self.window.setup()
-        self.window.enter()
+        for call in (self.window.setup, self.window.enter):
+            try:
+                call()
+            except Exception:
+                if not only_log:
+                    raise
+                traceback.print_exc()
         self.window.resize(_WIDTH_PX, _HEIGHT_PX)
         self.window.show()
         self.process_events()
