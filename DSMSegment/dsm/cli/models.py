@@ -39,13 +39,13 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
     install.add_argument("-y", "--yes", action="store_true", help="accept the licence without being asked")
     install.set_defaults(run=run_install)
     remove = actions.add_parser("remove", parents=parents, help="delete a model that was installed")
-    remove.add_argument("model", metavar="NAME")
+    remove.add_argument("model", metavar="NAME", help="of an installed model")
     remove.add_argument("--into", metavar="DIR", type=Path, help="folder that it was installed into")
     remove.add_argument("-y", "--yes", action="store_true", help="do not ask")
     remove.set_defaults(run=run_remove)
     pack = actions.add_parser("pack", parents=parents, help="write a model as one .zip file and print its SHA-256")
     pack.add_argument("model", metavar="MODEL", help="name or folder")
-    pack.add_argument("-o", "--out", metavar="FILE.zip", type=Path, required=True)
+    pack.add_argument("-o", "--out", metavar="FILE.zip", type=Path, required=True, help="archive to write")
     pack.set_defaults(run=run_pack)
 
 
