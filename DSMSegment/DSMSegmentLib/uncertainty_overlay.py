@@ -100,7 +100,10 @@ def _mapNode(
     affine[:3, 3] += affine[:3, :3] @ map_.values.offset_ijk
     # VTK has no float16; 255 steps are more than the eye sees.
     values = np.round(map_.values.array.astype(np.float32) * _MOST).astype(np.uint8)
-    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+    node = slicer.vtkMRMLScalarVolumeNode()
+    node.SetName(name)
+    node.HideFromEditorsOn()  # no list offers it as a volume to segment
+    scene.AddNode(node)
     setVolume(node, Volume(np.pad(values, 1), _shifted(affine), modality="MR", name=name))
     node.SetAndObserveTransformNodeID(segmentationNode.GetTransformNodeID())
     node.CreateDefaultDisplayNodes()

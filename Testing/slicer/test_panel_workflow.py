@@ -599,6 +599,9 @@ class TestUncertainty:
         panel.ui.uncertaintyButton.click()
         shown = slicer.mrmlScene.GetNodeByID(composite.GetForegroundVolumeID())
         assert shown.GetName() == "spleen uncertainty"
+        panel.ui.inputVolumeSelector.setCurrentNode(shown)
+        assert panel.ui.inputVolumeSelector.currentNode() is not shown, "it is no image that one could segment"
+        panel.ui.inputVolumeSelector.setCurrentNode(volume)
         # The fake is undecided exactly where its mask is: voxel for voxel at its place in the patient.
         values = slicer.util.arrayFromVolume(shown).transpose(2, 1, 0)
         inside = (ijkToRAS(shown) @ np.c_[np.argwhere(values == 255), np.ones((values == 255).sum())].T)[:3].T
@@ -924,6 +927,18 @@ class TestSceneAndModule:
         again = volume_node(plain_affine())
         panel.ui.inputVolumeSelector.setCurrentNode(again)
         assert segment_ids(run(panel, "liver")) == ["DSM_liver"]
+
+    def test_panel_that_is_not_open_forgets_its_results_with_the_scene(self, panel: Any) -> None:
+        run(panel, "liver")
+        panel.ui.resultsTable.selectRow(0)
+        assert panel.ui.editButton.enabled
+        panel.widget.exit()
+        panel.window.isEntered = False
+        slicer.mrmlScene.Clear(False)
+        assert not panel.ui.editButton.enabled
+        assert panel.ui.resultsTable.rowCount == 0
+        panel.ui.editButton.clicked.emit()  # as a click that was on its way
+        assert slicer.app.selected_modules == []
 
     def test_unloading_the_module_closes_the_backend(self, volume: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         backend = PanelBackend(MASKS, 0, wait_for_cancel)

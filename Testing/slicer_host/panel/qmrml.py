@@ -86,7 +86,10 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801
         for name in self._values["nodeTypes"] if self._scene else ():
             found = (self._scene.GetNthNodeByClass(n, name) for n in range(self._scene.GetNumberOfNodesByClass(name)))
             nodes += [
-                node for node in found if node.GetClassName() == name or self._values.get("showChildNodeTypes", True)
+                node
+                for node in found
+                if (node.GetClassName() == name or self._values.get("showChildNodeTypes", True))
+                and not node.GetHideFromEditors()
             ]
         return nodes
 
