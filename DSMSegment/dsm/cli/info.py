@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from dsm._version import __version__
+from dsm.core.local_computing import torch_hint
 from dsm.models.store import list_models, model_dirs
 
 # What decides results or speed; versions are read from metadata, because importing torch takes seconds.
@@ -46,6 +47,8 @@ def run(options: argparse.Namespace) -> int:
     print(f"dsm {found['version']} · Python {found['python']} · {found['platform']} · {found['cpus']} CPUs")
     for name, version in found["packages"].items():
         print(f"  {name:24} {version or 'not installed'}")
+    if found["cannot_compute"]:
+        print(f"cannot compute here: {found['cannot_compute']}")
     print(f"models in {', '.join(found['model_dirs'])}:")
     for model in found["models"]:
         print(f"  {model['name']:24} {model['num_bytes'] / 1e6:.1f} MB  {model['digest'][:12]}")
@@ -56,12 +59,14 @@ def run(options: argparse.Namespace) -> int:
 
 def collect() -> dict[str, Any]:
     """Return what `dsm info --json` prints."""
+    packages = {name: installed_version(name) for name in _PACKAGES}
     return {
         "version": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpus": os.cpu_count(),
-        "packages": {name: installed_version(name) for name in _PACKAGES},
+        "packages": packages,
+        "cannot_compute": "" if packages["torch"] else torch_hint(),
         "model_dirs": [str(folder) for folder in model_dirs()],
         "models": [{**asdict(entry), "path": str(entry.path)} for entry in list_models()],
     }

@@ -53,6 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_UNEXPECTED
     except Exception as error:
+        if isinstance(error, (ImportError, OSError)):
+            from dsm.service.failures import error_message
+
+            known = error_message(error, "")
+            if known.code == "import_failed":
+                return _fail(f"{known.text} {known.hint}", EXIT_EXPECTED, debug=debug)
         what = f"unexpected error: {type(error).__name__}: {error} Please report it with the output of --debug."
         return _fail(what, EXIT_UNEXPECTED, debug=debug)
 

@@ -76,12 +76,14 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check everything that can be checked in a moment, then segment and write."""
+    from dsm.core.local_computing import check_torch
     from dsm.models.store import find_model, verify_model
     from dsm.text.prompt import parse_prompts
 
     began = time.perf_counter()
     # None of this needs torch, whose import takes seconds; a wrong path is answered at once.
     prompts = parse_prompts(options.prompt)
+    check_torch()
     _check_outputs(options, prompts)
     verify_model(find_model(options.model))
     with ProgressBar() as progress:

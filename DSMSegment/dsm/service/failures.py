@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import traceback
 
+from dsm.core.local_computing import torch_hint
 from dsm.errors import DSMError
 from dsm.protocol.messages import Error
 
@@ -47,13 +48,22 @@ def _recognise(error: BaseException) -> tuple[str, str, str]:
     # PyTorch's CPU allocator raises a plain RuntimeError.
     if isinstance(error, MemoryError) or "DefaultCPUAllocator" in words:
         return "oom_ram", "The main memory does not suffice.", "Close other programs or take a smaller volume."
-    if isinstance(error, ImportError):
-        return "import_failed", f"A package cannot be imported ({words}).", "Install the packages of DSMSegment again."
+    # PyTorch loads its libraries on Windows by hand.
+    if isinstance(error, ImportError) or (isinstance(error, OSError) and "or one of its dependencies" in words):
+        return "import_failed", f"A package cannot be imported ({words}).", _how_to_import(error)
     if isinstance(error, RuntimeError) and any(word in words for word in ("CUDA error", "cuDNN", "CUBLAS")):
         return "cuda_broken", "The GPU does not work.", "Update the driver, restart, or choose the CPU."
     if isinstance(error, OSError):
         return "output", f"A file cannot be read or written ({error.strerror or words}).", "Check the temporary folder."
     return "internal", f"An unexpected error occurred ({kind}: {words[:300]}).", "Please report it with the details."
+
+
+def _how_to_import(error: BaseException) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name == "torch":
+        return torch_hint()
+    if not isinstance(error, ImportError) or "DLL load failed" in str(error):
+        return "Install Microsoft's Visual C++ Redistributable, then the packages of DSMSegment again."
+    return "Install the packages of DSMSegment again."
 
 
 def _is_full_disk(error: BaseException) -> bool:
