@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import zipfile
 import zlib
 from pathlib import Path
 
 from dsm.errors import ImageError
+from dsm.io.free_space import free_bytes
 
 #: A series of 5000 slices, unpacked.
 MAX_UNPACKED_BYTES = 4 << 30
@@ -41,7 +41,7 @@ def unpack(archive: Path, folder: Path, *, max_bytes: int = MAX_UNPACKED_BYTES, 
             entries = [entry for entry in packed.infolist() if not entry.is_dir()]
             if len(entries) > max_files:
                 raise _too_much(archive, f"{len(entries)} files; the limit is {max_files}")
-            room = min(max_bytes, shutil.disk_usage(folder).free // 2)
+            room = min(max_bytes, free_bytes(folder) // 2)
             for number, entry in enumerate(entries):
                 room -= _unpack_one(packed, entry, folder / f"{number:05}", room)
                 if room < 0:

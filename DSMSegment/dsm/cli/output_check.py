@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 from dsm.errors import MissingDependencyError, OutputError
+from dsm.io.free_space import free_bytes
 
 # Written and removed again: limits on file sizes and quotas are known to nothing but a real write.
 _PROBE_BYTES = 2**20
@@ -51,7 +51,7 @@ def check_space(path: Path, num_bytes: int) -> None:
     Raises:
         OutputError: If it has not.
     """
-    free = shutil.disk_usage(path.resolve().parent).free
+    free = free_bytes(path.resolve().parent)
     if free < num_bytes:
         raise OutputError(
             f"{path} may take {num_bytes / 1e6:.0f} MB; {free / 1e6:.0f} MB are free.",

@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dsm.errors import DSMError, OutputError
+from dsm.io.free_space import free_bytes
 
 # Of files that are being written; one that stays was left by a process that was killed.
 PART_PREFIX = ".dsm-part-"
@@ -137,7 +137,7 @@ def _flush(part: Path) -> None:
 
 def _is_full(folder: Path) -> bool:
     with suppress(OSError):
-        return shutil.disk_usage(folder).free < _FULL_BYTES
+        return free_bytes(folder) < _FULL_BYTES
     return False
 
 

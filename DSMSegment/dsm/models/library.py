@@ -19,6 +19,7 @@ from dsm.models.store import (
     list_models,
     model_entry,
     model_files,
+    model_name,
     sha256_of_file,
     user_model_dir,
     verify_model,
@@ -166,7 +167,7 @@ def _fetched(source: str | Path, place: Path, sha256: str | None, progress: Prog
     if path.is_dir():
         if sha256:
             raise InputError(f"{path} is a folder; a hash is of an archive.", hint="Leave the hash out.")
-        return path, path.resolve().name
+        return path, model_name(path)
     if sha256 and path.is_file() and sha256_of_file(path) != sha256.lower():
         raise WeightsError(
             f"{path.name} is not the expected archive: its SHA-256 is {sha256_of_file(path)}.",

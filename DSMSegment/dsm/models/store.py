@@ -107,6 +107,15 @@ def list_models() -> list[ModelEntry]:
     return sorted(found.values(), key=lambda entry: entry.name)
 
 
+def model_name(folder: Path) -> str:
+    """Return what the model in `folder` is called: as its folder, or, at the root of a drive, as its config says.
+
+    Raises:
+        ModelError: If the folder has no name and holds no model.
+    """
+    return folder.resolve().name or ModelConfig.load(folder).name
+
+
 def model_entry(folder: str | Path) -> ModelEntry:
     """Describe the model in `folder` from its manifest, without reading its weights.
 
@@ -116,7 +125,7 @@ def model_entry(folder: str | Path) -> ModelEntry:
     folder = Path(folder)
     files = _read_manifest(folder)
     return ModelEntry(
-        name=folder.resolve().name,
+        name=model_name(folder),
         path=folder,
         num_bytes=sum(item["bytes"] for item in files.values()),
         digest=_sha256_of_text("\n".join(files[name]["sha256"] for name in (CONFIG_FILE, _WEIGHTS_FILE))),

@@ -1,6 +1,7 @@
 import json
 import re
 import zipfile
+from pathlib import Path, PureWindowsPath
 
 import pytest
 
@@ -173,6 +174,14 @@ class TestDigest:
         first, second = map(store.verify_model, pair)
         assert first.digest != second.digest
         assert (first.weights_sha256 == second.weights_sha256) == weights_stay
+
+
+@pytest.mark.parametrize("root", ["//server/share", "D:/"])
+def test_model_at_the_root_of_a_drive_is_called_as_its_config_says(models, monkeypatch, root):
+    assert PureWindowsPath(root).name == ""
+    folder = make_model(models / "x", name="dsm-mine")
+    monkeypatch.setattr(Path, "resolve", lambda self, strict=False: PureWindowsPath(root))
+    assert store.model_entry(folder).name == store.verify_model(folder).name == "dsm-mine"
 
 
 def test_manifest_lists_everything_but_itself_and_hidden_files(models):
