@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo web test test-slicer-source setup lint sbom audit clean
+.PHONY: demo web test test-slicer-source test-slicer-python setup lint sbom audit clean
 
 demo: setup
 	$(BIN)/python examples/demo.py
@@ -24,6 +24,10 @@ test-slicer-source: setup
 	-$(BIN)/python -m pip install -q dcmqi
 	DSM_SLICER_SOURCE="$(DSM_SLICER_SOURCE)" $(BIN)/python -m pytest -q Testing/slicer
 
+# Engine and Slicer side with the versions of Slicer 5.10; those of 5.12 and 5.13 are what `make test` has.
+test-slicer-python:
+	bash scripts/test_slicer_python.sh $(VENV)-slicer
+
 lint: setup
 	$(BIN)/ruff check DSMSegment Testing examples
 	$(BIN)/ruff format --check DSMSegment Testing examples
@@ -36,16 +40,16 @@ sbom: setup
 	mkdir -p dist
 	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml $(BIN)/python -o dist/sbom.json
 
-# Known vulnerabilities of what is installed; asks pypi.org about each package, so it needs the internet.
+# Known vulnerabilities of what is installed; asks a service about each package, so it needs the internet.
 audit: setup
 	$(BIN)/python -m pip install -q pip-audit
 	$(BIN)/pip-audit --skip-editable --strict
 
 setup: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt scripts/setup.sh
+$(STAMP): pyproject.toml constraints.txt constraints-slicer-5.12.txt scripts/setup.sh scripts/install_torch.py
 	PYTHON=$(PYTHON) bash scripts/setup.sh $(VENV)
 	touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) runs demo/demo.*
+	rm -rf $(VENV) $(VENV)-slicer runs demo/demo.*

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Make a virtual environment with everything that `make demo` and `make test` need. Safe to run again.
-#   PYTHON=python3.11 bash scripts/setup.sh .venv
+#   PYTHON=python3.11 bash scripts/setup.sh .venv 5.12
+# The second argument says which Slicer's NumPy and SciPy: constraints-slicer-5.10.txt or constraints-slicer-5.12.txt.
 set -euo pipefail
 venv=$1
+versions=(constraints.txt "constraints-slicer-${2:-5.12}.txt")
 python=${PYTHON:-python3}
 
 can_install() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; }
@@ -38,11 +40,7 @@ done
   echo "The virtual environment could not be made; on Debian: sudo apt-get install python3-venv" >&2
   exit 1
 }
-# Compiling all that is installed takes as long as downloading it; what is imported is compiled then.
-install() { "$venv/bin/python" -m pip --disable-pip-version-check install -q --no-compile "$@"; }
-
 # torch first and alone, so that nothing else decides which build is taken.
-"$venv/bin/python" -c 'import torch' 2>/dev/null \
-  || install torch==2.13.0 \
-  || install torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu
-install -c constraints.txt -e '.[dev]'
+"$venv/bin/python" scripts/install_torch.py "${versions[@]}"
+# Compiling all that is installed takes as long as downloading it; what is imported is compiled then.
+"$venv/bin/python" -m pip --disable-pip-version-check install -q --no-compile "${versions[@]/#/--constraint=}" -e '.[dev]'
