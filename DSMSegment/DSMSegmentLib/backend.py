@@ -16,6 +16,7 @@ from dsm.protocol.client import WorkerClient
 from dsm.protocol.messages import Load, Measure, Ready, Release
 from DSMSegmentLib.cancel_token import CancelToken
 from DSMSegmentLib.client_run import ClientRun, FindingCallback, ProgressCallback
+from DSMSegmentLib.collection_guard import startThread
 from DSMSegmentLib.free_text import checkFreeText
 from DSMSegmentLib.provenance import Provenance
 from DSMSegmentLib.request import SegmentRequest
@@ -199,5 +200,9 @@ class WorkerBackend:
 
     def _newClient(self, giveUp: threading.Event) -> WorkerClient:
         return WorkerClient(
-            python=self._python, environment=self._environment, host=f"DSMSegment {__version__}", give_up=giveUp
+            python=self._python,
+            environment=self._environment,
+            host=f"DSMSegment {__version__}",
+            give_up=giveUp,
+            start_thread=startThread,
         )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from dsm.errors import DSMError
+from DSMSegmentLib.collection_guard import collectionGuard, startThread
 
 _Result = TypeVar("_Result")
 # As in `SegmentationJob.poll`: lets the threads run while the application is in its own event loop.
@@ -28,11 +28,11 @@ class BackgroundCall(Generic[_Result]):
         self._onDone = onDone
         self._result: _Result | None = None
         self._error: DSMError | None = None
-        self._thread = threading.Thread(target=self._run, name="dsm-background", daemon=True)
-        self._thread.start()
+        self._thread = startThread(self._run, "dsm-background")
 
     def poll(self) -> bool:
         """Return whether the call is over; the first time that it is, `onDone` is called."""
+        collectionGuard().tend()
         if self._thread.is_alive():
             self._thread.join(_WAIT_S)
         if self._thread.is_alive():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from dsm.errors import DSMError, InputError, JobCancelled, OutputError
 from dsm.text.prompt import Prompt, parse_prompts
 from DSMSegmentLib.backend import Backend
 from DSMSegmentLib.cancel_token import CancelToken
+from DSMSegmentLib.collection_guard import collectionGuard, startThread
 from DSMSegmentLib.encoding_watch import EncodingWatch
 from DSMSegmentLib.finding import Finding, OutcomeStatus, SegmentOutcome
 from DSMSegmentLib.job_progress import JobProgress
@@ -149,7 +149,6 @@ class SegmentationJob:
             fast=self._options.fast,
         )
         self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
         self._cancel = CancelToken()
         self._watch = EncodingWatch()
         self._writeError: DSMError | None = None
@@ -221,8 +220,7 @@ class SegmentationJob:
         self._startS = time.monotonic()
         for prompt in self._skipped:
             self._events.put(partial(self._note, SegmentOutcome(prompt, OutcomeStatus.SKIPPED)))
-        self._thread = threading.Thread(target=self._run, name="dsm-job", daemon=True)
-        self._thread.start()
+        startThread(self._run, "dsm-job")
 
     def poll(self) -> bool:
         """Take what has arrived into the scene. Call it on the main thread, about ten times a second.
@@ -232,6 +230,7 @@ class SegmentationJob:
         """
         if self.state is JobState.RUNNING and self._nodesAreGone():
             self.cancel()
+        collectionGuard().tend()
         wait = _POLL_WAIT_S
         deadline = time.monotonic() + _POLL_BUDGET_S
         while self.state is JobState.RUNNING and time.monotonic() < deadline:

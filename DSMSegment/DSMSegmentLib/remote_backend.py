@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 from dsm import __version__
 from dsm.core.volume import Volume
 from dsm.protocol.connection import Address, ConnectionTest, RemoteError, check_connection
@@ -11,6 +9,7 @@ from dsm.protocol.messages import Release
 from dsm.protocol.remote import RemoteClient
 from DSMSegmentLib.cancel_token import CancelToken
 from DSMSegmentLib.client_run import ClientRun, FindingCallback, ProgressCallback
+from DSMSegmentLib.collection_guard import startThread
 from DSMSegmentLib.provenance import Provenance
 from DSMSegmentLib.request import SegmentRequest
 from DSMSegmentLib.run_estimate import Engine
@@ -125,13 +124,15 @@ class RemoteBackend:
         """Stop what runs, and remove the volumes from the server; returns within about a second in any case."""
         client, self._client = self._client, None
         if client is not None:
-            thread = threading.Thread(target=client.close, name="dsm-remote-close", daemon=True)
-            thread.start()
-            thread.join(_CLOSE_S)
+            startThread(client.close, "dsm-remote-close").join(_CLOSE_S)
 
     def _openClient(self) -> RemoteClient:
         if self._client is None or not self._client.alive:
             self._client = RemoteClient(
-                self._address, self._token, certificate_file=self._certificateFile or None, connect=False
+                self._address,
+                self._token,
+                certificate_file=self._certificateFile or None,
+                connect=False,
+                start_thread=startThread,
             )
         return self._client

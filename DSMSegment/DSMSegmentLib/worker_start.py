@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from dsm.errors import DSMError, WorkerError
 from dsm.protocol.client import WorkerClient
 from DSMSegmentLib.cancel_token import CancelToken
+from DSMSegmentLib.collection_guard import startThread
 
 _LOOK_S = 0.05
 # Ending a process that is still starting takes milliseconds; a machine that is worse than that is not waited for.
@@ -27,7 +29,7 @@ class WorkerStart:
         self._error: DSMError | None = None
         self.client: WorkerClient | None = None
         """The worker; None until it is ready, and where it could not be started."""
-        threading.Thread(target=self._run, args=(start,), name="dsm-worker-start", daemon=True).start()
+        startThread(partial(self._run, start), "dsm-worker-start")
 
     @property
     def isUsable(self) -> bool:

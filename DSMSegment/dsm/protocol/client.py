@@ -15,11 +15,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 from dsm.errors import DSMError, ProtocolError, WorkerError
-from dsm.protocol.job_client import JobClient, error_of
+from dsm.protocol.job_client import JobClient, StartThread, error_of, start_thread
 from dsm.protocol.lines import LineBuffer
 from dsm.protocol.messages import (
     Cancel,
@@ -67,6 +68,7 @@ class WorkerClient(JobClient):
         host: Name and version of the host, for the worker's log.
         start_timeout_s: How long to wait for the worker's first message.
         give_up: Set it in another thread to end a worker that is not ready yet; None for nothing.
+        start_thread: See `JobClient`.
 
     Raises:
         WorkerError: If the process cannot be started or does not become ready; code `"worker.closed"` after `give_up`.
@@ -86,8 +88,9 @@ class WorkerClient(JobClient):
         host: str = "",
         start_timeout_s: float = 60.0,
         give_up: threading.Event | None = None,
+        start_thread: StartThread = start_thread,
     ) -> None:
-        super().__init__()
+        super().__init__(start_thread)
         self._ready: Ready | None = None
         self._refusal: Error | None = None
         self._ended = False
@@ -102,13 +105,10 @@ class WorkerClient(JobClient):
             shutil.rmtree(self.folder, ignore_errors=True)
             raise
         atexit.register(self.close)  # voxels of a patient do not stay behind when a script forgets to close
-        self._threads = [
-            threading.Thread(target=self._read_events, name="dsm-worker-events", daemon=True),
-            threading.Thread(target=self._read_log, name="dsm-worker-log", daemon=True),
-        ]
+        self._threads: list[threading.Thread] = []
         try:
-            for thread in self._threads:
-                thread.start()
+            self._threads.append(start_thread(self._read_events, "dsm-worker-events"))
+            self._threads.append(start_thread(self._read_log, "dsm-worker-log"))
             self._send(Hello(folder=str(self.folder), host=host))
             self.ready = self._await_ready(start_timeout_s, give_up or threading.Event())
         except BaseException:
@@ -160,9 +160,7 @@ class WorkerClient(JobClient):
             if job_id not in self._open_jobs:
                 return
             self._cancelled.add(job_id)
-        timer = threading.Timer(grace_s, self._kill_if_open, [job_id])
-        timer.daemon = True
-        timer.start()
+        self._start_thread(partial(self._kill_if_open, job_id, grace_s), "dsm-worker-grace")
         with contextlib.suppress(WorkerError):  # dying already: that ends the job too
             self._send(Cancel(id=job_id))
 
@@ -189,6 +187,7 @@ class WorkerClient(JobClient):
                 return
             idle = not self._open_jobs
             self._closed = True
+            self._changed.notify_all()
         atexit.unregister(self.close)
         try:
             self._stop(politely=idle)
@@ -206,7 +205,7 @@ class WorkerClient(JobClient):
         except subprocess.TimeoutExpired:
             self.kill()
             self._process.wait()
-        for thread, stream in zip(self._threads, (self._process.stdout, self._process.stderr), strict=True):
+        for thread, stream in zip(self._threads, (self._process.stdout, self._process.stderr), strict=False):
             thread.join(_EXIT_GRACE_S)
             if not thread.is_alive():  # else a grandchild holds the pipe: closing under a reader is not safe
                 _pipe(stream).close()
@@ -286,7 +285,9 @@ class WorkerClient(JobClient):
                     )
             self._changed.notify_all()
 
-    def _kill_if_open(self, job_id: str) -> None:
+    def _kill_if_open(self, job_id: str, grace_s: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: job_id not in self._open_jobs or not self.alive, grace_s)
         if job_id in self._open_jobs and self.alive:
             logger.warning("The worker did not stop job %s in time and is killed.", job_id)
             self.kill()

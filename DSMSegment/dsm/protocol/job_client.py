@@ -16,6 +16,15 @@ from dsm.errors import DSMError, JobCancelled, ProtocolError, WorkerError
 from dsm.protocol.messages import Done, Error, Progress, Request, Result
 
 JobEvent: TypeAlias = Progress | Result | Done | Error
+StartThread: TypeAlias = Callable[[Callable[[], None], str], threading.Thread]
+"""Calls a function on a new daemon thread of a name."""
+
+
+def start_thread(function: Callable[[], None], name: str) -> threading.Thread:
+    """Call `function` on a new daemon thread."""
+    thread = threading.Thread(target=function, name=name, daemon=True)
+    thread.start()
+    return thread
 
 
 class JobClient(ABC):
@@ -23,12 +32,17 @@ class JobClient(ABC):
 
     Use it as a context manager: leaving it calls `close`, whatever happened before. Every submitted job ends with
     exactly one `Done` or `Error`.
+
+    Args:
+        start_thread: Starts each thread of the client; a host with a window keeps Python's collector of garbage off
+            them.
     """
 
     folder: Path
     """Where files of requests and results lie; removed by `close`."""
 
-    def __init__(self) -> None:
+    def __init__(self, start_thread: StartThread = start_thread) -> None:
+        self._start_thread = start_thread
         self._changed = threading.Condition()  # guards what is known of jobs
         self._events: deque[JobEvent] = deque()
         self._open_jobs: set[str] = set()

@@ -8,7 +8,6 @@ import logging
 import queue
 import shutil
 import tempfile
-import threading
 import time
 import zlib
 from collections.abc import Callable, Mapping
@@ -22,7 +21,7 @@ from dsm.errors import DSMError, ProtocolError, WorkerError
 from dsm.protocol.arrays import numbered, resolve_in_folder
 from dsm.protocol.codec import from_fields
 from dsm.protocol.connection import Connection, RemoteError, check_connection
-from dsm.protocol.job_client import JobClient, JobEvent
+from dsm.protocol.job_client import JobClient, JobEvent, StartThread, start_thread
 from dsm.protocol.messages import Done, Error, Load, Progress, Release, Request, Result, Segment, SetVolume
 from dsm.protocol.remote_volumes import RemoteVolumes
 
@@ -62,6 +61,7 @@ class RemoteClient(JobClient):
         certificate_file: See `Connection`.
         folder_parent: Where to make `folder`; None for the system's place for temporary files.
         connect: Whether to try the server here. Else `Load` does, where it can be cancelled.
+        start_thread: See `JobClient`.
 
     Raises:
         RemoteError: If the address is none, or `check_connection` finds something wrong.
@@ -75,8 +75,9 @@ class RemoteClient(JobClient):
         certificate_file: str | None = None,
         folder_parent: Path | None = None,
         connect: bool = True,
+        start_thread: StartThread = start_thread,
     ) -> None:
-        super().__init__()
+        super().__init__(start_thread)
         self._connection = Connection(address, token, certificate_file=certificate_file)
         self._check = partial(check_connection, address, token, certificate_file=certificate_file)
         self.ready = RemoteReady(0, "", "", "", str(self._connection.address))
@@ -87,8 +88,7 @@ class RemoteClient(JobClient):
         self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self.folder = Path(tempfile.mkdtemp(prefix="dsm-remote-", dir=folder_parent)).resolve()
         self._volumes = RemoteVolumes(self._connection, self.folder)
-        self._thread = threading.Thread(target=self._run, name="dsm-remote", daemon=True)
-        self._thread.start()
+        self._thread = start_thread(self._run, "dsm-remote")
         atexit.register(self.close)  # as in `WorkerClient`
 
     @property
@@ -127,11 +127,8 @@ class RemoteClient(JobClient):
             if job_id not in self._open_jobs:
                 return
             self._cancelled.add(job_id)
-        threading.Thread(target=self._send_cancel, args=(job_id,), daemon=True).start()
-        ended = Error(id=job_id, code="cancelled", text="The job was cancelled.")
-        timer = threading.Timer(grace_s, self._note, [ended])
-        timer.daemon = True
-        timer.start()
+        self._start_thread(partial(self._send_cancel, job_id), "dsm-remote-cancel")
+        self._start_thread(partial(self._end_if_open, job_id, grace_s), "dsm-remote-grace")
 
     def kill(self) -> None:
         """Stop at once."""
@@ -166,7 +163,12 @@ class RemoteClient(JobClient):
         worker, model, sha256 = (str(found.capabilities.get(name, "")) for name in ("version", "model", "model_sha256"))
         self.ready = RemoteReady(0, worker, model, sha256, self.ready.device)
 
-    # What follows runs on the thread.
+    # What follows runs on threads.
+
+    def _end_if_open(self, job_id: str, grace_s: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: job_id not in self._open_jobs, grace_s)
+        self._note(Error(id=job_id, code="cancelled", text="The job was cancelled."))
 
     def _run(self) -> None:
         while (request := self._requests.get()) is not None:

@@ -9,10 +9,6 @@ import slicer
 from PySide6.QtCore import Property, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QSizePolicy, QWidget
 
-# The Python side of each selector, also of closed panels: the collector of garbage may run in the thread of a job, and
-# what Qt and VTK still hold of a widget must not be taken down there.
-_ALIVE: list[Any] = []
-
 
 @qt.register_widget
 class qMRMLWidget(QWidget):  # noqa: N801
@@ -44,7 +40,6 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801
         # As Slicer's own: a scene that outlives the panel calls nobody for it. Holds no reference to the widget.
         self.destroyed.connect(lambda _=None, observed=self._observed: _stop_observing(observed))
         self._announced: Any = None
-        _ALIVE.append(self)
 
     def setMRMLScene(self, scene: Any) -> None:
         _stop_observing(self._observed)
