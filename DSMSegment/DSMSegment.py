@@ -158,7 +158,6 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartImportEvent, self.onSceneStartImport)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartSaveEvent, self.onSceneStartSave)
         slicer.app.aboutToQuit.connect(self.logic.close)
         self.initializeParameterNode()
 
@@ -186,8 +185,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
 
     def exit(self) -> None:
         """Called each time another module is opened, where segments may be edited; a run goes on."""
-        if not self.logic.isRunning:
-            self._results.watch()
+        self._results.leave()
 
     def onSceneStartClose(self, caller: Any, event: Any) -> None:
         """Stop the run before its nodes vanish."""
@@ -208,11 +206,6 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         """Show the parameters of the opened scene; now their nodes are there."""
         self.logic.getParameterNode().Modified()
         self.onSceneEndClose(caller, event)
-
-    def onSceneStartSave(self, caller: Any, event: Any) -> None:
-        """Note edits by hand, and let the segments of the results share layers: files get smaller."""
-        self._results.noteEdits()
-        self._results.beforeSave()
 
     def initializeParameterNode(self) -> None:
         """Connect the panel to the scene's parameters, with the first volume selected."""

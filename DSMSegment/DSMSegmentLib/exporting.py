@@ -10,7 +10,7 @@ import slicer
 
 from dsm.errors import InputError, OutputError
 from DSMSegmentLib.dicom_export import exportDicom
-from DSMSegmentLib.mrml import packLayers
+from DSMSegmentLib.layer_packer import packLayers
 
 FILTERS = "Segmentation (*.seg.nrrd);;Label map (*.nii.gz);;Label map (*.nrrd);;DICOM segmentation (*.dcm)"
 

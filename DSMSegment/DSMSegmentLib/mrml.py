@@ -18,7 +18,7 @@ from dsm.core.modality import guess_modality
 from dsm.core.volume import Volume
 from dsm.errors import GeometryError, InputError
 
-_BINARY_LABELMAP = "Binary labelmap"
+BINARY_LABELMAP = "Binary labelmap"
 _SCALARS = "ImageScalars"
 _NUM_REMEMBERED = 32
 _GUESSES: dict[int, str] = {}
@@ -121,11 +121,16 @@ def orientedImageFromCrop(crop: CroppedArray, affine: np.ndarray) -> slicer.vtkO
         crop: Mask of any number dtype; non-zero is inside.
         affine: `(4, 4)` of the full grid, to the RAS of the node that will hold it.
     """
+    return orientedImageFromLabels(CroppedArray((crop.array != 0).astype(np.uint8), crop.offset_ijk), affine)
+
+
+def orientedImageFromLabels(crop: CroppedArray, affine: np.ndarray) -> slicer.vtkOrientedImageData:
+    """Return several masks that share an image, as `orientedImageFromCrop` one: each has a value, uint8, from 1."""
     (i0, j0, k0), (i1, j1, k1) = crop.box.start, crop.box.stop
     image = slicer.vtkOrientedImageData()
     image.SetExtent(i0, i1 - 1, j0, j1 - 1, k0, k1 - 1)
     image.SetGeometryFromImageToWorldMatrix(_matrixFromArray(affine))
-    image.GetPointData().SetScalars(_scalars(np.asarray(crop.array != 0, dtype=np.uint8)))
+    image.GetPointData().SetScalars(_scalars(crop.array))
     return image
 
 
@@ -148,30 +153,24 @@ def orientedImageFromSegment(
     return image
 
 
+def geometryOf(image: slicer.vtkOrientedImageData) -> np.ndarray:
+    """Return the `(4, 4)` affine from voxel index to the RAS of the node that holds the image."""
+    matrix = vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    return arrayFromMatrix(matrix)
+
+
 def setSegmentMask(
     segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, image: slicer.vtkOrientedImageData
 ) -> bool:
     """Make `image` the mask of a segment and leave all other segments alone; returns whether Slicer took it."""
     segmentation = segmentationNode.GetSegmentation()
-    layer = segmentation.GetSegment(segmentId).GetRepresentation(_BINARY_LABELMAP)
+    layer = segmentation.GetSegment(segmentId).GetRepresentation(BINARY_LABELMAP)
     if layer is not None and not _Resample.DoGeometriesMatch(layer, image):
         # Else Slicer would resample the layer, and with it the voxels of all segments that share it.
         segmentation.SeparateSegmentLabelmap(segmentId)
     logic = slicer.vtkSlicerSegmentationsModuleLogic
     return bool(logic.SetBinaryLabelmapToSegment(image, segmentationNode, segmentId, logic.MODE_REPLACE))
-
-
-def packLayers(segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
-    """Let segments that do not overlap share a layer: smaller files, faster saving.
-
-    Only where all layers have the same grid: Slicer would resample the others, which changes masks.
-    """
-    segmentation = segmentationNode.GetSegmentation()
-    layers = [
-        segmentation.GetLayerDataObject(number, _BINARY_LABELMAP) for number in range(segmentation.GetNumberOfLayers())
-    ]
-    if len(layers) > 1 and all(_Resample.DoGeometriesMatch(layers[0], layer) for layer in layers[1:]):
-        segmentation.CollapseBinaryLabelmaps(False)
 
 
 def removeVoxels(image: slicer.vtkOrientedImageData, other: slicer.vtkOrientedImageData) -> int:
@@ -251,7 +250,7 @@ def resampleInto(target: slicer.vtkOrientedImageData, image: slicer.vtkOrientedI
 
 def segmentLayer(segment: slicer.vtkSegment) -> slicer.vtkOrientedImageData | None:
     """Return the image that holds the mask of a segment, and those of the segments that share it; None for none."""
-    layer = segment.GetRepresentation(_BINARY_LABELMAP)
+    layer = segment.GetRepresentation(BINARY_LABELMAP)
     return slicer.vtkOrientedImageData.SafeDownCast(layer) if layer is not None else None
 
 

@@ -15,7 +15,7 @@ from DSMSegmentLib.edit_watches import EditWatches
 from DSMSegmentLib.editor_bridge import openInSegmentEditor
 from DSMSegmentLib.exporting import FILTERS, exportSegmentation
 from DSMSegmentLib.finding import SegmentOutcome
-from DSMSegmentLib.mrml import packLayers
+from DSMSegmentLib.layer_packer import LayerPacker
 from DSMSegmentLib.placement import volumeOf
 from DSMSegmentLib.result_rows import ResultRow, resultRows, setReviewed
 from DSMSegmentLib.results_table import ResultsTable
@@ -59,6 +59,7 @@ class ResultsSection:
         self._outcomes: list[SegmentOutcome] = []
         self._overlay = UncertaintyOverlay()
         self._surfaces = SurfaceMaker(self.update)
+        self._packer = LayerPacker(self.noteEdits, self._onPacked)
         self._editTimer = qt.QTimer()
         self._editTimer.setSingleShot(True)
         self._editTimer.setInterval(_EDIT_DELAY_MS)
@@ -96,6 +97,7 @@ class ResultsSection:
 
     def startRun(self, volumeNode: Any) -> None:
         """Call before a run on a volume: hand-made changes up to here are noted, and its own writing is no edit."""
+        self._packer.stop()
         self.noteEdits()
         self._surfaces.finish()
         self._runVolume = volumeNode
@@ -107,6 +109,14 @@ class ResultsSection:
         """Call after a run: its probabilities are there for the slider, and changes from now on are edits by hand."""
         self._actOnSelected()
         self.watch()
+        if self._node is not None and self._node.GetScene() is not None:
+            self._packer.start(self._node)
+
+    def leave(self) -> None:
+        """Call when another module is opened: layers are packed by then, and changes are edits by hand."""
+        if not self._runs.isRunning:
+            self._packer.finish()
+            self.watch()
 
     def addOutcome(self, segmentationNode: Any, outcome: SegmentOutcome) -> None:
         """Show one more outcome of the run that is going on."""
@@ -121,14 +131,6 @@ class ResultsSection:
         self.update()
         if any((self._node, row.segmentId) in edited for row in self._table.selected):
             self._actOnSelected()  # the slider no longer does
-
-    def beforeSave(self) -> None:
-        """Call before the scene is saved: segments share layers then, and what is only a way to look goes."""
-        self._overlay.hide()
-        self.update()
-        if self._node is not None and self._node.GetScene() is not None and not self._runs.isRunning:
-            packLayers(self._node)
-            self._watches.restart(self._node)
 
     def follow(self) -> None:
         """Call this from a timer: another time point of a sequence is shown, and nobody says so."""
@@ -169,6 +171,7 @@ class ResultsSection:
         self._editTimer.stop()
         self._watches.close()
         self._threshold.stop()
+        self._packer.stop()
         self._surfaces.stop()
         self._overlay.hide()
         self._node = None
@@ -178,6 +181,11 @@ class ResultsSection:
     def watch(self) -> None:
         """Look out for changes by hand from now on."""
         self._watches.watchAll()
+
+    def _onPacked(self) -> None:
+        """Other layers with the same masks are no edit by hand."""
+        if self._node is not None:
+            self._watches.restart(self._node)
 
     def _onOwnChange(self) -> None:
         """A new threshold is no edit by hand."""

@@ -81,7 +81,7 @@ class Runs:
             options: Threshold and write policies.
             wait: Return when the run is over; else call `poll` from a timer.
             interactive: Whether a person waits at a window: probabilities are kept for `setThreshold`, and layers are
-                packed when the scene is saved (`packLayers`) and not at the end of the run, which takes 0.1 s and more.
+                not packed at the end of the run: the window does it step by step (`LayerPacker`).
             onProgress: Called with each progress, on the main thread.
             onResult: Called with each outcome, on the main thread.
             onFinished: Called with the job at its end.

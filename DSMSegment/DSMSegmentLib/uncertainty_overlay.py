@@ -1,33 +1,37 @@
-"""A map of uncertainty over the slices: a volume of its own in the foreground, which goes again when it is hidden."""
+"""A map of uncertainty over the slices: coloured bands, in a segmentation of their own that goes when it is hidden.
+
+What the scene saves of the user's segmentation and slice views is never changed for it: nobody is told when a scene is
+saved (Slicer declares `StartSaveEvent` and never invokes it), and it would be saved like that.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import slicer
 
-from dsm.core.volume import Volume
+from dsm.core.boxes import CroppedArray
 from DSMSegmentLib.map_store import SegmentMap
-from DSMSegmentLib.mrml import setVolume
+from DSMSegmentLib.mrml import BINARY_LABELMAP, orientedImageFromLabels
+from DSMSegmentLib.placement import removeSegmentation
 from DSMSegmentLib.time_point import timeOf
 
-#: From sure to undecided: matplotlib's viridis, which no organ has. Slicer's own tables are not there without Slicer.
+#: From sure to undecided: matplotlib's viridis, which no organ has.
 COLORS = ("#440154", "#414487", "#2a788e", "#22a884", "#7ad151", "#fde725")
-_OPACITY = 0.6
-# Below, the voxel is sure and the image shines through.
-_FAINTEST = 0.1
-_MOST = 255
-_SLICE = "vtkMRMLSliceCompositeNode"
+_OPACITY = 0.8
+# Below the first, the voxel is sure and the image shines through.
+_LIMITS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+# Number of the band of each float16 from 0 to 1, which are as many as their bits: quick for maps of millions of voxels.
+_BAND_OF_BITS = np.digitize(
+    np.arange(np.float16(1.0).view(np.uint16) + 1, dtype=np.uint16).view(np.float16), _LIMITS
+).astype(np.uint8)
 
 
 class UncertaintyOverlay:
-    """Shows one map at a time. The segment's own area is not filled meanwhile, so that only its outline covers it."""
+    """Shows one map at a time."""
 
     def __init__(self) -> None:
-        self._node: slicer.vtkMRMLScalarVolumeNode | None = None
+        self._node: slicer.vtkMRMLSegmentationNode | None = None
         self._segmentationNode: slicer.vtkMRMLSegmentationNode | None = None
-        # What lay in the foreground of each slice before, and how opaque it was.
-        self._before: dict[str, tuple[str | None, float]] = {}
-        self._fill = 1.0
         self._time: str | None = None
         self.segmentId = ""
 
@@ -40,105 +44,69 @@ class UncertaintyOverlay:
         """Show the map of a segment, in place of the one before."""
         self.hide()
         name = segmentationNode.GetSegmentation().GetSegment(segmentId).GetName()
-        self._node = node = _mapNode(segmentationNode, f"{name} uncertainty", map_)
+        self._node = _bandsNode(segmentationNode, f"{name} uncertainty", map_)
         self._segmentationNode, self.segmentId = segmentationNode, segmentId
         self._time = timeOf(segmentationNode)
-        display = segmentationNode.GetDisplayNode()
-        self._fill = display.GetSegmentOpacity2DFill(segmentId)
-        display.SetSegmentOpacity2DFill(segmentId, 0.0)
-        for slice_ in _slices(node.GetScene()):
-            self._before[slice_.GetID()] = slice_.GetForegroundVolumeID(), slice_.GetForegroundOpacity()
-            slice_.SetForegroundVolumeID(node.GetID())
-            slice_.SetForegroundOpacity(_OPACITY)
 
     def hide(self) -> None:
-        """Take the map away; slices and segment look as before.
-
-        Call it before the scene is saved, too: how the segment is drawn would be saved.
-        """
+        """Take the map away."""
         node = self._node
-        # Segments of one id are drawn alike at all time points.
-        if self._segmentationNode is not None and self._isSegmentThere:
-            self._segmentationNode.GetDisplayNode().SetSegmentOpacity2DFill(self.segmentId, self._fill)
         if node is not None and node.GetScene() is not None:
-            scene = node.GetScene()
-            for slice_ in _slices(scene):
-                if slice_.GetForegroundVolumeID() == node.GetID():
-                    volumeId, opacity = self._before.get(slice_.GetID(), (None, 0.0))
-                    slice_.SetForegroundVolumeID(volumeId)
-                    slice_.SetForegroundOpacity(opacity)
-            display = node.GetDisplayNode()
-            for one in (display.GetColorNode(), display, node):
-                scene.RemoveNode(one)
+            removeSegmentation(node)
+            for number in range(node.GetSegmentation().GetNumberOfSegments()):
+                # Else Slicer would take the voxels of one band after the other out of the image that they share.
+                node.GetSegmentation().GetNthSegment(number).RemoveAllRepresentations("")
         self._node = self._segmentationNode = None
         self.segmentId = ""
-        self._before.clear()
 
     def hideIfGone(self) -> None:
         """Take the map away if its segment is not there any more.
 
         The run was taken back, the scene closed, or another time point is shown.
         """
-        if not self._isSegmentThere or timeOf(self._segmentationNode) != self._time:
+        node = self._segmentationNode
+        isThere = node is not None and node.GetScene() is not None
+        if not isThere or node.GetSegmentation().GetSegment(self.segmentId) is None or timeOf(node) != self._time:
             self.hide()
 
-    @property
-    def _isSegmentThere(self) -> bool:
-        node = self._segmentationNode
-        return (
-            node is not None
-            and node.GetScene() is not None
-            and node.GetSegmentation().GetSegment(self.segmentId) is not None
-        )
 
-
-def _mapNode(
+def _bandsNode(
     segmentationNode: slicer.vtkMRMLSegmentationNode, name: str, map_: SegmentMap
-) -> slicer.vtkMRMLScalarVolumeNode:
-    scene = segmentationNode.GetScene()
-    affine = map_.affine.copy()
-    affine[:3, 3] += affine[:3, :3] @ map_.values.offset_ijk
-    # VTK has no float16; 255 steps are more than the eye sees.
-    values = np.round(map_.values.array.astype(np.float32) * _MOST).astype(np.uint8)
-    node = slicer.vtkMRMLScalarVolumeNode()
+) -> slicer.vtkMRMLSegmentationNode:
+    # Made before it is in the scene, where each change would be drawn.
+    node = slicer.vtkMRMLSegmentationNode()
     node.SetName(name)
-    node.HideFromEditorsOn()  # no list offers it as a volume to segment
+    node.HideFromEditorsOn()  # no place to write to
+    node.SaveWithSceneOff()  # a way to look at the result, no part of it
+    bands = _BAND_OF_BITS[map_.values.array.view(np.uint16)]
+    image = orientedImageFromLabels(CroppedArray(bands, map_.values.offset_ijk), map_.affine)
+    for number, (low, color) in enumerate(zip(_LIMITS, _colors(len(_LIMITS)), strict=True), start=1):
+        segment = slicer.vtkSegment()
+        segment.SetName(f"{name}, {low:.1f} or more")
+        segment.SetColor(*color)
+        segment.AddRepresentation(BINARY_LABELMAP, image)
+        segment.SetLabelValue(number)
+        node.GetSegmentation().AddSegment(segment, str(number))
+    scene = segmentationNode.GetScene()
     scene.AddNode(node)
-    setVolume(node, Volume(np.pad(values, 1), _shifted(affine), modality="MR", name=name))
     node.SetAndObserveTransformNodeID(segmentationNode.GetTransformNodeID())
-    node.CreateDefaultDisplayNodes()
-    display = node.GetDisplayNode()
-    display.SetAndObserveColorNodeID(_colorNode(scene).GetID())
-    display.AutoWindowLevelOff()
-    display.SetWindowLevelMinMax(0, _MOST)
-    display.SetLowerThreshold(_MOST * _FAINTEST)
-    display.SetUpperThreshold(_MOST)
-    display.ApplyThresholdOn()
-    for one in (node, display, display.GetColorNode()):
-        one.SetSaveWithScene(False)  # a way to look at the result, no part of it
+    display = scene.AddNode(_display())
+    node.SetAndObserveDisplayNodeID(display.GetID())
     return node
 
 
-def _colorNode(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLColorTableNode:
-    node = scene.AddNewNodeByClass("vtkMRMLColorTableNode", "Uncertainty")
-    node.SetTypeToUser()
-    node.HideFromEditorsOn()
-    node.SetNumberOfColors(_MOST + 1)
+def _display() -> slicer.vtkMRMLSegmentationDisplayNode:
+    display = slicer.vtkMRMLSegmentationDisplayNode()
+    display.SaveWithSceneOff()
+    display.SetVisibility3D(False)
+    display.SetVisibility2DOutline(False)
+    display.SetOpacity2DFill(_OPACITY)
+    return display
+
+
+def _colors(num: int) -> list[tuple[float, float, float]]:
+    """Return red, green and blue, 0 to 1, of each of `num` bands."""
     stops = np.array([[int(color[start : start + 2], 16) / 255 for start in (1, 3, 5)] for color in COLORS])
-    steps = np.linspace(0, len(COLORS) - 1, _MOST + 1)
-    channels = [np.interp(steps, np.arange(len(COLORS)), channel) for channel in stops.T]
-    for number, (red, green, blue) in enumerate(zip(*channels, strict=True)):
-        node.SetColor(number, f"{number / _MOST:.2f}", red, green, blue, 1.0)
-    return node
-
-
-def _slices(scene: slicer.vtkMRMLScene) -> list[slicer.vtkMRMLSliceCompositeNode]:
-    # Not `slicer.util.getNodesByClass`: it looks into the application's scene whichever it is given.
-    return [scene.GetNthNodeByClass(i, _SLICE) for i in range(scene.GetNumberOfNodesByClass(_SLICE))]
-
-
-def _shifted(affine: np.ndarray) -> np.ndarray:
-    """Return the affine of a grid that starts one voxel earlier: a border of sure voxels, and never a single slice."""
-    moved = affine.copy()
-    moved[:3, 3] -= affine[:3, :3].sum(axis=1)
-    return moved
+    steps = np.linspace(0, len(COLORS) - 1, num)
+    channels = (np.interp(steps, np.arange(len(COLORS)), channel) for channel in stops.T)
+    return [(float(red), float(green), float(blue)) for red, green, blue in zip(*channels, strict=True)]

@@ -15,13 +15,13 @@ from dsm.core.boxes import Box
 from dsm.errors import InputError, OutputError
 from DSMSegmentLib.finding import Finding, OutcomeStatus, SegmentOutcome
 from DSMSegmentLib.journal import RunJournal
+from DSMSegmentLib.layer_packer import packLayers
 from DSMSegmentLib.mrml import (
     addVoxelsOutside,
     affineInSegmentation,
     countVoxels,
     orientedImageFromCrop,
     orientedImageFromSegment,
-    packLayers,
     removeVoxels,
     setSegmentMask,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,6 +67,13 @@ def _unnamed_masks(scene: Any) -> list[str]:
         for segment_id, name in array_names(node).items()
         if name not in (None, SCALARS) and node.GetSegmentation().GetSegment(segment_id).HasTag("DSM.Prompt")
     ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _collected_here() -> Iterator[None]:
+    """Closed panels are collected before tests of other folders start threads without a guard in the same process."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture

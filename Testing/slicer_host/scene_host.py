@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import importlib.util
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -32,6 +33,7 @@ _LOGICS = {
     "Markups": "vtkSlicerMarkupsLogic",
     "Sequences": "vtkSlicerSequencesLogic",
 }
+_ENDINGS = {"vtkMRMLSegmentationNode": "seg.nrrd", "vtkMRMLTextNode": "txt"}
 
 
 class SceneHost:
@@ -91,12 +93,28 @@ class SceneHost:
         self._checked(storage.WriteData(node), "write", path)
 
     def saveScene(self, path: Path) -> None:
-        """Write the scene with all its data as `.mrb`."""
-        self._checked(self.scene.WriteToMRB(str(path), None, None), "write", path)
+        """Write the scene with all its data, as `.mrb`, or as `.mrml` with the data in files beside it.
+
+        As in Slicer, no event says that a scene is saved.
+        """
+        if path.suffix == ".mrb":
+            self._checked(self.scene.WriteToMRB(str(path), None, None), "write", path)
+            return
+        for number in range(self.scene.GetNumberOfNodesByClass("vtkMRMLStorableNode")):
+            node = self.scene.GetNthNodeByClass(number, "vtkMRMLStorableNode")
+            if node.GetSaveWithScene() and not node.IsA("vtkMRMLColorNode"):
+                name = re.sub(r"\W+", "_", f"{node.GetID()}_{node.GetName()}")
+                self.saveNode(node, path.parent / f"{name}.{_ENDINGS.get(node.GetClassName(), 'nrrd')}")
+        self.scene.SetRootDirectory(str(path.parent))
+        self._checked(self.scene.Commit(str(path)), "write", path)
 
     def loadScene(self, path: Path) -> None:
-        """Replace the scene by a `.mrb` file."""
-        self._checked(self.scene.ReadFromMRB(str(path), True, None), "read", path)
+        """Replace the scene by what was saved."""
+        if path.suffix == ".mrb":
+            self._checked(self.scene.ReadFromMRB(str(path), True, None), "read", path)
+            return
+        self.scene.SetURL(str(path))
+        self._checked(self.scene.Connect(), "read", path)
 
     def _makeScene(self) -> Any:
         scene = slicer.vtkMRMLScene()
