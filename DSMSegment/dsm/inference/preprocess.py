@@ -83,7 +83,7 @@ def _check_memory(grid: WorkingGrid, num_channels: int) -> None:
 def resample_to(grid: WorkingGrid, array: np.ndarray) -> Tensor:
     """Resample an array `[I, J, K]` of the input grid linearly to `grid`: `grid.shape`, float32, not padded."""
     axes, origin, step = grid.input_sampling()
-    return resample(_as_tensor(array).permute(tuple(axes)), origin=origin, step=step, size=grid.shape)
+    return resample(as_tensor(array).permute(tuple(axes)), origin=origin, step=step, size=grid.shape)
 
 
 def resample_features(grid: WorkingGrid, array: np.ndarray, box: Box, *, stride: int) -> Tensor:
@@ -97,12 +97,11 @@ def resample_features(grid: WorkingGrid, array: np.ndarray, box: Box, *, stride:
     """
     axes, origin, step = grid.input_sampling()
     first = [o + s * (stride * n + (stride - 1) / 2) for o, s, n in zip(origin, step, box.start, strict=True)]
-    return resample(
-        _as_tensor(array).permute(tuple(axes)), origin=first, step=[stride * s for s in step], size=box.size
-    )
+    return resample(as_tensor(array).permute(tuple(axes)), origin=first, step=[stride * s for s in step], size=box.size)
 
 
-def _as_tensor(array: np.ndarray) -> Tensor:
+def as_tensor(array: np.ndarray) -> Tensor:
+    """Return an array of any type as a tensor that torch can index and multiply; not copied where that can be."""
     if array.dtype.name not in _TORCH_DTYPES or not array.dtype.isnative:
         array = array.astype(np.float32)
     if min(array.strides) < 0 or not array.flags.writeable:
