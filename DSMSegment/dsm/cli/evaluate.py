@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,15 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
         "--compare", metavar="FILE", type=Path, help="another report: also report the paired differences to it"
     )
     parser.add_argument(
+        "--clicks", metavar="N", type=int, help="measure masks after 1 to N simulated clicks on each object (1 to 10)"
+    )
+    parser.add_argument(
+        "--click-model", default="clicks", metavar="NAME", help="click network, name or folder (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--no-text-prior", action="store_true", help="with --clicks: leave the model out, click on the image alone"
+    )
+    parser.add_argument(
         "-o",
         "--out",
         metavar="FILE",
@@ -49,6 +59,8 @@ def run(options: argparse.Namespace) -> int:
     check_output(options.out, suffixes=(".json",))
     require_package("monai", extra="train")
     require_package("matplotlib", extra="train")
+    if options.clicks is not None:
+        return _run_clicks(options)
     other = _report(options.compare) if options.compare else None
     from dsm.evaluation.evaluate import evaluate_dataset
 
@@ -72,6 +84,29 @@ def run(options: argparse.Namespace) -> int:
     print(f"{'mean':32} {_text(report['mean_dice'])}")
     if comparison := report.get("comparison"):
         print(f"{'minus ' + comparison['other']:32} {_text(comparison['mean_dice'])}")
+    return 0
+
+
+def _run_clicks(options: argparse.Namespace) -> int:
+    """Click on every object, print the mean Dice after 1, 2, 3, 5 clicks, write the report."""
+    from dsm.evaluation.click_report import click_table, write_click_report
+    from dsm.evaluation.evaluate_clicks import evaluate_clicks
+    from dsm.inference.click_scan import ClickSegmenter
+    from dsm.inference.segmenter import Segmenter
+
+    logging.getLogger("dsm").setLevel(logging.INFO)
+    report = evaluate_clicks(
+        options.dataset,
+        click_model=ClickSegmenter.from_folder(options.click_model),
+        clicks=options.clicks,
+        model=None if options.no_text_prior else Segmenter.from_pretrained(options.model, device=options.device),
+        cases=_split(options.cases, ","),
+        names=_split(options.prompts, ";"),
+        split=options.split,
+        montages=options.montages,
+    )
+    write_click_report(report, options.out)
+    print(click_table(report))
     return 0
 
 

@@ -73,8 +73,8 @@ def evaluate_dataset(
     """
     folder = Path(dataset_dir).resolve()
     folder = folder.parent if folder.is_file() else folder
-    entries = _selected(read_manifest(folder), cases, prompts, split)
-    _check_files(entries)
+    entries = selected_cases(read_manifest(folder), cases, prompts, split)
+    check_files(entries)
     entries = [_asked_in_vain(entry, absent) for entry in entries]
     if prompts is not None:
         prompts = [*prompts, *absent]
@@ -113,7 +113,7 @@ def write_report(report: dict[str, Any], out: Path) -> None:
         draw_report(report, part)
 
 
-def _check_files(entries: Sequence[CaseEntry]) -> None:
+def check_files(entries: Sequence[CaseEntry]) -> None:
     """Find a missing file now, not after hours."""
     for entry in entries:
         for path in (entry.image, entry.label):
@@ -148,8 +148,8 @@ def _evaluate_case(
     fast: bool,
 ) -> tuple[dict[str, dict[str, Any]], dict[str, float]]:
     """Rows by name, and the seconds that the network and the metrics took."""
-    volume, label = _read(entry)
-    wanted = {name: _one_prompt(name) for name in entry.targets if prompts is None or name in prompts}
+    volume, label = read_case(entry)
+    wanted = {name: exact_prompt(name) for name in entry.targets if prompts is None or name in prompts}
     began = time.perf_counter()
     scan = segmenter.encode(volume)
     results = dict(zip(wanted, scan.segment(list(wanted.values()), fast=fast), strict=True))
@@ -165,7 +165,12 @@ def _evaluate_case(
     return rows, {"network": round(network, 2), "metrics": round(metrics, 2)}
 
 
-def _read(entry: CaseEntry) -> tuple[Volume, np.ndarray]:
+def read_case(entry: CaseEntry) -> tuple[Volume, np.ndarray]:
+    """Read image and label ids of a case.
+
+    Raises:
+        InputError: If the label does not lie on the image.
+    """
     volume = read_volume(entry.image, modality=entry.modality)
     label = read_volume(entry.label, modality=entry.modality)
     if label.shape != volume.shape or abs(label.affine - volume.affine).max() > _SAME_PLACE_MM:
@@ -177,7 +182,8 @@ def _read(entry: CaseEntry) -> tuple[Volume, np.ndarray]:
     return volume, label.array
 
 
-def _one_prompt(name: str) -> Prompt:
+def exact_prompt(name: str) -> Prompt:
+    """Parse a name of a manifest; `InputError` if it means two structures."""
     found = parse_prompts([name])
     if len(found) > 1:
         both = " and ".join(prompt.name for prompt in found)
@@ -185,9 +191,10 @@ def _one_prompt(name: str) -> Prompt:
     return found[0]
 
 
-def _selected(
+def selected_cases(
     entries: list[CaseEntry], cases: Sequence[str] | None, prompts: Sequence[str] | None, split: str | None
 ) -> list[CaseEntry]:
+    """Choose cases by id, annotated name and split; `InputError` if one does not exist or none is left."""
     known_cases = {entry.case_id for entry in entries}
     known_names = {name for entry in entries for name in entry.targets}
     for wanted, known, what in ((cases, known_cases, "case"), (prompts, known_names, "annotated name")):
