@@ -122,28 +122,38 @@ class Recipe:
         Raises:
             ConfigError: If the file is missing, not YAML, or has an unknown or missing key.
         """
-        path = Path(path)
-        try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise ConfigError(f"{path} does not exist.", hint="Recipes are in the folder `recipes`.") from error
-        except yaml.YAMLError as error:
-            raise ConfigError(f"{path} is not valid YAML: {error}.") from error
-        if not isinstance(values, dict):
-            raise ConfigError(f"{path} is not a recipe: it has no keys.", hint="See the files in `recipes`.")
+        values = read_recipe(path)
         for key, kind in (("sources", Source), ("phases", Phase)):
             if key in values:
-                values[key] = tuple(_build(kind, item) for item in values[key])
+                values[key] = tuple(build(kind, item) for item in values[key])
         if values.get("synthetic_lesions"):
-            values["synthetic_lesions"] = _build(LesionRules, values["synthetic_lesions"])
+            values["synthetic_lesions"] = build(LesionRules, values["synthetic_lesions"])
         values["validation_cases"] = tuple(values.get("validation_cases", ()))
-        recipe: Recipe = _build(cls, values)
+        recipe: Recipe = build(cls, values)
         return recipe
 
     @property
     def total_steps(self) -> int:
         """Steps of all phases."""
         return sum(phase.steps for phase in self.phases)
+
+
+def read_recipe(path: Path | str) -> dict[str, Any]:
+    """Read the keys of a recipe of any kind.
+
+    Raises:
+        ConfigError: If the file is missing, not YAML, or has no keys.
+    """
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path} does not exist.", hint="Recipes are in the folder `recipes`.") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}.") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} is not a recipe: it has no keys.", hint="See the files in `recipes`.")
+    return values
 
 
 def _as_tuples(value: Any) -> Any:
@@ -153,7 +163,12 @@ def _as_tuples(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _build(kind: type, values: dict[str, Any]) -> Any:
+def build(kind: type, values: dict[str, Any]) -> Any:
+    """Make a dataclass of settings from the keys of a recipe.
+
+    Raises:
+        ConfigError: If a key is unknown or missing.
+    """
     known = [f.name for f in fields(kind)]
     for key in values:
         if key not in known:

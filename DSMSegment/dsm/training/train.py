@@ -176,7 +176,7 @@ class Trainer:
         while self.step < start + phase.steps:
             self.net.train()
             if phase.freeze_norm:
-                _freeze_norm(self.net)
+                freeze_norm(self.net)
             self._set_rate(phase, self.step - start)
             parts = self._accumulate(sampler, phase)
             parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
@@ -255,10 +255,8 @@ class Trainer:
         curves(self.run_folder, values)
 
     def _save(self) -> None:
-        """Replace the checkpoint in one step, so that a kill leaves the old or the new one."""
         if not self.processes.is_first:
             return
-        path = self.run_folder / CHECKPOINT
         state = {
             "step": self.step,
             "net": self.net.state_dict(),
@@ -266,8 +264,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "alignment": self.alignment.state_dict() if self.alignment else {},
         }
-        torch.save(state, path.with_suffix(".part"))
-        path.with_suffix(".part").replace(path)
+        save_checkpoint(state, self.run_folder)
 
     def _resume(self) -> None:
         path = self.run_folder / CHECKPOINT
@@ -283,15 +280,27 @@ class Trainer:
         logger.info("resumed at step %d", self.step)
 
     def _write_provenance(self, data_root: Path) -> None:
-        manifests = {source.folder: data_root / source.folder / MANIFEST for source in self.recipe.sources}
-        record = {
-            "recipe": asdict(self.recipe),
-            "manifests_sha256": {n: hashlib.sha256(p.read_bytes()).hexdigest() for n, p in manifests.items()},
-            "training_cases": [entry.case_id for entry in self.entries],
-            "storage": str(STORAGE).removeprefix("torch."),
-            "versions": {"dsm": __version__, "torch": torch.__version__, "python": platform.python_version()},
-        }
+        record = provenance(self.recipe, [source.folder for source in self.recipe.sources], data_root)
+        record["training_cases"] = [entry.case_id for entry in self.entries]
+        record["storage"] = str(STORAGE).removeprefix("torch.")
         (self.run_folder / "provenance.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def save_checkpoint(state: dict[str, Any], run: Path) -> None:
+    """Replace the checkpoint in one step, so that a kill leaves the old or the new one."""
+    path = run / CHECKPOINT
+    torch.save(state, path.with_suffix(".part"))
+    path.with_suffix(".part").replace(path)
+
+
+def provenance(recipe: Any, folders: Sequence[str], data_root: Path) -> dict[str, Any]:
+    """Return what made a run: its recipe, the SHA-256 of the manifests of its data sets, and the versions."""
+    manifests = {folder: data_root / folder / MANIFEST for folder in folders}
+    return {
+        "recipe": asdict(recipe),
+        "manifests_sha256": {n: hashlib.sha256(p.read_bytes()).hexdigest() for n, p in manifests.items()},
+        "versions": {"dsm": __version__, "torch": torch.__version__, "python": platform.python_version()},
+    }
 
 
 def _entries(recipe: Recipe, data_root: Path) -> tuple[list[CaseEntry], Tensor, list[Source]]:
@@ -389,7 +398,8 @@ def _slow_norm(net: nn.Module) -> None:
             module.momentum = 0.01
 
 
-def _freeze_norm(net: nn.Module) -> None:
+def freeze_norm(net: nn.Module) -> None:
+    """Use BatchNorm's running statistics."""
     for module in net.modules():
         if isinstance(module, nn.BatchNorm3d):
             module.eval()

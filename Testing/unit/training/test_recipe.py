@@ -4,7 +4,8 @@ import pytest
 import yaml
 
 from dsm.errors import ConfigError
-from dsm.training.recipe import Recipe
+from dsm.training.click_recipe import KIND, ClickRecipe
+from dsm.training.recipe import Recipe, read_recipe
 
 RECIPES = sorted((Path(__file__).parents[3] / "recipes").glob("*.yaml"))
 MINIMAL = {
@@ -26,7 +27,8 @@ def load(tmp_path, values):
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_shipped_recipes_load(path):
-    recipe = Recipe.load(path)
+    kind = ClickRecipe if read_recipe(path).get("kind") == KIND else Recipe
+    recipe = kind.load(path)
     assert recipe.total_steps > 0
     assert recipe.sources
 
