@@ -22,10 +22,12 @@ def run(options: argparse.Namespace) -> int:
     """Train; the log goes to standard error and into the folder of the run."""
     require_package("monai", extra="train")
     logging.getLogger("dsm").setLevel(logging.INFO)
-    from dsm.training import click_recipe, train, train_clicks
     from dsm.training.recipe import read_recipe
 
-    is_clicks = read_recipe(options.recipe).get("kind") == click_recipe.KIND
-    folder = (train_clicks if is_clicks else train).main(options.recipe, out=options.out)
+    if read_recipe(options.recipe).get("kind") == "clicks":
+        from dsm.training.train_clicks import main
+    else:
+        from dsm.training.train import main
+    folder = main(options.recipe, out=options.out)
     print(folder)
     return 0

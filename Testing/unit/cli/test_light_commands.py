@@ -179,6 +179,7 @@ def test_evaluate_reads_the_other_report_first(monkeypatch, capsys, tmp_path):
 
 def test_train_prints_the_folder(monkeypatch, capsys, tmp_path):
     fake_module(monkeypatch, "dsm.training.train", main=lambda recipe, out=None: out or recipe.parent)
+    (tmp_path / "recipe.yaml").write_text("phases: []\n")
     assert output(capsys, "train", str(tmp_path / "recipe.yaml")) == f"{tmp_path}\n"
 
 
