@@ -29,17 +29,17 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
         "--threads", type=int, default=1, help="of each measured process; CPU seconds compare best with 1 (default)"
     )
     parser.add_argument(
-        "-o", "--out", metavar="DIR", type=Path, required=True, help="folder for bench.json, bench.md and bench.png"
+        "-o", "--out", metavar="DIR", type=Path, help="folder for bench.json, bench.md and bench.png (default: none)"
     )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure, print the table, write the report."""
-    check_output_folder(options.out)
-    for package in ("monai", "matplotlib"):
-        require_package(package, extra="train")
-    from dsm.bench.figure import draw_bench
+    """Measure, print the table, write the report where a folder is given."""
+    require_package("monai", extra="train")
+    if options.out is not None:
+        check_output_folder(options.out)
+        require_package("matplotlib", extra="train")
     from dsm.bench.report import to_markdown
     from dsm.bench.run import FULL, QUICK, run_bench
     from dsm.models.store import find_model, verify_model
@@ -47,13 +47,20 @@ def run(options: argparse.Namespace) -> int:
     verify_model(find_model(options.model))
     plan = FULL if options.full else QUICK
     report = run_bench(plan, model=options.model, threads=options.threads, say=_say)
-    options.out.mkdir(exist_ok=True)
     text = to_markdown(report)
-    (options.out / "bench.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    (options.out / "bench.md").write_text(text, encoding="utf-8")
-    draw_bench(report, options.out / "bench.png")
+    if options.out is not None:
+        _write(report, text, options.out)
     print(text)
     return 0
+
+
+def _write(report: dict[str, Any], text: str, folder: Path) -> None:
+    from dsm.bench.figure import draw_bench
+
+    folder.mkdir(exist_ok=True)
+    (folder / "bench.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    (folder / "bench.md").write_text(text, encoding="utf-8")
+    draw_bench(report, folder / "bench.png")
 
 
 def _say(what: str) -> None:
