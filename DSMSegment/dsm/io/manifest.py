@@ -11,6 +11,7 @@ from typing import Any
 from dsm.errors import ImageError
 
 MANIFEST = "dataset.json"
+_SPLITS = ("training", "validation")
 VALIDATION_EVERY = 5  # case `index % 5 == 4` of each set, in the manifest's order
 
 
@@ -41,7 +42,9 @@ def read_manifest(folder: Path | str) -> list[CaseEntry]:
     Args:
         folder: Folder with `dataset.json`: `labels` {id: name}, `annotated` names, `union` {name: parts}, and `cases`
             with `id`, `image`, `label`, `modality` and `present` {name: voxels}. `complete: false` says that a name is
-            annotated only in the cases where it is present.
+            annotated only in the cases where it is present. A case may say itself which of the `annotated` names hold
+            for it (`annotated`: those, present or absent; all else is unknown) and where it belongs (`split`:
+            `"training"` or `"validation"`, in place of every fifth case). Cases without `image` are left out.
 
     Raises:
         ImageError: If there is no manifest, or it is not one.
@@ -62,15 +65,27 @@ def read_manifest(folder: Path | str) -> list[CaseEntry]:
                 label=folder / case["label"],
                 modality=case["modality"].split()[0],  # "MR T2" is an MR
                 targets={name: labels for name, labels in targets.items() if _is_annotated(name, case, manifest)},
-                validation=index % VALIDATION_EVERY == VALIDATION_EVERY - 1,
+                validation=_is_for_validation(index, case),
             )
             for index, case in enumerate(manifest["cases"])
+            if "image" in case  # labels alone are no case: see `dsm.training.painted_images`
         ]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ImageError(f"{path} is not a manifest: {error!r}.", hint="See docs/reference/data.md.") from error
 
 
+def _is_for_validation(index: int, case: Mapping[str, Any]) -> bool:
+    split = case.get("split")
+    if split is None:
+        return index % VALIDATION_EVERY == VALIDATION_EVERY - 1
+    if split not in _SPLITS:
+        raise ValueError(f"split {split!r} of case {case['id']!r}, not {' or '.join(_SPLITS)}")
+    return bool(split == "validation")
+
+
 def _is_annotated(name: str, case: Mapping[str, Any], manifest: Mapping[str, Any]) -> bool:
+    if "annotated" in case:
+        return name in case["annotated"]
     # The openkbp set has no `complete` key, and not every organ in every case.
     complete = manifest.get("complete", manifest["name"] != "openkbp")
     return bool(complete) or name in case.get("present", {})
