@@ -18,7 +18,7 @@ from dsm.inference.body_box import Body
 from dsm.inference.body_grid import lay_grid
 from dsm.inference.memory import usable_bytes
 from dsm.inference.working_grid import WorkingGrid
-from dsm.ops.intensity import percentile_window, window_channels
+from dsm.ops.intensity import mr_windows, window_channels, windows_of_scan
 from dsm.ops.resample import resample
 
 # What torch can index and multiply; others (unsigned shorts, big-endian files) are converted first.
@@ -50,7 +50,7 @@ def prepare(
     Args:
         volume: CT or MR, any orientation.
         spacing_mm: Of the network, the same along each axis.
-        windows_hu: One channel a window. An MR image has one window, its own percentiles, in all channels.
+        windows_hu: One channel a window. See `windows_of_scan`; an MR image has one window, its own percentiles.
         region: Voxels that matter; None for all. See `lay_grid`.
 
     Raises:
@@ -59,10 +59,11 @@ def prepare(
     body, grid = lay_grid(volume, spacing_mm=spacing_mm, region=region)
     _check_memory(grid, len(windows_hu))
     image = resample_to(grid, volume.array)
-    windows = list(windows_hu)
     if volume.modality != "CT":
         inside = image[image > body.threshold]
-        windows = [percentile_window(inside if inside.numel() else image)] * len(windows)
+        windows = mr_windows(inside if inside.numel() else image, len(windows_hu))
+    else:
+        windows = windows_of_scan(image, windows_hu)
     return Prepared(_pad(window_channels(image, windows), grid), grid, body)
 
 

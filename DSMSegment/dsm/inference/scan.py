@@ -249,6 +249,7 @@ class Scan:
             organ_index=_rows(some, self._config.organs, device),
             is_tumor=torch.tensor([prompt.kind == "tumor" for prompt in some], device=device),
             tumor_index=_rows(some, self._config.tumors, device),
+            structure_index=_rows(some, self._config.structures, device),
         )
         decoded, mean = decode_with_visual_prompts(self._net, self._encoding, batch, sampling, spread=spread)
         logits, presence = decoded.logits[0].float().cpu(), decoded.presence[0].tolist()

@@ -22,6 +22,8 @@ class ModelConfig:
         name: Name of the model, e.g. `"dsm-small"`.
         organs: Names of the organ queries, in their order.
         tumors: Names of the tumor queries with a learned vector, in their order.
+        structures: Names outside the organ set with a learned vector, decoded as free text is: they cost nothing where
+            they are not asked for, and may lie inside of one another.
         trained: Names that the training labels contained; others are zero-shot.
         channels: Encoder widths at 3, 6, 12 and 24 mm.
         num_blocks: Residual blocks at 3, 6, 12 and 24 mm.
@@ -46,6 +48,7 @@ class ModelConfig:
     name: str
     organs: tuple[str, ...]
     tumors: tuple[str, ...]
+    structures: tuple[str, ...] = ()
     trained: tuple[str, ...] = ()
     channels: tuple[int, ...] = (24, 48, 96, 192)
     num_blocks: tuple[int, ...] = (1, 1, 2, 2)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dsm.nn.convolution import Conv3d, normed
 from dsm.ops.semantic_diffusion import semantic_difference
 
 # The eight corners of a 3³ kernel with the sign of the third mixed difference.
@@ -27,26 +28,26 @@ class DiffusionFusion(nn.Module):
 
     def __init__(self, channels: int, guidance_channels: int) -> None:
         super().__init__()
-        self.guide = nn.Conv3d(guidance_channels, channels, 1, bias=False)
+        self.guide = Conv3d(guidance_channels, channels, 1, bias=False)
         self.guide_norm = nn.BatchNorm3d(channels)
         self.feature_kernel = nn.Parameter(_difference_kernels(channels))
         self.guidance_kernel = nn.Parameter(_difference_kernels(channels))
-        self.mix = nn.Conv3d(channels, channels, 1, bias=False)
+        self.mix = Conv3d(channels, channels, 1, bias=False)
         self.mix_norm = nn.BatchNorm3d(channels)
         self.gamma = nn.Parameter(torch.zeros(channels))
-        self.fuse = nn.Conv3d(2 * channels, channels, 1, bias=False)
+        self.fuse = Conv3d(2 * channels, channels, 1, bias=False)
         self.smooth = nn.Conv3d(channels, channels, 3, padding=1, bias=False)
         self.norm = nn.BatchNorm3d(channels)
         self.activation = nn.GELU()
 
     def forward(self, features: Tensor, guidance: Tensor) -> Tensor:
         """Fuse `(batch, channels, i, j, k)` with guidance of the same or half the size."""
-        guide = self.guide_norm(self.guide(guidance))
+        guide = normed(self.guide, self.guide_norm, guidance)
         if guide.shape[2:] != features.shape[2:]:
             guide = F.interpolate(guide, scale_factor=2.0, mode="nearest")
         change = semantic_difference(features, guide, self.feature_kernel, self.guidance_kernel)
-        diffused = features + self.gamma[:, None, None, None] * F.relu(self.mix_norm(self.mix(change)))
-        return self.activation(self.norm(self.smooth(self.fuse(torch.cat([guide, diffused], dim=1)))))
+        diffused = features + self.gamma[:, None, None, None] * F.relu(normed(self.mix, self.mix_norm, change))
+        return self.activation(normed(self.smooth, self.norm, self.fuse(torch.cat([guide, diffused], dim=1))))
 
 
 def _difference_kernels(channels: int) -> Tensor:

@@ -98,6 +98,8 @@ class DSMNet(nn.Module):
         )
         self.organ_init = QueryInit(config.text_dim, dim, num_organs)
         self.tumor_init = QueryInit(config.text_dim, dim, max(1, len(config.tumors)))
+        if config.structures:  # they begin as what their text says
+            self.structure_embedding = nn.Parameter(torch.zeros(len(config.structures), dim))
         self.tumor_layers = nn.ModuleList(TumorRefine(dim, config.num_heads) for _ in range(3))
         self.mask_head = MaskHead(dim, config.embed_dim)
         self.presence_head = PresenceHead(dim)
@@ -220,7 +222,8 @@ class DSMNet(nn.Module):
         is_text = ~is_organ & ~is_tumor
         result = organs[:, prompts.organ_index.clamp_min(0)]
         if is_text.any():
-            text = self._text_queries(encoding, prompts.text[is_text])
+            rows = None if prompts.structure_index is None else prompts.structure_index[is_text]
+            text = self._text_queries(encoding, prompts.text[is_text], rows)
             result = result.index_copy(1, is_text.nonzero()[:, 0], text)
         if is_tumor.any():
             start = self.tumor_init(prompts.text[is_tumor], prompts.tumor_index[is_tumor])
@@ -234,9 +237,13 @@ class DSMNet(nn.Module):
             ids = ids.where(known_organs, -1)
         return self.organ_init(self.organ_text, ids).expand(batch, -1, -1)
 
-    def _text_queries(self, encoding: Encoding, text: Tensor) -> Tensor:
+    def _text_queries(self, encoding: Encoding, text: Tensor, structures: Tensor | None) -> Tensor:
         ids = torch.full((len(text),), -1, dtype=torch.long, device=text.device)
-        queries = self.organ_init(text, ids).expand(len(encoding.embedding), -1, -1)
+        start = self.organ_init(text, ids)
+        if structures is not None and (structures >= 0).any():
+            known = (structures >= 0).to(start.dtype)[:, None]
+            start = start + known * self.structure_embedding[structures.clamp_min(0)]
+        queries = start.expand(len(encoding.embedding), -1, -1)
         for index, (layer, state) in enumerate(zip(self.kmax_layers, encoding.organ_states, strict=True)):
             queries = layer.prompt(queries, encoding.memories[index // self.layers_per_level], state)
         return queries

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dsm.nn.convolution import normed
 from dsm.nn.triaxial_ssd import TriaxialSSD
 
 
@@ -25,7 +26,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, channels, i, j, k)` → the same."""
-        y = self.norm2(self.conv2(F.relu(self.norm1(self.conv1(x)), inplace=True)))
+        y = normed(self.conv2, self.norm2, F.relu(normed(self.conv1, self.norm1, x), inplace=True))
         return F.relu(y.add_(x), inplace=True)  # no third map: at 3 mm one takes 12 bytes for each voxel of 1.5 mm
 
 
@@ -39,6 +40,14 @@ class Stage(nn.Sequential):
             nn.ReLU(inplace=True),
             *(ResidualBlock(channels) for _ in range(num_blocks)),
         )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(batch, in_channels, i, j, k)` → `(batch, channels, i/2, j/2, k/2)`."""
+        conv, norm, *others = self
+        x = normed(conv, norm, x)
+        for module in others:
+            x = module(x)
+        return x
 
 
 class Encoder(nn.Module):

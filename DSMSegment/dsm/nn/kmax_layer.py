@@ -10,7 +10,10 @@ from torch.nn import functional as F
 
 from dsm.nn.assignment_refiner import AssignmentRefiner
 from dsm.nn.attention import Attention, FeedForward
+from dsm.nn.convolution import Conv3d, NormedConvolution
 from dsm.ops.kmeans import center_update, hard_assignment
+from dsm.ops.row_product import row_product
+from dsm.ops.unit_length import unit_length
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +29,13 @@ class LevelTokens(nn.Module):
 
     def __init__(self, channels: int, dim: int) -> None:
         super().__init__()
-        self.key = nn.Conv3d(channels, dim, 1)
-        self.value = nn.Sequential(nn.Conv3d(channels, dim, 1, bias=False), nn.BatchNorm3d(dim))
+        self.key = Conv3d(channels, dim, 1)
+        self.value = NormedConvolution(Conv3d(channels, dim, 1, bias=False), nn.BatchNorm3d(dim))
 
     def forward(self, features: Tensor) -> LevelMemory:
         """`(batch, channels, i, j, k)` → tokens in raster order."""
         keys = self.key(features)
-        keys = F.normalize(keys, dim=1, out=None if torch.is_grad_enabled() else keys)
+        keys = unit_length(keys) if torch.is_grad_enabled() else F.normalize(keys, dim=1, out=keys)
         return LevelMemory(keys=keys.flatten(2), values=self.value(features).flatten(2).transpose(1, 2))
 
 
@@ -94,7 +97,8 @@ class KMaxSSMLayer(nn.Module):
         return attend_to_organs(self, queries, organs.queries)
 
     def _affinity(self, queries: Tensor, memory: LevelMemory) -> Tensor:
-        return self.to_key(self.query_norm(queries)) @ memory.keys * self.log_temperature.exp()
+        keys = self.to_key(self.query_norm(queries)) * self.log_temperature.exp()
+        return row_product(keys, memory.keys)
 
 
 def attend_to_organs(layer: nn.Module, queries: Tensor, organs: Tensor) -> Tensor:

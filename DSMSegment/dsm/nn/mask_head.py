@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from dsm.ops.row_product import row_product
+
 _PART_VOXELS = 100_000
 
 
@@ -33,7 +35,9 @@ class MaskHead(nn.Module):
             parts = voxels.split(_PART_VOXELS, dim=2)
             logits = torch.cat([torch.baddbmm(bias, weights, part.float()) for part in parts], dim=2)
         else:
-            logits = torch.baddbmm(bias, weights, voxels)
+            logits = (
+                row_product(weights, voxels) + bias if torch.is_grad_enabled() else torch.baddbmm(bias, weights, voxels)
+            )
         return logits.unflatten(-1, embedding.shape[2:])
 
 

@@ -15,6 +15,8 @@ class NetworkConfig(Protocol):
     @property
     def tumors(self) -> tuple[str, ...]: ...  # noqa: D102
     @property
+    def structures(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
     def channels(self) -> tuple[int, ...]: ...  # noqa: D102
     @property
     def num_blocks(self) -> tuple[int, ...]: ...  # noqa: D102

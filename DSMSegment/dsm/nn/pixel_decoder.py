@@ -8,7 +8,9 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dsm.nn.convolution import Conv3d, NormedConvolution, normed
 from dsm.nn.diffusion_fusion import DiffusionFusion
+from dsm.ops.unit_length import unit_length
 
 
 class Levels(NamedTuple):
@@ -54,7 +56,7 @@ class PixelDecoder(nn.Module):
         self.refine = nn.Conv3d(embed_dim, embed_dim, 3, padding=1, bias=False)
         self.refine_norm = nn.BatchNorm3d(embed_dim)
         self.refine_activation = nn.GELU()
-        self.project = nn.Conv3d(embed_dim, embed_dim, 1)
+        self.project = Conv3d(embed_dim, embed_dim, 1)
 
     def forward(self, f2: Tensor, f4: Tensor, f8: Tensor, f16: Tensor) -> PixelFeatures:
         """Decode encoder features, fine to coarse, `(batch, channels, i, j, k)` each."""
@@ -70,7 +72,7 @@ class PixelDecoder(nn.Module):
     def embed(self, f2: Tensor, d4: Tensor) -> Tensor:
         """Make the embedding from stride-2 features and the 6 mm map; local, so it may be made in slabs too."""
         merged = self.merge(f2, self.up2(d4))
-        return self.finish(merged, self.refine(merged))
+        return self._project(merged, normed(self.refine, self.refine_norm, merged))
 
     def merge(self, f2: Tensor, up: Tensor) -> Tensor:
         """First part of `embed`, voxel by voxel: stride-2 features and what `up2` made of the 6 mm map."""
@@ -79,8 +81,11 @@ class PixelDecoder(nn.Module):
 
     def finish(self, merged: Tensor, refined: Tensor) -> Tensor:
         """Last part of `embed`, voxel by voxel: what was merged and what `refine` made of it."""
-        return F.normalize(self.project(merged + self.refine_activation(self.refine_norm(refined))), dim=1)
+        return self._project(merged, self.refine_norm(refined))
+
+    def _project(self, merged: Tensor, refined: Tensor) -> Tensor:
+        return unit_length(self.project(merged + self.refine_activation(refined)))
 
 
 def _pointwise(in_channels: int, channels: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv3d(in_channels, channels, 1, bias=False), nn.BatchNorm3d(channels))
+    return NormedConvolution(Conv3d(in_channels, channels, 1, bias=False), nn.BatchNorm3d(channels))

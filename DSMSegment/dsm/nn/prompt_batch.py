@@ -16,6 +16,7 @@ class PromptBatch:
         text: Centred text vectors of unit length `(prompts, text_dim)`.
         organ_index: Row in the organ set `(prompts,)`, int64; -1 for a name outside it.
         tumor_index: Row in the tumor set `(prompts,)`, int64; -1 for a name outside it.
+        structure_index: Row among the further structures `(prompts,)`, int64; -1 for a name outside; None: all are.
         is_tumor: Whether the prompt names an abnormality `(prompts,)`, bool.
     """
 
@@ -23,6 +24,7 @@ class PromptBatch:
     organ_index: Tensor
     is_tumor: Tensor
     tumor_index: Tensor
+    structure_index: Tensor | None = None
 
     @classmethod
     def from_text(cls, text: Tensor, *, is_tumor: bool = False) -> PromptBatch:

@@ -14,22 +14,56 @@ MR_PERCENTILES = (0.5, 99.5)
 _MAX_SAMPLES = 1_000_000
 
 
-def window_channels(image: Tensor, windows: Sequence[tuple[float, float]]) -> Tensor:
+def window_channels(image: Tensor, windows: Sequence[tuple[float, float] | None]) -> Tensor:
     """Map intensities to one channel in [0, 1] a window.
 
     Args:
         image: `(I, J, K)`, HU for CT.
-        windows: Lowest and highest intensity of each channel; outside it is clipped.
+        windows: Lowest and highest intensity of each channel; outside it is clipped. None: a channel
+            of zeros.
 
     Returns:
         `(C, I, J, K)`, float32.
     """
     image = image.to(torch.float32)
     channels = torch.empty((len(windows), *image.shape), dtype=torch.float32, device=image.device)
-    for channel, (low, high) in zip(channels, windows, strict=True):
+    for channel, window in zip(channels, windows, strict=True):
+        if window is None:
+            channel.zero_()
+            continue
+        low, high = window
         torch.sub(image, low, out=channel)
         channel.mul_(1.0 / (high - low)).clamp_(0.0, 1.0)
     return channels
+
+
+def windows_of_scan(image: Tensor, windows: Sequence[tuple[float, float]]) -> list[tuple[float, float] | None]:
+    """Tell which windows say something of a CT that the first one does not.
+
+    Many CTs were stored in 8 bits and hold nothing outside of a soft-tissue window: a wider window would show their
+    air as fat. It is None there, and its channel is zero, which no window of a whole CT is.
+
+    Args:
+        image: `(I, J, K)`, HU, with the air around the body.
+        windows: Of the model; the first is the one that all scans have.
+
+    Returns:
+        One for each window.
+    """
+    if len(windows) == 1:
+        return list(windows)
+    lowest, first_low = float(image.min()), windows[0][0]
+    return [w if w[0] >= first_low or lowest < (w[0] + first_low) / 2 else None for w in windows]
+
+
+def mr_windows(values: Tensor, count: int) -> list[tuple[float, float] | None]:
+    """Windows of an MR image for a model of `count` windows: its percentiles, and nothing for the others.
+
+    Args:
+        values: Intensities of the body, any shape, at least one.
+        count: Channels of the model.
+    """
+    return [percentile_window(values), *[None] * (count - 1)]
 
 
 def percentile_window(values: Tensor) -> tuple[float, float]:

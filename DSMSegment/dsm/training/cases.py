@@ -13,7 +13,7 @@ from dsm.core.orientation import Orientation
 from dsm.inference.body_box import find_body
 from dsm.io.image import read_volume
 from dsm.io.manifest import CaseEntry
-from dsm.ops.intensity import percentile_window, window_channels
+from dsm.ops.intensity import mr_windows, window_channels, windows_of_scan
 from dsm.training.lungs_from_air import lungs_from_air
 from dsm.training.soft_tissue_from_density import soft_tissue_from_density
 
@@ -62,9 +62,10 @@ def load_case(
     labels = read_volume(entry.label, modality=entry.modality)
     orientation = Orientation.of(volume.affine)
     image = torch.from_numpy(np.ascontiguousarray(orientation.to_ras(volume.array), dtype=np.float32))
-    windows = list(windows_hu)
-    if entry.modality != "CT":
-        windows = [percentile_window(image[image > find_body(volume).threshold])] * len(windows)
+    if entry.modality == "CT":
+        windows = windows_of_scan(image, windows_hu)
+    else:
+        windows = mr_windows(image[image > find_body(volume).threshold], len(windows_hu))
     label = np.ascontiguousarray(orientation.to_ras(labels.array)).astype(np.uint8)
     spacing = np.linalg.norm(orientation.affine_to_ras(volume.affine, volume.shape)[:3, :3], axis=0)
     channels = window_channels(image, windows)
@@ -74,12 +75,14 @@ def load_case(
         found = soft_tissue_from_density(image.numpy(), spacing.tolist())
         label[found & (label == 0)] = _SOFT_TISSUE_ID
         entry = replace(entry, targets={**entry.targets, SOFT_TISSUE: (_SOFT_TISSUE_ID,)})
+    labelled = np.flatnonzero(label)  # labels fill a small part of a scan: it is searched once, not once a name
+    ids = label.reshape(-1)[labelled]
     present = {}
     for name, label_ids in entry.targets.items():
-        voxels = np.argwhere(np.isin(label, label_ids))
+        voxels = labelled[np.isin(np.arange(256), label_ids)[ids]]
         if len(voxels):
-            chosen = rng.choice(len(voxels), size=min(4096, len(voxels)), replace=False)
-            present[name] = torch.from_numpy(voxels[chosen]).float()
+            chosen = voxels[rng.choice(len(voxels), size=min(4096, len(voxels)), replace=False)]
+            present[name] = torch.from_numpy(np.stack(np.unravel_index(chosen, label.shape), axis=1)).float()
     return Case(
         entry=entry,
         image=channels[None],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
@@ -49,15 +50,26 @@ class CropSampler:
         spacing_mm: Grid of the crop.
         class_centered: Fraction of crops placed around a voxel of a random annotated name.
         generator: Source of randomness.
+        channel_dropout: Fraction of crops in which the windows after the first are zero, as in scans that lack them.
+        names: Annotated names that matter; None for all.
     """
 
     def __init__(
-        self, size: tuple[int, int, int], spacing_mm: float, *, class_centered: float, generator: torch.Generator
+        self,
+        size: tuple[int, int, int],
+        spacing_mm: float,
+        *,
+        class_centered: float,
+        generator: torch.Generator,
+        channel_dropout: float = 0.0,
+        names: Collection[str] | None = None,
     ) -> None:
         self.size = torch.tensor(size)
         self.spacing_mm = spacing_mm
         self.class_centered = class_centered
         self.generator = generator
+        self.channel_dropout = channel_dropout
+        self.names_that_matter = names
         self.intensity = Compose(
             [
                 RandGaussianSmooth((0.3, 1.0), (0.3, 1.0), (0.3, 1.0), prob=0.15),
@@ -76,11 +88,18 @@ class CropSampler:
         image = _sample(case.image, matrix, center, self.size, step=1, mode="bilinear")
         # Seeded a crop, so that the generator alone is the state of the sampler and a resumed run goes on alike.
         self.intensity.set_random_state(seed=int(torch.randint(2**31, (1,), generator=self.generator)))
+        absent = image.flatten(2).amax(dim=2)[0] == 0
         image = convert_to_tensor(self.intensity(image[0]))[None].clamp(0, 1)
-        label = _sample(case.label.float(), matrix, center, self.size, step=2, mode="nearest")[0, 0].round().byte()
-        names = tuple(case.entry.targets)
+        if image.shape[1] > 1:
+            hidden = float(torch.rand((), generator=self.generator)) < self.channel_dropout
+            image[:, 1:][:, absent[1:] | hidden] = 0.0
+        label = _nearest(case.label[0, 0], matrix, center, self.size, step=2)
+        names = tuple(name for name in case.entry.targets if self._matters(name))
         masks = [_isin(label, case.entry.targets[name]) for name in names]
-        return Crop(image=image, masks=torch.stack(masks), names=names)
+        return Crop(image=image, masks=torch.stack(masks) if masks else label[None][:0].bool(), names=names)
+
+    def _matters(self, name: str) -> bool:
+        return self.names_that_matter is None or name in self.names_that_matter
 
     def _uniform(self, low: float, high: float, count: int) -> Tensor:
         return low + (high - low) * torch.rand(count, generator=self.generator)
@@ -98,13 +117,29 @@ class CropSampler:
 
     def _center(self, case: Case, matrix: Tensor) -> Tensor:
         shape = torch.tensor(case.image.shape[2:])
-        names = sorted(case.present)
+        names = sorted(name for name in case.present if self._matters(name))
         if names and torch.rand((), generator=self.generator) < self.class_centered:
             voxels = case.present[names[int(torch.randint(len(names), (), generator=self.generator))]]
             chosen = voxels[int(torch.randint(len(voxels), (), generator=self.generator))]
             jitter = self._uniform(-_JITTER_FRACTION, _JITTER_FRACTION, 3) * self.size
             return chosen + matrix @ jitter
         return self._uniform(0.15, 0.85, 3) * shape
+
+
+def _nearest(labels: Tensor, matrix: Tensor, center: Tensor, size: Tensor, *, step: int) -> Tensor:
+    """Labels `(I, J, K)` at every `step`-th position of the crop; 0 outside. No copy of the whole volume is made."""
+    position = [(torch.arange(0, n, step) + (step - 1) / 2 - (n - 1) / 2) for n in size.tolist()]
+    where = (
+        position[0][:, None, None, None] * matrix[:, 0]
+        + position[1][None, :, None, None] * matrix[:, 1]
+        + position[2][None, None, :, None] * matrix[:, 2]
+        + center
+    )
+    where = where.round().long()
+    shape = torch.tensor(labels.shape)
+    inside = ((where >= 0) & (where < shape)).all(dim=-1)
+    i, j, k = where.clamp_min(0).minimum(shape - 1).unbind(dim=-1)
+    return labels[i, j, k].where(inside, torch.zeros((), dtype=labels.dtype))
 
 
 def _sample(volume: Tensor, matrix: Tensor, center: Tensor, size: Tensor, *, step: int, mode: str) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import torch
@@ -27,22 +27,26 @@ class Names:
         organs: Row of each organ.
         tumors: Row of each tumor that can be asked; -1 for one without a vector of its own.
         text: Centred text vector of each name.
+        structures: Row of each further structure.
     """
 
     organs: dict[str, int]
     tumors: dict[str, int]
     text: dict[str, Tensor]
+    structures: dict[str, int] = field(default_factory=dict)
 
     def batch(self, names: list[str], *, text_only: bool) -> PromptBatch:
         """Prompts for some names."""
         none = torch.full((len(names),), -1)
         tumor = torch.tensor([name in self.tumors for name in names], dtype=torch.bool)
         rows = torch.tensor([self.tumors.get(name, -1) for name in names])
+        structures = torch.tensor([self.structures.get(name, -1) for name in names])
         return PromptBatch(
             text=torch.stack([self.text[name] for name in names]),
             organ_index=none,
             is_tumor=tumor,
             tumor_index=none if text_only else rows,
+            structure_index=none if text_only else structures,
         )
 
 
@@ -78,6 +82,9 @@ def training_loss(
         parts |= _organ_losses(net, encoding, crop.masks[organs], lesions, found, names, recipe)
     organs = [organs[i] for i in torch.randperm(len(organs), generator=generator).tolist()][: recipe.text_prompts]
     tumors = [tumors[i] for i in torch.randperm(len(tumors), generator=generator).tolist()][: recipe.tumor_prompts]
+    structures = [i for i, name in enumerate(crop.names) if name in names.structures]
+    structures = [structures[i] for i in torch.randperm(len(structures), generator=generator).tolist()]
+    structures = structures[: recipe.structure_prompts]
     hide_id = bool(torch.rand((), generator=generator) < recipe.id_dropout)
     queries, texts = [encoding.organ_queries[0]], [net.organ_text]
     if organs and recipe.text_weight:
@@ -85,6 +92,11 @@ def training_loss(
         decoded = net.decode(encoding, prompts)
         loss = _prompt_loss(decoded, crop.masks[organs], recipe, balance=recipe.organ_balance)
         parts["text"] = recipe.text_weight * loss
+    if structures and recipe.structure_weight:
+        prompts = names.batch([crop.names[i] for i in structures], text_only=hide_id)
+        decoded = net.decode(encoding, prompts)
+        loss = _prompt_loss(decoded, crop.masks[structures], recipe, balance=recipe.organ_balance)
+        parts["structures"] = recipe.structure_weight * loss
     if tumors and recipe.tumor_weight:
         prompts = names.batch([crop.names[i] for i in tumors], text_only=hide_id)
         visual = None
@@ -97,6 +109,8 @@ def training_loss(
         texts.append(prompts.text)
     if alignment is not None and recipe.alignment_weight:
         parts["alignment"] = recipe.alignment_weight * alignment(torch.cat(queries), torch.cat(texts))
+    if not parts:  # nothing that this network can be asked is annotated
+        return encoding.embedding.sum() * 0.0, {}
     total = torch.stack([part.float() for part in parts.values()]).sum()
     return total, {name: float(value.detach()) for name, value in parts.items()}
 
@@ -115,15 +129,19 @@ def _organ_losses(
     logits = net.mask_head(encoding.organ_queries, encoding.embedding)[0].float()
     zero = logits.new_zeros(())
     levels, anomalies = [], []
+    healthy = torch.cat([masks & ~lesions, torch.stack([masks.any(dim=0) | lesions, lesions])])
+    coarse: dict[torch.Size, Tensor] = {}  # the layers of a level share their grid
     for index, affinity in enumerate(encoding.organ_affinities):
         size = affinity.shape[2:]
         layer = cast("KMaxSSMLayer", net.kmax_layers[index])
-        levels.append(assignment_loss(affinity[0].float(), layer.void, level_masks(masks & ~lesions, size), annotated))
-        inside, lesion = level_masks(torch.stack([(masks.any(dim=0) | lesions), lesions]), size)
+        if size not in coarse:
+            coarse[size] = level_masks(healthy, size)
+        *_, inside, lesion = coarse[size]
+        levels.append(assignment_loss(affinity[0].float(), layer.void, coarse[size][:-2], annotated))
         anomalies.append(anomaly_loss(affinity[0, annotated].float(), layer.void, inside, lesion))
     presence = net.presence_head(encoding.organ_queries)[0, annotated].float()
     is_present = masks.flatten(1).any(dim=1).to(presence.dtype)
-    assignment = assignment_loss(logits, zero, masks.float(), annotated, balance=recipe.organ_balance)
+    assignment = assignment_loss(logits, zero, masks, annotated, balance=recipe.organ_balance)
     parts = {
         "mask": dice_loss(logits[annotated], masks) + assignment,
         "levels": recipe.level_weight * torch.stack(levels).mean(),

@@ -76,7 +76,9 @@ class Recipe:
     else in float32; weights, losses and the optimiser stay in float32. `start_from` is a model folder, relative to the
     recipes' parent, whose weights the run starts with. With `text_tower: codes` in `model`, names are random codes in
     place of text vectors (an ablation: class ids alone). `crops_per_step` is the global batch, however many processes
-    share it. `organ_balance` and `tumor_balance` are the balances of their masks (`dsm.training.losses.mask_loss`).
+    share it. At most `structure_prompts` of a crop's further structures are asked for in a step. `channel_dropout` is
+    the share of crops in which a CT's windows after the first are hidden, as in the sets that lack them.
+    `organ_balance` and `tumor_balance` are the balances of their masks (`dsm.training.losses.mask_loss`).
     """
 
     model: dict[str, Any]
@@ -92,6 +94,9 @@ class Recipe:
     ema_decay: float = 0.998
     id_dropout: float = 0.3
     text_prompts: int = 3
+    structure_prompts: int = 4
+    structure_weight: float = 1.0
+    channel_dropout: float = 0.3
     tumor_prompts: int = 4
     class_centered: float = 0.75
     organ_balance: float = 0.5

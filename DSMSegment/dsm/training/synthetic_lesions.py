@@ -85,6 +85,7 @@ def add_lesions(
             modality=modality,
             draw=draw,
         )
+    image[:, 1:] = 0.0  # lesions are of the contrast of the first window
     masks &= ~lesions
     masks[host] |= lesions
     names, found = [kind], [lesions]

@@ -27,7 +27,8 @@ from dsm.nn.dsm_net import DSMNet
 from dsm.text.bank import EmbeddingBank
 from dsm.text.bank_file import SHARED_BANK
 from dsm.training.alignment import AlignmentHead
-from dsm.training.cases import Case, load_case
+from dsm.training.case_cache import cached_case
+from dsm.training.cases import Case
 from dsm.training.crops import Crop, CropSampler
 from dsm.training.curves import curves
 from dsm.training.mask_noise import MaskNoise
@@ -103,7 +104,7 @@ class Trainer:
         organ_text = torch.stack([self.names.text[name] for name in self.config.organs])
         self.net = self._new_net(organ_text)
         if start_from is not None:
-            _start_from(self.net, start_from)
+            _start_from(self.net, start_from, self.config)
         self.net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         _slow_norm(self.net)
         self.alignment = AlignmentHead(self.config.query_dim, self.config.text_dim) if recipe.alignment_weight else None
@@ -141,14 +142,9 @@ class Trainer:
     def run(self) -> None:
         """Train all phases, write the model at the end."""
         self._resume()
-        rng = np.random.default_rng(self.recipe.seed)
         self.cases = [
-            load_case(
-                entry,
-                self.config.windows_hu,
-                rng=rng,
-                add_lungs=source.add_lungs,
-                add_soft_tissue=source.add_soft_tissue,
+            cached_case(
+                entry, self.config.windows_hu, source, seed=self.recipe.seed, folder=self.run_folder.parent / "cases"
             )
             for entry, source in zip(self.entries, self.sources, strict=True)
         ]
@@ -168,7 +164,12 @@ class Trainer:
 
     def _run_phase(self, phase: Phase, start: int) -> None:
         sampler = CropSampler(
-            phase.crop, phase.spacing_mm, class_centered=self.recipe.class_centered, generator=self.generator
+            phase.crop,
+            phase.spacing_mm,
+            class_centered=self.recipe.class_centered,
+            generator=self.generator,
+            channel_dropout=self.recipe.channel_dropout,
+            names=self._names_that_matter(),
         )
         _freeze_parts(self.net, phase.frozen)
         recent: dict[str, list[float]] = {}
@@ -199,6 +200,10 @@ class Trainer:
                 self._validate()
                 began = time.perf_counter()
         self._save()
+
+    def _names_that_matter(self) -> frozenset[str]:
+        rules = self.recipe.synthetic_lesions
+        return frozenset(self.names.text) | frozenset(rules.hosts if rules else ())
 
     def _accumulate(self, sampler: CropSampler, phase: Phase) -> dict[str, float]:
         """Gradients of this step's crops, averaged over all processes; returns the loss and its parts."""
@@ -326,10 +331,10 @@ def _seed(seed: int, step: int, index: int) -> int:
     return int.from_bytes(digest[:7])
 
 
-def _start_from(net: DSMNet, folder: Path) -> None:
+def _start_from(net: DSMNet, folder: Path, config: ModelConfig) -> None:
     """Take over the weights of an earlier stage; parts that are new keep their random start."""
-    earlier, _ = load_model(folder)
-    _, unexpected = net.load_state_dict(earlier.state_dict(), strict=False)
+    earlier, before = load_model(folder)
+    _, unexpected = net.load_state_dict(_widened(earlier.state_dict(), net, before, config), strict=False)
     if unexpected:
         raise ConfigError(
             f"The weights in {folder} have parts that this network lacks: {', '.join(unexpected[:3])}.",
@@ -337,9 +342,40 @@ def _start_from(net: DSMNet, folder: Path) -> None:
         )
 
 
+def _widened(state: dict[str, Tensor], net: DSMNet, before: ModelConfig, config: ModelConfig) -> dict[str, Tensor]:
+    """Earlier weights in the shapes of `net`: same result before the first step.
+
+    Windows that are new have weights of zero; tumors and structures with a vector of their own keep it, new ones have
+    a vector of zero and begin as their text.
+    """
+    state, shapes = dict(state), net.state_dict()
+    stem = "encoder.stage2.0.weight"
+    if stem in state and state[stem].shape != shapes[stem].shape and state[stem].shape[2:] == shapes[stem].shape[2:]:
+        channels = {window: channel for channel, window in enumerate(before.windows_hu)}
+        wide = torch.zeros_like(shapes[stem])
+        if wide.shape[0] == state[stem].shape[0]:
+            for channel, window in enumerate(config.windows_hu):
+                if window in channels:
+                    wide[:, channel] = state[stem][:, channels[window]]
+            state[stem] = wide
+    for key, old, new in (
+        ("tumor_init.embedding", before.tumors, config.tumors),
+        ("structure_embedding", before.structures, config.structures),
+    ):
+        if key not in shapes or old == new:
+            continue
+        rows = torch.zeros_like(shapes[key])
+        for row, name in enumerate(new):
+            if key in state and name in old:
+                rows[row] = state[key][old.index(name)]
+        state[key] = rows
+    return state
+
+
 def _config(recipe: Recipe, annotated: set[str]) -> ModelConfig:
     values = {**recipe.model, "schema_version": SCHEMA_VERSION}
-    known = [name for name in (*values["organs"], *values["tumors"]) if name in annotated]
+    names = (*values["organs"], *values.get("structures", ()), *values["tumors"])
+    known = [name for name in names if name in annotated]
     return ModelConfig.from_dict({**values, "trained": known})
 
 
@@ -353,7 +389,8 @@ def _names(config: ModelConfig, bank: EmbeddingBank, synthetic: Sequence[str]) -
     return Names(
         organs={name: row for row, name in enumerate(config.organs)},
         tumors=dict.fromkeys(synthetic, -1) | {name: row for row, name in enumerate(config.tumors)},
-        text={name: text(name) for name in (*config.organs, *config.tumors, *synthetic)},
+        structures={name: row for row, name in enumerate(config.structures)},
+        text={name: text(name) for name in (*config.organs, *config.structures, *config.tumors, *synthetic)},
     )
 
 

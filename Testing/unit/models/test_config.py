@@ -31,6 +31,7 @@ def test_round_trip(tmp_path):
         text_tower="clip",
         spacing_mm=2.0,
         windows_hu=((-1000.0, 400.0), (-125.0, 275.0)),
+        structures=("heart",),
         state_space_refinement=False,
         visual_prompt=True,
         organ_offset=0.2,

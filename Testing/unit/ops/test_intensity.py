@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from dsm.ops.intensity import percentile_window, window_channels
+from dsm.ops.intensity import percentile_window, window_channels, windows_of_scan
 
 
 def test_windows_become_channels():
@@ -27,3 +27,19 @@ def test_many_values_are_sampled():
     low, high = percentile_window(torch.arange(3_000_000.0))
     assert low == pytest.approx(15_000, rel=0.01)
     assert high == pytest.approx(2_985_000, rel=0.01)
+
+
+@pytest.mark.parametrize(("air", "kept"), [(-1000.0, True), (-125.0, False), (-40.0, False)])
+def test_wide_window_is_there_where_the_scan_holds_its_air(air, kept):
+    soft, wide = (-125.0, 275.0), (-1000.0, 600.0)
+    image = torch.full((3, 3, 3), 40.0)
+    image[0] = air
+    windows = windows_of_scan(image, [soft, wide])
+    assert windows == [soft, wide if kept else None]
+    channels = window_channels(image, windows)
+    assert bool(channels[1].any()) == kept
+    assert torch.equal(channels[0], window_channels(image, [soft])[0])
+
+
+def test_one_window_holds_for_any_scan():
+    assert windows_of_scan(torch.zeros(2, 2, 2), [(-1000.0, 600.0)]) == [(-1000.0, 600.0)]

@@ -73,9 +73,9 @@ def test_orientation_in_the_file_does_not_matter(entries, tmp_path, axes):
     torch.testing.assert_close(case.image, original.image)
 
 
-def test_mr_has_a_window_of_its_own(entries):
+def test_mr_has_one_window_of_its_own(entries):
     entry = entries[0]
     case = load(CaseEntry("x", entry.image, entry.label, "MR", entry.targets, validation=False), (*WINDOW, *WINDOW))
-    assert (case.image[:, 0] == case.image[:, 1]).all()
+    assert not case.image[:, 1].any()
     body = case.image[0, 0][case.image[0, 0] > 0]
     assert 0.1 < body.mean() < 0.8

@@ -122,3 +122,24 @@ def test_crops_differ(case):
 def test_case_without_known_labels_can_be_cropped(case):
     empty = replace(case, present={})
     assert sampler(class_centered=1.0)(empty).image.shape == (1, 1, 32, 32, 16)
+
+
+def test_second_window_is_hidden_at_random_and_stays_zero_where_a_scan_lacks_it(case):
+    two = replace(case, image=torch.cat([case.image, case.image / 2], dim=1))
+    crops = sampler(class_centered=1.0)
+    crops.channel_dropout = 0.5
+    seen = {bool(crops(two).image[0, 1].any()) for _ in range(20)}
+    assert seen == {False, True}
+    lacking = replace(case, image=torch.cat([case.image, torch.zeros_like(case.image)], dim=1))
+    drawn = [crops(lacking).image for _ in range(10)]
+    assert not any(image[0, 1].any() for image in drawn)
+    assert all(image[0, 0].any() for image in drawn)
+
+
+def test_names_that_do_not_matter_are_not_drawn(case):
+    crops = sampler((16, 16, 16), class_centered=1.0)
+    crops.names_that_matter = {"spleen"}
+    drawn = [crops(case) for _ in range(10)]
+    assert all(crop.names == ("spleen",) and crop.masks.any() for crop in drawn)
+    crops.names_that_matter = {"heart"}
+    assert crops(case).masks.shape == (0, 8, 8, 8)

@@ -51,6 +51,24 @@ class TestAssignmentLoss:
         assert assignment_loss(*args).item() == pytest.approx((2 * LN2 + 0.5 * 4 * LN2) / 3)
         assert assignment_loss(*args, balance=0.0).item() == pytest.approx((2 * LN2 + 4 * LN2) / 5)
 
+    @pytest.mark.parametrize("balance", [0.0, 0.5])
+    def test_bool_masks_give_what_fractions_give(self, balance):
+        generator = torch.Generator().manual_seed(0)
+        logits = torch.randn(4, 3, 3, 3, generator=generator).requires_grad_()
+        label = torch.randint(3, (3, 3, 3), generator=generator)
+        masks, annotated = torch.stack([label == 1, label == 2]), torch.tensor([2, 0])
+        losses = [
+            assignment_loss(logits, torch.tensor(0.3), m, annotated, balance=balance) for m in (masks, masks.float())
+        ]
+        torch.testing.assert_close(losses[0], losses[1])
+        torch.testing.assert_close(*(torch.autograd.grad(loss, logits)[0] for loss in losses))
+
+    def test_bool_masks_may_overlap(self):
+        masks = torch.stack([row(1, 0)[0], row(1, 1)[0]]).bool()
+        args = torch.zeros(2, 1, 1, 2), torch.tensor(0.0)
+        found = [assignment_loss(*args, m, torch.tensor([0, 1])) for m in (masks, masks.float())]
+        torch.testing.assert_close(*found)
+
     def test_organs_compete_where_something_is_labelled(self):
         # Voxel 1 is organ 0: softmax over both organs and void. Voxel 2 is nothing known: organ 1 may own it, so it is
         # left out, and organ 0 competes with void.

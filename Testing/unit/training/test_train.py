@@ -8,7 +8,8 @@ from safetensors.torch import load_file
 from dsm.errors import ConfigError
 from dsm.models.config import ModelConfig
 from dsm.models.weights import load_model
-from dsm.training import train
+from dsm.training import case_cache, train
+from dsm.training.objective import Names
 from dsm.training.recipe import Phase, Source
 from dsm.training.train import Trainer
 
@@ -267,3 +268,52 @@ def test_all_parts_of_the_second_stage_learn_together(trainer, tiny_recipe):
     log = [json.loads(line) for line in (made.run_folder / "log.jsonl").read_text().splitlines()]
     assert log  # the validation at step 4
     assert made.alignment is not None
+
+
+def test_new_windows_tumors_and_structures_change_nothing_before_the_first_step(
+    trainer, tiny_recipe, phantoms, small_bank, tmp_path
+):
+    trainer("one").run()
+    before, _ = load_model(tmp_path / "one")
+    model = {**tiny_recipe.model, "windows_hu": [[-125, 275], [-1000, 600]], "structures": ["left kidney"]}
+    recipe = replace(tiny_recipe, model={**model, "tumors": ["heart", "liver tumor"]})
+    second = Trainer(recipe, tmp_path / "two", data_root=phantoms, bank=small_bank, start_from=tmp_path / "one")
+    after = second.net.eval()
+    image = torch.rand(1, 2, 32, 32, 32)
+    text = second.names.text
+    old = Names(organs=second.names.organs, tumors={"liver tumor": 0}, text=text)
+    with torch.no_grad():
+        encodings = before.encode(image[:, :1]), after.encode(image)
+        torch.testing.assert_close(encodings[0].embedding, encodings[1].embedding)
+        for name in ("liver tumor", "heart"):
+            decoded = [
+                net.decode(encoding, names.batch([name], text_only=False)).logits
+                for net, encoding, names in ((before, encodings[0], old), (after, encodings[1], second.names))
+                if name in names.tumors
+            ]
+            torch.testing.assert_close(decoded[0], decoded[-1])
+
+
+def test_structure_gets_a_vector_of_its_own(trainer, tiny_recipe):
+    model = {**tiny_recipe.model, "organs": ["liver", "left kidney"], "structures": ["spleen"]}
+    made = trainer(model=model)
+    assert made.config.trained == ("liver", "spleen", "liver tumor")
+    assert not made.net.structure_embedding.any()
+    made.run()
+    assert made.net.structure_embedding.any()
+    log = [json.loads(line) for line in (made.run_folder / "log.jsonl").read_text().splitlines()]
+    assert log[-1]["step"] == 4
+
+
+def test_going_on_reads_the_stored_cases(trainer, monkeypatch):
+    first = trainer()
+    first.run()
+    monkeypatch.setattr(case_cache, "load_case", None)  # would fail
+    second = trainer("run", phases=(*first.recipe.phases, replace(first.recipe.phases[-1], steps=1)))
+    second.run()
+    assert second.step == 7
+    for one, other in zip(first.cases, second.cases, strict=True):
+        assert torch.equal(one.image, other.image)
+        assert torch.equal(one.label, other.label)
+        assert one.entry == other.entry
+        assert one.present.keys() == other.present.keys()

@@ -1,0 +1,38 @@
+"""Products of a few queries with the many rows of a map, with gradients in the memory order of the rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def row_product(queries: Tensor, columns: Tensor) -> Tensor:
+    """Do what `queries @ columns` does; the gradient of `columns` is laid out as channels-last maps are.
+
+    A gradient in another memory order than its map costs each later operator of the backward pass ten times as much.
+
+    Args:
+        queries: `(batch, queries, dim)`.
+        columns: `(batch, dim, voxels)`: a flattened channels-last map.
+
+    Returns:
+        `(batch, queries, voxels)`.
+    """
+    if torch.is_autocast_enabled(columns.device.type) or not (torch.is_grad_enabled() and columns.requires_grad):
+        return queries @ columns
+    result: Tensor = _RowProduct.apply(queries, columns)
+    return result
+
+
+class _RowProduct(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, queries: Tensor, columns: Tensor) -> Tensor:
+        ctx.save_for_backward(queries, columns)
+        return queries @ columns
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        queries, columns = ctx.saved_tensors
+        return grad @ columns.transpose(1, 2), (grad.transpose(1, 2) @ queries).transpose(1, 2)

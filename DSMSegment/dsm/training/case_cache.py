@@ -1,0 +1,68 @@
+"""Loaded cases on disk: a run that goes on starts in seconds, and scans are paged in as they are drawn."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dsm.io.manifest import CaseEntry
+from dsm.training.cases import Case, load_case
+from dsm.training.recipe import Source
+
+_LAYOUT = 1  # of the files
+
+
+def cached_case(
+    entry: CaseEntry, windows_hu: tuple[tuple[float, float], ...], source: Source, *, seed: int, folder: Path
+) -> Case:
+    """Load a case, from `folder` where it was stored there with the same settings and files.
+
+    Args:
+        entry: The case.
+        windows_hu: Intensity windows of the model.
+        source: Says which pseudo-labels are added.
+        seed: Of the choice of remembered voxels.
+        folder: Of the stored cases; made if it does not exist.
+    """
+    path = folder / f"{entry.case_id}-{_key(entry, windows_hu, source, seed)}.pt"
+    if path.is_file():
+        stored = torch.load(path, weights_only=True, mmap=True)
+        targets = {name: tuple(ids) for name, ids in stored["targets"].items()}
+        return Case(
+            entry=replace(entry, targets=targets),
+            image=stored["image"],
+            label=stored["label"],
+            spacing_mm=tuple(stored["spacing_mm"]),  # type: ignore[arg-type]
+            present=stored["present"],
+        )
+    digest = hashlib.sha256(f"{seed}/{entry.case_id}".encode()).digest()
+    case = load_case(
+        entry,
+        windows_hu,
+        rng=np.random.default_rng(list(digest)),
+        add_lungs=source.add_lungs,
+        add_soft_tissue=source.add_soft_tissue,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    values = {
+        "image": case.image,
+        "label": case.label,
+        "spacing_mm": list(case.spacing_mm),
+        "present": case.present,
+        "targets": {name: list(ids) for name, ids in case.entry.targets.items()},
+    }
+    torch.save(values, path.with_suffix(".part"))
+    path.with_suffix(".part").replace(path)
+    return case
+
+
+def _key(entry: CaseEntry, windows_hu: tuple[tuple[float, float], ...], source: Source, seed: int) -> str:
+    files = [(path.stat().st_size, path.stat().st_mtime_ns) for path in (entry.image, entry.label)]
+    flags = {key: value for key, value in asdict(source).items() if key.startswith("add_")}
+    windows = tuple(tuple(float(value) for value in window) for window in windows_hu)
+    parts = _LAYOUT, entry.modality, sorted(entry.targets.items()), windows, flags, seed, files
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

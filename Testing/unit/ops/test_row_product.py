@@ -1,0 +1,21 @@
+import torch
+
+from dsm.ops.row_product import row_product
+
+
+def test_gradients_are_those_of_finite_differences():
+    generator = torch.Generator().manual_seed(0)
+    queries = torch.randn(2, 3, 4, generator=generator, dtype=torch.float64, requires_grad=True)
+    columns = torch.randn(2, 4, 5, generator=generator, dtype=torch.float64, requires_grad=True)
+    torch.testing.assert_close(row_product(queries, columns), queries @ columns)
+    assert torch.autograd.gradcheck(row_product, (queries, columns))
+
+
+def test_gradient_of_a_channels_last_map_is_channels_last():
+    features = torch.rand(1, 8, 4, 3, 2).contiguous(memory_format=torch.channels_last_3d).requires_grad_()
+    queries = torch.rand(1, 2, 8, requires_grad=True)
+    seen = []
+    copy = features * 1.0
+    copy.register_hook(seen.append)
+    row_product(queries, copy.flatten(2)).sum().backward()
+    assert seen[0].is_contiguous(memory_format=torch.channels_last_3d)
