@@ -115,3 +115,17 @@ def test_cases_are_what_is_drawn_for_the_intervals():
     assert dice["n"] == 3
     assert dice["mean"] == pytest.approx(0.5)
     assert dice["low"] == dice["high"] == pytest.approx(0.5)  # both cases have this mean
+
+
+def test_the_command_writes_the_report(balls, tmp_path, capsys):
+    from dsm.cli.main import main
+    from dsm.models.click_weights import save_refiner
+
+    config = ClickRefinerConfig(channels=(8, 8, 8, 8), detail=2, window=32)
+    save_refiner(ClickRefiner(config).eval(), config, tmp_path / "network")
+    options = ["--clicks", "1", "--no-text-prior", "--cases", "case_1", "--click-model", str(tmp_path / "network")]
+    assert main(["evaluate", str(balls), *options, "-o", str(tmp_path / "report.json")]) == 0
+    assert "| liver tumor | without_text |" in capsys.readouterr().out
+    written = json.loads((tmp_path / "report.json").read_text())
+    assert written["methods"] == ["without_text", "baseline"]
+    assert written["labels"]["liver tumor"]["baseline"]["clicks"]["1"]["dice"]["n"] == 1
