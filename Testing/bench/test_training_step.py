@@ -19,7 +19,7 @@ from dsm.training.crops import Crop
 from dsm.training.losses import assignment_loss
 from dsm.training.objective import Names, training_loss
 from dsm.training.recipe import Recipe
-from dsm.training.train import _freeze_norm
+from dsm.training.train import freeze_norm
 
 pytestmark = [
     pytest.mark.slow,
@@ -75,7 +75,7 @@ def train():
     net, config = load_model(ROOT / "model_weights" / "dsm-small")
     net.to(memory_format=torch.channels_last_3d)
     net.requires_grad_(requires_grad=True).train()
-    _freeze_norm(net)
+    freeze_norm(net)
     texts = dict(zip(config.organs, net.organ_text, strict=True))
     names = Names(organs={name: row for row, name in enumerate(config.organs)}, tumors={}, text=texts)
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-4)
