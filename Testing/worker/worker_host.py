@@ -85,7 +85,8 @@ class Pipes:
             **popen,
         )
         self._lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def __enter__(self) -> Self:
         return self
@@ -95,6 +96,7 @@ class Pipes:
     ) -> None:
         self.process.kill()
         self.process.wait()
+        self._reader.join()  # it reads what is left, up to the end of the pipe, which must not be closed under it
         for stream in (self.process.stdin, self.process.stdout):
             assert stream is not None
             with contextlib.suppress(BrokenPipeError):
