@@ -868,10 +868,13 @@ class TestSetup:
         process_until(bare_panel, lambda: "cannot import torch" in bare_panel.ui.statusLabel.text)
 
     def test_failed_pip_is_said_in_the_status_line(self, bare_panel: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        def pip_install(_: str) -> None:
+        from DSMSegmentLib.pip_call import slicerPackaging
+
+        def pip_install(*_: Any, **__: Any) -> None:
             raise subprocess.CalledProcessError(1, ["pip"])
 
-        monkeypatch.setattr(slicer.util, "pip_install", pip_install, raising=False)
+        # In Slicer 5.12 and later, packages are installed by a module of their own.
+        monkeypatch.setattr(slicerPackaging() or slicer.util, "pip_install", pip_install, raising=False)
         monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *_: "/wheels")
         bare_panel.ui.installFolderButton.click()
         assert bare_panel.ui.statusLabel.text.startswith("pip could not install torch>=2.6 (exit status 1). Put wheels")
