@@ -9,7 +9,6 @@ import math
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ import SimpleITK as sitk  # noqa: N813  (the name that everyone gives it)
 from dsm.core.boxes import Index3
 from dsm.core.input_note import InputNote
 from dsm.core.modality import MODALITIES, guess_modality
-from dsm.core.nifti_geometry import check_orientation
+from dsm.core.nifti_geometry import NiftiGeometry, check_orientation
 from dsm.core.volume import Volume
 from dsm.errors import GeometryError, ImageError, InputError, ShapeError
 from dsm.io.compression import GZIP_MAGIC, MAX_GZIP_RATIO
@@ -80,8 +79,8 @@ def read_volume(
             raise InputError(f"{source} is a file; only folders hold DICOM series.", code="input.series")
         _check_content(source)
         if source.name.lower().endswith(_NIFTI):
-            return _named(_read_nifti(source, orientation), modality)
-        return _named(_read_file(source), modality)
+            return _read_nifti(source, modality, orientation)
+        return _read_file(source, modality)
 
 
 def _is_folder(path: Path) -> bool:
@@ -95,27 +94,31 @@ def _is_folder(path: Path) -> bool:
         ) from error
 
 
-def _named(volume: Volume, modality: str | None) -> Volume:
+def _volume(
+    path: Path,
+    array: np.ndarray,
+    affine: np.ndarray,
+    modality: str | None,
+    notes: Sequence[InputNote],
+    nifti: NiftiGeometry | None = None,
+) -> Volume:
     """Return the volume with the modality that is given or that its values speak for."""
-    if modality is not None:
-        return replace(volume, modality=modality)
-    guess = guess_modality(volume.array)
-    note = InputNote("modality.guessed", guess.reason)
-    return replace(volume, modality=guess.modality, notes=(*volume.notes, note))
+    if modality is None:
+        guess = guess_modality(array)
+        modality, notes = guess.modality, [*notes, InputNote("modality.guessed", guess.reason)]
+    return Volume(array, affine, modality, path.name, tuple(notes), nifti)
 
 
-def _read_nifti(path: Path, orientation: str | None) -> Volume:
+def _read_nifti(path: Path, modality: str | None, orientation: str | None) -> Volume:
     header = NiftiHeader.read(path)
     shape = _checked_shape(path, header.sizes, header.dtype.itemsize)
     affine, notes = header.geometry.resolve(str(path), orientation=orientation)
     if header.is_label:
         notes.append(InputNote("label_map", f"{path.name} is marked as a label map, not a scan."))
-    return Volume(
-        read_nifti_voxels(path, header, shape), affine, name=path.name, notes=tuple(notes), nifti=header.geometry
-    )
+    return _volume(path, read_nifti_voxels(path, header, shape), affine, modality, notes, header.geometry)
 
 
-def _read_file(path: Path) -> Volume:
+def _read_file(path: Path, modality: str | None) -> Volume:
     notes = check_header(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
@@ -143,7 +146,7 @@ def _read_file(path: Path) -> Volume:
             hint="Copy or export it again.",
             details=str(error),
         ) from error
-    return Volume(array, _affine(reader), name=path.name, notes=tuple(notes))
+    return _volume(path, array, _affine(reader), modality, notes)
 
 
 def _checked_shape(path: Path, size: Sequence[int], value_bytes: int) -> Index3:
