@@ -10,6 +10,7 @@ import torch
 from monai.transforms import (
     Compose,
     RandAdjustContrast,
+    RandBiasField,
     RandGaussianNoise,
     RandGaussianSmooth,
     RandScaleIntensity,
@@ -52,6 +53,7 @@ class CropSampler:
         generator: Source of randomness.
         channel_dropout: Fraction of crops in which the windows after the first are zero, as in scans that lack them.
         names: Annotated names that matter; None for all.
+        random_contrast: Fraction of crops with a contrast of their own (`_random_contrast`), in the first window only.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class CropSampler:
         generator: torch.Generator,
         channel_dropout: float = 0.0,
         names: Collection[str] | None = None,
+        random_contrast: float = 0.0,
     ) -> None:
         self.size = torch.tensor(size)
         self.spacing_mm = spacing_mm
@@ -70,6 +73,8 @@ class CropSampler:
         self.generator = generator
         self.channel_dropout = channel_dropout
         self.names_that_matter = names
+        self.random_contrast = random_contrast
+        self.bias_field = RandBiasField(prob=0.7, coeff_range=(-0.3, 0.3))
         self.intensity = Compose(
             [
                 RandGaussianSmooth((0.3, 1.0), (0.3, 1.0), (0.3, 1.0), prob=0.15),
@@ -89,6 +94,9 @@ class CropSampler:
         # Seeded a crop, so that the generator alone is the state of the sampler and a resumed run goes on alike.
         self.intensity.set_random_state(seed=int(torch.randint(2**31, (1,), generator=self.generator)))
         absent = image.flatten(2).amax(dim=2)[0] == 0
+        if self.random_contrast and float(torch.rand((), generator=self.generator)) < self.random_contrast:
+            image[:, :1] = self._random_contrast(image[0, :1])
+            absent[1:] = True
         image = convert_to_tensor(self.intensity(image[0]))[None].clamp(0, 1)
         if image.shape[1] > 1:
             hidden = float(torch.rand((), generator=self.generator)) < self.channel_dropout
@@ -97,6 +105,22 @@ class CropSampler:
         names = tuple(name for name in case.entry.targets if self._matters(name))
         masks = [_isin(label, case.entry.targets[name]) for name in names]
         return Crop(image=image, masks=torch.stack(masks) if masks else label[None][:0].bool(), names=names)
+
+    def _random_contrast(self, image: Tensor) -> Tensor:
+        """Intensities `(1, I, J, K)` through a random curve and a bias field; air stays dark.
+
+        The curve is piecewise linear through 0 and 4 to 8 random values, so that organs may change their order.
+
+        References:
+            Domain randomisation: Billot et al., SynthSeg, Medical Image Analysis 86, 2023.
+        """
+        knots = int(torch.randint(4, 9, (), generator=self.generator))
+        values = torch.cat([torch.zeros(1), torch.rand(knots, generator=self.generator)])
+        position = image * knots
+        low = position.long().clamp(0, knots - 1)
+        mapped = torch.lerp(values[low], values[low + 1], position - low)
+        self.bias_field.set_random_state(seed=int(torch.randint(2**31, (1,), generator=self.generator)))
+        return convert_to_tensor(self.bias_field(mapped)).clamp(0, 1)
 
     def _matters(self, name: str) -> bool:
         return self.names_that_matter is None or name in self.names_that_matter

@@ -78,6 +78,9 @@ class Recipe:
     place of text vectors (an ablation: class ids alone). `crops_per_step` is the global batch, however many processes
     share it. At most `structure_prompts` of a crop's further structures are asked for in a step. `channel_dropout` is
     the share of crops in which a CT's windows after the first are hidden, as in the sets that lack them.
+    `random_contrast` is the share of crops whose intensities go through a random curve and a bias field, so that no
+    sequence and no contrast phase is learned by heart. `name_rate` is the learning rate of the vectors of structures
+    and tumors as a multiple of the others': a name is seen in few steps, and its vector starts at zero.
     `organ_balance` and `tumor_balance` are the balances of their masks (`dsm.training.losses.mask_loss`).
     """
 
@@ -97,6 +100,8 @@ class Recipe:
     structure_prompts: int = 4
     structure_weight: float = 1.0
     channel_dropout: float = 0.3
+    random_contrast: float = 0.0
+    name_rate: float = 1.0
     tumor_prompts: int = 4
     class_centered: float = 0.75
     organ_balance: float = 0.5

@@ -42,6 +42,7 @@ logger = logging.getLogger(__name__)
 
 CHECKPOINT = "checkpoint.pt"
 STORAGE = torch.int8  # of the weights of a finished model; checkpoints are float32 (docs/adr/0033)
+_NAME_VECTORS = ("structure_embedding", "tumor_init.embedding")
 CODES = "codes"  # `text_tower` of a model whose names mean nothing
 
 
@@ -170,6 +171,7 @@ class Trainer:
             generator=self.generator,
             channel_dropout=self.recipe.channel_dropout,
             names=self._names_that_matter(),
+            random_contrast=self.recipe.random_contrast,
         )
         _freeze_parts(self.net, phase.frozen)
         recent: dict[str, list[float]] = {}
@@ -236,8 +238,9 @@ class Trainer:
         rate = phase.lr + (end - phase.lr) * step / phase.steps
         if step < phase.warmup:
             rate *= (step + 1) / phase.warmup
+        share = {"encoder": phase.encoder_rate, "names": self.recipe.name_rate, "rest": 1.0}
         for group in self.optimizer.param_groups:
-            group["lr"] = rate * (phase.encoder_rate if group["is_encoder"] else 1.0)
+            group["lr"] = rate * share[group["part"]]
 
     def _validate(self) -> None:
         if not self.processes.is_first:
@@ -406,21 +409,20 @@ def _has_bfloat16() -> bool:
 
 
 def _groups(net: nn.Module, alignment: nn.Module | None, weight_decay: float) -> list[dict[str, Any]]:
-    """Encoder and rest apart; no weight decay on vectors and scalars (norms, biases, temperatures, decay rates)."""
-    encoder = [p for name, p in net.named_parameters() if name.split(".")[0] in {"encoder", "pixel_decoder"}]
-    known = {id(p) for p in encoder}
-    others = [p for p in net.parameters() if id(p) not in known]
+    """Encoder, vectors of names and rest; no weight decay on names, vectors and scalars (norms, biases, …)."""
+    parts: dict[str, list[nn.Parameter]] = {"encoder": [], "names": [], "rest": []}
+    for name, parameter in net.named_parameters():
+        is_encoder = name.split(".")[0] in {"encoder", "pixel_decoder"}
+        parts["encoder" if is_encoder else "names" if name in _NAME_VECTORS else "rest"].append(parameter)
     if alignment is not None:
-        others += list(alignment.parameters())
-    return [
-        {
-            "params": [p for p in parameters if (p.ndim >= 2) == decays],
-            "weight_decay": weight_decay if decays else 0.0,
-            "is_encoder": is_encoder,
-        }
-        for is_encoder, parameters in ((True, encoder), (False, others))
-        for decays in (True, False)
-    ]
+        parts["rest"] += list(alignment.parameters())
+    groups: list[dict[str, Any]] = []
+    for part, parameters in parts.items():
+        for decays in (True, False):
+            chosen = [p for p in parameters if (p.ndim >= 2 and part != "names") == decays]
+            if chosen:
+                groups.append({"params": chosen, "weight_decay": weight_decay if decays else 0.0, "part": part})
+    return groups
 
 
 def _freeze_parts(net: nn.Module, patterns: Sequence[str]) -> None:

@@ -143,3 +143,19 @@ def test_names_that_do_not_matter_are_not_drawn(case):
     assert all(crop.names == ("spleen",) and crop.masks.any() for crop in drawn)
     crops.names_that_matter = {"heart"}
     assert crops(case).masks.shape == (0, 8, 8, 8)
+
+
+def test_random_contrast_keeps_air_dark_and_changes_organs_only_in_the_first_window(case):
+    windows = replace(case, image=case.image.expand(1, 2, *case.image.shape[2:]).contiguous())
+    generator = torch.Generator().manual_seed(0)
+    crops = CropSampler((32, 32, 16), 1.0, class_centered=0.75, generator=generator, random_contrast=1.0)
+    plain(crops, [20.0, 18.0, 16.0])
+    liver, lesion = [], []
+    for _ in range(20):
+        drawn = crops(windows)
+        image, masks = drawn.image[0, :, ::2, ::2, ::2], dict(zip(drawn.names, drawn.masks, strict=True))
+        assert image[0][~masks["liver"] & ~masks["spleen"]].abs().max() == 0
+        assert drawn.image[0, 1].abs().max() == 0
+        liver.append(float(image[0][masks["liver"]].mean()))
+        lesion.append(float(image[0][masks["spleen"]].mean()))
+    assert len({a < b for a, b in zip(liver, lesion, strict=True)}) == 2  # the order of two organs changes

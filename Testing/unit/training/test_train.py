@@ -180,7 +180,7 @@ def test_vectors_have_no_weight_decay(trainer):
     for group in trainer().optimizer.param_groups:
         assert group["params"]
         for parameter in group["params"]:
-            assert group["weight_decay"] == (0.01 if parameter.ndim >= 2 else 0)
+            assert group["weight_decay"] == (0.01 if parameter.ndim >= 2 and group["part"] != "names" else 0)
 
 
 def test_name_that_the_bank_lacks(trainer, tiny_recipe):
@@ -252,11 +252,11 @@ def test_frozen_parts_stay_and_others_learn(trainer, tiny_recipe, tmp_path):
     assert any(name.startswith("kmax_layers.") for name in changed)
 
 
-def test_encoder_has_its_own_rate(trainer):
-    made = trainer()
+def test_encoder_and_names_have_their_own_rate(trainer):
+    made = trainer(name_rate=20.0)
     made._set_rate(Phase(steps=10, spacing_mm=4.0, crop=(32, 32, 32), lr=0.01, encoder_rate=0.1), 0)
-    rates = {group["is_encoder"]: group["lr"] for group in made.optimizer.param_groups}
-    assert rates == {True: pytest.approx(0.001), False: pytest.approx(0.01)}
+    rates = {group["part"]: group["lr"] for group in made.optimizer.param_groups}
+    assert rates == {"encoder": pytest.approx(0.001), "names": pytest.approx(0.2), "rest": pytest.approx(0.01)}
 
 
 def test_all_parts_of_the_second_stage_learn_together(trainer, tiny_recipe):
