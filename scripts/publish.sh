@@ -34,6 +34,6 @@ mv "$work/copy.git" "$target"
 git clone -q "file://$(cd "$target" && pwd)" "$work/clone"
 echo "$(wc -l <"$work/superseded") superseded weight files left out; a full clone with its files takes $(du -sm "$work/clone" | cut -f1) MB."
 if ! git -C "$target" describe --exact-match --tags main >/dev/null 2>&1; then
-  echo "The tip of main has no tag. Tag what you publish (git tag v0.1.0), so that the next copy continues this one." >&2
+  echo "The tip of main has no tag. Tag what you publish (git tag v0.2.0), so that the next copy continues this one." >&2
 fi
 echo "Publish it with: git -C $target push --mirror ADDRESS"

@@ -1,8 +1,10 @@
-"""Files that other services read: workflows, hooks, citation, forms of issues."""
+"""Files that other services and readers of releases rely on: workflows, hooks, citation, changelog, forms of issues."""
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -61,6 +63,28 @@ def test_citation_has_the_version_and_licence_of_the_code() -> None:
     assert citation["version"] == __version__
     assert citation["license"] in PROJECT["license"]
     assert {"cff-version", "message", "title", "authors"} <= citation.keys()
+
+
+def test_changelog_keeps_its_form_and_has_the_version_of_the_code() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    releases = re.findall(r"^## \[([\w.]+)\](?: - (\S+))?$", changelog, re.MULTILINE)
+    assert len(releases) == len(re.findall(r"^## ", changelog, re.MULTILINE))
+    assert next(version for version, _ in releases if version != "Unreleased") == __version__
+    for version, date in releases:
+        assert version == "Unreleased" or re.fullmatch(r"\d{4}-\d\d-\d\d|Unreleased", date)
+    kinds = [re.findall(r"^### (.+)$", part, re.MULTILINE) for part in re.split(r"^## ", changelog, flags=re.MULTILINE)]
+    order = ["Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"]
+    assert all(found == [kind for kind in order if kind in found] for found in kinds)
+
+
+def test_a_tag_is_released_only_if_it_is_the_version_of_the_code() -> None:
+    release = ROOT / ".github" / "workflows" / "release.yml"
+    (check,) = [step for step in steps(release) if step.get("name") == "Check tag"]
+    for tag, passes in ((f"v{__version__}", True), ("v0.0.1", False)):
+        done = subprocess.run(
+            ["/bin/bash", "-c", check["run"]], cwd=ROOT, env={**os.environ, "GITHUB_REF_NAME": tag}, check=False
+        )
+        assert (done.returncode == 0) is passes
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda path: path.stem)
