@@ -1,6 +1,6 @@
 """DSM: text-prompted segmentation of CT and MR volumes. Encode the volume once, prompt it as often as you like.
 
-Importing this package loads neither torch nor NumPy; `Segmenter` and `Volume` are loaded on first use (PEP 562).
+Importing this package loads neither torch nor NumPy; each name is loaded on first use (PEP 562).
 Research use, not a medical device.
 """
 
@@ -8,18 +8,91 @@ from __future__ import annotations
 
 import logging
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dsm._version import __version__
 
-__all__ = ["Segmenter", "Volume", "__version__"]
+if TYPE_CHECKING:
+    from dsm.core.boxes import Box, CroppedArray
+    from dsm.core.volume import Volume
+    from dsm.errors import DSMError
+    from dsm.inference.records import segment_records
+    from dsm.inference.result import PromptResult
+    from dsm.inference.scan import Scan
+    from dsm.inference.segmenter import Segmenter
+    from dsm.io.dicom import Series, list_series
+    from dsm.io.dicom_seg import write_dicom_seg
+    from dsm.io.image import read_volume
+    from dsm.io.labelmap import write_labelmap
+    from dsm.io.probabilities import write_probabilities
+    from dsm.io.seg_nrrd import write_seg_nrrd
+    from dsm.io.segment_record import SegmentRecord
+    from dsm.models.store import ModelEntry, list_models
+    from dsm.text.prompt import Prompt, parse_prompts
+    from dsm.text.structure import Structure
+    from dsm.text.vocabulary import Vocabulary, load_vocabulary
 
-_LAZY = {"Segmenter": "dsm.inference.segmenter", "Volume": "dsm.core.volume"}
+__all__ = [
+    "Box",
+    "CroppedArray",
+    "DSMError",
+    "ModelEntry",
+    "Prompt",
+    "PromptResult",
+    "Scan",
+    "SegmentRecord",
+    "Segmenter",
+    "Series",
+    "Structure",
+    "Vocabulary",
+    "Volume",
+    "__version__",
+    "list_models",
+    "list_series",
+    "load_vocabulary",
+    "parse_prompts",
+    "read_volume",
+    "segment_records",
+    "write_dicom_seg",
+    "write_labelmap",
+    "write_probabilities",
+    "write_seg_nrrd",
+]
+
+_MODULES = {
+    "Box": "dsm.core.boxes",
+    "CroppedArray": "dsm.core.boxes",
+    "DSMError": "dsm.errors",
+    "ModelEntry": "dsm.models.store",
+    "Prompt": "dsm.text.prompt",
+    "PromptResult": "dsm.inference.result",
+    "Scan": "dsm.inference.scan",
+    "SegmentRecord": "dsm.io.segment_record",
+    "Segmenter": "dsm.inference.segmenter",
+    "Series": "dsm.io.dicom",
+    "Structure": "dsm.text.structure",
+    "Vocabulary": "dsm.text.vocabulary",
+    "Volume": "dsm.core.volume",
+    "list_models": "dsm.models.store",
+    "list_series": "dsm.io.dicom",
+    "load_vocabulary": "dsm.text.vocabulary",
+    "parse_prompts": "dsm.text.prompt",
+    "read_volume": "dsm.io.image",
+    "segment_records": "dsm.inference.records",
+    "write_dicom_seg": "dsm.io.dicom_seg",
+    "write_labelmap": "dsm.io.labelmap",
+    "write_probabilities": "dsm.io.probabilities",
+    "write_seg_nrrd": "dsm.io.seg_nrrd",
+}
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
