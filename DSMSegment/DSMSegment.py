@@ -32,22 +32,22 @@ from DSMSegmentLib.application import (
     translate,
 )
 from DSMSegmentLib.application import tr as _
-from DSMSegmentLib.estimate_section import EstimateSection
-from DSMSegmentLib.history_menu import HistoryMenu
-from DSMSegmentLib.mrml import modalityOfNode
-from DSMSegmentLib.output_choice import OutputChoice
-from DSMSegmentLib.prompt_edit import PromptEdit
+from DSMSegmentLib.jobs.run_estimate import RunEstimates
+from DSMSegmentLib.jobs.run_log import RunLog
+from DSMSegmentLib.jobs.shared_backend import sharedBackend
+from DSMSegmentLib.panel.estimate_section import EstimateSection
+from DSMSegmentLib.panel.history_menu import HistoryMenu
+from DSMSegmentLib.panel.prompt_edit import PromptEdit
+from DSMSegmentLib.panel.results_section import ResultsSection
+from DSMSegmentLib.panel.run_section import RunSection
+from DSMSegmentLib.panel.self_test import DSMSegmentTest  # noqa: F401  (Slicer looks for it here)
+from DSMSegmentLib.panel.settings import Settings
+from DSMSegmentLib.panel.setup_section import SetupSection
+from DSMSegmentLib.panel.structure_tree import StructureTree
 from DSMSegmentLib.registration import registerEffect, registerSampleData, reloadEffect, whenStarted
-from DSMSegmentLib.results_section import ResultsSection
-from DSMSegmentLib.run_estimate import RunEstimates
-from DSMSegmentLib.run_log import RunLog
-from DSMSegmentLib.run_section import RunSection
-from DSMSegmentLib.self_test import DSMSegmentTest  # noqa: F401  (Slicer looks for it here)
-from DSMSegmentLib.settings import Settings
-from DSMSegmentLib.setup_section import SetupSection
-from DSMSegmentLib.shared_backend import sharedBackend
-from DSMSegmentLib.structure_tree import StructureTree
-from DSMSegmentLib.time_point import browserOf
+from DSMSegmentLib.scene.mrml import modalityOfNode
+from DSMSegmentLib.scene.output_choice import OutputChoice
+from DSMSegmentLib.scene.time_point import browserOf
 
 _DOCUMENTATION = "https://github.com/DSMSegment/SlicerDSMSegment/blob/main/docs"
 
@@ -93,7 +93,7 @@ class DSMSegmentParameterNode:
     existingPolicy: What to do with segments that have the name of a prompt.
     overlapPolicy: What to do where segments overlap.
     threshold: Probability from which a voxel is inside.
-    keepLargest: Drop small islands: organs keep their largest part, tumors all of 0.1 ml or more.
+    postprocess: Drop small islands: organs keep their largest part, tumors all of 0.1 ml or more.
     keepEmpty: A prompt that finds nothing leaves an empty segment.
     fast: Leave out the diffusion prompts of tumors.
     uncertainty: Make maps of uncertainty, too.
@@ -107,7 +107,7 @@ class DSMSegmentParameterNode:
     existingPolicy: ExistingPolicy = ExistingPolicy.ADD
     overlapPolicy: OverlapPolicy = OverlapPolicy.ALLOW
     threshold: Annotated[float, WithinRange(0.01, 0.99)] = 0.5  # Slicer connects no slider to an unbounded number
-    keepLargest: bool = True
+    postprocess: bool = True
     keepEmpty: bool = False
     fast: bool = False
     uncertainty: bool = False
@@ -296,7 +296,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
             threshold=parameters.threshold,
             existing=parameters.existingPolicy if into is None else ExistingPolicy.ADD,
             overlap=parameters.overlapPolicy,
-            keepLargest=parameters.keepLargest,
+            postprocess=parameters.postprocess,
             keepEmpty=parameters.keepEmpty,
             fast=parameters.fast,
             uncertainty=parameters.uncertainty,

@@ -27,7 +27,7 @@ from scene_host import SceneHost, quiet  # noqa: E402
 
 from dsm.errors import DSMError  # noqa: E402
 from DSMSegmentLib import JobProgress, JobState, OutcomeStatus, SegmentationJob, WorkerBackend  # noqa: E402
-from DSMSegmentLib.summary import stageText  # noqa: E402
+from DSMSegmentLib.panel.summary import stageText  # noqa: E402
 
 PROMPTS = "liver; spleen; stomach; aorta; esophagus; left kidney; right kidney; liver tumor"
 # Soft tissue: what a radiologist would choose for these organs.

@@ -17,13 +17,13 @@ from SegmentEditorEffects import AbstractScriptedSegmentEditorEffect
 
 from dsm.errors import DSMError
 from DSMSegmentLib.application import tr as _
-from DSMSegmentLib.editor_bridge import EditWatch
-from DSMSegmentLib.job import JobState
-from DSMSegmentLib.mask_job import MaskJob
-from DSMSegmentLib.mrml import resampleInto
-from DSMSegmentLib.prompt_edit import PromptEdit
-from DSMSegmentLib.tag_writer import tagFinding
-from DSMSegmentLib.time_point import timeOf
+from DSMSegmentLib.jobs.job import JobState
+from DSMSegmentLib.jobs.mask_job import MaskJob
+from DSMSegmentLib.panel.prompt_edit import PromptEdit
+from DSMSegmentLib.scene.editor_bridge import EditWatch
+from DSMSegmentLib.scene.mrml import resampleInto
+from DSMSegmentLib.scene.tag_writer import tagFinding
+from DSMSegmentLib.scene.time_point import timeOf
 
 _ICON = Path(__file__).resolve().parents[1] / "Resources" / "Icons" / "DSMSegment.png"
 _SET, _ADD, _REMOVE = "Set", "Add", "Remove"

@@ -3,18 +3,18 @@
 Names that Slicer users call are written as Slicer writes them (camelCase).
 """
 
-from DSMSegmentLib.backend import Backend, WorkerBackend
-from DSMSegmentLib.finding import Finding, OutcomeStatus, SegmentOutcome
-from DSMSegmentLib.job import JobOptions, JobState, SegmentationJob
-from DSMSegmentLib.job_progress import JobProgress
-from DSMSegmentLib.mrml import volumeFromNode
-from DSMSegmentLib.policy import ExistingPolicy, OverlapPolicy
-from DSMSegmentLib.provenance import Provenance
-from DSMSegmentLib.remote_backend import RemoteBackend
-from DSMSegmentLib.request import SegmentRequest
-from DSMSegmentLib.runs import Runs
-from DSMSegmentLib.undo import UndoHistory
-from DSMSegmentLib.writer import SegmentationWriter
+from DSMSegmentLib.jobs.backend import Backend, WorkerBackend
+from DSMSegmentLib.jobs.job import JobOptions, JobState, SegmentationJob
+from DSMSegmentLib.jobs.job_progress import JobProgress
+from DSMSegmentLib.jobs.remote_backend import RemoteBackend
+from DSMSegmentLib.jobs.request import SegmentRequest
+from DSMSegmentLib.jobs.runs import Runs
+from DSMSegmentLib.scene.finding import Finding, OutcomeStatus, SegmentOutcome
+from DSMSegmentLib.scene.mrml import volumeFromNode
+from DSMSegmentLib.scene.policy import ExistingPolicy, OverlapPolicy
+from DSMSegmentLib.scene.provenance import Provenance
+from DSMSegmentLib.scene.undo import UndoHistory
+from DSMSegmentLib.scene.writer import SegmentationWriter
 
 __all__ = [
     "Backend",

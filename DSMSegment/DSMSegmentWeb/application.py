@@ -16,8 +16,8 @@ from trame_server import Server
 
 from dsm.errors import DSMError, InputError
 from DSMSegmentLib import Backend, JobOptions, JobProgress, JobState, Runs, SegmentationJob
-from DSMSegmentLib.summary import finishedText, progressText, resultText
-from DSMSegmentLib.uncertainty_overlay import UncertaintyOverlay
+from DSMSegmentLib.panel.summary import finishedText, progressText, resultText
+from DSMSegmentLib.scene.uncertainty_overlay import UncertaintyOverlay
 from DSMSegmentWeb import page
 from DSMSegmentWeb.access import Access
 from DSMSegmentWeb.consent import Consent
@@ -313,7 +313,7 @@ class Application:
         if not self._undo_steps or self._undo_steps[-1] is not self._threshold_step or self._moved != segment_id:
             self._threshold_step, self._moved = journaled(node, segment_id), segment_id
             self._undo_steps.append(self._threshold_step)
-        self._runs.setThreshold(node, segment_id, float(segment_threshold), keepLargest=True, overEdits=True)
+        self._runs.setThreshold(node, segment_id, float(segment_threshold), postprocess=True, overEdits=True)
         self._show_segments()
 
     def _use_tool(self, tool: str, brush_mm: float, selected: str, **_: Any) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from trame_server.state import State
 
 from DSMSegmentLib import Backend, RemoteBackend
-from DSMSegmentLib.consent import consentText
+from DSMSegmentLib.panel.consent import consentText
 
 
 class Consent:

@@ -15,8 +15,8 @@ import vtk
 from dsm.errors import InputError, OutputError
 from dsm.io.segmentation import SegmentRecord, write_dicom_seg, write_labelmap
 from DSMSegmentLib import provenance, volumeFromNode
-from DSMSegmentLib.layer_packer import packLayers
-from DSMSegmentLib.mrml import cropFromOrientedImage, orientedImageFromSegment
+from DSMSegmentLib.scene.layer_packer import packLayers
+from DSMSegmentLib.scene.mrml import cropFromOrientedImage, orientedImageFromSegment
 
 
 @dataclass(frozen=True, slots=True)

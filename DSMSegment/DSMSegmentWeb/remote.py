@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dsm.client.connection import Address, ConnectionTest, check_connection
 from dsm.errors import ConfigError
-from dsm.protocol.connection import Address, ConnectionTest, check_connection
 
 TOKEN_VARIABLE = "DSM_REMOTE_TOKEN"  # noqa: S105  (its name, not its value)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 
-from DSMSegmentLib.uncertainty_overlay import COLORS
+from DSMSegmentLib.scene.uncertainty_overlay import COLORS
 from DSMSegmentWeb.actions import Actions
 
 _COLORS = f"background: linear-gradient(to right, {', '.join(COLORS)})"

@@ -9,8 +9,8 @@ import slicer
 import vtk
 
 from DSMSegmentLib import OutcomeStatus, SegmentOutcome
-from DSMSegmentLib.mrml import countVoxels, orientedImageFromSegment
-from DSMSegmentLib.provenance import SCORE_TAG, THRESHOLD_TAG
+from DSMSegmentLib.scene.mrml import countVoxels, orientedImageFromSegment
+from DSMSegmentLib.scene.provenance import SCORE_TAG, THRESHOLD_TAG
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from dsm.core.volume import Volume
 from dsm.errors import OutputError
 from dsm.io.atomic import atomic_output
 from DSMSegmentLib import JobState, Runs, SegmentationJob
-from DSMSegmentLib.run_estimate import RunEstimates, speedOf
-from DSMSegmentLib.summary import estimateText
+from DSMSegmentLib.jobs.run_estimate import RunEstimates, speedOf
+from DSMSegmentLib.panel.summary import estimateText
 
 _LOG = logging.getLogger(__name__)
 

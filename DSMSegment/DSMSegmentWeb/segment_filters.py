@@ -8,7 +8,7 @@ import numpy as np
 import slicer
 import vtk
 
-from DSMSegmentLib.mrml import cropFromOrientedImage
+from DSMSegmentLib.scene.mrml import cropFromOrientedImage
 
 # Millilitres; smaller parts are noise of a network more often than anatomy.
 _SPECK_ML = 1.0

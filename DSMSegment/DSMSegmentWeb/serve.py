@@ -18,9 +18,9 @@ from aiohttp import web
 from dsm.errors import ConfigError, MissingDependencyError
 from dsm.models.store import find_model
 from DSMSegmentWeb.access import Access
-from DSMSegmentWeb.gate import Gate
+from DSMSegmentWeb.browser_sessions import BrowserSessions, Limits
 from DSMSegmentWeb.remote import Remote
-from DSMSegmentWeb.scenes import Limits, Scenes
+from DSMSegmentWeb.session_proxy import SessionProxy
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +72,8 @@ def serve(options: ServeOptions) -> None:
 
 async def _serve(options: ServeOptions, access: Access, folder: Path) -> None:
     told = _told_to_end()
-    scenes = Scenes(_scene_arguments(options, folder), options.limits)
-    runner = web.AppRunner(Gate(scenes, access).application())
+    scenes = BrowserSessions(_scene_arguments(options, folder), options.limits)
+    runner = web.AppRunner(SessionProxy(scenes, access).application())
     await runner.setup()
     try:
         try:

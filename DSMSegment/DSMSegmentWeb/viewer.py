@@ -15,7 +15,7 @@ from trame_slicer.segmentation import SegmentationOverwriteMode
 from trame_slicer.views import Layout, LayoutDirection, ViewLayoutDefinition
 
 from dsm.core.volume import Volume
-from DSMSegmentLib.placement import createSegmentation, removeSegmentation
+from DSMSegmentLib.scene.placement import createSegmentation, removeSegmentation
 from DSMSegmentWeb.view_tools import slice_tools, view_tools
 from DSMSegmentWeb.volume_node import add_volume_node
 

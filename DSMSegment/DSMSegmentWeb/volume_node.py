@@ -5,7 +5,7 @@ from __future__ import annotations
 import slicer
 
 from dsm.core.volume import Volume
-from DSMSegmentLib.mrml import setVolume
+from DSMSegmentLib.scene.mrml import setVolume
 
 # Soft tissue: what a radiologist would choose for the organs that are segmented.
 _CT_WINDOW_HU, _CT_LEVEL_HU = 400.0, 40.0

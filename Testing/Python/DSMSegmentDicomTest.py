@@ -15,10 +15,10 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleTest
 
 from dsm.text.vocabulary import load_vocabulary
 from DSMSegmentLib import JobState
-from DSMSegmentLib.exporting import exportSegmentation
-from DSMSegmentLib.fake_backend import FakeBackend
-from DSMSegmentLib.mrml import ijkToRAS
-from DSMSegmentLib.placement import volumeOf
+from DSMSegmentLib.jobs.fake_backend import FakeBackend
+from DSMSegmentLib.scene.exporting import exportSegmentation
+from DSMSegmentLib.scene.mrml import ijkToRAS
+from DSMSegmentLib.scene.placement import volumeOf
 
 # A place with nothing to say (liver), one that is changed by hand (spleen), a side (kidney), and a tumor in its organ.
 NAMES = ("liver", "spleen", "left kidney", "liver tumor")

@@ -8,8 +8,8 @@ import slicer
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleTest
 
 from DSMSegmentLib import JobState
-from DSMSegmentLib.fake_backend import FakeBackend
-from DSMSegmentLib.key_events import typeText
+from DSMSegmentLib.jobs.fake_backend import FakeBackend
+from DSMSegmentLib.panel.key_events import typeText
 
 PATIENCE_S = 60.0
 

@@ -43,7 +43,7 @@ def segmenter():
 
 def encode_seconds(segmenter, volume):
     from DSMSegmentLib import JobProgress
-    from DSMSegmentLib.encoding_watch import EncodingWatch
+    from DSMSegmentLib.jobs.encoding_watch import EncodingWatch
 
     watch = EncodingWatch(time.process_time)
     segmenter.encode(volume, progress=lambda *progress: watch.note(JobProgress(*progress)))
@@ -51,7 +51,7 @@ def encode_seconds(segmenter, volume):
 
 
 def test_estimate_is_right_within_a_factor_of_one_and_a_half(segmenter):
-    from DSMSegmentLib.run_estimate import Engine, RunEstimates, speedOf
+    from DSMSegmentLib.jobs.run_estimate import Engine, RunEstimates, speedOf
 
     engine = Engine("dsm-small cpu", segmenter.config)
     half, whole = (phantom_ct((256, 256, slices), SPACING_MM) for slices in (75, 150))
@@ -70,7 +70,7 @@ def test_first_estimate_from_a_measurement_is_right_within_a_factor_of_one_and_a
 
     from dsm.inference import estimate
     from dsm.io.image import read_volume
-    from DSMSegmentLib.run_estimate import Engine, RunEstimates
+    from DSMSegmentLib.jobs.run_estimate import Engine, RunEstimates
 
     ct = read_volume(next(Path(slicerio.__file__).parent.rglob("CTChest*.nrrd")))
     monkeypatch.setattr(estimate.time, "perf_counter", time.process_time)

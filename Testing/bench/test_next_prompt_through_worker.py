@@ -33,7 +33,7 @@ pytestmark = [
 def test_the_next_prompt_costs_a_twentieth_of_the_first_run() -> None:
     quiet()
     SceneHost()
-    from DSMSegmentLib.backend import WorkerBackend
+    from DSMSegmentLib.jobs.backend import WorkerBackend
 
     volume = phantom_ct((512, 512, 300))
     backend = WorkerBackend("dsm-small", environment={"OMP_NUM_THREADS": "1"})
@@ -47,8 +47,8 @@ def test_the_next_prompt_costs_a_twentieth_of_the_first_run() -> None:
 
 
 def _run(backend: Any, volume: Volume, prompt: str) -> None:
-    from DSMSegmentLib.cancel_token import CancelToken
-    from DSMSegmentLib.request import SegmentRequest
+    from DSMSegmentLib.jobs.cancel_token import CancelToken
+    from DSMSegmentLib.jobs.request import SegmentRequest
 
     found: list[Any] = []
     backend.segment(

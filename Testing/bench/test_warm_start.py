@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dsm.protocol.messages import Hello, Shutdown, encode_message
+from dsm.wire.messages import Hello, Shutdown, encode_message
 
 PACKAGE_PARENT = Path(__file__).parents[2] / "DSMSegment"
 MOST = 1.5  # of `import torch`, in CPU seconds

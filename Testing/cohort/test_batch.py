@@ -91,7 +91,7 @@ def test_a_second_run_does_nothing_and_other_prompts_are_refused(batch: Batch, t
     again = batch(tmp_path / "scans", tmp_path / "out", "--format", "nii.gz")
     assert (again.returncode, "1 were done before" in again.stdout) == (0, True)
     assert everything(tmp_path / "out" / "segmentations") | everything(tmp_path / "out" / "cases") == before
-    other = batch(tmp_path / "scans", tmp_path / "out", "--format", "nii.gz", "--all-parts")
+    other = batch(tmp_path / "scans", tmp_path / "out", "--format", "nii.gz", "--no-postprocess")
     assert other.returncode == 2
     assert "other prompts" in other.stderr
     # What was removed is done again.

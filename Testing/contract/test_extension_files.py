@@ -51,7 +51,7 @@ def test_module_folder_has_one_script() -> None:
     text = (MODULE / "DSMSegment.py").read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 400
     # Defined there or imported: Slicer takes the attribute of the module.
-    classes = re.findall(r"^(?:class|from DSMSegmentLib\.\w+ import) (\w+)", text, re.MULTILINE)
+    classes = re.findall(r"^(?:class|from DSMSegmentLib\.[\w.]+ import) (\w+)", text, re.MULTILINE)
     assert set(classes) >= {f"DSMSegment{kind}" for kind in ("", "Widget", "Logic", "Test")}
 
 
@@ -154,7 +154,7 @@ class TestQuestionsOfTheIndex:
 
     FILES = (
         MODULE / "DSMSegment.py",
-        *sorted(MODULE.glob("DSMSegmentLib/*.py")),
+        *sorted(MODULE.glob("DSMSegmentLib/**/*.py")),
         *sorted(MODULE.glob("DSMSegmentEffect/*.py")),
     )
     KNOWN = frozenset({"dsm", "DSMSegmentLib", "slicer", "vtk", "qt", "numpy", "SegmentEditorEffects"})
@@ -194,7 +194,7 @@ class TestPanel:
     ui = ET.parse(MODULE / "Resources" / "UI" / "DSMSegment.ui").getroot()  # noqa: S314  (our own file)
 
     def test_panel_has_the_widgets_that_the_code_uses(self) -> None:
-        files = [MODULE / "DSMSegment.py", *(MODULE / "DSMSegmentLib").glob("*.py")]
+        files = [MODULE / "DSMSegment.py", *(MODULE / "DSMSegmentLib").rglob("*.py")]
         code = "\n".join(path.read_text(encoding="utf-8") for path in files)
         used = set(re.findall(r"\b_?ui\.(\w+)", code))
         assert used
@@ -213,7 +213,7 @@ class TestPanel:
         assert "prompts" not in bound
 
     def test_every_button_and_choice_of_the_form_is_used(self) -> None:
-        files = [MODULE / "DSMSegment.py", *(MODULE / "DSMSegmentLib").glob("*.py")]
+        files = [MODULE / "DSMSegment.py", *(MODULE / "DSMSegmentLib").rglob("*.py")]
         code = "\n".join(path.read_text(encoding="utf-8") for path in files)
         kinds = ("QPushButton", "QToolButton", "QTableWidget", "QTreeWidget", "QTextEdit")
         buttons = {widget.get("name") for widget in self.ui.iter("widget") if widget.get("class") in kinds}

@@ -21,8 +21,8 @@ TORCH_FREE = [
     "dsm.core.volume",
     "dsm.core.boxes",
     "dsm.core.orientation",
-    "dsm.protocol.messages",
-    "dsm.protocol.arrays",
+    "dsm.wire.messages",
+    "dsm.wire.arrays",
     "dsm.io.image",
     "dsm.io.segmentation",
     "dsm.text.prompt",
@@ -35,9 +35,9 @@ TORCH_FREE = [
     "dsm.inference.result",
     "dsm.inference.body_grid",
     "dsm.inference.memory_ladder",
-    "dsm.inference.records",
+    "dsm.inference.segment_metadata",
     "dsm.cli.main",
-    "dsm.service.worker",
+    "dsm.worker.process",
 ]
 
 

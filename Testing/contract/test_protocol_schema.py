@@ -12,7 +12,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 
 import dsm
-from dsm.protocol.messages import HOST_TYPES, MAX_LINE_BYTES, PROTOCOL_VERSION, WORKER_TYPES, Device, PromptItem
+from dsm.wire.messages import HOST_TYPES, MAX_LINE_BYTES, PROTOCOL_VERSION, WORKER_TYPES, Device, PromptItem
 
 # Message -> its fields; "=" marks those that may be left out.
 SCHEMA = {
@@ -33,7 +33,7 @@ SCHEMA = {
         "volume_key": "str",
         "prompts": "tuple[PromptItem, ...]",
         "threshold": "=float",
-        "keep_largest": "=bool",
+        "postprocess": "=bool",
         "roi": "=Index6 | None",
         "mode": "=str",
     },
@@ -112,8 +112,8 @@ def test_messages_are_those_of_protocol_1() -> None:
 
 def test_the_hosts_side_imports_neither_torch_nor_numpy() -> None:
     code = (
-        "import sys, dsm.protocol.client; "
-        "bad = {'torch', 'numpy', 'dsm.core', 'SimpleITK', 'dsm.service'} & set(sys.modules); "
+        "import sys, dsm.client.process; "
+        "bad = {'torch', 'numpy', 'dsm.core', 'SimpleITK', 'dsm.worker'} & set(sys.modules); "
         "sys.exit(repr(bad) if bad else 0)"
     )
     parent = str(Path(dsm.__file__).parents[1])
@@ -125,7 +125,7 @@ def test_the_hosts_side_imports_neither_torch_nor_numpy() -> None:
 
 def test_the_worker_starts_without_torch_and_without_the_command_line() -> None:
     code = (
-        "import sys, dsm.service.worker; "
+        "import sys, dsm.worker.process; "
         "bad = {'torch', 'open_clip', 'monai', 'SimpleITK', 'jsonargparse', 'dsm.inference.segmenter'} "
         "& set(sys.modules); "
         "sys.exit(repr(bad) if bad else 0)"

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from dsm.errors import DSMError
-from dsm.protocol.arrays import write_array
-from dsm.protocol.messages import Load, SetVolume
-from dsm.service.failures import error_message
-from dsm.service.session import Session
+from dsm.wire.arrays import write_array
+from dsm.wire.messages import Load, SetVolume
+from dsm.worker.error_mapping import error_message
+from dsm.worker.session import Session
 
 AFFINE = ((3.0, 0.0, 0.0, 0.0), (0.0, 3.0, 0.0, 0.0), (0.0, 0.0, 3.0, 0.0), (0.0, 0.0, 0.0, 1.0))
 
@@ -54,7 +54,7 @@ def test_a_clock_that_jumps_ends_no_lease_and_no_job(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jump_s: float
 ) -> None:
     pytest.importorskip("fastapi")
-    from dsm.server.job import Question
+    from dsm.server.job import JobSpec
     from dsm.server.limits import Limits
     from dsm.server.scheduler import Scheduler
     from dsm.server.volumes import VolumeStore
@@ -72,7 +72,7 @@ def test_a_clock_that_jumps_ends_no_lease_and_no_job(
     sent = store.receive("a", body(), num_bytes=len(data), sha256=sha256, affine=AFFINE, modality="CT")
     volume = asyncio.run(sent)
     scheduler = Scheduler([], store, limits)
-    job = scheduler.submit("a", Question(volume=volume.id, prompts=("liver",)))
+    job = scheduler.submit("a", JobSpec(volume=volume.id, prompts=("liver",)))
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() + jump_s)
     assert store.expire() == []

@@ -11,7 +11,7 @@ import pytest
 from worker_host import ENVIRONMENT, Host, is_running, phantom, wait_until
 
 from dsm.errors import WorkerError
-from dsm.protocol.messages import Progress, Result
+from dsm.wire.messages import Progress, Result
 
 _SHAPE = (70, 60, 50)
 

@@ -15,6 +15,7 @@ import SimpleITK
 _TESTING = Path(__file__).parents[1]
 sys.path[:0] = [str(_TESTING / "dicom_phantoms"), str(_TESTING.parent / "DSMSegment")]
 
+from dsm.client.connection import Address  # noqa: E402
 from dsm.cohort.outcome import OK, Outcome, read_outcome, write_outcome  # noqa: E402
 from dsm.errors import DSMError, ProtocolError  # noqa: E402
 from dsm.io.dicom_seg import _codes  # noqa: E402
@@ -22,11 +23,10 @@ from dsm.io.image import read_volume  # noqa: E402
 from dsm.io.manifest import read_manifest  # noqa: E402
 from dsm.models.config import ModelConfig  # noqa: E402
 from dsm.models.store import model_entry  # noqa: E402
-from dsm.protocol.arrays import pack_mask, read_array, unpack_mask, write_array  # noqa: E402
-from dsm.protocol.connection import Address  # noqa: E402
-from dsm.protocol.lines import LineBuffer  # noqa: E402
-from dsm.protocol.messages import Progress, PromptItem, Segment, decode_event, decode_request, encode_message  # noqa: E402
 from dsm.text.prompt import parse_prompts  # noqa: E402
+from dsm.wire.arrays import pack_mask, read_array, unpack_mask, write_array  # noqa: E402
+from dsm.wire.lines import LineBuffer  # noqa: E402
+from dsm.wire.messages import Progress, PromptItem, Segment, decode_event, decode_request, encode_message  # noqa: E402
 
 _MODEL = _TESTING.parent / "model_weights" / "dsm-small"
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsm.core.boxes import Box
-from dsm.inference.working_grid import EDGE_MULTIPLE, fewest_blocks
+from dsm.inference.working_grid import EDGE_MULTIPLE, snap_to_blocks
 
 LENGTHS = st.tuples(*3 * [st.integers(1, 400)])
 MARGINS = st.tuples(*3 * [st.integers(0, 12)])
@@ -21,7 +21,7 @@ def blocks(size, input_mm, working_mm):
 def test_box_holds_the_body_and_costs_as_little_as_the_body_alone(length, before, after, input_mm, working_mm):
     inner = Box(before, tuple(a + n for a, n in zip(before, length, strict=True)))
     outer = Box((0, 0, 0), tuple(a + n for a, n in zip(inner.stop, after, strict=True)))
-    box = fewest_blocks(inner, outer, input_mm=input_mm, working_mm=working_mm)
+    box = snap_to_blocks(inner, outer, input_mm=input_mm, working_mm=working_mm)
     assert box.intersect(inner) == inner
     assert box.intersect(outer) == box
     assert blocks(box.size, input_mm, working_mm) == blocks(inner.size, input_mm, working_mm)
@@ -31,6 +31,6 @@ def test_box_holds_the_body_and_costs_as_little_as_the_body_alone(length, before
 def test_margin_that_costs_nothing_stays(length, before, after, input_mm):
     inner = Box(before, tuple(a + n for a, n in zip(before, length, strict=True)))
     outer = Box((0, 0, 0), tuple(a + n for a, n in zip(inner.stop, after, strict=True)))
-    box = fewest_blocks(inner, outer, input_mm=input_mm, working_mm=1.5)
+    box = snap_to_blocks(inner, outer, input_mm=input_mm, working_mm=1.5)
     for kept, whole, small, mm in zip(box.size, outer.size, inner.size, input_mm, strict=True):
         assert kept == whole or blocks([kept + 1], [mm], 1.5) > blocks([small], [mm], 1.5)

@@ -18,10 +18,10 @@ from typing import Any, Self
 import numpy as np
 
 import dsm
-from dsm.protocol.arrays import write_array
-from dsm.protocol.connection import Connection, check_connection
-from dsm.protocol.messages import PromptItem, Result, Segment, SetVolume
-from dsm.protocol.remote import RemoteClient
+from dsm.client.connection import Connection, check_connection
+from dsm.client.http import RemoteClient
+from dsm.wire.arrays import write_array
+from dsm.wire.messages import PromptItem, Result, Segment, SetVolume
 
 AFFINE = ((3.0, 0.0, 0.0, -70.0), (0.0, 3.0, 0.0, -60.0), (0.0, 0.0, 3.0, 10.0), (0.0, 0.0, 0.0, 1.0))
 QUERY = "&".join(["modality=CT", *(f"affine={value}" for row in AFFINE for value in row)])

@@ -15,7 +15,7 @@ from typing import ClassVar
 import pytest
 from http_server import TOKENS, Server
 
-from dsm.protocol.connection import Address, RemoteError, check_connection
+from dsm.client.connection import Address, RemoteError, check_connection
 
 pytestmark = pytest.mark.xdist_group("server")  # one server for all of them
 

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from http_server import LARGE, TOKENS, Server, ask, phantom, results, send_volume, upload
 
+from dsm.client.connection import Connection, RemoteError
+from dsm.client.process import WorkerClient
 from dsm.errors import DSMError
-from dsm.protocol.arrays import read_mask
-from dsm.protocol.client import WorkerClient
-from dsm.protocol.connection import Connection, RemoteError
-from dsm.protocol.messages import Load
+from dsm.wire.arrays import read_mask
+from dsm.wire.messages import Load
 
 pytest.importorskip("ray")
 

@@ -13,13 +13,13 @@ import pytest
 from http_server import LARGE, TOKENS, Server, ask, phantom, results, send_volume, upload
 from relay import Relay
 
+from dsm.client.connection import RemoteError
+from dsm.client.http import RemoteClient
+from dsm.client.process import WorkerClient
 from dsm.errors import DSMError, JobCancelled, WorkerError
 from dsm.models.store import model_entry
-from dsm.protocol.arrays import read_array, read_mask
-from dsm.protocol.client import WorkerClient
-from dsm.protocol.connection import RemoteError
-from dsm.protocol.messages import Load, Measure, Progress, Release, SetVolume
-from dsm.protocol.remote import RemoteClient
+from dsm.wire.arrays import read_array, read_mask
+from dsm.wire.messages import Load, Measure, Progress, Release, SetVolume
 
 pytestmark = pytest.mark.xdist_group("server")  # one server for all of them
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dsm.errors import DSMError, WorkerError
-from dsm.server.job import Question
+from dsm.server.job import JobSpec
 from dsm.server.limits import Limits
 from dsm.server.scheduler import Scheduler
 from dsm.server.volumes import StoredVolume, VolumeStore
@@ -30,13 +30,13 @@ def scheduler(tmp_path: Path) -> Scheduler:
 
 def submit(scheduler: Scheduler, *names: str) -> None:
     for name in names:
-        scheduler.submit("anna", Question(volume=name, prompts=("liver",)))
+        scheduler.submit("anna", JobSpec(volume=name, prompts=("liver",)))
 
 
 def taken(scheduler: Scheduler, encoded: list[str], since: float) -> str:
     job = scheduler.take(encoded, since)
     assert job is not None
-    return job.question.volume
+    return job.spec.volume
 
 
 def test_a_job_on_an_encoded_volume_goes_first_while_the_turn_lasts(scheduler: Scheduler) -> None:
@@ -94,7 +94,7 @@ def test_a_worker_that_does_not_start_leaves_the_jobs_to_the_others(tmp_path: Pa
     while not scheduler.num_alive:
         time.sleep(0.01)
     scheduler._lanes[0].thread.start()
-    jobs = [scheduler.submit("anna", Question(volume="a", prompts=("liver",))) for _ in range(5)]
+    jobs = [scheduler.submit("anna", JobSpec(volume="a", prompts=("liver",))) for _ in range(5)]
     deadline = time.monotonic() + 20
     while any(job.is_open for job in jobs):
         assert time.monotonic() < deadline
@@ -113,7 +113,7 @@ def test_without_any_worker_the_reason_is_told(tmp_path: Path) -> None:
     volumes._volumes["a"] = StoredVolume("a", "anna", tmp_path / "a", 1, (2, 2, 2), ((0.0,) * 4,) * 4, "CT", 0)
     scheduler = Scheduler([fails], volumes, Limits())
     scheduler.start()
-    job = scheduler.submit("anna", Question(volume="a", prompts=("liver",)))
+    job = scheduler.submit("anna", JobSpec(volume="a", prompts=("liver",)))
     deadline = time.monotonic() + 20
     while job.is_open:
         assert time.monotonic() < deadline
@@ -139,7 +139,7 @@ def test_limits(scheduler: Scheduler) -> None:
         submit(scheduler, "a")
     assert caught.value.code == "quota"
     with pytest.raises(DSMError) as caught:
-        scheduler.submit("bert", Question(volume="a", prompts=()))  # not his
+        scheduler.submit("bert", JobSpec(volume="a", prompts=()))  # not his
     assert caught.value.code == "no_volume"
 
 

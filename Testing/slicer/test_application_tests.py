@@ -14,7 +14,7 @@ import pytest
 import slicer
 
 import DSMSegment as module
-from DSMSegmentLib.settings import Settings
+from DSMSegmentLib.panel.settings import Settings
 
 panel_host = pytest.importorskip("panel_host", reason="PySide6 is not installed")
 import checkout  # noqa: E402

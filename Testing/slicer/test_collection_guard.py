@@ -17,10 +17,10 @@ from acting_backend import ActingBackend, wait_for_cancel
 from phantoms import mask_of, plain_affine, volume_node
 
 import DSMSegmentLib
-from dsm.protocol.client import WorkerClient
+from dsm.client.process import WorkerClient
 from DSMSegmentLib import JobState, SegmentationJob
-from DSMSegmentLib.cancel_token import CancelToken
-from DSMSegmentLib.collection_guard import collectionGuard, startThread
+from DSMSegmentLib.jobs.cancel_token import CancelToken
+from DSMSegmentLib.jobs.collection_guard import collectionGuard, startThread
 
 panel_host = pytest.importorskip("panel_host", reason="PySide6 is not installed")
 MASKS = {"liver": mask_of(seed=1)}
@@ -207,7 +207,7 @@ def test_thread_that_cannot_start_leaves_nothing(
 def test_reload_of_the_file_while_a_thread_lives(thresholds: tuple[int, int, int]) -> None:
     job = job_that(wait_for_cancel)
     job.start()
-    name = "DSMSegmentLib.collection_guard"
+    name = "DSMSegmentLib.jobs.collection_guard"
     before = sys.modules.pop(name)
     try:
         again = importlib.import_module(name)
@@ -239,10 +239,8 @@ def test_threads_of_a_worker_and_of_its_cancel_are_guarded() -> None:
         assert collectionGuard().isHolding
 
 
-@pytest.mark.parametrize(
-    ("folder", "starter"), [("DSMSegmentLib", "collection_guard.py"), ("dsm/protocol", "job_client.py")]
-)
+@pytest.mark.parametrize(("folder", "starter"), [("DSMSegmentLib", "collection_guard.py"), ("dsm/client", "jobs.py")])
 def test_threads_are_started_in_one_place(folder: str, starter: str) -> None:
     makers = re.compile(r"\b(Thread|Timer|ThreadPoolExecutor|start_new_thread|QThread|QRunnable)\(")
-    files = (Path(DSMSegmentLib.__file__).parents[1] / folder).glob("*.py")
+    files = (Path(DSMSegmentLib.__file__).parents[1] / folder).rglob("*.py")
     assert {file.name for file in files if makers.search(file.read_text("utf-8"))} == {starter}

@@ -14,7 +14,7 @@ from panel_backends import PanelBackend
 from phantoms import mask_of, plain_affine, segment_ids, volume_node
 
 import DSMSegment as module
-from DSMSegmentLib.settings import Settings
+from DSMSegmentLib.panel.settings import Settings
 
 panel_host = pytest.importorskip("panel_host", reason="PySide6 is not installed")
 import qt  # noqa: E402

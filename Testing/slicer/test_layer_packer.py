@@ -12,8 +12,8 @@ from phantoms import finding, mask_in, plain_affine, prompt, segment_ids, volume
 
 from dsm.core.boxes import CroppedArray
 from DSMSegmentLib import Provenance, SegmentationWriter
-from DSMSegmentLib.layer_packer import LayerPacker, packLayers
-from DSMSegmentLib.mrml import orientedImageFromCrop, setSegmentMask
+from DSMSegmentLib.scene.layer_packer import LayerPacker, packLayers
+from DSMSegmentLib.scene.mrml import orientedImageFromCrop, setSegmentMask
 
 pytest.importorskip("panel_host", reason="PySide6 is not installed")
 SHAPE = (14, 11, 9)

@@ -18,9 +18,9 @@ import DSMSegment as module
 from dsm.core.volume import Volume
 from dsm.errors import InputError, WorkerError
 from DSMSegmentLib import JobState, SegmentRequest, WorkerBackend
-from DSMSegmentLib.fake_backend import FakeBackend
-from DSMSegmentLib.summary import resultText, stageText
-from DSMSegmentLib.undo import UndoHistory
+from DSMSegmentLib.jobs.fake_backend import FakeBackend
+from DSMSegmentLib.panel.summary import resultText, stageText
+from DSMSegmentLib.scene.undo import UndoHistory
 
 ROOT = Path(__file__).parents[2]
 

@@ -22,7 +22,7 @@ from phantoms import (
 from dsm.core.boxes import CroppedArray
 from dsm.errors import GeometryError, InputError, ShapeError
 from DSMSegmentLib import Provenance, SegmentationWriter, volumeFromNode
-from DSMSegmentLib.mrml import cropFromOrientedImage, modalityOfNode, orientedImageFromCrop, setVolume
+from DSMSegmentLib.scene.mrml import cropFromOrientedImage, modalityOfNode, orientedImageFromCrop, setVolume
 
 GRIDS = [(order, degrees) for order in range(len(AXIS_ORDERS)) for degrees in (0, 30)]
 

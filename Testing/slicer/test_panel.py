@@ -18,11 +18,11 @@ from real_runs import LARGE, body_node, counted_clients, process_until
 
 import DSMSegment as module
 from DSMSegmentLib import WorkerBackend, volumeFromNode
-from DSMSegmentLib.mrml import ijkToRAS
-from DSMSegmentLib.roi import boxFromRoi
-from DSMSegmentLib.run_estimate import speedOf
-from DSMSegmentLib.settings import Settings
-from DSMSegmentLib.summary import estimateText
+from DSMSegmentLib.jobs.run_estimate import speedOf
+from DSMSegmentLib.panel.settings import Settings
+from DSMSegmentLib.panel.summary import estimateText
+from DSMSegmentLib.scene.mrml import ijkToRAS
+from DSMSegmentLib.scene.roi import boxFromRoi
 
 panel_host = pytest.importorskip("panel_host", reason="PySide6 is not installed")
 

@@ -18,8 +18,8 @@ from panel_backends import PanelBackend
 from phantoms import browser_of_frames, mask_of, plain_affine, roi_node, segment_ids, volume_node
 
 import DSMSegment as module
-from DSMSegmentLib.policy import ExistingPolicy, OverlapPolicy
-from DSMSegmentLib.settings import Settings
+from DSMSegmentLib.panel.settings import Settings
+from DSMSegmentLib.scene.policy import ExistingPolicy, OverlapPolicy
 
 panel_host = pytest.importorskip("panel_host", reason="PySide6 is not installed")
 import mouse  # noqa: E402
@@ -87,8 +87,8 @@ def desk(dsm_tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     monkeypatch.setattr(module, "WorkerBackend", lambda **_: backend)
     volume = volume_node(plain_affine())
     missing: list[str] = []
-    monkeypatch.setattr("DSMSegmentLib.dependencies.missingRequirements", lambda: list(missing))
-    monkeypatch.setattr("DSMSegmentLib.free_text.missingForFreeText", lambda: list(missing))
+    monkeypatch.setattr("DSMSegmentLib.install.dependencies.missingRequirements", lambda: list(missing))
+    monkeypatch.setattr("DSMSegmentLib.install.free_text.missingForFreeText", lambda: list(missing))
     panel = panel_host.Panel(module)
     panel.window.activateWindow()
     desk = Desk(panel, backend, volume, tmp_path)
@@ -467,7 +467,7 @@ STEPS: dict[str, Callable[..., None]] = {
     "exportButton": export,
     "saveCorrectionButton": save_correction,
     "thresholdSlider": threshold,
-    "keepLargestCheckBox": tick("keepLargestCheckBox", "keepLargest"),
+    "keepLargestCheckBox": tick("keepLargestCheckBox", "postprocess"),
     "keepEmptyCheckBox": tick("keepEmptyCheckBox", "keepEmpty"),
     "fastCheckBox": tick("fastCheckBox", "fast"),
     "uncertaintyCheckBox": tick("uncertaintyCheckBox", "uncertainty"),

@@ -16,7 +16,7 @@ from phantoms import mask_of, plain_affine, volume_node
 import DSMSegment as module
 from dsm.models.archive import pack_model
 from dsm.models.store import write_manifest
-from DSMSegmentLib.settings import Settings
+from DSMSegmentLib.panel.settings import Settings
 
 panel_host = pytest.importorskip("panel_host", reason="PySide6 is not installed")
 import qt  # noqa: E402
@@ -37,7 +37,7 @@ def shipped(dsm_tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     write_manifest(folder)
     monkeypatch.setenv("DSM_MODEL_DIR", str(folder.parent))
     shutil.rmtree(installed_models(), ignore_errors=True)
-    monkeypatch.setattr("DSMSegmentLib.free_text.missingForFreeText", list)
+    monkeypatch.setattr("DSMSegmentLib.install.free_text.missingForFreeText", list)
     qt.QSettings().clear()
     Settings().model = "dsm-test"
     return folder

@@ -14,7 +14,7 @@ from phantoms import mask_of, plain_affine, volume_node
 
 import DSMSegment as module
 from DSMSegmentLib.application import WithinRange, parameterNodeWrapper
-from DSMSegmentLib.policy import ExistingPolicy
+from DSMSegmentLib.scene.policy import ExistingPolicy
 
 panel_host = pytest.importorskip("panel_host", reason="PySide6 is not installed")
 import checkout  # noqa: E402

@@ -17,7 +17,7 @@ from real_runs import LARGE, body_node, node_ids, process_until, wait_until
 
 import DSMSegment as module
 from DSMSegmentLib import WorkerBackend
-from DSMSegmentLib.settings import Settings
+from DSMSegmentLib.panel.settings import Settings
 
 panel_host = pytest.importorskip("panel_host", reason="PySide6 is not installed")
 import qt  # noqa: E402
@@ -42,7 +42,9 @@ def volume() -> Any:
 @pytest.fixture
 def panel(volume: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     qt.QSettings().clear()
-    monkeypatch.setattr("DSMSegmentLib.dependencies.missingRequirements", lambda: ["torch>=2.6"])  # none is needed here
+    monkeypatch.setattr(
+        "DSMSegmentLib.install.dependencies.missingRequirements", lambda: ["torch>=2.6"]
+    )  # none is needed here
     panel = panel_host.Panel(module)
     panel.ui.placeComboBox.setCurrentIndex(1)
     yield panel

@@ -13,7 +13,7 @@ from panel_backends import PanelBackend
 from phantoms import mask_of, plain_affine, volume_node
 
 import DSMSegment as module
-from DSMSegmentLib.settings import Settings
+from DSMSegmentLib.panel.settings import Settings
 
 panel_host = pytest.importorskip("panel_host", reason="PySide6 is not installed")
 import qt  # noqa: E402
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("questions")
 def panel(dsm_tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     shutil.copytree(dsm_tiny, tmp_path / "dsm-test")
     monkeypatch.setenv("DSM_MODEL_DIR", str(tmp_path))
-    monkeypatch.setattr("DSMSegmentLib.free_text.missingForFreeText", list)  # whatever this interpreter has
+    monkeypatch.setattr("DSMSegmentLib.install.free_text.missingForFreeText", list)  # whatever this interpreter has
     qt.QSettings().clear()
     Settings().model = "dsm-test"
     monkeypatch.setattr(module, "WorkerBackend", lambda **_: PanelBackend({"liver": mask_of()}))

@@ -33,13 +33,13 @@ from real_runs import node_ids
 import DSMSegment as module
 from dsm.core.boxes import CroppedArray
 from dsm.errors import InputError, WorkerError
-from DSMSegmentLib.dependencies import missingRequirements
-from DSMSegmentLib.dicom_export import dicomProblems
-from DSMSegmentLib.job_progress import JobProgress
-from DSMSegmentLib.map_store import SegmentMap
-from DSMSegmentLib.mrml import ijkToRAS, orientedImageFromCrop, volumeFromNode
-from DSMSegmentLib.segment_volumes import volumeOfSegment
-from DSMSegmentLib.settings import Settings
+from DSMSegmentLib.install.dependencies import missingRequirements
+from DSMSegmentLib.jobs.job_progress import JobProgress
+from DSMSegmentLib.panel.settings import Settings
+from DSMSegmentLib.scene.dicom_export import dicomProblems
+from DSMSegmentLib.scene.map_store import SegmentMap
+from DSMSegmentLib.scene.mrml import ijkToRAS, orientedImageFromCrop, volumeFromNode
+from DSMSegmentLib.scene.segment_volumes import volumeOfSegment
 
 panel_host = pytest.importorskip("panel_host", reason="PySide6 is not installed")
 import qt  # noqa: E402
@@ -65,7 +65,7 @@ def chosen_model(dsm_tiny: Path, tmp_path_factory: pytest.TempPathFactory, monke
         shutil.copytree(dsm_tiny, folder / "dsm-test")
     monkeypatch.setenv("DSM_MODEL_DIR", str(folder))
     qt.QSettings().clear()
-    monkeypatch.setattr("DSMSegmentLib.free_text.missingForFreeText", list)  # whatever this interpreter has
+    monkeypatch.setattr("DSMSegmentLib.install.free_text.missingForFreeText", list)  # whatever this interpreter has
     Settings().model = "dsm-test"
 
 
@@ -172,8 +172,8 @@ class TestPrompts:
         self, volume: Any, backend: PanelBackend, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         missing = ["open_clip_torch"]
-        monkeypatch.setattr("DSMSegmentLib.free_text.missingForFreeText", lambda: list(missing))
-        monkeypatch.setattr("DSMSegmentLib.free_text.installForFreeText", missing.clear)
+        monkeypatch.setattr("DSMSegmentLib.install.free_text.missingForFreeText", lambda: list(missing))
+        monkeypatch.setattr("DSMSegmentLib.install.free_text.installForFreeText", missing.clear)
         monkeypatch.setattr(module, "WorkerBackend", lambda **_: backend)
         panel = panel_host.Panel(module)
         assert panel.ui.setupCollapsibleButton.collapsed, "the vocabulary needs none"
@@ -344,7 +344,7 @@ class TestRun:
         assert segment_ids(node) == ["DSM_liver", "DSM_spleen"]
         assert cells(panel, 2) == ["found", "found", "skipped"]
         assert backend.requests[-1].prompts == ("spleen",)
-        assert not backend.requests[-1].keepLargest
+        assert not backend.requests[-1].postprocess
 
     def test_results_are_there_for_who_left_the_panel_during_the_run(self, panel: Any, backend: PanelBackend) -> None:
         leave = threading.Event()
@@ -767,7 +767,7 @@ class TestEditing:
         self, panel: Any, volume: Any, tmp_path: Path
     ) -> None:
         from dsm.io.manifest import read_manifest
-        from DSMSegmentLib.correction import saveCorrection
+        from DSMSegmentLib.scene.correction import saveCorrection
 
         run(panel, "kidneys")
         node = run(panel, "kidneys")
@@ -776,7 +776,7 @@ class TestEditing:
         assert list(case.targets) == ["right kidney"]
 
     def test_correction_of_a_volume_that_is_gone_is_refused(self, panel: Any, volume: Any, tmp_path: Path) -> None:
-        from DSMSegmentLib.correction import saveCorrection
+        from DSMSegmentLib.scene.correction import saveCorrection
 
         node = run(panel, "liver")
         slicer.mrmlScene.RemoveNode(volume)
@@ -803,7 +803,7 @@ class TestEditing:
         from dsm.models.config import ModelConfig
         from dsm.training.cases import load_case
         from dsm.training.recipe import Recipe
-        from DSMSegmentLib.correction import saveCorrection
+        from DSMSegmentLib.scene.correction import saveCorrection
 
         node = run(panel, "liver")
         saveCorrection(node, "DSM_liver", tmp_path)
@@ -823,8 +823,8 @@ class TestSetup:
     ) -> None:
         assert panel.ui.setupCollapsibleButton.collapsed
         assert missingRequirements() == []
-        monkeypatch.setattr("DSMSegmentLib.dependencies.missingRequirements", lambda: ["torch>=2.6"])
-        monkeypatch.setattr("DSMSegmentLib.dependencies.loadedTorch", lambda: "")
+        monkeypatch.setattr("DSMSegmentLib.install.dependencies.missingRequirements", lambda: ["torch>=2.6"])
+        monkeypatch.setattr("DSMSegmentLib.install.dependencies.loadedTorch", lambda: "")
         second = panel_host.Panel(module)
         assert not second.ui.setupCollapsibleButton.collapsed
         second.ui.promptsTextEdit.setPlainText("liver")
@@ -840,8 +840,8 @@ class TestSetup:
     def bare_panel(self, volume: Any, backend: PanelBackend, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         """A panel of an interpreter without PyTorch; `missing` is what it lacks."""
         missing = ["torch>=2.6"]
-        monkeypatch.setattr("DSMSegmentLib.dependencies.missingRequirements", lambda: list(missing))
-        monkeypatch.setattr("DSMSegmentLib.dependencies.loadedTorch", lambda: "")
+        monkeypatch.setattr("DSMSegmentLib.install.dependencies.missingRequirements", lambda: list(missing))
+        monkeypatch.setattr("DSMSegmentLib.install.dependencies.loadedTorch", lambda: "")
         monkeypatch.setattr(module, "WorkerBackend", lambda **_: backend)
         panel = panel_host.Panel(module)
         panel.missing = missing
@@ -851,7 +851,7 @@ class TestSetup:
     def test_install_is_followed_by_an_import_in_the_worker(
         self, bare_panel: Any, backend: PanelBackend, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("DSMSegmentLib.dependencies.installMissing", bare_panel.missing.clear)
+        monkeypatch.setattr("DSMSegmentLib.install.dependencies.installMissing", bare_panel.missing.clear)
         bare_panel.ui.installButton.click()
         process_until(bare_panel, lambda: "The worker works" in bare_panel.ui.statusLabel.text)
         assert bare_panel.ui.deviceComboBox.count == 3
@@ -863,12 +863,12 @@ class TestSetup:
             raise WorkerError("The worker cannot import torch.", hint="Install it again.")
 
         backend.test = test
-        monkeypatch.setattr("DSMSegmentLib.dependencies.installMissing", bare_panel.missing.clear)
+        monkeypatch.setattr("DSMSegmentLib.install.dependencies.installMissing", bare_panel.missing.clear)
         bare_panel.ui.installButton.click()
         process_until(bare_panel, lambda: "cannot import torch" in bare_panel.ui.statusLabel.text)
 
     def test_failed_pip_is_said_in_the_status_line(self, bare_panel: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        from DSMSegmentLib.pip_call import slicerPackaging
+        from DSMSegmentLib.install.pip_call import slicerPackaging
 
         def pip_install(*_: Any, **__: Any) -> None:
             raise subprocess.CalledProcessError(1, ["pip"])

@@ -13,8 +13,8 @@ from vtk.util import numpy_support
 
 from dsm.errors import GeometryError
 from DSMSegmentLib import JobState, Provenance, SegmentationJob, SegmentationWriter, volumeFromNode
-from DSMSegmentLib.fake_backend import FakeBackend
-from DSMSegmentLib.mrml import orientedImageFromSegment
+from DSMSegmentLib.jobs.fake_backend import FakeBackend
+from DSMSegmentLib.scene.mrml import orientedImageFromSegment
 
 FAKE = Provenance("fake")
 

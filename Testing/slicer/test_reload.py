@@ -35,12 +35,12 @@ def run(panel):
 
 panel = panel_host.Panel(DSMSegment)
 backend, widget = run(panel), panel.widget
-old = sys.modules["DSMSegmentLib.job"]
+old = sys.modules["DSMSegmentLib.jobs.job"]
 slicer.mrmlScene.RemoveNode(slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSegmentationNode"))
 widget.onReload()
 assert backend.closed == 1
 assert panel.widget is not widget
-assert sys.modules["DSMSegmentLib.job"] is not old
+assert sys.modules["DSMSegmentLib.jobs.job"] is not old
 for module in (acting_backend, panel_backends):  # they hold what the reload has replaced
     importlib.reload(module)
 run(panel)

@@ -24,13 +24,13 @@ from phantoms import (
 from dsm.core.boxes import CroppedArray
 from dsm.errors import InputError
 from DSMSegmentLib import JobOptions, Runs
-from DSMSegmentLib.fake_backend import FakeBackend
-from DSMSegmentLib.islands import keepIslands
-from DSMSegmentLib.map_store import MapStore, SegmentMap
-from DSMSegmentLib.mrml import ijkToRAS, volumeFromNode
-from DSMSegmentLib.placement import createSegmentation
-from DSMSegmentLib.policy import ExistingPolicy, OverlapPolicy
-from DSMSegmentLib.rethreshold import setThreshold
+from DSMSegmentLib.jobs.fake_backend import FakeBackend
+from DSMSegmentLib.scene.islands import keepIslands
+from DSMSegmentLib.scene.map_store import MapStore, SegmentMap
+from DSMSegmentLib.scene.mrml import ijkToRAS, volumeFromNode
+from DSMSegmentLib.scene.placement import createSegmentation
+from DSMSegmentLib.scene.policy import ExistingPolicy, OverlapPolicy
+from DSMSegmentLib.scene.rethreshold import setThreshold
 
 OFFSET = (2, 1, 3)
 NOTHING = CroppedArray(np.zeros((0, 0, 0), np.float16), (0, 0, 0))
@@ -183,8 +183,8 @@ def test_tumors_keep_their_parts_and_lose_specks_as_in_a_run(volume: Any, text: 
     parts[0][1:7, 1:9, 1:4] = 1
     parts[1][9:13, 2:9, 5:8] = 1  # 0.2 ml
     parts[2][13, 0, 0] = 1
-    runs, node = written(volume, text, np.bitwise_or.reduce(parts), keepLargest=False)
-    runs.setThreshold(node, segment_ids(node)[0], 0.4, keepLargest=True)
+    runs, node = written(volume, text, np.bitwise_or.reduce(parts), postprocess=False)
+    runs.setThreshold(node, segment_ids(node)[0], 0.4, postprocess=True)
     np.testing.assert_array_equal(mask_in(node, segment_ids(node)[0], volume), np.bitwise_or.reduce(parts[:kept]))
 
 

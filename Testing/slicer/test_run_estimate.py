@@ -11,9 +11,9 @@ from dsm.core.boxes import Box
 from dsm.core.volume import Volume
 from dsm.models.config import ModelConfig
 from DSMSegmentLib import JobProgress, RemoteBackend, WorkerBackend
-from DSMSegmentLib.encoding_watch import EncodingWatch
-from DSMSegmentLib.run_estimate import Engine, RunEstimate, RunEstimates, speedOf
-from DSMSegmentLib.summary import estimateText
+from DSMSegmentLib.jobs.encoding_watch import EncodingWatch
+from DSMSegmentLib.jobs.run_estimate import Engine, RunEstimate, RunEstimates, speedOf
+from DSMSegmentLib.panel.summary import estimateText
 
 SERVER = Engine("https://server:8470")
 

@@ -13,10 +13,10 @@ from phantoms import affine_of, browser_of_frames, mask_of, obliqueness, roi_nod
 from dsm.core.boxes import CroppedArray
 from dsm.core.volume import Volume
 from DSMSegmentLib import JobOptions, OverlapPolicy, Runs
-from DSMSegmentLib.fake_backend import FakeBackend
-from DSMSegmentLib.mrml import addVoxelsOutside, orientedImageFromCrop, resampleInto, setVolume
-from DSMSegmentLib.policy import ExistingPolicy
-from DSMSegmentLib.surface_maker import SURFACE
+from DSMSegmentLib.jobs.fake_backend import FakeBackend
+from DSMSegmentLib.scene.mrml import addVoxelsOutside, orientedImageFromCrop, resampleInto, setVolume
+from DSMSegmentLib.scene.policy import ExistingPolicy
+from DSMSegmentLib.scene.surface_maker import SURFACE
 
 MASKS = {"liver": mask_of(seed=1), "spleen": mask_of(seed=2), "liver tumor": mask_of(seed=3)}
 
@@ -66,10 +66,10 @@ def test_after_a_run_in_a_region(runs: Runs, volume: Any) -> None:
     assert_exported(node, "DSM_liver")
 
 
-@pytest.mark.parametrize("keep_largest", [False, True])
-def test_after_another_threshold(runs: Runs, volume: Any, keep_largest: bool) -> None:
+@pytest.mark.parametrize("postprocess", [False, True])
+def test_after_another_threshold(runs: Runs, volume: Any, postprocess: bool) -> None:
     node = runs.segment(volume, "liver", wait=True, interactive=True).segmentationNode
-    runs.setThreshold(node, "DSM_liver", 0.3, keepLargest=keep_largest)
+    runs.setThreshold(node, "DSM_liver", 0.3, postprocess=postprocess)
     assert_exported(node, "DSM_liver")
 
 

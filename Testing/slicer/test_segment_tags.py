@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import slicer
 
-from DSMSegmentLib.segment_tags import promptOf
+from DSMSegmentLib.scene.segment_tags import promptOf
 
 
 def segment(name: str, **tags: str) -> slicer.vtkSegment:
@@ -30,13 +30,13 @@ def test_prompt_is_known_by_tags(name: str, tags: dict[str, str], expected: str)
     prompt = promptOf(segment(name, **tags))
     assert prompt is not None
     assert prompt.name == expected
-    assert prompt.question == expected
+    assert prompt.canonical_text == expected
 
 
 def test_free_text_is_asked_as_it_was_typed() -> None:
     prompt = promptOf(segment("strange thing", Prompt="The strange things"))
     assert prompt is not None
-    assert prompt.question == "The strange things"
+    assert prompt.canonical_text == "The strange things"
 
 
 @pytest.mark.parametrize("tags", [{}, {"Prompt": "?!"}])

@@ -25,10 +25,10 @@ from real_runs import node_ids
 
 from dsm.errors import InputError
 from DSMSegmentLib import JobOptions, JobState, Runs, SegmentationJob
-from DSMSegmentLib.policy import ExistingPolicy
-from DSMSegmentLib.sequences import SequenceRun
-from DSMSegmentLib.summary import finishedText
-from DSMSegmentLib.time_point import browserOf
+from DSMSegmentLib.jobs.sequences import SequenceRun
+from DSMSegmentLib.panel.summary import finishedText
+from DSMSegmentLib.scene.policy import ExistingPolicy
+from DSMSegmentLib.scene.time_point import browserOf
 
 FRAMES = (-1000, 0, 100)
 LIVERS = {value: mask_of(seed=seed) for seed, value in enumerate(FRAMES, start=1)}

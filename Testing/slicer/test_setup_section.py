@@ -12,9 +12,9 @@ from panel_backends import PanelBackend
 from phantoms import mask_of, plain_affine, volume_node
 
 import DSMSegment as module
-from DSMSegmentLib import dependencies
-from DSMSegmentLib.pip_call import InstallError
-from DSMSegmentLib.settings import Settings
+from DSMSegmentLib.install import dependencies
+from DSMSegmentLib.install.pip_call import InstallError
+from DSMSegmentLib.panel.settings import Settings
 
 panel_host = pytest.importorskip("panel_host", reason="PySide6 is not installed")
 import qt  # noqa: E402
@@ -29,7 +29,7 @@ def missing(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     missing = ["safetensors>=0.4", "torch>=2.6"]
     monkeypatch.setattr(dependencies, "missingRequirements", lambda *_: list(missing))
     monkeypatch.setattr(dependencies, "loadedTorch", lambda: "")
-    monkeypatch.setattr("DSMSegmentLib.free_text.missingForFreeText", list)
+    monkeypatch.setattr("DSMSegmentLib.install.free_text.missingForFreeText", list)
     return missing
 
 

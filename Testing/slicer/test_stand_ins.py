@@ -12,7 +12,7 @@ import pytest
 import slicer
 from phantoms import plain_affine, volume_node
 
-from DSMSegmentLib.placement import createSegmentation
+from DSMSegmentLib.scene.placement import createSegmentation
 
 panel_host = pytest.importorskip("panel_host", reason="PySide6 is not installed")
 import qmrml  # noqa: E402

@@ -10,10 +10,10 @@ import slicer
 from phantoms import SHAPE, mask_in, mask_of, plain_affine, segment_ids, tag_of, volume_node
 
 from DSMSegmentLib import JobOptions, OverlapPolicy, Runs
-from DSMSegmentLib.editor_bridge import EditWatch
-from DSMSegmentLib.fake_backend import FakeBackend
-from DSMSegmentLib.mrml import volumeFromNode
-from DSMSegmentLib.result_rows import resultRows
+from DSMSegmentLib.jobs.fake_backend import FakeBackend
+from DSMSegmentLib.panel.result_rows import resultRows
+from DSMSegmentLib.scene.editor_bridge import EditWatch
+from DSMSegmentLib.scene.mrml import volumeFromNode
 
 MASKS = {"liver": mask_of(seed=1), "spleen": mask_of(seed=2)}
 OVERWRITE = JobOptions(overlap=OverlapPolicy.OVERWRITE)

@@ -9,10 +9,10 @@ import pytest
 from phantoms import browser_of_frames, mask_in, mask_of, plain_affine, segment_ids, volume_node
 
 from DSMSegmentLib import JobOptions, JobState, Runs
-from DSMSegmentLib.fake_backend import FakeBackend
-from DSMSegmentLib.journal import RunJournal
-from DSMSegmentLib.policy import ExistingPolicy
-from DSMSegmentLib.summary import finishedText
+from DSMSegmentLib.jobs.fake_backend import FakeBackend
+from DSMSegmentLib.panel.summary import finishedText
+from DSMSegmentLib.scene.journal import RunJournal
+from DSMSegmentLib.scene.policy import ExistingPolicy
 
 LIVER, OTHER = mask_of(seed=1), mask_of(seed=2)
 FIRST, LAST = 0, 2

@@ -12,11 +12,11 @@ from panel_backends import PanelBackend
 from phantoms import mask_of, plain_affine, volume_node
 
 import DSMSegment as module
-from DSMSegmentLib.settings import Settings
+from DSMSegmentLib.panel.settings import Settings
 
 panel_host = pytest.importorskip("panel_host", reason="PySide6 is not installed")
 FOLDER = Path(module.__file__).parent
-FILES = [FOLDER / "DSMSegment.py", *FOLDER.glob("DSMSegmentLib/*.py"), *FOLDER.glob("DSMSegmentEffect/*.py")]
+FILES = [FOLDER / "DSMSegment.py", *FOLDER.glob("DSMSegmentLib/**/*.py"), *FOLDER.glob("DSMSegmentEffect/*.py")]
 MARK = "§"
 
 

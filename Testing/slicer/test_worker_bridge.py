@@ -88,7 +88,7 @@ def test_worker_stays_warm_and_leaves_no_files(volume: Any, backend: WorkerBacke
 def test_a_volume_is_sent_once_and_again_where_the_worker_forgot_it(
     volume: Any, backend: WorkerBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from DSMSegmentLib import client_run
+    from DSMSegmentLib.jobs import client_run
 
     sent: list[str] = []
     write = client_run.write_array
@@ -242,7 +242,7 @@ class TestWhileTheWorkerStarts:
             slow_start.close()
             return dsm_tiny
 
-        monkeypatch.setattr("DSMSegmentLib.backend.find_model", closed_meanwhile)
+        monkeypatch.setattr("DSMSegmentLib.jobs.backend.find_model", closed_meanwhile)
         with pytest.raises(WorkerError, match="closed"):
             slow_start.test()
         assert not (tmp_path / "python.pid").exists()

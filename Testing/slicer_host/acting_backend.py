@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from dsm.errors import JobCancelled
-from DSMSegmentLib.cancel_token import CancelToken
-from DSMSegmentLib.fake_backend import FakeBackend
+from DSMSegmentLib.jobs.cancel_token import CancelToken
+from DSMSegmentLib.jobs.fake_backend import FakeBackend
 
 _PATIENCE_S = 20.0
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from acting_backend import ActingBackend
 
-from dsm.protocol.messages import Device, Ready
+from dsm.wire.messages import Device, Ready
 
 
 class PanelBackend(ActingBackend):

@@ -11,7 +11,7 @@ import pytest
 import slicer
 from phantoms import affine_of, obliqueness
 
-from dsm.protocol.client import WorkerClient
+from dsm.client.process import WorkerClient
 from DSMSegmentLib import SegmentationJob
 
 SMALL = (40, 44, 30)
@@ -70,5 +70,5 @@ def counted_clients(monkeypatch: pytest.MonkeyPatch) -> list[WorkerClient]:
             started.append(self)
             super().__init__(**options)
 
-    monkeypatch.setattr("DSMSegmentLib.backend.WorkerClient", CountedClient)
+    monkeypatch.setattr("DSMSegmentLib.jobs.backend.WorkerClient", CountedClient)
     return started

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("slicer", reason="slicer-core is not installed")
 from dsm.core.boxes import CroppedArray
-from DSMSegmentLib.mrml import cropFromOrientedImage, orientedImageFromCrop
+from DSMSegmentLib.scene.mrml import cropFromOrientedImage, orientedImageFromCrop
 from DSMSegmentWeb.segment_filters import largest_part, smoother, without_specks
 
 pytestmark = pytest.mark.slicer

@@ -12,8 +12,8 @@ import pytest
 from worker_host import AFFINE, SMALL, Host, Pipes, files, phantom
 
 from dsm.errors import WorkerError
-from dsm.protocol.arrays import write_array
-from dsm.protocol.messages import MAX_LINE_BYTES, Load, PromptItem, Segment
+from dsm.wire.arrays import write_array
+from dsm.wire.messages import MAX_LINE_BYTES, Load, PromptItem, Segment
 
 pytestmark = pytest.mark.xdist_group("worker")  # one worker for all of them
 

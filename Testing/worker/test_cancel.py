@@ -8,7 +8,7 @@ import pytest
 from worker_host import LARGE, SMALL, Host, cpu_seconds, phantom
 
 from dsm.errors import JobCancelled
-from dsm.protocol.messages import Progress, Result
+from dsm.wire.messages import Progress, Result
 
 pytestmark = pytest.mark.xdist_group("worker")  # one worker for all of them
 

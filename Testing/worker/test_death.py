@@ -15,7 +15,7 @@ from worker_host import ENVIRONMENT, LARGE, Host, Pipes, is_running, phantom, sl
 
 import dsm
 from dsm.errors import WorkerError
-from dsm.protocol.messages import Progress
+from dsm.wire.messages import Progress
 
 
 def start_encoding(host: Host) -> str:
@@ -56,7 +56,7 @@ def test_closing_during_a_job_ends_the_process_and_the_folder(fresh_host: Host) 
 
 
 def test_end_of_the_pipe_during_a_job_ends_the_worker(tiny_model: Path, tmp_path: Path) -> None:
-    from dsm.protocol.arrays import write_array
+    from dsm.wire.arrays import write_array
 
     write_array(tmp_path, "a.npy", phantom(LARGE))
     affine = [[3, 0, 0, 0], [0, 3, 0, 0], [0, 0, 3, 0], [0, 0, 0, 1]]
@@ -76,7 +76,7 @@ def test_end_of_the_pipe_during_a_job_ends_the_worker(tiny_model: Path, tmp_path
 def test_a_host_that_is_killed_takes_its_worker_along(tmp_path: Path) -> None:
     code = """
 import sys, time
-from dsm.protocol.client import WorkerClient
+from dsm.client.process import WorkerClient
 client = WorkerClient()
 print(client.pid, flush=True)
 time.sleep(60)
@@ -91,7 +91,7 @@ time.sleep(60)
 
 
 def test_a_script_that_forgets_to_close_leaves_nothing(tmp_path: Path) -> None:
-    code = "from dsm.protocol.client import WorkerClient; client = WorkerClient(); print(client.pid)"
+    code = "from dsm.client.process import WorkerClient; client = WorkerClient(); print(client.pid)"
     env = {**os.environ, **ENVIRONMENT, "PYTHONPATH": str(Path(dsm.__file__).parents[1]), "TMPDIR": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=env, check=True)
     assert not any(tmp_path.iterdir())

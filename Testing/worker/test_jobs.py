@@ -15,9 +15,9 @@ from worker_host import AFFINE, SMALL, Host, Pipes, files, phantom, slowdown
 from dsm._version import __version__
 from dsm.errors import WorkerError
 from dsm.models.store import write_manifest
-from dsm.protocol.arrays import read_array, read_mask
-from dsm.protocol.messages import Measure, Progress, PromptItem, Release, Result, Segment
 from dsm.text.bank import EmbeddingBank
+from dsm.wire.arrays import read_array, read_mask
+from dsm.wire.messages import Measure, Progress, PromptItem, Release, Result, Segment
 
 pytestmark = pytest.mark.xdist_group("worker")  # one worker for all of them
 
@@ -207,14 +207,14 @@ def test_model_whose_text_bank_was_replaced_is_loaded_anew(host: Host, tiny_mode
 
 
 def test_region_cuts_the_masks(encoded: Host) -> None:
-    whole = encoded.results(encoded.segment("liver", threshold=0.2, keep_largest=False, maps=True))[0]
+    whole = encoded.results(encoded.segment("liver", threshold=0.2, postprocess=False, maps=True))[0]
     assert not whole.empty, "a model that finds nothing tests nothing"
     full = np.zeros(SMALL, np.uint8)
     box = tuple(slice(o, o + n) for o, n in zip(whole.offset_ijk, whole.size, strict=True))
     full[box] = read_mask(encoded.folder, whole.file, whole.size)
     i, j, k = (o + n // 2 for o, n in zip(whole.offset_ijk, whole.size, strict=True))
     roi = (0, 0, 0, i, j, k)
-    cut = encoded.results(encoded.segment("liver", threshold=0.2, keep_largest=False, roi=roi, maps=True))[0]
+    cut = encoded.results(encoded.segment("liver", threshold=0.2, postprocess=False, roi=roi, maps=True))[0]
     inside = np.zeros(SMALL, np.uint8)
     box = tuple(slice(o, o + n) for o, n in zip(cut.offset_ijk, cut.size, strict=True))
     inside[box] = read_mask(encoded.folder, cut.file, cut.size)
@@ -279,7 +279,7 @@ def test_shutdown_finishes_what_was_sent(tiny_model: Path, tmp_path: Path) -> No
 def test_stray_prints_do_not_reach_the_protocol(tmp_path: Path) -> None:
     noisy = """
 import os, subprocess, sys
-from dsm.service import session, worker
+from dsm.worker import process, session
 run = session.Session.run
 def noisy(self, job, is_cancelled):
     print("a banner"); sys.__stdout__.write("another\\n"); sys.__stdout__.flush()
@@ -288,7 +288,7 @@ def noisy(self, job, is_cancelled):
     subprocess.run([sys.executable, "-S", "-c", child], check=True)
     return run(self, job, is_cancelled)
 session.Session.run = noisy
-sys.exit(worker.main())
+sys.exit(process.main())
 """
     with Host(command=[sys.executable, "-c", noisy], folder_parent=tmp_path) as host:
         assert host.wait(host.submit(Release(id="1")), timeout_s=200).id == "1"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dsm.errors import WorkerError
-from dsm.protocol.messages import Release, SetVolume
+from dsm.wire.messages import Release, SetVolume
 
 AFFINE = ((1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0), (0.0, 0.0, 0.0, 1.0))
 

@@ -18,9 +18,9 @@ from typing import Any, Self
 import numpy as np
 
 import dsm
-from dsm.protocol.arrays import write_array
-from dsm.protocol.client import WorkerClient
-from dsm.protocol.messages import Load, Progress, PromptItem, Result, Segment, SetVolume
+from dsm.client.process import WorkerClient
+from dsm.wire.arrays import write_array
+from dsm.wire.messages import Load, Progress, PromptItem, Result, Segment, SetVolume
 
 # One thread: the suite shares two cores, and tiny networks gain nothing from more.
 ENVIRONMENT = {"OMP_NUM_THREADS": "1"}

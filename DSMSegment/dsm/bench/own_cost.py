@@ -14,14 +14,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from dsm.bench.phantom import phantom_ct
 from dsm.bench.stopwatch import Stopwatch, peak_rss_bytes
 from dsm.core.boxes import Index3
-from dsm.inference.records import segment_records
+from dsm.inference.segment_metadata import segment_records
 from dsm.inference.segmenter import Segmenter
 from dsm.io.image import read_volume
 from dsm.io.segmentation import write_labelmap
 from dsm.models.store import find_model
 from dsm.models.weights import load_model
 from dsm.text.bank import EmbeddingBank
-from dsm.text.first_names import ORGANS
+from dsm.text.organ_sets import ORGANS
 from dsm.text.prompt import Prompt, parse_prompts
 
 # One of each way to a query: an organ of the set, a structure outside of it, a tumor.

@@ -13,7 +13,7 @@ from dsm.bench.plain_unet import PlainUNet
 from dsm.bench.windows import Windows
 from dsm.nn.dsm_net import DSMNet
 from dsm.nn.prompt_batch import PromptBatch
-from dsm.text.first_names import ORGANS
+from dsm.text.organ_sets import ORGANS
 
 _WIDTHS = (32, 64, 128, 256, 320, 320)
 _WITH_BACKGROUND = len(ORGANS) + 1

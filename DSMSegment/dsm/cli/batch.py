@@ -39,7 +39,7 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
     parser.add_argument("--model", default="dsm-small", help="name or folder (default: %(default)s)")
     parser.add_argument("--threshold", type=float, default=0.5, help="probability of a voxel inside (default: 0.5)")
     parser.add_argument("--modality", choices=("CT", "MR"), help="by default what the files say or look like")
-    parser.add_argument("--all-parts", action="store_true", help="keep every part of an organ, not the largest alone")
+    parser.add_argument("--no-postprocess", action="store_true", help="keep all components of an organ")
     parser.add_argument("--workers", type=int, default=1, help="worker processes a device (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="one, or several with commas: cuda:0,cuda:1 (default: cpu)")
     parser.add_argument(
@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
         model=options.model,
         model_sha256=verify_model(find_model(options.model)).digest,
         threshold=options.threshold,
-        keep_largest=not options.all_parts,
+        postprocess=not options.no_postprocess,
         modality=options.modality,
         format=options.format,
     )

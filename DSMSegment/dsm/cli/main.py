@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_UNEXPECTED
     except Exception as error:
         if isinstance(error, (ImportError, OSError)):
-            from dsm.service.failures import error_message
+            from dsm.worker.error_mapping import error_message
 
             known = error_message(error, "")
             if known.code == "import_failed":

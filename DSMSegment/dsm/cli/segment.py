@@ -69,7 +69,7 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
         "--estimate", action="store_true", help="only say how long the encoding would take, and how much memory"
     )
     parser.add_argument(
-        "--all-parts", action="store_true", help="keep every part of an organ, not the largest connected one alone"
+        "--no-postprocess", action="store_true", help="keep every part of an organ, not the largest connected one alone"
     )
     parser.set_defaults(run=run)
 
@@ -113,7 +113,7 @@ def run(options: argparse.Namespace) -> int:
             uncertainty=options.uncertainty is not None,
             fast=options.fast,
             sampling=Sampling(seed=options.seed),
-            keep_largest=not options.all_parts,
+            postprocess=not options.no_postprocess,
             progress=progress,
         )
         progress("write", 0, 1)
@@ -200,7 +200,7 @@ def _check_room(options: argparse.Namespace, volume: Volume) -> None:
 def _write_images(
     options: argparse.Namespace, results: list[PromptResult], volume: Volume, segmenter: Segmenter
 ) -> list[Path]:
-    from dsm.inference.records import segment_records
+    from dsm.inference.segment_metadata import segment_records
     from dsm.io.segmentation import write_dicom_seg, write_labelmap, write_probabilities, write_seg_nrrd
 
     files: list[Path] = []

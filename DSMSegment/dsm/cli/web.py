@@ -60,8 +60,8 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
 def run(options: argparse.Namespace) -> int:
     """Serve until Ctrl+C."""
     require_package("aiohttp", extra="slicer")
+    from DSMSegmentWeb.browser_sessions import Limits
     from DSMSegmentWeb.remote import Remote
-    from DSMSegmentWeb.scenes import Limits
     from DSMSegmentWeb.serve import ServeOptions, serve
 
     serve(

@@ -15,8 +15,8 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 def run(options: argparse.Namespace) -> int:  # noqa: ARG001  (all commands look alike)
     """Run until the host says `shutdown` or closes the pipe."""
-    from dsm.service import worker
+    from dsm.worker import process
 
     # The worker's log goes its own way; Python ignores a second configuration while the first one's handlers are there.
     logging.getLogger().handlers.clear()
-    return worker.main()
+    return process.main()

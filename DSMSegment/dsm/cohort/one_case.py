@@ -17,15 +17,15 @@ from dsm.cohort.thumbnail import draw_thumbnail
 from dsm.cohort.worker_pool import DEATHS, WorkerPool, segment_in
 from dsm.core.volume import Volume
 from dsm.errors import DSMError, InputError, WorkerError
-from dsm.inference.records import segment_records
 from dsm.inference.result import PromptResult
+from dsm.inference.segment_metadata import segment_records
 from dsm.io.image import read_volume
 from dsm.io.segment_record import SegmentRecord
 from dsm.io.segmentation import write_dicom_seg, write_labelmap, write_seg_nrrd
 from dsm.models.config import ModelConfig
 from dsm.models.store import find_model
-from dsm.service.failures import error_message
 from dsm.text.prompt import parse_prompts
+from dsm.worker.error_mapping import error_message
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class CaseRunner:
             outcome = self._segmented(case, blank)
         except Exception as error:
             # One case that nobody thought of must not end a night's run; a full disk must.
-            known = _told(error, case)
+            known = _redacted_error(error, case)
             # Where, but not the words of a library, which may be those of a header.
             logger.debug("Case %s failed:\n%s", case.id, "".join(traceback.format_tb(error.__traceback__)))
             if known.code in _FATAL:
@@ -119,7 +119,7 @@ class CaseRunner:
                         volume,
                         self._prompts,
                         threshold=self._settings.threshold,
-                        keep_largest=self._settings.keep_largest,
+                        postprocess=self._settings.postprocess,
                     )
                     return results, time.perf_counter() - began, attempt
             except WorkerError as error:
@@ -149,7 +149,7 @@ class CaseRunner:
         return self._folder / SEGMENTATIONS / f"{case.id}.{suffix}"
 
 
-def _told(error: Exception, case: Case) -> DSMError:
+def _redacted_error(error: Exception, case: Case) -> DSMError:
     """Say what happened without saying whose scan it is."""
     message = error_message(error, case.id)
     is_ours = isinstance(error, DSMError) or message.code != "internal"

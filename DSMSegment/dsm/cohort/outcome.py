@@ -9,7 +9,7 @@ from typing import Any
 
 from dsm.errors import ProtocolError
 from dsm.io.atomic import atomic_output
-from dsm.protocol.codec import from_fields
+from dsm.wire.codec import from_fields
 
 OK = "ok"
 FAILED = "failed"

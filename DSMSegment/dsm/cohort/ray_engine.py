@@ -14,7 +14,7 @@ from dsm.cohort.outcome import FAILED, Outcome
 from dsm.cohort.settings import Settings
 from dsm.cohort.worker_pool import WorkerPool
 from dsm.errors import DSMError
-from dsm.service.ray_cluster import connect_to_ray
+from dsm.worker.ray_cluster import connect_to_ray
 
 
 def run_on_ray(cases: Sequence[Case], folder: Path, settings: Settings, devices: Sequence[str]) -> Generator[Outcome]:

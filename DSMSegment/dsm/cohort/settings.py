@@ -21,7 +21,7 @@ class Settings:
         model: Name of the model.
         model_sha256: Its digest.
         threshold: Probability above which a voxel is inside.
-        keep_largest: Keep the largest part of an organ alone.
+        postprocess: Keep the largest part of an organ alone.
         modality: `"CT"` or `"MR"` instead of what the files say; None as a rule.
         format: Of the masks; `"auto"` is DICOM SEG for DICOM, else `.seg.nrrd`.
         version: Of the engine.
@@ -31,7 +31,7 @@ class Settings:
     model: str
     model_sha256: str
     threshold: float = 0.5
-    keep_largest: bool = True
+    postprocess: bool = True
     modality: str | None = None
     format: Format = "auto"
     version: str = __version__

@@ -11,14 +11,14 @@ from typing import Self, cast
 
 import numpy as np
 
+from dsm.client.process import WorkerClient
 from dsm.core.boxes import CroppedArray
 from dsm.core.volume import Volume
 from dsm.errors import WorkerError
 from dsm.inference.result import PromptResult
-from dsm.protocol.arrays import read_mask, write_array
-from dsm.protocol.client import WorkerClient
-from dsm.protocol.messages import Affine, Load, Progress, PromptItem, Release, Result, Segment, SetVolume
 from dsm.text.prompt import Prompt
+from dsm.wire.arrays import read_mask, write_array
+from dsm.wire.messages import Affine, Load, Progress, PromptItem, Release, Result, Segment, SetVolume
 
 #: The worker is gone, and with it what made it go: the next one may succeed.
 DEATHS = ("worker.died", "worker.timeout", "worker.closed")
@@ -101,7 +101,7 @@ class _Slot:
 
 
 def segment_in(
-    client: WorkerClient, volume: Volume, prompts: Sequence[Prompt], *, threshold: float, keep_largest: bool
+    client: WorkerClient, volume: Volume, prompts: Sequence[Prompt], *, threshold: float, postprocess: bool
 ) -> list[PromptResult]:
     """Encode a volume in a worker, segment prompts, and make the worker forget it again.
 
@@ -120,7 +120,7 @@ def segment_in(
             client.submit(SetVolume(id=client.new_id(), key=key, array=array, affine=rows, modality=volume.modality))
         )
         (client.folder / array).unlink(missing_ok=True)
-        found = _segment(client, key, prompts, threshold=threshold, keep_largest=keep_largest)
+        found = _segment(client, key, prompts, threshold=threshold, postprocess=postprocess)
         return [_result(client, one, prompt, volume) for one, prompt in zip(found, prompts, strict=True)]
     finally:
         (client.folder / array).unlink(missing_ok=True)
@@ -129,7 +129,7 @@ def segment_in(
 
 
 def _segment(
-    client: WorkerClient, key: str, prompts: Sequence[Prompt], *, threshold: float, keep_largest: bool
+    client: WorkerClient, key: str, prompts: Sequence[Prompt], *, threshold: float, postprocess: bool
 ) -> list[Result]:
     # A structure goes by its name: what was typed may name two. Free text goes as it is.
     items = tuple(
@@ -142,7 +142,7 @@ def _segment(
         if isinstance(event, Result):
             found[event.prompt_id] = event
 
-    job = Segment(id=client.new_id(), volume_key=key, prompts=items, threshold=threshold, keep_largest=keep_largest)
+    job = Segment(id=client.new_id(), volume_key=key, prompts=items, threshold=threshold, postprocess=postprocess)
     client.wait(client.submit(job), on_event=keep)
     return [found[item.id] for item in items]
 

@@ -24,7 +24,7 @@ from dsm.evaluation.mask_pair import MaskPair, overlap
 from dsm.evaluation.montage import draw_montage
 from dsm.evaluation.simulated_clicks import first_click, next_click
 from dsm.inference.click_scan import ClickSegmenter, open_for_clicks
-from dsm.inference.components import label_parts
+from dsm.inference.components import label_components
 from dsm.inference.postprocess import NOTHING
 from dsm.inference.segmenter import Segmenter
 from dsm.io.manifest import CaseEntry, read_manifest
@@ -185,7 +185,7 @@ def _objects(entry: CaseEntry, volume: Volume, name: str, mask: np.ndarray) -> l
     crop = CroppedArray.from_mask(mask)
     if not crop.array.size:
         return []
-    parts, count = label_parts(crop.array)
+    parts, count = label_components(crop.array)
     sizes = np.bincount(parts.reshape(-1), minlength=count + 1)
     sizes[0] = 0
     found = []

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dsm.evaluation.mask_pair import MaskPair
-from dsm.inference.components import label_parts
+from dsm.inference.components import label_components
 
 # Share of a lesion's volume that must be in the mask; a touch at its rim is not a find.
 FOUND_SHARE = 0.1
@@ -35,7 +35,7 @@ def true_lesions(pair: MaskPair) -> list[Lesion]:
     """List the lesions of the truth, the largest first."""
     if not pair.truth.any():
         return []
-    parts, count = label_parts(pair.truth)
+    parts, count = label_components(pair.truth)
     sizes = np.bincount(parts.reshape(-1), minlength=count + 1)[1:]
     inside = np.bincount(parts[pair.found], minlength=count + 1)[1:]
     lesions = [Lesion(float(n) * pair.voxel_ml, float(m / n)) for n, m in zip(sizes, inside, strict=True)]
@@ -46,5 +46,5 @@ def count_false_positives(pair: MaskPair) -> int:
     """Count the connected parts of the found mask that touch no voxel of the truth, however small."""
     if not pair.found.any():
         return 0
-    parts, count = label_parts(pair.found)
+    parts, count = label_components(pair.found)
     return count - len(np.setdiff1d(parts[pair.truth], [0]))

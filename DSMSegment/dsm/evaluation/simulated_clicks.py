@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from dsm.core.boxes import Index3, bounding_box
-from dsm.inference.components import label_parts
+from dsm.inference.components import label_components
 
 
 def first_click(
@@ -47,7 +47,7 @@ def next_click(
     for error, is_inside in ((truth & ~found, True), (found & ~truth, False)):
         if not error.any():
             continue
-        parts, count = label_parts(error)
+        parts, count = label_components(error)
         sizes = np.bincount(parts.reshape(-1), minlength=count + 1)
         sizes[0] = 0
         part = int(sizes.argmax())

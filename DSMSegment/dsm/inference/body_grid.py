@@ -8,13 +8,13 @@ from dsm.core.boxes import Box
 from dsm.core.orientation import Orientation
 from dsm.core.volume import Volume
 from dsm.inference.body_box import Body, find_body
-from dsm.inference.working_grid import WorkingGrid, fewest_blocks
+from dsm.inference.working_grid import WorkingGrid, snap_to_blocks
 
 # What the network sees around a region: docs/adr/0012.
 CONTEXT_MM = 60.0
 
 
-def lay_grid(volume: Volume, *, spacing_mm: float, region: Box | None = None) -> tuple[Body, WorkingGrid]:
+def make_working_grid(volume: Volume, *, spacing_mm: float, region: Box | None = None) -> tuple[Body, WorkingGrid]:
     """Find the body and lay the working grid over it: milliseconds, nothing is resampled.
 
     The air around the body gives way where it would cost a row of blocks: a tenth of the encoding, as often as not.
@@ -34,7 +34,7 @@ def lay_grid(volume: Volume, *, spacing_mm: float, region: Box | None = None) ->
         if inner.is_empty:
             inner = outer = near
     orientation = Orientation.of(volume.affine)
-    box = fewest_blocks(
+    box = snap_to_blocks(
         orientation.box_to_ras(inner, volume.shape),
         orientation.box_to_ras(outer, volume.shape),
         input_mm=[volume.spacing_mm[axis] for axis in orientation.axes],

@@ -21,7 +21,7 @@ from dsm.core.volume import Volume
 from dsm.errors import InputError
 from dsm.inference.click_channels import WindowClick, click_channels
 from dsm.inference.click_window import ClickWindow, soft_tissue_units
-from dsm.inference.components import label_parts
+from dsm.inference.components import label_components
 from dsm.inference.postprocess import NOTHING
 from dsm.models.click_weights import find_refiner, load_refiner
 from dsm.nn.click_refiner import ClickRefiner
@@ -265,7 +265,7 @@ def open_for_clicks(volume: Volume, looker: Looker, *, text: CroppedArray | None
 
 def clicked_parts(found: np.ndarray, points: Sequence[Sequence[float]]) -> np.ndarray:
     """Keep the connected parts of a mask that a click is in or within two voxels of; all if there is none."""
-    parts, count = label_parts(found)
+    parts, count = label_components(found)
     if count < 2:
         return found
     kept = set()

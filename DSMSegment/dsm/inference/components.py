@@ -15,7 +15,7 @@ except ImportError:  # optional, a fifth of SciPy's time
     cc3d = None  # type: ignore[assignment]
 
 
-def keep_large_parts(mask: np.ndarray, *, fraction: float) -> np.ndarray:
+def keep_large_components(mask: np.ndarray, *, fraction: float) -> np.ndarray:
     """Keep the largest connected part, and those of at least `fraction` of its size.
 
     Voxels that touch at a corner are connected.
@@ -34,7 +34,7 @@ def keep_large_parts(mask: np.ndarray, *, fraction: float) -> np.ndarray:
     return _chosen_parts(mask, lambda sizes: sizes >= fraction * sizes.max())
 
 
-def drop_specks(mask: np.ndarray, smallest: int) -> np.ndarray:
+def remove_small_components(mask: np.ndarray, smallest: int) -> np.ndarray:
     """Drop the connected parts of fewer than `smallest` voxels, unless no part is larger; bool `[I, J, K]`."""
     if smallest <= 1:
         return mask.astype(bool, copy=False)
@@ -48,7 +48,7 @@ def _chosen_parts(mask: np.ndarray, choose: Callable[[np.ndarray], np.ndarray]) 
     if box is None:
         return mask
     inside = mask[box.slices]
-    parts, count = label_parts(inside)
+    parts, count = label_components(inside)
     if count < 2:
         return mask
     kept = np.zeros_like(mask)
@@ -56,7 +56,7 @@ def _chosen_parts(mask: np.ndarray, choose: Callable[[np.ndarray], np.ndarray]) 
     return kept
 
 
-def label_parts(mask: np.ndarray) -> tuple[np.ndarray, int]:
+def label_components(mask: np.ndarray) -> tuple[np.ndarray, int]:
     """Number the connected parts of a mask from 1; return how many there are, too. Corners connect."""
     if cc3d is None:
         parts, count = ndimage.label(mask, structure=np.ones((3, 3, 3), dtype=bool))

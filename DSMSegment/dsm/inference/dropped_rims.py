@@ -8,8 +8,8 @@ from scipy import ndimage
 from torch import Tensor
 
 from dsm.core.boxes import bounding_box
-from dsm.inference.components import label_parts
-from dsm.inference.logit_parts import NOWHERE, logit_of
+from dsm.inference.components import label_components
+from dsm.inference.logit_components import REJECTED_LOGIT, logit_of
 
 
 def without_dropped_rims(whole: Tensor, kept: Tensor, *, threshold: float, faintest: float) -> Tensor:
@@ -30,7 +30,7 @@ def without_dropped_rims(whole: Tensor, kept: Tensor, *, threshold: float, faint
     dropped = (kept != whole).numpy()
     if not dropped.any():
         return kept
-    faint, count = label_parts((whole > logit_of(faintest)).numpy())
+    faint, count = label_components((whole > logit_of(faintest)).numpy())
     touched = np.zeros(count + 1, dtype=bool)
     touched[faint[dropped]] = True
     touched[0] = False  # the outside
@@ -42,4 +42,4 @@ def without_dropped_rims(whole: Tensor, kept: Tensor, *, threshold: float, faint
     nearest = ndimage.distance_transform_edt(~inside, return_distances=False, return_indices=True)
     rim = np.zeros_like(dropped)
     rim[box.slices] = around[box.slices] & ~inside & dropped[box.slices][tuple(nearest)]
-    return kept.masked_fill(torch.from_numpy(rim), NOWHERE)
+    return kept.masked_fill(torch.from_numpy(rim), REJECTED_LOGIT)

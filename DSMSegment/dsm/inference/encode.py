@@ -10,8 +10,8 @@ from torch import Tensor
 
 from dsm.errors import OutOfMemoryError
 from dsm.inference.cancel_points import EncodeSteps, cancel_points, leaf_modules
-from dsm.inference.embedding_room import room_for_embedding
-from dsm.inference.in_rows import embed_in_rows
+from dsm.inference.embed_tiled import embed_tiled
+from dsm.inference.embedding_storage import allocate_embedding
 from dsm.inference.memory import usable_bytes
 from dsm.inference.memory_ladder import Step, ladder, predicted_bytes
 from dsm.inference.slabs import EMBED_HALO, embed_in_slabs, fine_in_slabs, plan_slabs
@@ -73,12 +73,12 @@ def _encode_on(step: Step, net: DSMNet, config: ModelConfig, x: Tensor, progress
 
     def embed_part(f2: Tensor, d4: Tensor) -> Tensor:
         # On a GPU a kernel for a few planes would be too small.
-        return embed_in_rows(net.pixel_decoder, f2, d4) if device.type == "cpu" else net.pixel_decoder.embed(f2, d4)
+        return embed_tiled(net.pixel_decoder, f2, d4) if device.type == "cpu" else net.pixel_decoder.embed(f2, d4)
 
     def embed(f2: Tensor, d4: Tensor) -> Tensor:
         if not in_parts:
             return embed_part(f2, d4)
-        room = room_for_embedding(config, (x.shape[2], x.shape[3], depth), step, device)
+        room = allocate_embedding(config, (x.shape[2], x.shape[3], depth), step, device)
         parts = plan_slabs(depth, max_slab=step.max_slab, halo=EMBED_HALO)
         return embed_in_slabs(embed_part, f2, d4, parts, into=room)
 

@@ -27,7 +27,7 @@ from dsm.errors import OutputError
 from dsm.io.atomic import PART_PREFIX, atomic_output
 from dsm.nn.dsm_net import Encoding
 from dsm.nn.kmax_layer import LevelMemory, OrganState
-from dsm.protocol.arrays import content_key
+from dsm.wire.arrays import content_key
 
 FOLDER_VARIABLE = "DSM_CACHE_DIR"
 BUDGET_VARIABLE = "DSM_CACHE_GB"

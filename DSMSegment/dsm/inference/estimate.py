@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from dsm.core.volume import Volume
-from dsm.inference.body_grid import lay_grid
+from dsm.inference.body_grid import make_working_grid
 from dsm.inference.memory_ladder import Step, predicted_bytes
 from dsm.inference.working_grid import EDGE_MULTIPLE
 from dsm.models.config import ModelConfig
@@ -68,7 +68,7 @@ def estimate_encoding(net: DSMNet, config: ModelConfig, volume: Volume) -> Estim
         config: Of `net`.
         volume: Only looked at as far as finding the body needs.
     """
-    _, grid = lay_grid(volume, spacing_mm=config.spacing_mm)
+    _, grid = make_working_grid(volume, spacing_mm=config.spacing_mm)
     megavoxels = math.prod(grid.padded_shape) / _MEGAVOXEL
     needed = predicted_bytes(config, grid.padded_shape, Step(grid.padded_shape[2]), halo=net.fine_halo)
     return Estimate(seconds_per_megavoxel(net, config) * megavoxels, int(needed))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from dsm.inference.in_rows import FusionInRows
+from dsm.inference.embed_tiled import FusionInRows
 from dsm.inference.working_grid import EDGE_MULTIPLE
 from dsm.nn.dsm_net import DSMNet
 from dsm.nn.encoder import ResidualBlock
@@ -24,7 +24,7 @@ from dsm.ops.linear import linear
 _PROBE_EDGE = 2 * EDGE_MULTIPLE
 
 
-class Product(nn.Module):
+class OneDNNLinear(nn.Module):
     """A linear layer.
 
     Args:
@@ -68,7 +68,7 @@ class Convolution(nn.Module):
         )
 
 
-class SumConvolution(nn.Module):
+class ConvAddReLU(nn.Module):
     """The end of a residual block: a convolution is added to what skipped it, in place.
 
     Args:
@@ -91,7 +91,7 @@ class FastResidualBlock(nn.Module):
     def __init__(self, block: ResidualBlock) -> None:
         super().__init__()
         self.first = Convolution(block.conv1, "relu")
-        self.second = SumConvolution(block.conv2)
+        self.second = ConvAddReLU(block.conv2)
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, channels, i, j, k)` → the same."""
@@ -132,7 +132,7 @@ def fast_on_cpu(net: DSMNet) -> DSMNet:
         name = "relu" if isinstance(activation, nn.ReLU) else "gelu"
         fast |= {conv: Convolution(conv, name), activation: nn.Identity()}
     replace_modules(net, fast.get)
-    replace_modules(net, lambda module: Product(module) if isinstance(module, nn.Linear) else None)
+    replace_modules(net, lambda module: OneDNNLinear(module) if isinstance(module, nn.Linear) else None)
     if net.backbone is None:
         net.pixel_decoder.fusion4 = FusionInRows(net.pixel_decoder.fusion4)  # type: ignore[assignment]  # called alike
     replace_modules(net, lambda m: Convolution(m) if isinstance(m, nn.Conv3d) and m.groups == 1 else None)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from torch import Tensor
 
-from dsm.inference.components import keep_large_parts
-from dsm.inference.logit_parts import logit_of, mean_of_parts, parts_above, without_parts
+from dsm.inference.components import keep_large_components
+from dsm.inference.logit_components import component_means, components_above, logit_of, remove_components
 
 # Features (3 mm) that a lesion may be away from its organ's mask, which often ends where the lesion begins.
 _MARGIN = 2
@@ -26,9 +26,9 @@ def host_region(hosts: Tensor) -> np.ndarray:
     """
     found = np.zeros(hosts.shape[1:], dtype=bool)
     for logits in hosts:
-        found |= keep_large_parts((logits > 0).numpy(), fraction=1.0)
+        found |= keep_large_components((logits > 0).numpy(), fraction=1.0)
     for axis in range(3):
-        found = _widened(found, axis)
+        found = _adapted(found, axis)
     return found
 
 
@@ -46,21 +46,21 @@ def keep_parts_at(
         belongs_elsewhere: Tells of voxels, given as a bool mask `(i, j, k)`, in the order of its true ones, whether
             another organ claims them more than the host does.
     """
-    inside, parts, count = parts_above(logits, threshold)
+    inside, parts, count = components_above(logits, threshold)
     if not count or not region.any():
         return logits
     touching = np.zeros(count + 1, dtype=bool)
     touching[np.unique(parts[region])] = True
-    elsewhere = mean_of_parts(belongs_elsewhere(inside), inside, parts, count)
-    return without_parts(logits, parts, kept=touching & (elsewhere <= _MOST))
+    elsewhere = component_means(belongs_elsewhere(inside), inside, parts, count)
+    return remove_components(logits, parts, kept=touching & (elsewhere <= _MOST))
 
 
-def share_inside(region: np.ndarray, logits: Tensor, *, threshold: float) -> float:
+def covered_fraction(region: np.ndarray, logits: Tensor, *, threshold: float) -> float:
     """Which part of a region that is not empty a mask takes, 0 to 1; arguments as in `keep_parts_at`."""
     return float(np.mean(logits.numpy()[region] > logit_of(threshold)))
 
 
-def _widened(mask: np.ndarray, axis: int) -> np.ndarray:
+def _adapted(mask: np.ndarray, axis: int) -> np.ndarray:
     """The mask and what is up to the margin away along one axis."""
     wide = mask.copy()
     into, source = np.moveaxis(wide, axis, 0), np.moveaxis(mask, axis, 0)

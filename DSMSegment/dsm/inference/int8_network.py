@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dsm.inference.fast_network import Convolution, SumConvolution, replace_modules
+from dsm.inference.fast_network import ConvAddReLU, Convolution, replace_modules
 from dsm.nn.dsm_net import DSMNet
 from dsm.ops.int8_convolution import int8_convolution, pack
 
@@ -31,15 +31,15 @@ class Int8Convolution(nn.Module):
 
 
 class Int8SumConvolution(nn.Module):
-    """A `SumConvolution` in integers."""
+    """A `ConvAddReLU` in integers."""
 
-    def __init__(self, layer: SumConvolution) -> None:
+    def __init__(self, layer: ConvAddReLU) -> None:
         super().__init__()
         self.packed, self.bias = pack(layer.weight, padding=layer.padding), layer.bias
         self.padding = layer.padding
 
     def forward(self, total: Tensor, x: Tensor) -> Tensor:
-        """As `SumConvolution`."""
+        """As `ConvAddReLU`."""
         return F.relu_(total.add_(int8_convolution(x, self.packed, self.bias, padding=self.padding)))
 
 
@@ -52,7 +52,7 @@ def int8_on_cpu(net: DSMNet) -> DSMNet:
     """
     for part in (net.encoder, net.pixel_decoder):
         replace_modules(part, lambda m: Int8Convolution(m) if _is_large(m) and isinstance(m, Convolution) else None)
-        replace_modules(part, lambda m: Int8SumConvolution(m) if isinstance(m, SumConvolution) else None)
+        replace_modules(part, lambda m: Int8SumConvolution(m) if isinstance(m, ConvAddReLU) else None)
     return net
 
 

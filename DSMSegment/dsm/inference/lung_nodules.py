@@ -13,9 +13,9 @@ from torch import Tensor
 
 from dsm.core.boxes import Box
 from dsm.core.volume import Volume
-from dsm.inference.components import keep_large_parts, label_parts
-from dsm.inference.each_host import for_each_host
-from dsm.inference.logit_parts import NOWHERE
+from dsm.inference.components import keep_large_components, label_components
+from dsm.inference.host_organs import map_host_organs
+from dsm.inference.logit_components import REJECTED_LOGIT
 from dsm.inference.working_grid import WorkingGrid
 
 LUNGS = frozenset({"left lung", "right lung"})
@@ -43,7 +43,7 @@ def nodule_logits(lungs: Tensor, volume: Volume, grid: WorkingGrid) -> Tensor | 
         `(i, j, k)`, float32; None where there is no lung. Nothing is above 0 but nodules and masses; what else is
         solid in a lung is just below.
     """
-    return for_each_host(lungs, volume, grid, _nodules_of, margin=1)
+    return map_host_organs(lungs, volume, grid, _nodules_of, margin=1)
 
 
 def _nodules_of(lung: np.ndarray, intensity: np.ndarray, _box: Box) -> np.ndarray | None:
@@ -51,7 +51,7 @@ def _nodules_of(lung: np.ndarray, intensity: np.ndarray, _box: Box) -> np.ndarra
     if np.count_nonzero(lung) < _FEWEST:
         return None
     border = float(np.median(intensity[lung])) / 2
-    aerated = keep_large_parts(lung & (intensity < border), fraction=1.0)
+    aerated = keep_large_components(lung & (intensity < border), fraction=1.0)
     inside = _closed(aerated)
     solid = inside & (intensity >= border)
     found = np.zeros_like(solid)
@@ -59,7 +59,7 @@ def _nodules_of(lung: np.ndarray, intensity: np.ndarray, _box: Box) -> np.ndarra
         found |= _surrounded(_opened(solid, radius), aerated, least=least)
     logits = (intensity - border) / _HU_A_LOGIT
     logits = np.where(found, logits.clip(min=_AT_BORDER), logits.clip(max=-_AT_BORDER))
-    return np.where(inside, logits, NOWHERE).clip(NOWHERE, -NOWHERE).astype(np.float32)
+    return np.where(inside, logits, REJECTED_LOGIT).clip(REJECTED_LOGIT, -REJECTED_LOGIT).astype(np.float32)
 
 
 def _closed(mask: np.ndarray) -> np.ndarray:
@@ -84,7 +84,7 @@ def _grown(mask: np.ndarray, radius: float) -> np.ndarray:
 
 def _surrounded(mask: np.ndarray, aerated: np.ndarray, *, least: float) -> np.ndarray:
     """The connected parts around which at least that share of voxels is aerated lung."""
-    parts, _ = label_parts(mask)
+    parts, _ = label_components(mask)
     kept = np.zeros_like(mask)
     for number, slices in enumerate(ndimage.find_objects(parts), start=1):
         around = tuple(slice(max(one.start - 1, 0), one.stop + 1) for one in slices)

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from dsm.core.boxes import Box, CroppedArray, bounding_box
-from dsm.inference.components import drop_specks, keep_large_parts
-from dsm.inference.logit_parts import logit_of
+from dsm.inference.components import keep_large_components, remove_small_components
+from dsm.inference.logit_components import logit_of
 from dsm.inference.working_grid import WorkingGrid
 
 # Feature voxels around the found ones: linear interpolation reaches one further, rounding of borders another.
@@ -52,12 +52,12 @@ def native_mask(
         logits: `(I, J, K)`, float32, on the CPU: the padded working grid divided by the stride of the features.
         grid: Where they lie.
         threshold: Probability above which a voxel is inside, between 0 and 1.
-        keep_fraction: As in `keep_large_parts`.
-        smallest_voxels: As in `drop_specks`.
+        keep_fraction: As in `keep_large_components`.
+        smallest_voxels: As in `remove_small_components`.
     """
     logits, stride = _without_padding(logits, grid)
     inside = (logits > logit_of(threshold)).numpy()
-    inside = keep_large_parts(inside, fraction=keep_fraction)
+    inside = keep_large_components(inside, fraction=keep_fraction)
     found = bounding_box(inside)
     if found is None:
         return NativeMask(NOTHING, 0, float(torch.sigmoid(logits.max())))
@@ -66,7 +66,7 @@ def native_mask(
     mask = np.zeros(box.size, dtype=bool)
     for start, values in _interpolated_chunks(logits, coordinates):
         mask[start : start + len(values)] = (values > logit_of(threshold)).numpy()
-    mask = drop_specks(keep_large_parts(mask, fraction=keep_fraction), smallest_voxels)
+    mask = remove_small_components(keep_large_components(mask, fraction=keep_fraction), smallest_voxels)
     crop = _tight_crop(mask, box)
     count = int(np.count_nonzero(crop.array))
     return NativeMask(_to_input(crop, grid) if count else NOTHING, count, mean)

@@ -39,7 +39,7 @@ def has_bfloat16(device: torch.device) -> bool:
     return device.type == "cpu" and any(getattr(torch.cpu, name, bool)() for name in names)
 
 
-def computing_in(precision: str, device: torch.device) -> AbstractContextManager[Any]:
+def autocast_for(precision: str, device: torch.device) -> AbstractContextManager[Any]:
     """Return a context in which layers compute in `precision`; scans, diffusion and norms stay in float32.
 
     For int8 the layers themselves are others (`dsm.inference.int8_network`).
@@ -47,12 +47,12 @@ def computing_in(precision: str, device: torch.device) -> AbstractContextManager
     return torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext()
 
 
-def widened(value: T) -> T:
+def to_float32(value: T) -> T:
     """Turn bfloat16 tensors in dataclasses and tuples to float32; the rest stays as it is."""
     if isinstance(value, Tensor):
         return value.float() if value.dtype == torch.bfloat16 else value  # type: ignore[return-value]
     if isinstance(value, tuple):
-        return tuple(widened(part) for part in value)  # type: ignore[return-value]
+        return tuple(to_float32(part) for part in value)  # type: ignore[return-value]
     if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{f.name: widened(getattr(value, f.name)) for f in fields(value)})
+        return replace(value, **{f.name: to_float32(getattr(value, f.name)) for f in fields(value)})
     return value

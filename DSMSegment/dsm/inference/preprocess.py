@@ -15,7 +15,7 @@ from dsm.core.boxes import Box
 from dsm.core.volume import Volume
 from dsm.errors import OutOfMemoryError
 from dsm.inference.body_box import Body
-from dsm.inference.body_grid import lay_grid
+from dsm.inference.body_grid import make_working_grid
 from dsm.inference.memory import usable_bytes
 from dsm.inference.working_grid import WorkingGrid
 from dsm.ops.intensity import mr_windows, window_channels, windows_of_scan
@@ -51,12 +51,12 @@ def prepare(
         volume: CT or MR, any orientation.
         spacing_mm: Of the network, the same along each axis.
         windows_hu: One channel a window. See `windows_of_scan`; an MR image has one window, its own percentiles.
-        region: Voxels that matter; None for all. See `lay_grid`.
+        region: Voxels that matter; None for all. See `make_working_grid`.
 
     Raises:
         OutOfMemoryError: If the working grid does not fit into the free memory; before anything is allocated.
     """
-    body, grid = lay_grid(volume, spacing_mm=spacing_mm, region=region)
+    body, grid = make_working_grid(volume, spacing_mm=spacing_mm, region=region)
     _check_memory(grid, len(windows_hu))
     image = resample_to(grid, volume.array)
     if volume.modality != "CT":

@@ -13,13 +13,13 @@ from torch import Tensor
 from dsm.core.input_note import InputNote
 from dsm.core.volume import Volume
 from dsm.errors import PromptError
+from dsm.inference.component_policy import kept_fraction, smallest_part_ml
 from dsm.inference.dropped_rims import without_dropped_rims
 from dsm.inference.feature_samples import values_at
-from dsm.inference.host_deviation import SOLID, deviation_logits
-from dsm.inference.host_organ import host_region, keep_parts_at, share_inside
-from dsm.inference.logit_parts import keep_sure_parts
+from dsm.inference.host_organ import covered_fraction, host_region, keep_parts_at
+from dsm.inference.logit_components import keep_sure_parts
 from dsm.inference.lung_nodules import LUNGS, NODULES, nodule_logits
-from dsm.inference.parts import kept_fraction, smallest_part_ml
+from dsm.inference.organ_outliers import SOLID, deviation_logits
 from dsm.inference.postprocess import (
     FAINTEST_PROBABILITY,
     NOTHING,
@@ -90,7 +90,7 @@ class Scan:
         uncertainty: bool = False,
         fast: bool = False,
         sampling: Sampling = _SAMPLING,
-        keep_largest: bool = True,
+        postprocess: bool = True,
         part_confidence: float | None = None,
         progress: Progress = ignore_progress,
         on_result: Callable[[PromptResult], None] | None = None,
@@ -104,11 +104,11 @@ class Scan:
             uncertainty: Also return an uncertainty map a prompt.
             fast: Leave out the visual prompts of tumors.
             sampling: How visual prompts are drawn.
-            keep_largest: Keep the largest connected part of an organ, and drop specks of free-text prompts. A tumor
+            postprocess: Keep the largest connected part of an organ, and drop specks of free-text prompts. A tumor
                 keeps all parts of 0.1 ml or more; if its organ is in the image, those that touch it and are not mostly
                 other organs; of a trained tumor, those that are sure enough. In a solid organ of which no
                 lesion had training labels, a tumor is what differs from the rest of the organ
-                (`dsm.inference.host_deviation`).
+                (`dsm.inference.organ_outliers`).
             part_confidence: Least mean probability of a part of a trained tumor; by default what the model says.
             progress: Stages `"text"` and `"decode"`; may raise `JobCancelled`.
             on_result: Called with each result as soon as it is there.
@@ -139,7 +139,7 @@ class Scan:
                 if row:
                     progress("decode", start + row, len(parsed))
                 own = answers[row].logits
-                if keep_largest:
+                if postprocess:
                     own = self._tumor_parts(prompt, own, threshold, part_confidence)
                 result = self._result(
                     prompt,
@@ -149,8 +149,8 @@ class Scan:
                     seconds=share,
                     threshold=threshold,
                     probabilities=probabilities,
-                    keep_fraction=kept_fraction(prompt) if keep_largest else 0.0,
-                    smallest_voxels=self._smallest_voxels(prompt) if keep_largest else 0,
+                    keep_fraction=kept_fraction(prompt) if postprocess else 0.0,
+                    smallest_voxels=self._smallest_voxels(prompt) if postprocess else 0,
                 )
                 results.append(result)
                 if on_result is not None:
@@ -347,7 +347,7 @@ class Scan:
         if not rows or self.is_trained_tumor(prompt) or prompt.structure is None:
             return []
         region = self._host_region(rows)
-        if not region.any() or share_inside(region, logits, threshold=threshold) < _FILLED:
+        if not region.any() or covered_fraction(region, logits, threshold=threshold) < _FILLED:
             return []
         hosts = " and ".join(prompt.structure.hosts)
         return [f"The mask fills much of the {hosts}: rather the organ itself than something in it."]

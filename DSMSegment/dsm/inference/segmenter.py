@@ -11,16 +11,16 @@ import torch
 from dsm.core.boxes import Box
 from dsm.core.scan_check import check_scan
 from dsm.core.volume import Volume
-from dsm.inference.body_grid import lay_grid
+from dsm.inference.body_grid import make_working_grid
 from dsm.inference.device import checked_device
 from dsm.inference.encode import encode_tensor
 from dsm.inference.encoding_cache import EncodingCache, encoding_keys
 from dsm.inference.estimate import Estimate, estimate_encoding, seconds_per_megavoxel
 from dsm.inference.fast_network import fast_on_cpu
 from dsm.inference.int8_network import int8_on_cpu
-from dsm.inference.precision import check_precision, computing_in, widened
+from dsm.inference.precision import autocast_for, check_precision, to_float32
 from dsm.inference.preprocess import prepare
-from dsm.inference.reused_memory import reused_memory
+from dsm.inference.retained_memory import retain_freed_memory
 from dsm.inference.scan import Scan
 from dsm.models.config import ModelConfig
 from dsm.models.store import ModelEntry, find_model, verify_model
@@ -117,7 +117,7 @@ class Segmenter:
     def estimate(self, volume: Volume) -> Estimate:
         """Return how long an encoding of the volume will take, and how much memory; asks for a tenth of that time."""
         check_scan(volume)
-        with computing_in(self.precision, self.device):
+        with autocast_for(self.precision, self.device):
             return estimate_encoding(self.net, self.config, volume)
 
     def measure(self, *, progress: Progress = ignore_progress) -> float:
@@ -126,7 +126,7 @@ class Segmenter:
         Args:
             progress: Stage `"measure"`; may raise `JobCancelled`.
         """
-        with computing_in(self.precision, self.device):
+        with autocast_for(self.precision, self.device):
             return seconds_per_megavoxel(self.net, self.config, progress=progress)
 
     def encode(
@@ -159,21 +159,21 @@ class Segmenter:
         encoding, cached_region = self._cached(keys)
         num_slabs = 1
         if encoding is None:
-            with reused_memory():
+            with retain_freed_memory():
                 prepared = prepare(
                     volume, spacing_mm=self.config.spacing_mm, windows_hu=self.config.windows_hu, region=region
                 )
                 progress("load", 1, 1)
                 grid = prepared.grid
-                with computing_in(self.precision, self.device):
+                with autocast_for(self.precision, self.device):
                     encoding, num_slabs = encode_tensor(
                         self.net, self.config, prepared.tensor, max_slab=max_slab, progress=progress
                     )
-                encoding = widened(encoding)
+                encoding = to_float32(encoding)
             if self.cache and keys:
                 self.cache.keep(keys[region], encoding)
         else:
-            _, grid = lay_grid(volume, spacing_mm=self.config.spacing_mm, region=cached_region)
+            _, grid = make_working_grid(volume, spacing_mm=self.config.spacing_mm, region=cached_region)
             for stage, done in (("load", 1), ("encode", 0), ("encode", 1)):
                 progress(stage, done, 1)
         return Scan(

@@ -18,7 +18,7 @@ EDGE_MULTIPLE = 16
 _ROUNDING = 1e-6
 
 
-def fewest_blocks(inner: Box, outer: Box, *, input_mm: Sequence[float], working_mm: float) -> Box:
+def snap_to_blocks(inner: Box, outer: Box, *, input_mm: Sequence[float], working_mm: float) -> Box:
     """Return the largest box between two that costs no more blocks of 16 working voxels than the smaller one.
 
     Args:

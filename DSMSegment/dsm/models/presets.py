@@ -6,7 +6,7 @@ import difflib
 
 from dsm.errors import ConfigError
 from dsm.models.config import ModelConfig
-from dsm.text.first_names import ORGANS, TUMORS
+from dsm.text.organ_sets import ORGANS, TUMORS
 
 # What all CT sets of the first training keep (some are 8-bit); a preset that is trained on more may widen it.
 _SOFT_TISSUE = ((-125.0, 275.0),)

@@ -31,7 +31,7 @@ class MaskHead(nn.Module):
         weights, bias = self.mlp(queries).split([embedding.shape[1], 1], dim=-1)
         weights, voxels = self.gamma * weights, embedding.flatten(2)
         if voxels.dtype == torch.float16 and weights.dtype == torch.float32:
-            # An embedding that was stored small (memory is short) is widened a part at a time.
+            # An embedding that was stored small (memory is short) is to_float32 a part at a time.
             parts = voxels.split(_PART_VOXELS, dim=2)
             logits = torch.cat([torch.baddbmm(bias, weights, part.float()) for part in parts], dim=2)
         else:

@@ -20,21 +20,21 @@ from starlette.routing import Match
 
 from dsm._version import __version__
 from dsm.errors import DSMError
-from dsm.protocol.messages import PROTOCOL_VERSION, Affine
-from dsm.server.job import Job, Question
+from dsm.server.http_errors import ServerError, status_of
+from dsm.server.job import Job, JobSpec
 from dsm.server.messages import (
     Capabilities,
     Health,
-    JobAsked,
-    JobShown,
+    JobRequest,
+    JobResponse,
     LimitsShown,
     Problem,
     ResultsShown,
     VolumeShown,
 )
-from dsm.server.problems import ServerError, status_of
 from dsm.server.service import Service
 from dsm.server.volumes import StoredVolume
+from dsm.wire.messages import PROTOCOL_VERSION, Affine
 
 logger = logging.getLogger("dsm.server")
 
@@ -206,25 +206,25 @@ def remove_volume(service: Served, user: User, volume_id: Id) -> Response:
 
 
 @_routes.post("/jobs", operation_id="submit", status_code=202)
-def submit(service: Served, user: User, asked: Annotated[JobAsked, Body()]) -> JobShown:
+def submit(service: Served, user: User, asked: Annotated[JobRequest, Body()]) -> JobResponse:
     """Accept a job: from now on it ends with an answer, also when a worker dies."""
-    question = Question(
+    spec = JobSpec(
         volume=asked.volume,
         prompts=tuple(asked.prompts),
         threshold=asked.threshold,
-        keep_largest=asked.keep_largest,
+        postprocess=asked.postprocess,
         probabilities=asked.probabilities,
         uncertainty=asked.uncertainty,
         mode=asked.mode,
         roi=tuple(asked.roi) if asked.roi is not None else None,  # type: ignore[arg-type]  # six: the model says so
     )
-    return _job_shown(service.scheduler.submit(user, question))
+    return _job_response(service.scheduler.submit(user, spec))
 
 
 @_routes.get("/jobs/{job_id}", operation_id="show_job")
-def show_job(service: Served, user: User, job_id: Id) -> JobShown:
+def show_job(service: Served, user: User, job_id: Id) -> JobResponse:
     """Show where a job stands."""
-    return _job_shown(service.scheduler.get(user, job_id))
+    return _job_response(service.scheduler.get(user, job_id))
 
 
 @_routes.get("/jobs/{job_id}/events", operation_id="events", responses=_NDJSON, response_class=StreamingResponse)
@@ -244,11 +244,11 @@ def result(service: Served, user: User, job_id: Id) -> ResultsShown:
 
 
 @_routes.post("/jobs/{job_id}/cancel", operation_id="cancel", status_code=202)
-def cancel(service: Served, user: User, job_id: Id) -> JobShown:
+def cancel(service: Served, user: User, job_id: Id) -> JobResponse:
     """Stop a job; one that has ended stays as it is."""
     job = service.scheduler.get(user, job_id)
     service.scheduler.cancel(job)
-    return _job_shown(job)
+    return _job_response(job)
 
 
 @_routes.delete("/jobs/{job_id}", operation_id="forget_job", status_code=204)
@@ -284,8 +284,8 @@ def _volume_shown(service: Service, volume: StoredVolume) -> VolumeShown:
     )
 
 
-def _job_shown(job: Job) -> JobShown:
-    return JobShown(job=job.id, volume=job.question.volume, state=job.state, attempts=job.attempts)
+def _job_response(job: Job) -> JobResponse:
+    return JobResponse(job=job.id, volume=job.spec.volume, state=job.state, attempts=job.attempts)
 
 
 def _length_of(request: Request) -> int:

@@ -17,24 +17,24 @@ _OPEN = ("waiting", "running")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class JobSpec:
     """What to do with a volume.
 
     Args:
         volume: Its id.
         prompts: May be empty: then the volume is encoded for the jobs that follow.
         threshold: Probability above which a voxel is inside.
-        keep_largest: Drop the islands of structures that have one part.
+        postprocess: Drop the islands of structures that have one part.
         probabilities: Send probability maps, too.
         uncertainty: Send uncertainty maps, too.
-        mode: As in `dsm.protocol.messages.Segment`.
+        mode: As in `dsm.wire.messages.Segment`.
         roi: Voxels `(i0, j0, k0, i1, j1, k1)` that matter; None for all.
     """
 
     volume: str
     prompts: tuple[str, ...]
     threshold: float = 0.5
-    keep_largest: bool = True
+    postprocess: bool = True
     probabilities: bool = False
     uncertainty: bool = False
     mode: Mode = "auto"
@@ -52,16 +52,14 @@ class Job:
     Args:
         job_id: Its name, which nobody can guess.
         user: Whose it is.
-        question: What to do.
+        spec: What to do.
         clock: Seconds.
     """
 
-    def __init__(
-        self, job_id: str, user: str, question: Question, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, job_id: str, user: str, spec: JobSpec, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.id = job_id
         self.user = user
-        self.question = question
+        self.spec = spec
         self.attempts = 0
         self.state: State = "waiting"
         self.cancel_wanted = False

@@ -71,7 +71,7 @@ class VolumeShown(BaseModel):
     expires_in_s: float
 
 
-class JobAsked(BaseModel):
+class JobRequest(BaseModel):
     """What to do with a volume."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -81,14 +81,14 @@ class JobAsked(BaseModel):
         list[Annotated[str, Field(min_length=1, max_length=MAX_PROMPT_CHARACTERS)]], Field(max_length=MAX_PROMPTS)
     ] = []
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    keep_largest: bool = True
+    postprocess: bool = True
     probabilities: bool = False
     uncertainty: bool = False
     mode: Annotated[Mode, Field(description="`fast` leaves out the diffusion prompts of tumors.")] = "auto"
     roi: Annotated[list[Voxels], Field(min_length=6, max_length=6)] | None = None
 
 
-class JobShown(BaseModel):
+class JobResponse(BaseModel):
     """A job and where it stands."""
 
     job: str
@@ -97,8 +97,8 @@ class JobShown(BaseModel):
     attempts: int
 
 
-class ResultShown(BaseModel):
-    """The answer to one prompt; the fields are those of `dsm.protocol.messages.Result`."""
+class ResultResponse(BaseModel):
+    """The answer to one prompt; the fields are those of `dsm.wire.messages.Result`."""
 
     type: Literal["result"]
     prompt: Annotated[int, Field(description="Number of the prompt in the job, from 0.")]
@@ -127,4 +127,4 @@ class ResultsShown(BaseModel):
 
     job: str
     state: State
-    results: list[ResultShown]
+    results: list[ResultResponse]

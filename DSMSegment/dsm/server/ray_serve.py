@@ -23,7 +23,7 @@ from dsm.server.app import create_app
 from dsm.server.own_folder import own_folder
 from dsm.server.service import ServiceOptions, open_service
 from dsm.server.worker import WorkerSetup
-from dsm.service.ray_cluster import connect_to_ray
+from dsm.worker.ray_cluster import connect_to_ray
 
 _NAME = "dsmsegment"
 # Listeners hold a request each for as long as a job takes; the limits that count are those of the application.

@@ -11,7 +11,7 @@ import numpy as np
 import ray
 
 from dsm.errors import DSMError, WorkerError
-from dsm.server.job import Question
+from dsm.server.job import JobSpec
 from dsm.server.own_folder import own_folder
 from dsm.server.volumes import StoredVolume
 from dsm.server.worker import Event, LocalWorker, WorkerSetup
@@ -52,9 +52,9 @@ class RayWorker:
         """See `Worker.encode`."""
         return self._events(self._actor.encode.remote(job_id, volume, np.fromfile(volume.path, np.uint8)))
 
-    def segment(self, job_id: str, question: Question) -> Iterator[Event]:
+    def segment(self, job_id: str, spec: JobSpec) -> Iterator[Event]:
         """See `Worker.segment`."""
-        return self._events(self._actor.segment.remote(job_id, question))
+        return self._events(self._actor.segment.remote(job_id, spec))
 
     def cancel(self, job_id: str) -> None:
         """See `Worker.cancel`."""
@@ -114,8 +114,8 @@ class _Actor:
         finally:
             path.unlink(missing_ok=True)
 
-    def segment(self, job_id: str, question: Question) -> Iterator[Event]:
-        yield from self._worker.segment(job_id, question)
+    def segment(self, job_id: str, spec: JobSpec) -> Iterator[Event]:
+        yield from self._worker.segment(job_id, spec)
 
     def cancel(self, job_id: str) -> None:
         self._worker.cancel(job_id)

@@ -8,17 +8,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from dsm.server.job import Job, Question, error_event
-from dsm.server.lane import Lane
+from dsm.server.http_errors import ServerError, not_found
+from dsm.server.job import Job, JobSpec, error_event
 from dsm.server.limits import Limits
-from dsm.server.problems import ServerError, not_found
 from dsm.server.volumes import VolumeStore
 from dsm.server.worker import Worker
+from dsm.server.worker_slot import WorkerSlot
 
 _MAX_ATTEMPTS = 2
 # Jobs on encoded volumes go first for so many times what the encoding took, then the oldest: at most a third of the
 # time is spent on encoding again, and nobody waits for ever.
-_TURN_ENCODINGS = 2.0
+_AFFINITY_WINDOW = 2.0
 _MIN_TURN_S = 1.0
 
 
@@ -48,7 +48,7 @@ class Scheduler:
         self._jobs: dict[str, Job] = {}
         self._closing = False
         self._encoding_s = 0.0
-        self._lanes = [Lane(start, volumes, self) for start in starts]
+        self._lanes = [WorkerSlot(start, volumes, self) for start in starts]
 
     def start(self) -> None:
         """Start the workers; they load the model at once."""
@@ -81,13 +81,13 @@ class Scheduler:
         """Jobs that wait."""
         return len(self._waiting)
 
-    def submit(self, user: str, question: Question) -> Job:
+    def submit(self, user: str, spec: JobSpec) -> Job:
         """Accept a job; from now on it ends with an answer, also when a worker dies.
 
         Raises:
             ServerError: If there is no such volume, the user has too many jobs, or too many wait.
         """
-        self._volumes.get(user, question.volume)
+        self._volumes.get(user, spec.volume)
         with self._changed:
             if self._closing:
                 raise ServerError("The server is shutting down.", code="closing", hint="Try later.")
@@ -98,7 +98,7 @@ class Scheduler:
                 )
             if len(self._waiting) >= self._limits.waiting_jobs:
                 raise ServerError(f"{len(self._waiting)} jobs are waiting.", code="busy", hint="Try again in a minute.")
-            job = Job(secrets.token_hex(16), user, question, clock=self._clock)
+            job = Job(secrets.token_hex(16), user, spec, clock=self._clock)
             self._jobs[job.id] = job
             self._waiting.append(job)
             self._forget_oldest(user)
@@ -172,12 +172,12 @@ class Scheduler:
 
     def _choose(self, encoded: Sequence[str], since: float) -> Job:
         """While a turn lasts, the oldest job whose volume is here; else the oldest whose volume no other worker has."""
-        if time.monotonic() - since < max(_MIN_TURN_S, _TURN_ENCODINGS * self._encoding_s):
-            here = next((job for job in self._waiting if job.question.volume in encoded), None)
+        if time.monotonic() - since < max(_MIN_TURN_S, _AFFINITY_WINDOW * self._encoding_s):
+            here = next((job for job in self._waiting if job.spec.volume in encoded), None)
             if here is not None:
                 return here
         elsewhere = {key for lane in self._lanes for key in lane.encoded} - set(encoded)
-        return next((job for job in self._waiting if job.question.volume not in elsewhere), self._waiting[0])
+        return next((job for job in self._waiting if job.spec.volume not in elsewhere), self._waiting[0])
 
     def put_back(self, job: Job) -> bool:
         """Let a job wait again, first in line, after its worker died. False when it had its tries."""

@@ -16,10 +16,10 @@ import anyio
 import numpy as np
 
 from dsm.errors import GeometryError, InputError
-from dsm.protocol.arrays import array_header
-from dsm.protocol.messages import Affine
+from dsm.server.http_errors import ServerError, not_found
 from dsm.server.limits import Limits
-from dsm.server.problems import ServerError, not_found
+from dsm.wire.arrays import array_header
+from dsm.wire.messages import Affine
 
 _MAX_VOXELS = 2**31
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
+from dsm.client.process import WorkerClient
 from dsm.errors import JobCancelled
-from dsm.protocol.client import WorkerClient
-from dsm.protocol.codec import to_fields
-from dsm.protocol.messages import Load, Progress, PromptItem, Request, Result, Segment, SetVolume
-from dsm.server.job import Question
+from dsm.server.job import JobSpec
 from dsm.server.volumes import StoredVolume
+from dsm.wire.codec import to_fields
+from dsm.wire.messages import Load, Progress, PromptItem, Request, Result, Segment, SetVolume
 
 Event: TypeAlias = dict[str, Any]
 """What a listener of a job is told; of a result with its voxels in it."""
@@ -45,8 +45,8 @@ class Worker(Protocol):
             DSMError: If it failed; code `"worker.died"` if the worker is dead now.
         """
 
-    def segment(self, job_id: str, question: Question) -> Iterator[Event]:
-        """Answer a question about an encoded volume; raises as `encode`."""
+    def segment(self, job_id: str, spec: JobSpec) -> Iterator[Event]:
+        """Answer a spec about an encoded volume; raises as `encode`."""
 
     def cancel(self, job_id: str) -> None:
         """Stop what is done for a job, now or as soon as it begins."""
@@ -107,7 +107,7 @@ class LocalWorker:
         name = client.new_file(".npy")
         _link(volume.path, client.folder / name)
         try:
-            yield from self._do(
+            yield from self._run_request(
                 job_id,
                 SetVolume(
                     id=client.new_id(), key=volume.id, array=name, affine=volume.affine, modality=volume.modality
@@ -116,7 +116,7 @@ class LocalWorker:
         finally:
             (client.folder / name).unlink(missing_ok=True)
 
-    def segment(self, job_id: str, question: Question) -> Iterator[Event]:
+    def segment(self, job_id: str, spec: JobSpec) -> Iterator[Event]:
         """See `Worker.segment`."""
         client = self._client
         items = tuple(
@@ -124,21 +124,21 @@ class LocalWorker:
                 id=str(number),
                 text=text,
                 file=client.new_file(".mask"),
-                probability_file=client.new_file(".npy") if question.probabilities else "",
-                uncertainty_file=client.new_file(".npy") if question.uncertainty else "",
+                probability_file=client.new_file(".npy") if spec.probabilities else "",
+                uncertainty_file=client.new_file(".npy") if spec.uncertainty else "",
             )
-            for number, text in enumerate(question.prompts)
+            for number, text in enumerate(spec.prompts)
         )
-        yield from self._do(
+        yield from self._run_request(
             job_id,
             Segment(
                 id=client.new_id(),
-                volume_key=question.volume,
+                volume_key=spec.volume,
                 prompts=items,
-                threshold=question.threshold,
-                keep_largest=question.keep_largest,
-                roi=question.roi,
-                mode=question.mode,
+                threshold=spec.threshold,
+                postprocess=spec.postprocess,
+                roi=spec.roi,
+                mode=spec.mode,
             ),
         )
 
@@ -153,7 +153,7 @@ class LocalWorker:
         """End the process and remove its folder."""
         self._client.close()
 
-    def _do(self, job_id: str, request: Request) -> Iterator[Event]:
+    def _run_request(self, job_id: str, request: Request) -> Iterator[Event]:
         with self._lock:
             if self._cancelled == job_id:
                 raise JobCancelled("The job was cancelled.")

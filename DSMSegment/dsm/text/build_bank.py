@@ -17,7 +17,7 @@ from dsm.errors import ConfigError, DSMError
 from dsm.text.bank import EmbeddingBank
 from dsm.text.bank_file import BANK_FILE
 from dsm.text.encoder import TOWERS, TextEncoder
-from dsm.text.first_names import FIRST_NAMES
+from dsm.text.organ_sets import FIRST_NAMES
 from dsm.text.vocabulary import load_vocabulary
 
 

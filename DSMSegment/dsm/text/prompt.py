@@ -70,7 +70,7 @@ class Prompt:
     suggestions: tuple[str, ...] = ()
 
     @property
-    def question(self) -> str:
+    def canonical_text(self) -> str:
         """What asks for this prompt alone: its name, since a text may stand for several; free text as it was typed."""
         return self.name if self.structure else self.text
 

@@ -16,7 +16,7 @@ from dsm.core.boxes import Index3, bounding_box
 from dsm.core.orientation import Orientation
 from dsm.inference.body_box import find_body
 from dsm.inference.click_window import soft_tissue_units
-from dsm.inference.components import label_parts
+from dsm.inference.components import label_components
 from dsm.io.image import read_volume
 from dsm.io.manifest import CaseEntry
 
@@ -82,7 +82,7 @@ def load_click_case(entry: CaseEntry, *, hidden: Sequence[str], rng: np.random.G
 
     Args:
         entry: The case.
-        hidden: Names whose parts are no objects.
+        hidden: LabelSet whose parts are no objects.
         rng: Chooses voxels of the body.
     """
     volume = read_volume(entry.image, modality=entry.modality)
@@ -114,7 +114,7 @@ def _parts_of(name: str, mask: np.ndarray, spacing: np.ndarray) -> list[ClickObj
     box = bounding_box(mask)
     if box is None:
         return []
-    parts, count = label_parts(mask[box.slices])
+    parts, count = label_components(mask[box.slices])
     sizes = np.bincount(parts.reshape(-1), minlength=count + 1)
     sizes[0] = 0
     smallest = max(_SMALLEST_VOXELS, _SMALLEST_ML * 1000 / float(np.prod(spacing)))

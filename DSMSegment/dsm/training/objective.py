@@ -20,7 +20,7 @@ from dsm.training.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class LabelSet:
     """Names of a model as rows and vectors.
 
     Attributes:
@@ -53,7 +53,7 @@ class Names:
 def training_loss(
     net: DSMNet,
     crop: Crop,
-    names: Names,
+    names: LabelSet,
     recipe: Recipe,
     generator: torch.Generator,
     *,
@@ -121,7 +121,7 @@ def _organ_losses(
     masks: Tensor,
     lesions: Tensor,
     found: list[str],
-    names: Names,
+    names: LabelSet,
     recipe: Recipe,
 ) -> dict[str, Tensor]:
     """A lesion belongs to its organ's mask, but no organ query may claim it: that is what makes it an anomaly."""

@@ -32,7 +32,7 @@ from dsm.training.cases import Case
 from dsm.training.crops import Crop, CropSampler
 from dsm.training.curves import curves
 from dsm.training.mask_noise import MaskNoise
-from dsm.training.objective import Names, training_loss
+from dsm.training.objective import LabelSet, training_loss
 from dsm.training.processes import Processes
 from dsm.training.recipe import Phase, Recipe, Source
 from dsm.training.synthetic_lesions import add_lesions
@@ -92,7 +92,7 @@ class Trainer:
         processes: Processes | None = None,
     ) -> None:
         self.recipe, self.run_folder = recipe, run
-        self.bank = class_codes(bank) if recipe.model.get("text_tower") == CODES else bank
+        self.bank = random_class_embeddings(bank) if recipe.model.get("text_tower") == CODES else bank
         self.processes = processes or Processes()
         run.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(recipe.seed)
@@ -337,7 +337,7 @@ def _seed(seed: int, step: int, index: int) -> int:
 def _start_from(net: DSMNet, folder: Path, config: ModelConfig) -> None:
     """Take over the weights of an earlier stage; parts that are new keep their random start."""
     earlier, before = load_model(folder)
-    _, unexpected = net.load_state_dict(_widened(earlier.state_dict(), net, before, config), strict=False)
+    _, unexpected = net.load_state_dict(_adapted(earlier.state_dict(), net, before, config), strict=False)
     if unexpected:
         raise ConfigError(
             f"The weights in {folder} have parts that this network lacks: {', '.join(unexpected[:3])}.",
@@ -345,7 +345,7 @@ def _start_from(net: DSMNet, folder: Path, config: ModelConfig) -> None:
         )
 
 
-def _widened(state: dict[str, Tensor], net: DSMNet, before: ModelConfig, config: ModelConfig) -> dict[str, Tensor]:
+def _adapted(state: dict[str, Tensor], net: DSMNet, before: ModelConfig, config: ModelConfig) -> dict[str, Tensor]:
     """Earlier weights in the shapes of `net`: same result before the first step.
 
     Windows that are new have weights of zero; tumors and structures with a vector of their own keep it, new ones have
@@ -382,14 +382,14 @@ def _config(recipe: Recipe, annotated: set[str]) -> ModelConfig:
     return ModelConfig.from_dict({**values, "trained": known})
 
 
-def _names(config: ModelConfig, bank: EmbeddingBank, synthetic: Sequence[str]) -> Names:
+def _names(config: ModelConfig, bank: EmbeddingBank, synthetic: Sequence[str]) -> LabelSet:
     def text(name: str) -> Tensor:
         vector = bank.vector(name)
         if vector is None:
             raise ConfigError(f"The text bank has no vector for {name!r}.", hint="Rebuild the bank with this name.")
         return torch.from_numpy(bank.centred(vector)).float()
 
-    return Names(
+    return LabelSet(
         organs={name: row for row, name in enumerate(config.organs)},
         tumors=dict.fromkeys(synthetic, -1) | {name: row for row, name in enumerate(config.tumors)},
         structures={name: row for row, name in enumerate(config.structures)},
@@ -397,7 +397,7 @@ def _names(config: ModelConfig, bank: EmbeddingBank, synthetic: Sequence[str]) -
     )
 
 
-def class_codes(bank: EmbeddingBank) -> EmbeddingBank:
+def random_class_embeddings(bank: EmbeddingBank) -> EmbeddingBank:
     """A bank in which names mean nothing: a random code each, seeded by the name."""
     codes = [np.random.default_rng(list(name.encode())).standard_normal(bank.mean.size) for name in bank.names]
     return EmbeddingBank(bank.names, np.stack(codes).astype(np.float32), np.zeros_like(bank.mean), CODES)

@@ -184,5 +184,5 @@ def test_train_prints_the_folder(monkeypatch, capsys, tmp_path):
 
 
 def test_worker_returns_its_code(monkeypatch):
-    fake_module(monkeypatch, "dsm.service.worker", main=lambda: 7)
+    fake_module(monkeypatch, "dsm.worker.process", main=lambda: 7)
     assert main(["worker"]) == 7

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dsm.inference import components
-from dsm.inference.components import drop_specks, keep_large_parts
+from dsm.inference.components import keep_large_components, remove_small_components
 
 
 @pytest.fixture(params=["cc3d", "scipy"], autouse=True)
@@ -22,33 +22,33 @@ def three_parts():
 
 
 def test_largest_part_alone():
-    kept = keep_large_parts(three_parts(), fraction=1.0)
+    kept = keep_large_components(three_parts(), fraction=1.0)
     assert kept.dtype == bool
     assert kept.sum() == 100
 
 
 def test_parts_above_a_fraction():
-    assert keep_large_parts(three_parts(), fraction=0.1).sum() == 132
+    assert keep_large_components(three_parts(), fraction=0.1).sum() == 132
 
 
 def test_zero_keeps_everything():
-    assert keep_large_parts(three_parts(), fraction=0.0).sum() == 133
+    assert keep_large_components(three_parts(), fraction=0.0).sum() == 133
 
 
 def test_touching_at_a_corner_is_connected():
     mask = np.zeros((4, 4, 4), bool)
     mask[1, 1, 1] = mask[2, 2, 2] = True
-    assert keep_large_parts(mask, fraction=1.0).sum() == 2
+    assert keep_large_components(mask, fraction=1.0).sum() == 2
 
 
 def test_empty_mask_stays_empty():
-    assert not keep_large_parts(np.zeros((3, 3, 3), bool), fraction=1.0).any()
+    assert not keep_large_components(np.zeros((3, 3, 3), bool), fraction=1.0).any()
 
 
 def test_memory_order_does_not_matter():
     mask = three_parts()
     np.testing.assert_array_equal(
-        keep_large_parts(np.asfortranarray(mask), fraction=0.1), keep_large_parts(mask, fraction=0.1)
+        keep_large_components(np.asfortranarray(mask), fraction=0.1), keep_large_components(mask, fraction=0.1)
     )
 
 
@@ -57,14 +57,14 @@ def test_specks_are_dropped():
     mask[1:4, 1:4, 1:4] = True  # 27 voxels
     mask[8:10, 8:10, 8:10] = True  # 8
     mask[0, 11, 11] = True  # 1
-    assert drop_specks(mask, 8).sum() == 35
-    assert drop_specks(mask, 9).sum() == 27
-    assert drop_specks(mask, 0).sum() == 36
-    assert drop_specks(np.zeros((3, 3, 3), dtype=bool), 5).sum() == 0
+    assert remove_small_components(mask, 8).sum() == 35
+    assert remove_small_components(mask, 9).sum() == 27
+    assert remove_small_components(mask, 0).sum() == 36
+    assert remove_small_components(np.zeros((3, 3, 3), dtype=bool), 5).sum() == 0
 
 
 def test_the_largest_speck_stays_where_nothing_is_larger():
     mask = np.zeros((12, 12, 12), dtype=bool)
     mask[8:10, 8:10, 8:10] = True
     mask[0, 11, 11] = True
-    assert drop_specks(mask, 100).sum() == 8
+    assert remove_small_components(mask, 100).sum() == 8

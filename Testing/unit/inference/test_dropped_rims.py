@@ -1,7 +1,7 @@
 import torch
 
 from dsm.inference.dropped_rims import without_dropped_rims
-from dsm.inference.logit_parts import keep_sure_parts
+from dsm.inference.logit_components import keep_sure_parts
 
 RIM, UNSURE, SURE = -1.5, 0.5, 6.0  # probabilities 0.18, 0.62, 1.0
 

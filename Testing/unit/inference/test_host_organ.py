@@ -1,6 +1,6 @@
 import torch
 
-from dsm.inference.host_organ import host_region, keep_parts_at, share_inside
+from dsm.inference.host_organ import covered_fraction, host_region, keep_parts_at
 
 
 def logits_of(*boxes, size=(20, 12, 12)):
@@ -66,5 +66,5 @@ def test_a_part_that_is_mostly_another_organ_is_dropped():
 def test_share_of_a_region():
     region = logits_of(ORGAN).numpy() > 0
     half = logits_of(((2, 2, 2), (5, 10, 10)), ((15, 2, 2), (18, 6, 6)))
-    assert share_inside(region, half, threshold=0.5) == 0.5
-    assert share_inside(region, half, threshold=0.99) == 0
+    assert covered_fraction(region, half, threshold=0.5) == 0.5
+    assert covered_fraction(region, half, threshold=0.99) == 0

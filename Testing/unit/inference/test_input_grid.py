@@ -39,7 +39,7 @@ def affine_of(axes, signs, spacing, angles_deg=(0, 0, 0), origin=(-90.0, 40.0, 7
 
 
 def segment(segmenter, volume, **options):
-    (result,) = segmenter.encode(volume, **options).segment("liver", keep_largest=False)
+    (result,) = segmenter.encode(volume, **options).segment("liver", postprocess=False)
     return result
 
 
@@ -93,7 +93,7 @@ def test_air_around_the_body_changes_nothing(make_segmenter, order, start, size,
     expected[inside] = mask
     scan = make_segmenter().encode(Volume(array, affine_of(*order, (1.5, 1.5, 1.5))))
     assert scan.grid.box.num_voxels < array.size
-    (result,) = scan.segment("liver", keep_largest=False)
+    (result,) = scan.segment("liver", postprocess=False)
     np.testing.assert_array_equal(result.full_mask(), expected)
 
 
@@ -127,4 +127,4 @@ def test_slabs_are_exact(make_segmenter):
     segmenter = make_segmenter()
     scan = segmenter.encode(volume, max_slab=32)
     assert scan.num_slabs == 3
-    np.testing.assert_array_equal(scan.segment("liver", keep_largest=False)[0].full_mask(), mask)
+    np.testing.assert_array_equal(scan.segment("liver", postprocess=False)[0].full_mask(), mask)

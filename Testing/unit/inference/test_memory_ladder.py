@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from dsm.inference.embedding_room import room_for_embedding
+from dsm.inference.embed_tiled import FusionInRows, embed_tiled
+from dsm.inference.embedding_storage import allocate_embedding
 from dsm.inference.encode import encode_tensor
 from dsm.inference.fast_network import fold_norms
-from dsm.inference.in_rows import FusionInRows, embed_in_rows
 from dsm.inference.memory_ladder import Step, ladder, predicted_bytes
 from dsm.inference.slabs import EMBED_HALO, embed_in_slabs, plan_slabs
 from dsm.models.presets import preset
@@ -55,7 +55,7 @@ def test_the_embedding_in_slabs_is_the_same(tiny_net, max_slab):
 def test_the_embedding_in_rows_is_the_same(tiny_net, planes):
     decoder = tiny_net().pixel_decoder
     f2, d4 = torch.rand(1, 4, planes, 8, 12), torch.rand(1, 6, planes // 2, 4, 6)
-    found = embed_in_rows(decoder, f2, d4)
+    found = embed_tiled(decoder, f2, d4)
     torch.testing.assert_close(found, decoder.embed(f2, d4), atol=1e-6, rtol=1e-5)
     assert found.is_contiguous(memory_format=torch.channels_last_3d)
 
@@ -94,7 +94,7 @@ def preset_of(net):
 
 def test_the_file_leaves_no_name_behind(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    room = room_for_embedding(SMALL, (32, 32, 32), Step(16, is_half=True, is_on_disk=True), torch.device("cpu"))
+    room = allocate_embedding(SMALL, (32, 32, 32), Step(16, is_half=True, is_on_disk=True), torch.device("cpu"))
     assert list(tmp_path.iterdir()) == []
     room[:] = 1
     assert room.shape == (1, 32, 16, 16, 16)
@@ -106,7 +106,7 @@ import json, logging, resource, sys
 import torch
 from dsm.inference import encode
 from dsm.inference.fast_network import fast_on_cpu
-from dsm.inference.reused_memory import reused_memory
+from dsm.inference.retained_memory import retain_freed_memory
 from dsm.models.presets import preset
 from dsm.nn.dsm_net import DSMNet
 from dsm.nn.prompt_batch import PromptBatch
@@ -124,7 +124,7 @@ pages = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 if extra:
     resource.setrlimit(resource.RLIMIT_AS, (pages + extra, pages + extra))
 try:
-    with reused_memory():
+    with retain_freed_memory():
         encoding, slabs = encode.encode_tensor(net, config, x, max_slab=None, progress=ignore_progress)
     with torch.inference_mode():
         logits = net.decode(encoding, PromptBatch.from_text(torch.eye(1, 384))).logits

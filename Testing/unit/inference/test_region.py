@@ -7,7 +7,7 @@ import pytest
 
 from dsm.core.boxes import Box
 from dsm.core.volume import Volume
-from dsm.inference.body_grid import CONTEXT_MM, lay_grid
+from dsm.inference.body_grid import CONTEXT_MM, make_working_grid
 from dsm.inference.encoding_cache import encoding_keys
 from dsm.inference.segmenter import Segmenter
 
@@ -28,8 +28,8 @@ def volume_of(affine=None, modality="CT"):
 
 def test_grid_is_laid_over_the_region_and_what_is_around_it():
     volume = volume_of()
-    _, whole = lay_grid(volume, spacing_mm=1.5)
-    _, part = lay_grid(volume, spacing_mm=1.5, region=REGION)
+    _, whole = make_working_grid(volume, spacing_mm=1.5)
+    _, part = make_working_grid(volume, spacing_mm=1.5, region=REGION)
     assert math.prod(part.padded_shape) < 0.2 * math.prod(whole.padded_shape)
     for low, high, start, stop in zip(part.box.start, part.box.stop, REGION.start, REGION.stop, strict=True):
         assert start - low >= AROUND - 16 * 1.5 / MM  # a row of blocks may give way
@@ -39,15 +39,15 @@ def test_grid_is_laid_over_the_region_and_what_is_around_it():
 def test_air_is_not_encoded_for_a_region_at_the_skin():
     volume = volume_of()
     volume.array[:40] = -1000
-    _, part = lay_grid(volume, spacing_mm=1.5, region=REGION)
-    _, whole = lay_grid(volume, spacing_mm=1.5)
+    _, part = make_working_grid(volume, spacing_mm=1.5, region=REGION)
+    _, whole = make_working_grid(volume, spacing_mm=1.5)
     assert part.box.start[0] >= whole.box.start[0] > REGION.start[0] - AROUND
 
 
 def test_region_in_the_air_is_encoded_all_the_same():
     volume = volume_of()
     volume.array[:60] = -1000
-    _, part = lay_grid(volume, spacing_mm=1.5, region=Box((2, 2, 2), (6, 6, 6)))
+    _, part = make_working_grid(volume, spacing_mm=1.5, region=Box((2, 2, 2), (6, 6, 6)))
     assert part.box.start == (0, 0, 0)
     assert not part.box.is_empty
 
@@ -55,12 +55,12 @@ def test_region_in_the_air_is_encoded_all_the_same():
 def test_region_that_is_everything_is_the_whole_volume():
     volume = volume_of()
     whole = Box((0, 0, 0), SHAPE)
-    assert lay_grid(volume, spacing_mm=1.5, region=whole) == lay_grid(volume, spacing_mm=1.5)
+    assert make_working_grid(volume, spacing_mm=1.5, region=whole) == make_working_grid(volume, spacing_mm=1.5)
 
 
 def test_mr_is_encoded_whole():
     volume = volume_of(modality="MR")
-    assert lay_grid(volume, spacing_mm=1.5, region=REGION) == lay_grid(volume, spacing_mm=1.5)
+    assert make_working_grid(volume, spacing_mm=1.5, region=REGION) == make_working_grid(volume, spacing_mm=1.5)
 
 
 @pytest.mark.parametrize("signs", [(1, 1, 1), (-1, -1, 1), (1, -1, -1)])
@@ -68,8 +68,8 @@ def test_what_is_found_lies_where_it_lies_in_the_whole_volume(make_segmenter, si
     affine = np.diag([*(MM * sign for sign in signs), 1.0])
     volume = volume_of(affine)
     segmenter = make_segmenter(vectors={"liver tumor": (0.6, 5.0)})  # any part, above 115 HU
-    whole = segmenter.encode(volume).segment("liver tumor", keep_largest=False)[0].full_mask()
-    part = segmenter.encode(volume, region=REGION).segment("liver tumor", keep_largest=False)[0].full_mask()
+    whole = segmenter.encode(volume).segment("liver tumor", postprocess=False)[0].full_mask()
+    part = segmenter.encode(volume, region=REGION).segment("liver tumor", postprocess=False)[0].full_mask()
     assert part.shape == SHAPE
     assert part[REGION.slices].any()
     np.testing.assert_array_equal(part[REGION.slices], whole[REGION.slices])

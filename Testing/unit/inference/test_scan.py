@@ -26,7 +26,7 @@ def volume():
 def test_organ_keeps_its_largest_part(make_segmenter, volume):
     scan = make_segmenter(vectors={"liver": SOFT}).encode(volume)
     assert scan.segment("liver")[0].full_mask().sum() == 12**3
-    assert scan.segment("liver", keep_largest=False)[0].full_mask().sum() == 12**3 + 4**3 + 4 * 5 * 5
+    assert scan.segment("liver", postprocess=False)[0].full_mask().sum() == 12**3 + 4**3 + 4 * 5 * 5
 
 
 def test_tumor_keeps_all_parts(make_segmenter, volume):
@@ -40,7 +40,7 @@ def test_tumor_keeps_the_parts_at_its_organ(make_segmenter, volume):
     scan = segmenter.encode(volume)
     assert scan.segment("liver tumor")[0].full_mask().sum() == 4 * 5 * 5
     # Everything on demand; and an organ that the model has no query for decides nothing.
-    assert scan.segment("liver tumor", keep_largest=False)[0].full_mask().sum() == 12**3 + 4**3 + 4 * 5 * 5
+    assert scan.segment("liver tumor", postprocess=False)[0].full_mask().sum() == 12**3 + 4**3 + 4 * 5 * 5
     assert scan.segment("lung tumor")[0].full_mask().sum() == 12**3 + 4**3 + 4 * 5 * 5
 
 
@@ -174,7 +174,7 @@ class TestWarnings:
 
     @pytest.mark.parametrize(("trained", "share", "warned"), [((), 0.3, True), ((), 0.1, False), (TUMOR, 0.3, False)])
     def test_tumor_that_fills_its_organ(self, make_segmenter, volume, monkeypatch, trained, share, warned):
-        monkeypatch.setattr(scan_module, "share_inside", lambda *_, **__: share)
+        monkeypatch.setattr(scan_module, "covered_fraction", lambda *_, **__: share)
         scan = make_segmenter(trained=trained).encode(volume)
         scan.segment("liver tumor")
         (region,) = scan._host_regions.values()
@@ -234,5 +234,5 @@ class TestCalibrationOfTrainedTumors:
 def test_offset_of_organs_moves_the_organs_of_the_set_only(make_segmenter, volume):
     vectors = {"liver": (0.46, 5.0), "heart": (0.46, 5.0)}  # tissue has a logit of -0.9
     scan = make_segmenter(vectors=vectors, trained=("liver",), organ_offset=2.0).encode(volume)
-    liver, heart = scan.segment("liver; heart", keep_largest=False)
+    liver, heart = scan.segment("liver; heart", postprocess=False)
     assert liver.full_mask().sum() > heart.full_mask().sum() > 0

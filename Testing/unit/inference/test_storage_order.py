@@ -8,7 +8,7 @@ import pytest
 from dsm.core.boxes import Box
 from dsm.core.orientation import Orientation
 from dsm.core.volume import Volume
-from dsm.inference.body_grid import lay_grid
+from dsm.inference.body_grid import make_working_grid
 
 SPACING_MM = (0.9, 1.3, 4.0)
 
@@ -40,11 +40,11 @@ def stored(volume: Volume, axes: tuple[int, ...], flips: tuple[bool, ...]) -> Vo
 @pytest.mark.parametrize("region", [None, Box((40, 30, 5), (61, 52, 11))])
 def test_the_grid_lies_at_the_same_place_in_all_48_storage_orders(modality: str, region: Box | None) -> None:
     volume = body(modality)
-    _, wanted = lay_grid(volume, spacing_mm=1.5, region=region)
+    _, wanted = make_working_grid(volume, spacing_mm=1.5, region=region)
     for axes, flips in product(permutations(range(3)), product((False, True), repeat=3)):
         other = stored(volume, axes, flips)
         moved = region and Orientation.of(other.affine).box_from_ras(region, other.shape)
-        found, grid = lay_grid(other, spacing_mm=1.5, region=moved)
+        found, grid = make_working_grid(other, spacing_mm=1.5, region=moved)
         assert (grid.box, grid.shape) == (wanted.box, wanted.shape), (axes, flips)
-        assert found.threshold == pytest.approx(lay_grid(volume, spacing_mm=1.5)[0].threshold)
+        assert found.threshold == pytest.approx(make_working_grid(volume, spacing_mm=1.5)[0].threshold)
         np.testing.assert_allclose(grid.origin, wanted.origin)

@@ -80,9 +80,9 @@ def test_mean_over_hypotheses(net, encoding):
 
 def test_fast_leaves_it_out(dsm_tiny, volume):
     scan = Segmenter.from_pretrained(dsm_tiny).encode(volume)
-    full, again = (scan.segment("liver tumor", probabilities=True, keep_largest=False)[0] for _ in range(2))
-    fast = scan.segment("liver tumor", probabilities=True, keep_largest=False, fast=True)[0]
-    other = scan.segment("liver tumor", probabilities=True, keep_largest=False, sampling=Sampling(seed=9))[0]
+    full, again = (scan.segment("liver tumor", probabilities=True, postprocess=False)[0] for _ in range(2))
+    fast = scan.segment("liver tumor", probabilities=True, postprocess=False, fast=True)[0]
+    other = scan.segment("liver tumor", probabilities=True, postprocess=False, sampling=Sampling(seed=9))[0]
     assert (full.probability.array == again.probability.array).all()
     assert full.probability.array.sum() != fast.probability.array.sum()
     assert full.probability.array.sum() != other.probability.array.sum()

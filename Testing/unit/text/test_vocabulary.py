@@ -4,7 +4,7 @@ from collections import defaultdict
 
 import pytest
 
-from dsm.text.first_names import FIRST_NAMES, ORGANS, TUMORS
+from dsm.text.organ_sets import FIRST_NAMES, ORGANS, TUMORS
 from dsm.text.vocabulary import Vocabulary, load_vocabulary
 from dsm.text.words import key, normalise, split_side
 

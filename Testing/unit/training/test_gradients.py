@@ -7,7 +7,7 @@ import torch
 
 from dsm.training.crops import Crop
 from dsm.training.mask_noise import MaskNoise
-from dsm.training.objective import Names, training_loss
+from dsm.training.objective import LabelSet, training_loss
 
 # Stage I (organs, asked by their set and by text) does not use the tumor part at all: these have no gradient there, and
 # the test checks that they have none. Stage II (organs and tumors) has no exception.
@@ -19,7 +19,7 @@ def gradients(net, crop_names, recipe):
     organs = ("spleen", "right kidney", "left kidney", "gallbladder", "esophagus")
     everything = (*organs, "liver tumor", "lung tumor")
     text = torch.nn.functional.normalize(torch.randn(len(everything), 12), dim=1)
-    names = Names(
+    names = LabelSet(
         organs={name: row for row, name in enumerate(organs)},
         tumors={"liver tumor": 0, "lung tumor": 1},
         text=dict(zip(everything, text, strict=True)),

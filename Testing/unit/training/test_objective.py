@@ -4,14 +4,14 @@ import pytest
 import torch
 
 from dsm.training.crops import Crop
-from dsm.training.objective import Names, training_loss
+from dsm.training.objective import LabelSet, training_loss
 
 
 @pytest.fixture
 def names():
     text = torch.nn.functional.normalize(torch.randn(5, 12), dim=1)
     organs = ("spleen", "right kidney", "left kidney")
-    return Names(
+    return LabelSet(
         organs={name: row for row, name in enumerate(organs)} | {"gallbladder": 3, "esophagus": 4},
         tumors={"liver tumor": 0, "lung tumor": 1},
         text=dict(zip((*organs, "liver tumor", "lung tumor"), text, strict=True)),

@@ -9,7 +9,7 @@ from dsm.errors import ConfigError
 from dsm.models.config import ModelConfig
 from dsm.models.weights import load_model
 from dsm.training import case_cache, train
-from dsm.training.objective import Names
+from dsm.training.objective import LabelSet
 from dsm.training.recipe import Phase, Source
 from dsm.training.train import Trainer
 
@@ -281,7 +281,7 @@ def test_new_windows_tumors_and_structures_change_nothing_before_the_first_step(
     after = second.net.eval()
     image = torch.rand(1, 2, 32, 32, 32)
     text = second.names.text
-    old = Names(organs=second.names.organs, tumors={"liver tumor": 0}, text=text)
+    old = LabelSet(organs=second.names.organs, tumors={"liver tumor": 0}, text=text)
     with torch.no_grad():
         encodings = before.encode(image[:, :1]), after.encode(image)
         torch.testing.assert_close(encodings[0].embedding, encodings[1].embedding)

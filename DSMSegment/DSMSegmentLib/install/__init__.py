@@ -1,0 +1,1 @@
+"""Python packages that the worker needs, installed from within Slicer."""

@@ -1,0 +1,1 @@
+"""Runs: from a volume node and prompts to written segments, on a worker or a server."""

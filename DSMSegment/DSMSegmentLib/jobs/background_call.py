@@ -1,0 +1,49 @@
+"""One function on a thread, asked from a timer whether it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from dsm.errors import DSMError
+from DSMSegmentLib.jobs.collection_guard import collectionGuard, startThread
+
+_Result = TypeVar("_Result")
+# As in `SegmentationJob.poll`: lets the threads run while the application is in its own event loop.
+_WAIT_S = 0.01
+
+
+class BackgroundCall(Generic[_Result]):
+    """Calls `function`, which must touch neither the scene nor Qt.
+
+    Args:
+        function: What to call.
+        onDone: Called by `poll` with the result, or with None and the error.
+    """
+
+    def __init__(
+        self, function: Callable[[], _Result], onDone: Callable[[_Result | None, DSMError | None], None]
+    ) -> None:
+        self._function = function
+        self._onDone = onDone
+        self._result: _Result | None = None
+        self._error: DSMError | None = None
+        self._thread = startThread(self._run, "dsm-background")
+
+    def poll(self) -> bool:
+        """Return whether the call is over; the first time that it is, `onDone` is called."""
+        collectionGuard().tend()
+        if self._thread.is_alive():
+            self._thread.join(_WAIT_S)
+        if self._thread.is_alive():
+            return False
+        self._onDone(self._result, self._error)
+        return True
+
+    def _run(self) -> None:
+        try:
+            self._result = self._function()
+        except DSMError as error:
+            self._error = error
+        except Exception as error:  # a defect, but the panel must come back to life and say so
+            self._error = DSMError(f"This failed ({type(error).__name__}: {error}).", hint="Please report this.")

@@ -1,0 +1,112 @@
+"""One prompt, one mask, nothing written: what the effect in the Segment Editor needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import slicer
+
+from dsm.errors import DSMError, InputError, JobCancelled
+from dsm.text.prompt import parse_prompts
+from DSMSegmentLib.jobs.backend import Backend
+from DSMSegmentLib.jobs.background_call import BackgroundCall
+from DSMSegmentLib.jobs.cancel_token import CancelToken
+from DSMSegmentLib.jobs.job import JobState
+from DSMSegmentLib.jobs.request import SegmentRequest
+from DSMSegmentLib.scene.finding import Finding
+from DSMSegmentLib.scene.mrml import affineInSegmentation, orientedImageFromCrop, volumeFromNode
+
+
+class MaskJob:
+    """Asks the backend for the mask of one prompt; started at once.
+
+    Args:
+        volumeNode: What to segment.
+        prompt: One structure.
+        backend: Computes the mask.
+        threshold: Probability from which a voxel is inside.
+        target: The segmentation that is to get the mask; None where that is not known yet.
+        onFinished: Called once with the job, on the main thread.
+
+    Raises:
+        InputError: If the volume cannot be used, or the prompt names several structures.
+        GeometryError: If `target` lies under another, non-linear transform.
+    """
+
+    segmentationNode = None  # it writes to none
+
+    def __init__(
+        self,
+        volumeNode: slicer.vtkMRMLScalarVolumeNode,
+        prompt: str,
+        backend: Backend,
+        *,
+        threshold: float = 0.5,
+        target: slicer.vtkMRMLSegmentationNode | None = None,
+        onFinished: Callable[[MaskJob], None] | None = None,
+    ) -> None:
+        volume = volumeFromNode(volumeNode)
+        if target is not None:  # now, and not after a run of a minute
+            affineInSegmentation(volume.affine, volumeNode, target)
+        prompts = parse_prompts(prompt)
+        if len(prompts) > 1:
+            names = ", ".join(one.name for one in prompts)
+            message = f"'{prompt}' names several structures ({names})."
+            raise InputError(message, code="input.prompt", hint="Name one.")
+        self.prompt = prompts[0]
+        self.finding: Finding | None = None
+        self.error: DSMError | None = None
+        self.state = JobState.RUNNING
+        self.volumeNode = volumeNode
+        self._affine = volume.affine
+        self._onFinished = onFinished
+        self._cancel = CancelToken()
+        found: list[Finding] = []
+        self._call = BackgroundCall(
+            lambda: backend.segment(
+                volume,
+                SegmentRequest((self.prompt.canonical_text,), threshold=threshold),
+                onProgress=lambda _: None,
+                onFinding=lambda _, finding: found.append(finding),
+                cancel=self._cancel,
+            ),
+            lambda _, error: self._end(found, error),
+        )
+
+    @property
+    def isOver(self) -> bool:
+        """Whether the job has ended, in whatever way."""
+        return self.state is not JobState.RUNNING
+
+    def imageIn(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> slicer.vtkOrientedImageData | None:
+        """Return the mask in the RAS frame of a segmentation, as the transforms are now; None when nothing was found.
+
+        Raises:
+            GeometryError: If volume and segmentation have different parents, and one of them is not linear.
+        """
+        if self.finding is None or not self.finding.found:
+            return None
+        affine = affineInSegmentation(self._affine, self.volumeNode, segmentationNode)
+        return orientedImageFromCrop(self.finding.mask, affine)
+
+    def poll(self) -> bool:
+        """Call it on the main thread, about ten times a second; returns whether the job is over."""
+        if not self.isOver:
+            self._call.poll()
+        return self.isOver
+
+    def cancel(self) -> None:
+        """Stop the job."""
+        self._cancel.request()
+
+    def _end(self, found: list[Finding], error: DSMError | None) -> None:
+        if isinstance(error, JobCancelled) or self._cancel.requested:
+            self.state = JobState.CANCELLED
+        elif error is not None:
+            self.state, self.error = JobState.FAILED, error
+        else:
+            self.state = JobState.FINISHED
+            self.finding = found[0] if found else None
+        onFinished, self._onFinished = self._onFinished, None  # a job that is over keeps nobody alive
+        if onFinished is not None:
+            onFinished(self)

@@ -1,0 +1,138 @@
+"""A server that computes the masks, in place of the worker process on this computer."""
+
+from __future__ import annotations
+
+from dsm import __version__
+from dsm.client.connection import Address, ConnectionTest, RemoteError, check_connection
+from dsm.client.http import RemoteClient
+from dsm.core.volume import Volume
+from dsm.wire.messages import Release
+from DSMSegmentLib.jobs.cancel_token import CancelToken
+from DSMSegmentLib.jobs.client_run import ClientRun, FindingCallback, ProgressCallback
+from DSMSegmentLib.jobs.collection_guard import startThread
+from DSMSegmentLib.jobs.request import SegmentRequest
+from DSMSegmentLib.jobs.run_estimate import Engine
+from DSMSegmentLib.scene.provenance import Provenance
+
+# What `close` waits for a server that does not answer: it removes the volumes by itself after a while.
+_CLOSE_S = 1.0
+
+
+class RemoteBackend:
+    """Sends volumes and prompts to `dsm serve`; used like `WorkerBackend`, and as free of Qt.
+
+    Nothing is sent before `uploadAllowed` is true: ask the user first, once per `address`, and say what is sent and
+    where. Until then `segment` raises. `choose` for another address takes the permission back. The token is kept in
+    memory only, and is in no error, log or provenance.
+
+    Args:
+        address: E.g. `"https://server:8470"`; may come later, with `choose`.
+        token: Bearer token.
+        certificateFile: PEM of an authority to trust instead of the system's; empty for the system's.
+        uploadAllowed: Whether the user has agreed that volumes are sent there.
+
+    Example, for a host with a window:
+        backend = RemoteBackend(address, token)
+        found = backend.test()  # on a helper thread: `found.text` and `found.hint` say what is wrong, if not `found.ok`
+        backend.uploadAllowed = userAgreesTo(backend.address)
+        runs.use(backend)  # the runs to come; the worker of the backend before is ended
+    """
+
+    def __init__(
+        self, address: str = "", token: str = "", *, certificateFile: str = "", uploadAllowed: bool = False
+    ) -> None:
+        self._address = address
+        self._token = token
+        self._certificateFile = certificateFile
+        self._client: RemoteClient | None = None
+        self._provenance = Provenance("", version=__version__)
+        self.uploadAllowed = uploadAllowed
+
+    @property
+    def address(self) -> str:
+        """Where the server is, in full, as consent is asked and remembered for it; empty if it is no address."""
+        try:
+            return str(Address.parse(self._address))
+        except RemoteError:
+            return ""
+
+    @property
+    def provenance(self) -> Provenance:
+        """Name and hash of the server's model and its version; the device is the address."""
+        return self._provenance
+
+    @property
+    def engine(self) -> Engine | None:
+        """The server, whatever model it has."""
+        return Engine(self.address) if self.address else None
+
+    def choose(self, address: str, token: str, certificateFile: str = "") -> None:
+        """Take another server or token for the runs to come; volumes on the former server are removed."""
+        if (address, token, certificateFile) == (self._address, self._token, self._certificateFile):
+            return
+        before = self.address
+        self.close()
+        self._address, self._token, self._certificateFile = address, token, certificateFile
+        self.uploadAllowed = self.uploadAllowed and self.address == before
+
+    def test(self) -> ConnectionTest:
+        """Try the server and say exactly what is wrong, if something is; sends no scan. Call it on a helper thread."""
+        return check_connection(self._address, self._token, certificate_file=self._certificateFile or None)
+
+    def segment(
+        self,
+        volume: Volume,
+        request: SegmentRequest,
+        *,
+        onProgress: ProgressCallback,
+        onFinding: FindingCallback,
+        cancel: CancelToken,
+    ) -> None:
+        """See `Backend.segment`. A volume is sent once, and stays on the server until two others were used after it.
+
+        A server that does not stop within two seconds of a cancel is left alone; what it still says is dropped.
+
+        Raises:
+            RemoteError: Code `"remote.consent"`, if `uploadAllowed` is false.
+            WorkerError: If the server cannot be reached, is lost, or refuses; `code` says which (`"remote.refused"`,
+                `"remote.token"`, `"quota"` ...).
+        """
+        if not self.uploadAllowed:
+            raise RemoteError(
+                f"Nobody has agreed that volumes are sent to {self.address}.",
+                code="remote.consent",
+                hint="Agree first, or let this computer segment.",
+            )
+        client = self._openClient()
+        run = ClientRun(client, onProgress, onFinding, cancel)
+        run.load("")  # whatever the server has
+        ready = client.ready
+        self._provenance = Provenance(ready.model, ready.model_sha256, ready.worker, ready.device)
+        run.segment(run.sendVolume(volume), request)
+
+    def release(self) -> None:
+        """Remove the volumes from the server."""
+        if self._client is not None and self._client.alive:
+            self._client.submit(Release(id=self._client.new_id()))
+
+    @property
+    def log(self) -> str:
+        """Empty: the log stays on the server."""
+        return ""
+
+    def close(self) -> None:
+        """Stop what runs, and remove the volumes from the server; returns within about a second in any case."""
+        client, self._client = self._client, None
+        if client is not None:
+            startThread(client.close, "dsm-remote-close").join(_CLOSE_S)
+
+    def _openClient(self) -> RemoteClient:
+        if self._client is None or not self._client.alive:
+            self._client = RemoteClient(
+                self._address,
+                self._token,
+                certificate_file=self._certificateFile or None,
+                connect=False,
+                start_thread=startThread,
+            )
+        return self._client

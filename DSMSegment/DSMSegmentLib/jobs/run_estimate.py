@@ -1,0 +1,107 @@
+"""How long the first run on a volume will take: from how long an earlier one took, or from a measurement."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from dsm.core.boxes import Box
+from dsm.core.volume import Volume
+from dsm.inference.memory_ladder import Step, predicted_bytes
+from dsm.models.config import ModelConfig
+
+# Of models that are not on this computer; any would do, as long as it stays the same.
+_USUAL_SPACING_MM = 1.5
+_MEGAVOXEL = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What the cost of an encoding depends on, beside the volume.
+
+    Args:
+        key: Stands for model and device, or for a server.
+        config: Of the model; None where only the server knows it. A server encodes whole volumes.
+    """
+
+    key: str
+    config: ModelConfig | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunEstimate:
+    """What reading a volume will take, once; the prompts after that take a fraction of it.
+
+    Args:
+        seconds: On the wall, if the machine is as busy as it was in the run that this was learned from.
+        memoryBytes: Most memory at one time, beside the volume; 0 where it is a server's.
+    """
+
+    seconds: float
+    memoryBytes: int
+
+
+class RunEstimates:
+    """Learns from runs what a voxel of the working grid costs: the cost of an encoding is linear in their number.
+
+    Args:
+        known: Seconds a million voxels, by `Engine.key`.
+        keep: Called with all that is known when something was learned.
+    """
+
+    def __init__(
+        self, known: Mapping[str, float] | None = None, keep: Callable[[dict[str, float]], None] | None = None
+    ) -> None:
+        self._known = dict(known or {})
+        self._measured: dict[str, float] = {}
+        self._keep = keep
+
+    def knows(self, engine: Engine) -> bool:
+        """Whether a run of this engine was seen, or its speed was measured."""
+        return engine.key in self._known or engine.key in self._measured
+
+    def of(self, volume: Volume, engine: Engine, region: Box | None = None) -> RunEstimate | None:
+        """Return what to expect; None where nothing is known of this engine. Takes tens of milliseconds.
+
+        Args:
+            volume: What will be read.
+            engine: What will read it.
+            region: Voxels in which masks are wanted; None for all.
+        """
+        speed = self._known.get(engine.key, self._measured.get(engine.key))
+        if speed is None:
+            return None
+        shape = _workingShape(volume, engine, region)
+        config = engine.config
+        memory = predicted_bytes(config, shape, Step(shape[2]), halo=0) if config else 0  # one pass has no margins
+        return RunEstimate(speed * math.prod(shape) / _MEGAVOXEL, int(memory))
+
+    def learn(self, engine: Engine, speed: float) -> None:
+        """Take in what `speedOf` says of a run; the newest one counts, since it is how the machine is now."""
+        self._known[engine.key] = speed
+        if self._keep is not None:
+            self._keep(dict(self._known))
+
+    def measured(self, engine: Engine, speed: float) -> None:
+        """Take in what a million working voxels took in a measurement: it counts until a run was seen, and is not kept.
+
+        A run has more in it: the cropping, the resampling, and the memory of the whole volume.
+        """
+        self._measured[engine.key] = speed
+
+
+def speedOf(volume: Volume, engine: Engine, seconds: float, region: Box | None = None) -> float:
+    """Return what a million working voxels took, in seconds, where reading a volume, or a region, took `seconds`."""
+    return seconds * _MEGAVOXEL / math.prod(_workingShape(volume, engine, region))
+
+
+def _workingShape(volume: Volume, engine: Engine, region: Box | None) -> tuple[int, int, int]:
+    """Return the voxels that the network is given along each axis."""
+    from dsm.inference.body_grid import make_working_grid  # late: SciPy would make the start of Slicer slower
+
+    if engine.config is None:
+        _, grid = make_working_grid(volume, spacing_mm=_USUAL_SPACING_MM)
+    else:
+        _, grid = make_working_grid(volume, spacing_mm=engine.config.spacing_mm, region=region)
+    return grid.padded_shape

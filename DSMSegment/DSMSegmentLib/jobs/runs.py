@@ -1,0 +1,313 @@
+"""Runs of prompts, one at a time, and the way back from each: what the panel, scripts and the web page share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import slicer
+
+from dsm.errors import DSMError, InputError
+from DSMSegmentLib.jobs.backend import Backend
+from DSMSegmentLib.jobs.job import JobOptions, JobState, SegmentationJob
+from DSMSegmentLib.jobs.job_progress import JobProgress
+from DSMSegmentLib.jobs.mask_job import MaskJob
+from DSMSegmentLib.jobs.sequences import SequenceRun
+from DSMSegmentLib.scene.finding import SegmentOutcome
+from DSMSegmentLib.scene.map_store import MapStore, SegmentMap
+from DSMSegmentLib.scene.rethreshold import setThreshold
+from DSMSegmentLib.scene.segment_tags import isEdited
+from DSMSegmentLib.scene.undo import UndoHistory
+
+
+class Runs:
+    """Starts runs, lets their results into the scene, and takes them back.
+
+    Args:
+        backend: Computes the masks.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._job: SegmentationJob | SequenceRun | MaskJob | None = None
+        self._history = UndoHistory()
+        self._probabilities, self._uncertainties = MapStore(), MapStore()
+
+    @property
+    def backend(self) -> Backend:
+        """What computes the masks."""
+        return self._backend
+
+    def use(self, backend: Backend) -> None:
+        """Let another backend compute the runs to come, and close the one before.
+
+        Raises:
+            InputError: If a run is going on.
+        """
+        self._checkIdle()
+        if backend is not self._backend:
+            self._backend.close()
+            self._backend = backend
+
+    @property
+    def segmentationNode(self) -> slicer.vtkMRMLSegmentationNode | None:
+        """Where the newest run writes; None until its first result has arrived."""
+        return self._job.segmentationNode if self._job is not None else None
+
+    @property
+    def isRunning(self) -> bool:
+        """Whether a run is going on."""
+        return self._job is not None and not self._job.isOver
+
+    def segment(
+        self,
+        volumeNode: slicer.vtkMRMLScalarVolumeNode,
+        prompts: str | Sequence[str],
+        segmentationNode: slicer.vtkMRMLSegmentationNode | None = None,
+        options: JobOptions | None = None,
+        *,
+        wait: bool = False,
+        interactive: bool = False,
+        onProgress: Callable[[JobProgress], None] | None = None,
+        onResult: Callable[[SegmentOutcome], None] | None = None,
+        onFinished: Callable[[SegmentationJob], None] | None = None,
+    ) -> SegmentationJob:
+        """Segment `prompts` (separated by `;` or new lines, or a list) in a volume.
+
+        Args:
+            volumeNode: A CT or MR volume.
+            prompts: What to segment.
+            segmentationNode: Where to write; None for a new segmentation beside the volume.
+            options: Threshold and write policies.
+            wait: Return when the run is over; else call `poll` from a timer.
+            interactive: Whether a person waits at a window: probabilities are kept for `setThreshold`, and layers are
+                not packed at the end of the run: the window does it step by step (`LayerPacker`).
+            onProgress: Called with each progress, on the main thread.
+            onResult: Called with each outcome, on the main thread.
+            onFinished: Called with the job at its end.
+
+        Returns:
+            The job: its `outcomes`, `segmentationNode` and `state`.
+
+        Raises:
+            InputError: If a run is going on, or the volume or the prompts cannot be used.
+            DSMError: With `wait`, if the run failed; what was finished before is in the scene.
+        """
+        self._checkIdle()
+
+        def finished(job: SegmentationJob) -> None:
+            if job.segmentationNode is not None and job.journal is not None:
+                # Not the job itself: it would keep the voxels of its volume in memory.
+                segmentIds = [outcome.segmentId for outcome in job.outcomes if outcome.segmentId]
+                forget = partial(self._forgetMaps, job.segmentationNode.GetID(), segmentIds, job.time)
+                if not interactive:  # maps that an earlier run left are of the masks that were replaced
+                    forget()
+                self._leaveTakenAlone(job)
+                self._history.add(job.segmentationNode, job.journal, forget)
+            if onFinished is not None:
+                onFinished(job)
+
+        job = SegmentationJob(
+            volumeNode,
+            prompts,
+            self._backend,
+            segmentationNode=segmentationNode,
+            options=options,
+            probabilities=self._probabilities if interactive else None,
+            uncertainties=self._uncertainties if interactive else None,
+            packAtEnd=not interactive,
+            onProgress=onProgress,
+            onResult=onResult,
+            onFinished=finished,
+        )
+        self._job = job
+        job.start()
+        if wait and job.wait() is JobState.FAILED and job.error is not None:
+            raise job.error
+        return job
+
+    def segmentSequence(
+        self,
+        volumeNode: slicer.vtkMRMLScalarVolumeNode,
+        prompts: str | Sequence[str],
+        options: JobOptions | None = None,
+        *,
+        segmentationNode: slicer.vtkMRMLSegmentationNode | None = None,
+        wait: bool = False,
+        onProgress: Callable[[JobProgress], None] | None = None,
+        onResult: Callable[[SegmentOutcome], None] | None = None,
+        onFinished: Callable[[SegmentationJob], None] | None = None,
+    ) -> SequenceRun:
+        """Segment `prompts` in every time point of the sequence that a volume shows; see `segment`.
+
+        The segmentations go into a new sequence, which the browser of the images shows, too, unless `segmentationNode`
+        shows one that the browser has already; `undoLast` takes all time points back in one step.
+
+        Raises:
+            InputError: If a run is going on, or the volume is no time point of a sequence.
+            DSMError: With `wait`, if the run failed; time points that were finished before are in the scene.
+        """
+        self._checkIdle()
+
+        def finished(job: SegmentationJob) -> None:
+            self._history.add(run.segmentationNode, run.journal)
+            if onFinished is not None:
+                onFinished(job)
+
+        self._job = run = SequenceRun(
+            volumeNode,
+            lambda **callbacks: self._started(
+                SegmentationJob(
+                    volumeNode, prompts, self._backend, options=options, onFinished=self._forgetMapsOf, **callbacks
+                )
+            ),
+            segmentationNode=segmentationNode,
+            onProgress=onProgress,
+            onResult=onResult,
+            onFinished=finished,
+        )
+        if wait and run.wait() is JobState.FAILED and isinstance(run.error, DSMError):
+            raise run.error
+        return run
+
+    def findMask(
+        self,
+        volumeNode: slicer.vtkMRMLScalarVolumeNode,
+        prompt: str,
+        *,
+        threshold: float = 0.5,
+        target: slicer.vtkMRMLSegmentationNode | None = None,
+        onFinished: Callable[[MaskJob], None] | None = None,
+    ) -> MaskJob:
+        """Segment one prompt without writing it; call `poll` from a timer.
+
+        Raises:
+            InputError: If a run is going on, or the volume or the prompt cannot be used.
+            GeometryError: If `target`, which is to get the mask, lies under another, non-linear transform.
+        """
+        self._checkIdle()
+        self._job = job = MaskJob(
+            volumeNode, prompt, self._backend, threshold=threshold, target=target, onFinished=onFinished
+        )
+        return job
+
+    def _forgetMapsOf(self, job: SegmentationJob) -> None:
+        """Forget the maps that an earlier run left: they are of the masks that were replaced."""
+        if job.segmentationNode is not None:
+            segmentIds = [outcome.segmentId for outcome in job.outcomes if outcome.segmentId]
+            self._forgetMaps(job.segmentationNode.GetID(), segmentIds, job.time)
+            self._leaveTakenAlone(job)
+
+    def _leaveTakenAlone(self, job: SegmentationJob) -> None:
+        """Let segments that gave voxels to those of a run not take them back with another threshold."""
+        nodeId = job.segmentationNode.GetID()
+        for outcome in job.outcomes:
+            for other in outcome.takenFrom:
+                self._probabilities.leaveAlone(nodeId, other, job.time, outcome.segmentId)
+
+    def _forgetMaps(self, nodeId: str, segmentIds: Sequence[str], time: str | None) -> None:
+        """Forget what a run that was taken back knew of its segments: those of before have other voxels."""
+        for store in (self._probabilities, self._uncertainties):
+            for segmentId in segmentIds:
+                store.forget(nodeId, segmentId, time)
+
+    @staticmethod
+    def _started(job: SegmentationJob) -> SegmentationJob:
+        job.start()
+        return job
+
+    def _checkIdle(self) -> None:
+        if self.isRunning:
+            raise InputError("A run is going on.", code="busy", hint="Wait for it, or cancel it.")
+
+    def poll(self) -> bool:
+        """Let the results that have arrived into the scene; returns whether no run is going on."""
+        return self._job is None or self._job.poll()
+
+    def cancel(self) -> None:
+        """Stop the run; finished segments stay."""
+        if self._job is not None:
+            self._job.cancel()
+
+    def canUndo(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> bool:
+        """Whether a run on this segmentation can be taken back."""
+        return not self.isRunning and self._history.canUndo(segmentationNode)
+
+    def undoLast(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> bool:
+        """Take back the last run on this segmentation, and nothing else; returns whether there was one."""
+        return self.canUndo(segmentationNode) and self._history.undoLast(segmentationNode)
+
+    def canSetThreshold(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None, segmentId: str) -> bool:
+        """Whether the probabilities of a segment, at the time point that is shown, are kept."""
+        return not self.isRunning and self._probabilities.get(segmentationNode, segmentId) is not None
+
+    def isThresholdElsewhere(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None, segmentId: str) -> bool:
+        """Whether the probabilities of a segment are kept only for other time points than the one that is shown."""
+        return self._probabilities.hasMapAtOtherItem(segmentationNode, segmentId)
+
+    def setThreshold(
+        self,
+        segmentationNode: slicer.vtkMRMLSegmentationNode,
+        segmentId: str,
+        threshold: float,
+        *,
+        postprocess: bool = False,
+        overEdits: bool = False,
+    ) -> float:
+        """Move the threshold of a segment, without the network; returns its new volume in ml.
+
+        Args:
+            segmentationNode: Of the segment.
+            segmentId: Of the segment.
+            threshold: Probability from which a voxel is inside, 0 to 1.
+            postprocess: Whether small islands are dropped, as in a run.
+            overEdits: Whether a segment that was changed by hand becomes what the network found again: only where the
+                user can take that back.
+
+        Raises:
+            InputError: If its probabilities are not kept (any more), or only those of other time points; or if it was
+                changed by hand.
+        """
+        segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
+        if not overEdits and segment is not None and isEdited(segment):
+            raise InputError(
+                f"{segment.GetName()} was edited by hand: another threshold would undo that.",
+                code="input.edited",
+                hint="Run it again first.",
+            )
+        probability = self._probabilities.get(segmentationNode, segmentId)
+        if self.isThresholdElsewhere(segmentationNode, segmentId):
+            raise InputError(
+                f"The probabilities of {segmentId} are those of another time point.",
+                code="input.probability",
+                hint="Show that time point, or run its prompt at this one.",
+            )
+        if probability is None:
+            raise InputError(
+                f"The probabilities of {segmentId} are not kept any more.",
+                code="input.probability",
+                hint="Run its prompt again.",
+            )
+        return setThreshold(segmentationNode, segmentId, probability, threshold, postprocess=postprocess)
+
+    def uncertaintyOf(
+        self, segmentationNode: slicer.vtkMRMLSegmentationNode | None, segmentId: str
+    ) -> SegmentMap | None:
+        """Return the map of uncertainty of a segment, at the time point that is shown; None where there is none."""
+        return self._uncertainties.get(segmentationNode, segmentId)
+
+    def isUncertaintyElsewhere(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None, segmentId: str) -> bool:
+        """Whether the maps of uncertainty of a segment are only of other time points than the one that is shown."""
+        return self._uncertainties.hasMapAtOtherItem(segmentationNode, segmentId)
+
+    def sceneClosing(self) -> None:
+        """Stop the run and forget what could be undone."""
+        self.cancel()
+        self._history.clear()
+        self._probabilities.clear()
+        self._uncertainties.clear()
+
+    def close(self) -> None:
+        """Stop the run and end the worker."""
+        self.cancel()
+        self._backend.close()

@@ -1,0 +1,56 @@
+"""The worker that scripts share: a loop that makes a logic for each volume keeps one warm, and leaves no others."""
+
+from __future__ import annotations
+
+import threading
+from functools import cache
+
+from dsm.core.volume import Volume
+from DSMSegmentLib.jobs.backend import WorkerBackend
+from DSMSegmentLib.jobs.cancel_token import CancelToken
+from DSMSegmentLib.jobs.client_run import FindingCallback, ProgressCallback
+from DSMSegmentLib.jobs.request import SegmentRequest
+
+_LOOK_S = 0.05
+
+
+@cache
+def sharedBackend() -> SharedBackend:
+    """Return the one of this process; its worker starts with the first run."""
+    return SharedBackend(device="auto")
+
+
+class SharedBackend(WorkerBackend):
+    """Serves several logics, one run after the other: a worker's client tells one run from another, its events do not.
+
+    The arguments are those of `WorkerBackend`.
+    """
+
+    def __init__(self, model: str = "dsm-small", *, device: str = "cpu") -> None:
+        super().__init__(model, device=device)
+        self._turn = threading.Lock()
+
+    def segment(
+        self,
+        volume: Volume,
+        request: SegmentRequest,
+        *,
+        onProgress: ProgressCallback,
+        onFinding: FindingCallback,
+        cancel: CancelToken,
+    ) -> None:
+        """See `Backend.segment`; waits until the run of another logic is over."""
+        while not self._turn.acquire(timeout=_LOOK_S):
+            cancel.check()
+        try:
+            super().segment(volume, request, onProgress=onProgress, onFinding=onFinding, cancel=cancel)
+        finally:
+            self._turn.release()
+
+    def close(self) -> None:
+        """End the worker, unless a run is going on, which may be that of another logic."""
+        if self._turn.acquire(blocking=False):
+            try:
+                super().close()
+            finally:
+                self._turn.release()

@@ -1,0 +1,73 @@
+"""The start of a worker, which takes seconds: whoever waits for it can stop waiting, and it can be ended meanwhile."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import partial
+
+from dsm.client.process import WorkerClient
+from dsm.errors import DSMError, WorkerError
+from DSMSegmentLib.jobs.cancel_token import CancelToken
+from DSMSegmentLib.jobs.collection_guard import startThread
+
+_LOOK_S = 0.05
+# Ending a process that is still starting takes milliseconds; a machine that is worse than that is not waited for.
+_CLOSE_S = 2.0
+
+
+class WorkerStart:
+    """Begins at once, on a thread of its own, so that a run that is cancelled does not take the worker from the next.
+
+    Args:
+        start: Makes the client; is given what tells it to give up.
+    """
+
+    def __init__(self, start: Callable[[threading.Event], WorkerClient]) -> None:
+        self._giveUp = threading.Event()
+        self._over = threading.Event()
+        self._error: DSMError | None = None
+        self.client: WorkerClient | None = None
+        """The worker; None until it is ready, and where it could not be started."""
+        startThread(partial(self._run, start), "dsm-worker-start")
+
+    @property
+    def isUsable(self) -> bool:
+        """Whether there is, or will be, a worker that takes requests."""
+        return not self._over.is_set() or (self.client is not None and self.client.alive)
+
+    def wait(self, cancel: CancelToken | None = None) -> WorkerClient:
+        """Return the worker once it is ready.
+
+        Args:
+            cancel: Ends the waiting, and not the start; None for nothing.
+
+        Raises:
+            JobCancelled: Soon after `cancel` was requested.
+            WorkerError: If it could not be started, or `close` was called meanwhile.
+        """
+        while not self._over.wait(_LOOK_S):
+            if cancel is not None:
+                cancel.check()
+        if self.client is None:
+            raise self._error or WorkerError("The worker was closed.", code="worker.closed")
+        return self.client
+
+    def close(self) -> None:
+        """End the worker, also while it starts."""
+        self._giveUp.set()
+        self._over.wait(_CLOSE_S)
+        if self.client is not None:
+            self.client.close()
+
+    def _run(self, start: Callable[[threading.Event], WorkerClient]) -> None:
+        try:
+            self.client = start(self._giveUp)
+        except DSMError as error:
+            self._error = error
+        except Exception as error:  # a defect, but whoever waits must hear of it
+            self._error = WorkerError(f"The worker cannot be started ({type(error).__name__}: {error}).")
+            self._error.__cause__ = error
+        self._over.set()
+        if self.client is not None and self._giveUp.is_set():  # it was ready in the moment of the close
+            self.client.close()

@@ -1,0 +1,176 @@
+"""The field for prompts: completes names while one types, and says below what each line means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from functools import lru_cache
+from typing import Any
+
+from dsm.text.vocabulary import load_vocabulary
+from DSMSegmentLib.application import qt
+from DSMSegmentLib.panel.hints import promptHints
+
+_MIN_CHARACTERS = 2
+_MAX_COMPLETIONS = 12
+_MAX_HINTS = 8
+
+
+class PromptEdit:
+    """Makes a `QTextEdit` a prompt field.
+
+    Args:
+        textEdit: One prompt a line.
+        hintsLabel: Shows a hint a line.
+        onSubmit: Called on Ctrl+Enter.
+        onEdited: Called with the text after each change.
+    """
+
+    def __init__(
+        self,
+        textEdit: Any,
+        hintsLabel: Any,
+        onSubmit: Callable[[], None],
+        onEdited: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._textEdit = textEdit
+        self._hintsLabel = hintsLabel
+        self._onEdited = onEdited
+        self._isTyped = True
+        self._modality = ""
+        self._trained: Collection[str] = ()
+        self._readsFreeText = True
+        self._completed = ""
+        self._completions = qt.QStringListModel()
+        self._completer = qt.QCompleter()
+        self._completer.setModel(self._completions)
+        self._completer.setCompletionMode(qt.QCompleter.UnfilteredPopupCompletion)
+        self._completer.setWidget(textEdit)
+        self._completer.activated.connect(self._onActivated)
+        self._popupKeys = _popupKeysClass()()
+        self._popupKeys.popup, self._popupKeys.onActivated = self._completer.popup(), self._onActivated
+        self._completer.popup().installEventFilter(self._popupKeys)
+        self._shortcut = qt.QShortcut(qt.QKeySequence("Ctrl+Return"), textEdit)
+        self._shortcut.setContext(qt.Qt.WidgetWithChildrenShortcut)
+        self._onSubmit = onSubmit
+        self._shortcut.activated.connect(onSubmit)
+        textEdit.textChanged.connect(self._onTextChanged)
+
+    def close(self) -> None:
+        """Disconnect from the widgets, which would keep this object, and whoever made it, for ever."""
+        self._textEdit.textChanged.disconnect(self._onTextChanged)
+        self._shortcut.activated.disconnect(self._onSubmit)
+        self._completer.activated.disconnect(self._onActivated)
+        self._completer.popup().removeEventFilter(self._popupKeys)
+        self._popupKeys.popup = self._popupKeys.onActivated = None
+        self._completer.setWidget(None)
+
+    def setContext(self, modality: str, trained: Collection[str], readsFreeText: bool) -> None:
+        """Tell what the hints depend on.
+
+        Args:
+            modality: Of the volume.
+            trained: Names that the model was trained on.
+            readsFreeText: Whether there is a language model for what is not in the vocabulary.
+        """
+        context = modality, tuple(trained), readsFreeText
+        if context != (self._modality, tuple(self._trained), self._readsFreeText):
+            self._modality, self._trained, self._readsFreeText = context
+            self._showHints()
+
+    def setText(self, text: str) -> None:
+        """Show other prompts. Undo brings back those before; the same text moves no cursor.
+
+        Slicer's binding of parameters to a `QTextEdit` writes at every change of any parameter, which puts the cursor
+        at the start of the text: this field must not be bound by its name in the form.
+        """
+        if text == self._textEdit.plainText:
+            return
+        cursor = self._textEdit.textCursor()
+        cursor.select(qt.QTextCursor.Document)
+        self._isTyped = False
+        cursor.insertText(text)
+        self._isTyped = True
+
+    def append(self, name: str) -> None:
+        """Add a prompt in a line of its own, unless it is there already."""
+        lines = [line for line in self._textEdit.plainText.splitlines() if line.strip()]
+        if name not in (line.strip() for line in lines):
+            self.setText("\n".join([*lines, name]))
+
+    def _onTextChanged(self) -> None:
+        self._showHints()
+        self._onEdited(self._textEdit.plainText)
+        if not self._isTyped:
+            self._completer.popup().hide()
+            return
+        prompt, _ = self._prompt()
+        names = load_vocabulary().complete(prompt, _MAX_COMPLETIONS) if len(prompt) >= _MIN_CHARACTERS else []
+        if not names or prompt in (self._completed, names[0]) or not self._textEdit.focus:
+            self._completer.popup().hide()
+            return
+        self._completions.setStringList(names)
+        rectangle = self._textEdit.cursorRect()
+        rectangle.setWidth(self._textEdit.width // 2)
+        self._completer.complete(rectangle)
+
+    def _onActivated(self, _chosen: Any = None) -> None:
+        """Put the chosen name in the place of what was typed of it."""
+        name = self._completer.popup().currentIndex().data()
+        self._completer.popup().hide()
+        if not name:
+            return
+        self._completed = name
+        prompt, start = self._prompt()
+        cursor = self._textEdit.textCursor()
+        cursor.setPosition(start)
+        cursor.setPosition(start + len(prompt), qt.QTextCursor.KeepAnchor)
+        cursor.insertText(name)
+
+    def _prompt(self) -> tuple[str, int]:
+        """Return the prompt that the cursor is in, and the position where it starts; `;` and lines separate prompts."""
+        text = self._textEdit.plainText
+        position = self._textEdit.textCursor().position()
+        start = max(text.rfind(mark, 0, position) for mark in ";\n") + 1
+        prompt = text[start:].partition("\n")[0].partition(";")[0]
+        return prompt.strip(), start + len(prompt) - len(prompt.lstrip())
+
+    def _showHints(self) -> None:
+        hints = promptHints(
+            self._textEdit.plainText,
+            modality=self._modality,
+            trained=self._trained,
+            readsFreeText=self._readsFreeText,
+        )
+        # Where there are many, those that need a look come first.
+        if len(hints) > _MAX_HINTS:
+            hints.sort(key=lambda hint: not hint.text)
+        shown = [str(hint) for hint in hints[:_MAX_HINTS]]
+        if len(hints) > _MAX_HINTS:
+            shown.append("\N{HORIZONTAL ELLIPSIS}")
+        self._hintsLabel.text = "\n".join(shown)
+        self._hintsLabel.visible = bool(shown)
+
+
+@lru_cache(maxsize=1)  # Qt keeps a class for ever, and with it what its functions refer to
+def _popupKeysClass() -> type:
+    """Return the class of event filters for the list of completions; Qt is there only in the application."""
+
+    class PopupKeys(qt.QWidget):  # type: ignore[misc]
+        """A QWidget, as in Slicer's script repository: a Python class that filters events has to be one."""
+
+        popup: Any = None
+        onActivated: Callable[[], None] | None = None
+
+        def eventFilter(self, _watched: Any, event: Any) -> bool:
+            """Take Enter and Tab while a name is marked: Enter takes the name instead of starting a new line."""
+            if (
+                self.onActivated is not None
+                and event.type() == qt.QEvent.KeyPress
+                and event.key() in (qt.Qt.Key_Return, qt.Qt.Key_Enter, qt.Qt.Key_Tab)
+                and self.popup.currentIndex().row() >= 0
+            ):
+                self.onActivated()
+                return True
+            return False
+
+    return PopupKeys

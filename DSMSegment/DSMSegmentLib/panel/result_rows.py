@@ -1,0 +1,122 @@
+"""The rows of the results table, read from the scene: so they are there again when a scene is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import slicer
+
+from dsm.text.prompt import Prompt
+from DSMSegmentLib.application import tr as _
+from DSMSegmentLib.scene.finding import OutcomeStatus, SegmentOutcome
+from DSMSegmentLib.scene.provenance import NOTE_TAG, SCORE_TAG, SECONDS_TAG, VOLUME_TAG
+from DSMSegmentLib.scene.segment_tags import isEdited, promptOf, tagOf
+from DSMSegmentLib.scene.segment_volumes import isOfAnotherVolume, volumeOfSegment
+
+_Logic = slicer.vtkSlicerSegmentationsModuleLogic
+
+
+@dataclass(frozen=True, slots=True)
+class ResultRow:
+    """One result.
+
+    Args:
+        name: Of the segment, or of the prompt that gave none.
+        prompt: That it came from.
+        segmentId: Empty when there is no segment.
+        status: What became of the prompt.
+        volumeMl: Of the mask.
+        score: 0 to 1.
+        seconds: Time that the prompt took.
+        visible: Whether the views show the segment.
+        reviewed: Whether the user has marked it as completed.
+        edited: Whether it was changed by hand.
+        note: What to know about it, in sentences.
+        otherVolume: Name of the volume that it was made on, where that is not the volume of the segmentation.
+    """
+
+    name: str
+    prompt: Prompt
+    segmentId: str = ""
+    status: OutcomeStatus = OutcomeStatus.WRITTEN
+    volumeMl: float = 0.0
+    score: float = 0.0
+    seconds: float = 0.0
+    visible: bool = False
+    reviewed: bool = False
+    edited: bool = False
+    note: str = ""
+    otherVolume: str = ""
+
+
+def resultRows(
+    segmentationNode: slicer.vtkMRMLSegmentationNode | None, outcomes: Sequence[SegmentOutcome]
+) -> list[ResultRow]:
+    """Return a row for each segment that came from a prompt, and for each prompt that gave none.
+
+    Args:
+        segmentationNode: The current output.
+        outcomes: Of the last run.
+    """
+    given = {outcome.prompt.name for outcome in outcomes if outcome.segmentId}
+    # One row a prompt, and not one a time point.
+    missing = {outcome.prompt.name: outcome for outcome in outcomes if outcome.prompt.name not in given}
+    rows = [
+        ResultRow(
+            outcome.prompt.name,
+            outcome.prompt,
+            status=outcome.status,
+            score=outcome.score,
+            seconds=outcome.seconds,
+            note="\n".join(outcome.warnings),
+        )
+        for outcome in missing.values()
+    ]
+    if segmentationNode is None:
+        return rows
+    segmentation = segmentationNode.GetSegmentation()
+    made = {id_: promptOf(segmentation.GetSegment(id_)) for id_ in segmentation.GetSegmentIDs()}
+    return [
+        _segmentRow(segmentationNode, segmentId, prompt) for segmentId, prompt in made.items() if prompt is not None
+    ] + rows
+
+
+def setReviewed(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, reviewed: bool) -> None:
+    """Mark a segment as completed, or as in progress again; Slicer's own segment tables show that, too."""
+    segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
+    _Logic.SetSegmentStatus(segment, _Logic.Completed if reviewed else _Logic.InProgress)
+
+
+def _segmentRow(node: slicer.vtkMRMLSegmentationNode, segmentId: str, prompt: Prompt) -> ResultRow:
+    segment = node.GetSegmentation().GetSegment(segmentId)
+    volumeMl = _number(tagOf(segment, VOLUME_TAG))
+    display = node.GetDisplayNode()
+    return ResultRow(
+        name=segment.GetName(),
+        prompt=prompt,
+        segmentId=segmentId,
+        status=OutcomeStatus.WRITTEN if volumeMl > 0 else OutcomeStatus.NOT_FOUND,
+        volumeMl=volumeMl,
+        score=_number(tagOf(segment, SCORE_TAG)),
+        seconds=_number(tagOf(segment, SECONDS_TAG)),
+        visible=display is not None and bool(display.GetSegmentVisibility(segmentId)),
+        reviewed=_Logic.GetSegmentStatus(segment) == _Logic.Completed,
+        edited=isEdited(segment),
+        note=tagOf(segment, NOTE_TAG),
+        otherVolume=_otherVolume(node, segmentId),
+    )
+
+
+def _otherVolume(node: slicer.vtkMRMLSegmentationNode, segmentId: str) -> str:
+    if not isOfAnotherVolume(node, segmentId):
+        return ""
+    volumeNode = volumeOfSegment(node, segmentId)
+    return volumeNode.GetName() if volumeNode is not None else _("a volume that is gone")
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0

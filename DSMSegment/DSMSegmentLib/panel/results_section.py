@@ -1,0 +1,312 @@
+"""The results and what one does with them: look, undo, edit, run again, show in 3D, export."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dsm.errors import DSMError
+from DSMSegmentLib.application import qt
+from DSMSegmentLib.application import tr as _
+from DSMSegmentLib.jobs.runs import Runs
+from DSMSegmentLib.panel.result_rows import ResultRow, resultRows, setReviewed
+from DSMSegmentLib.panel.results_table import ResultsTable
+from DSMSegmentLib.panel.threshold_section import ThresholdSection
+from DSMSegmentLib.scene.correction import saveCorrection
+from DSMSegmentLib.scene.edit_watches import EditWatches
+from DSMSegmentLib.scene.editor_bridge import openInSegmentEditor
+from DSMSegmentLib.scene.exporting import FILTERS, exportSegmentation
+from DSMSegmentLib.scene.finding import SegmentOutcome
+from DSMSegmentLib.scene.layer_packer import LayerPacker
+from DSMSegmentLib.scene.placement import volumeOf
+from DSMSegmentLib.scene.segment_volumes import volumeOfSegment
+from DSMSegmentLib.scene.slice_jump import jumpToLargestSlice
+from DSMSegmentLib.scene.surface_maker import SurfaceMaker, hasSurfaces
+from DSMSegmentLib.scene.time_point import timeOf
+from DSMSegmentLib.scene.uncertainty_overlay import UncertaintyOverlay
+
+# A stroke of a brush is many changes: the masks are compared once it has ended.
+_EDIT_DELAY_MS = 500
+
+
+class ResultsSection:
+    """Connects the table and its buttons to one segmentation.
+
+    Args:
+        ui: The widgets of the form by name.
+        runs: Undo and thresholds.
+        onRerun: Called with a volume, the prompts that are to run again on it, and the ids of their segments by
+            canonical name.
+        say: Shows a sentence in the status line.
+    """
+
+    def __init__(
+        self,
+        ui: Any,
+        runs: Runs,
+        onRerun: Callable[[Any, list[str], dict[str, list[str]]], None],
+        say: Callable[[str], None],
+    ) -> None:
+        self._ui = ui
+        self._runs = runs
+        self._onRerun = onRerun
+        self._say = say
+        self._node: Any = None
+        self._time: str | None = None
+        self._runVolume: Any = None
+        self._outcomes: list[SegmentOutcome] = []
+        self._overlay = UncertaintyOverlay()
+        self._surfaces = SurfaceMaker(self.update)
+        self._packer = LayerPacker(self.noteEdits, self._onPacked)
+        self._editTimer = qt.QTimer()
+        self._editTimer.setSingleShot(True)
+        self._editTimer.setInterval(_EDIT_DELAY_MS)
+        self._editTimer.timeout.connect(self.noteEdits)
+        self._watches = EditWatches(self._editTimer.start)
+        self._table = ResultsTable(ui.resultsTable, self._onSelected, self._onVisible, self._onReviewed)
+        self._threshold = ThresholdSection(
+            ui.thresholdSlider,
+            ui.thresholdLabel,
+            ui.keepLargestCheckBox,
+            runs,
+            self.noteEdits,
+            self._onOwnChange,
+            say,
+        )
+        for button, act in (
+            (ui.undoButton, self._onUndo),
+            (ui.editButton, self._onEdit),
+            (ui.rerunButton, self._onRerunSelected),
+            (ui.show3DButton, self._onShow3D),
+            (ui.uncertaintyButton, self._onUncertainty),
+            (ui.exportButton, self._onExport),
+            (ui.saveCorrectionButton, self._onSaveCorrection),
+        ):
+            button.clicked.connect(partial(self._onClicked, button, act))
+        self.update()
+
+    def setNode(self, segmentationNode: Any) -> None:
+        """Show the results in another segmentation, or in none."""
+        if segmentationNode is not self._node:
+            self._node = segmentationNode
+            self._outcomes = []
+            self._threshold.stop()
+        self.update()
+
+    def startRun(self, volumeNode: Any) -> None:
+        """Call before a run on a volume: hand-made changes up to here are noted, and its own writing is no edit."""
+        self._packer.stop()
+        self.noteEdits()
+        self._surfaces.finish()
+        self._runVolume = volumeNode
+        if self._node is not None:
+            self._watches.stop(self._node)
+        self._outcomes = []
+
+    def endRun(self) -> None:
+        """Call after a run: its probabilities are there for the slider, and changes from now on are edits by hand."""
+        self._actOnSelected()
+        self.watch()
+        if self._node is not None and self._node.GetScene() is not None:
+            self._packer.start(self._node)
+
+    def leave(self) -> None:
+        """Call when another module is opened: layers are packed by then, and changes are edits by hand."""
+        if not self._runs.isRunning:
+            self._packer.finish()
+            self.watch()
+
+    def addOutcome(self, segmentationNode: Any, outcome: SegmentOutcome) -> None:
+        """Show one more outcome of the run that is going on."""
+        self._node = segmentationNode
+        self._outcomes.append(outcome)
+        self.update()
+
+    def noteEdits(self) -> None:
+        """Tag what was changed by hand since the last run."""
+        self._editTimer.stop()
+        edited = self._watches.noteEdits()
+        self.update()
+        if any((self._node, row.segmentId) in edited for row in self._table.selected):
+            self._actOnSelected()  # the slider no longer does
+
+    def follow(self) -> None:
+        """Call this from a timer: another time point of a sequence is shown, and nobody says so."""
+        time = timeOf(self._node)
+        if time == self._time:
+            return
+        self._time = time
+        self.update()
+        self._actOnSelected()
+
+    def update(self) -> None:
+        """Show the table and the buttons as the scene is now."""
+        self._overlay.hideIfGone()
+        node = self._node if self._node is not None and self._node.GetScene() is not None else None
+        self._table.setRows(resultRows(node, self._outcomes))
+        selected = self._table.selected
+        self._ui.resultsCollapsibleButton.visible = bool(self._table.rows)
+        self._enable(self._ui.undoButton, self._runs.canUndo(node), _("There is no run to take back."))
+        idle = node is not None and not self._runs.isRunning
+        segments = [row for row in selected if row.segmentId]
+        self._enable(self._ui.editButton, idle and bool(segments), _("Select a segment first."))
+        self._enable(self._ui.rerunButton, idle and bool(selected), _("Select one or more rows first."))
+        there = idle and any(row.segmentId for row in self._table.rows)
+        self._enable(self._ui.show3DButton, there, _("There is no segment."))
+        hasMap = len(segments) == 1 and self._runs.uncertaintyOf(node, segments[0].segmentId) is not None
+        reason = _("Select a result of a run with uncertainty maps (see Advanced).")
+        if len(segments) == 1 and self._runs.isUncertaintyElsewhere(node, segments[0].segmentId):
+            reason = _("The map of {name} is that of another time point.").format(name=segments[0].name)
+        self._enable(self._ui.uncertaintyButton, hasMap or self._overlay.isShown, reason)
+        self._ui.uncertaintyButton.setChecked(self._overlay.isShown)
+        self._enable(self._ui.exportButton, there, _("There is no segment."))
+        edited = len(segments) == 1 and segments[0].edited
+        self._enable(self._ui.saveCorrectionButton, idle and edited, _("Select one segment that you have edited."))
+        self._ui.show3DButton.setChecked(node is not None and (hasSurfaces(node) or node is self._surfaces.node))
+
+    def close(self) -> None:
+        """Let go of the scene."""
+        self._editTimer.stop()
+        self._watches.close()
+        self._threshold.stop()
+        self._packer.stop()
+        self._surfaces.stop()
+        self._overlay.hide()
+        self._node = None
+        self._outcomes = []
+        self.update()  # a panel that is not open may come back before anything else updates it
+
+    def watch(self) -> None:
+        """Look out for changes by hand from now on."""
+        self._watches.watchAll()
+
+    def _onPacked(self) -> None:
+        """Other layers with the same masks are no edit by hand."""
+        if self._node is not None:
+            self._watches.restart(self._node)
+
+    def _onOwnChange(self) -> None:
+        """A new threshold is no edit by hand."""
+        self._watches.restart(self._node)
+        self.update()
+
+    def _actOnSelected(self) -> None:
+        """Let the slider act on the selected row, which may stand for another mask by now."""
+        selected = self._table.selected
+        self._threshold.select(self._node, selected[0].segmentId if selected else "")
+
+    def _onClicked(self, button: Any, act: Callable[[], None], _checked: bool = False) -> None:
+        """Act on what is there now: it may have been deleted since the table was last filled."""
+        self.update()
+        if button.enabled:
+            act()
+
+    def _isThere(self, segmentId: str) -> bool:
+        node = self._node
+        if node is None or node.GetScene() is None:
+            return False
+        return node.GetSegmentation().GetSegment(segmentId) is not None
+
+    def _onSelected(self, segmentId: str) -> None:
+        self._threshold.select(self._node, segmentId)
+        if segmentId and self._isThere(segmentId):
+            jumpToLargestSlice(self._node, segmentId)
+        self.update()
+
+    def _onVisible(self, segmentId: str, visible: bool) -> None:
+        if self._isThere(segmentId):
+            self._node.GetDisplayNode().SetSegmentVisibility(segmentId, visible)
+        self.update()
+
+    def _onReviewed(self, segmentId: str, reviewed: bool) -> None:
+        if self._isThere(segmentId):
+            setReviewed(self._node, segmentId, reviewed)
+        self.update()
+
+    def _onUndo(self) -> None:
+        node = self._node
+        self._threshold.stop()
+        self._watches.stop(node)
+        if self._runs.undoLast(node):
+            self._outcomes = []
+            self._say(_("The last run was taken back."))
+        if node.GetScene() is None:  # the run had made it
+            self._node = None
+            # Slicer's list goes on to the next segmentation when the selected one goes: the next run would write there.
+            self._ui.outputSegmentationSelector.setCurrentNode(None)
+        self.watch()
+        self.update()
+
+    def _onEdit(self) -> None:
+        self.watch()
+        segmentId = self._segments()[0].segmentId
+        openInSegmentEditor(self._node, volumeOfSegment(self._node, segmentId), segmentId)
+
+    def _onRerunSelected(self) -> None:
+        rows = self._table.selected
+        # What found nothing was looked for in the volume of the last run.
+        volumes = [volumeOfSegment(self._node, row.segmentId) if row.segmentId else self._runVolume for row in rows]
+        if any(volume is not volumes[0] for volume in volumes):
+            self._say(_("The selected results are of several volumes: run those of one volume at a time."))
+            return
+        into: dict[str, list[str]] = {}
+        for row in rows:
+            into.setdefault(row.prompt.name, []).extend([row.segmentId] if row.segmentId else [])
+        self._onRerun(volumes[0], [row.prompt.canonical_text for row in rows], into)
+
+    def _onShow3D(self) -> None:
+        if self._node is self._surfaces.node or hasSurfaces(self._node):
+            self._surfaces.stop()
+            self._node.RemoveClosedSurfaceRepresentation()
+        else:
+            self._surfaces.start(self._node)
+        self.update()
+
+    def _onUncertainty(self) -> None:
+        segments = self._segments()
+        chosen = segments[0].segmentId if segments else ""
+        map_ = self._runs.uncertaintyOf(self._node, chosen)
+        if map_ is None or chosen == self._overlay.segmentId:
+            self._overlay.hide()
+        else:
+            self._overlay.show(self._node, chosen, map_)
+        self.update()
+
+    def _onExport(self) -> None:
+        path = qt.QFileDialog.getSaveFileName(None, _("Export"), f"{self._node.GetName()}.seg.nrrd", FILTERS)
+        # PySide6 gives the filter along, PythonQt does not.
+        name = path[0] if isinstance(path, tuple) else path
+        if not name:
+            return
+        self.noteEdits()
+        try:
+            exportSegmentation(self._node, volumeOf(self._node), Path(name))
+        except DSMError as error:
+            self._say(error.one_line)
+        else:
+            self._say(_("{name} was written.").format(name=Path(name).name))
+
+    def _onSaveCorrection(self) -> None:
+        folder = qt.QFileDialog.getExistingDirectory(None, _("Folder of corrections"))
+        if not folder:
+            return
+        segmentId = self._segments()[0].segmentId
+        try:
+            case = saveCorrection(self._node, segmentId, Path(folder), self._watches.original(self._node, segmentId))
+        except DSMError as error:
+            self._say(error.one_line)
+        else:
+            self._say(_("The correction was stored as {name}; it stays on this computer.").format(name=case))
+
+    def _segments(self) -> list[ResultRow]:
+        return [row for row in self._table.selected if row.segmentId]
+
+    @staticmethod
+    def _enable(button: Any, enabled: bool, reason: str) -> None:
+        """Enable a button, or let its tool tip say why it is not."""
+        if not button.whatsThis:
+            button.whatsThis = button.toolTip
+        button.enabled = enabled
+        button.toolTip = button.whatsThis if enabled else reason

@@ -1,0 +1,79 @@
+"""What the panel says about a run, in the language of the application."""
+
+from __future__ import annotations
+
+from DSMSegmentLib.application import tr as _
+from DSMSegmentLib.jobs.job import JobState, SegmentationJob
+from DSMSegmentLib.jobs.job_progress import JobProgress
+from DSMSegmentLib.jobs.run_estimate import RunEstimate
+from DSMSegmentLib.scene.finding import OutcomeStatus
+
+_MINUTE_S = 60
+_GB = 1e9
+
+
+def stageText(progress: JobProgress) -> str:
+    """Return what the run is doing."""
+    texts: dict[str, str] = {
+        "load": _("Starting the worker and loading the model..."),
+        "upload": _("Sending the volume to the server..."),
+        "waiting": _("Waiting for the server..."),
+        "encode": _("Reading the volume..."),
+        "text": _("Reading the prompts..."),
+        "decode": _("Segmenting..."),
+        "write": _("Writing..."),
+    }
+    return texts.get(progress.stage, progress.stage)
+
+
+def progressText(progress: JobProgress) -> str:
+    """Return one line for a run that is going on: the stage, how far it is, and how long it still takes."""
+    text = f"{progress.note}: {stageText(progress)}" if progress.note else stageText(progress)
+    if progress.stage == "decode" and progress.total > 1:
+        text = _("Segmenting {done} of {total}...").format(
+            done=min(progress.done + 1, progress.total), total=progress.total
+        )
+    if progress.etaS is not None and progress.etaS >= 1:
+        text += " " + _("about {seconds:.0f} s left").format(seconds=progress.etaS)
+    return text
+
+
+def estimateText(estimate: RunEstimate) -> str:
+    """Return one line for a run that has not begun."""
+    seconds = estimate.seconds
+    if seconds < 2 * _MINUTE_S:
+        duration = _("{seconds:.0f} s").format(seconds=max(seconds, 1))
+    else:
+        duration = _("{minutes:.0f} minutes").format(minutes=seconds / _MINUTE_S)
+    if not estimate.memoryBytes:
+        return _("Reading this volume takes the server about {duration}, once; later prompts take a fraction.").format(
+            duration=duration
+        )
+    return _(
+        "Reading this volume takes about {duration} and {memory:.1f} GB of memory, once; later prompts take a fraction."
+    ).format(duration=duration, memory=max(estimate.memoryBytes / _GB, 0.1))
+
+
+def finishedText(job: SegmentationJob) -> str:
+    """Return one line for a run that has ended."""
+    outcomes = job.allOutcomes
+    found = sum(outcome.status is OutcomeStatus.WRITTEN for outcome in outcomes)
+    missing = dict.fromkeys(outcome.prompt.name for outcome in outcomes if outcome.status is OutcomeStatus.NOT_FOUND)
+    parts = [_("{count} found").format(count=found)]
+    if missing:
+        parts.append(_("not found: {names}").format(names=", ".join(missing)))
+    if job.missing:
+        parts.append(_("not segmented: {names}").format(names=", ".join(prompt.name for prompt in job.missing)))
+    counts = "; ".join(parts) + "."
+    if job.state is JobState.FAILED and job.error is not None:
+        return f"{job.error.one_line} {counts}"
+    if job.state is JobState.CANCELLED:
+        return _("Cancelled. {counts}").format(counts=counts)
+    return _("Finished in {seconds:.1f} s: {counts}").format(seconds=job.seconds, counts=counts)
+
+
+def resultText(job: SegmentationJob) -> str:
+    """Return the line of `finishedText`, and one for each thing that the user should know about the results."""
+    return "\n".join(
+        [finishedText(job), *job.warnings, *(warning for outcome in job.outcomes for warning in outcome.warnings)]
+    )

@@ -1,0 +1,1 @@
+"""Segments, volumes and tags in the MRML scene."""

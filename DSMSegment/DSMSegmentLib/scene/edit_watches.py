@@ -1,0 +1,86 @@
+"""Changes by hand in all segmentations of the scene: a person may correct another one than the panel shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import slicer
+import vtk
+
+from dsm.core.boxes import CroppedArray
+from DSMSegmentLib.scene.editor_bridge import EditWatch
+from DSMSegmentLib.scene.time_point import timeOf
+
+_SEGMENTATION = "vtkMRMLSegmentationNode"
+
+
+class EditWatches:
+    """One `EditWatch` a segmentation, and what the network had made of the segments that were changed.
+
+    Args:
+        onModified: Called at every change of a segmentation that is watched: a stroke of a brush is many.
+    """
+
+    def __init__(self, onModified: Callable[[], None]) -> None:
+        self._onModified = onModified
+        self._watches: dict[str, tuple[EditWatch, int]] = {}
+        self._originals: dict[tuple[str, str, str | None], CroppedArray] = {}
+
+    def watchAll(self) -> None:
+        """Look out for changes from now on, in the segmentations that are not watched yet."""
+        self._forgetGone()
+        scene = slicer.mrmlScene
+        for number in range(scene.GetNumberOfNodesByClass(_SEGMENTATION)):
+            node = scene.GetNthNodeByClass(number, _SEGMENTATION)
+            if node.GetID() not in self._watches:
+                # Of the node, which hands on the events of its segmentation: in a sequence, that is another one at
+                # each time.
+                observer = node.AddObserver(vtk.vtkCommand.AnyEvent, self._onEvent)
+                self._watches[node.GetID()] = (EditWatch(node), observer)
+
+    def stop(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
+        """Changes of this one are no edits for now, until the next `watchAll`."""
+        watch, observer = self._watches.pop(segmentationNode.GetID(), (None, 0))
+        if watch is not None:
+            watch.segmentationNode.RemoveObserver(observer)
+
+    def restart(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
+        """What has changed in this one up to now was no edit."""
+        watch, _ = self._watches.get(segmentationNode.GetID(), (None, 0))
+        if watch is not None:
+            watch.restart()
+
+    def noteEdits(self) -> list[tuple[slicer.vtkMRMLSegmentationNode, str]]:
+        """Tag what was changed; returns segmentation and segment id of each that was tagged now."""
+        self._forgetGone()
+        edited = []
+        for watch, _ in self._watches.values():
+            node = watch.segmentationNode
+            for segmentId in watch.markEdited():
+                edited.append((node, segmentId))
+                original = watch.original(segmentId)
+                if original is not None:
+                    self._originals[node.GetID(), segmentId, timeOf(node)] = original
+        return edited
+
+    def original(self, segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str) -> CroppedArray | None:
+        """Return what the network had made of a segment, at the time point that is shown; None where unknown."""
+        return self._originals.get((segmentationNode.GetID(), segmentId, timeOf(segmentationNode)))
+
+    def close(self) -> None:
+        """Let go of the scene."""
+        for watch, observer in self._watches.values():
+            watch.segmentationNode.RemoveObserver(observer)
+        self._watches.clear()
+        self._originals.clear()
+
+    def _forgetGone(self) -> None:
+        for nodeId, (watch, observer) in list(self._watches.items()):
+            if watch.segmentationNode.GetScene() is None:
+                watch.segmentationNode.RemoveObserver(observer)
+                del self._watches[nodeId]
+                self._originals = {key: value for key, value in self._originals.items() if key[0] != nodeId}
+
+    def _onEvent(self, _caller: Any, _event: str) -> None:
+        self._onModified()

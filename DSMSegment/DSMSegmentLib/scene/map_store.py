@@ -1,0 +1,89 @@
+"""Maps of probability and of uncertainty that belong to segments, kept in memory for what comes after a run."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+
+import numpy as np
+import slicer
+
+from dsm.core.boxes import Box, CroppedArray
+from DSMSegmentLib.scene.time_point import timeOf
+
+# A liver in a CT of 512 x 512 x 400 voxels takes some 40 MB.
+_MAX_BYTES = 512 * 2**20
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SegmentMap:
+    """A map and where it lies.
+
+    Args:
+        values: float16, 0 to 1; 0 outside its box.
+        affine: `(4, 4)` of the full grid, to the RAS of the segmentation.
+        region: Voxels of the full grid that the run looked at; what the segment has outside is not from it. None for
+            all.
+        others: Ids of segments whose voxels the segment leaves alone.
+    """
+
+    values: CroppedArray
+    affine: np.ndarray
+    region: Box | None = None
+    others: tuple[str, ...] = ()
+
+
+class MapStore:
+    """Keeps the newest maps; the oldest ones go when they take more than `maxBytes` together.
+
+    A node that shows a sequence holds other segments at other times, under the same ids: a map belongs to the time
+    point that the node showed when it was put.
+
+    Args:
+        maxBytes: Most memory for all maps.
+    """
+
+    def __init__(self, maxBytes: int = _MAX_BYTES) -> None:
+        self._maxBytes = maxBytes
+        self._maps: OrderedDict[tuple[str, str, str | None], SegmentMap] = OrderedDict()
+
+    def put(self, segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, map_: SegmentMap | None) -> None:
+        """Remember the map of a segment, at the time point that is shown; None forgets the one before."""
+        key = (segmentationNode.GetID(), segmentId, timeOf(segmentationNode))
+        self._maps.pop(key, None)
+        if map_ is None:
+            return
+        self._maps[key] = map_
+        while len(self._maps) > 1 and self._numBytes > self._maxBytes:
+            self._maps.popitem(last=False)
+
+    def get(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None, segmentId: str) -> SegmentMap | None:
+        """Return the map of a segment, at the time point that is shown; None where none is kept (any more)."""
+        # The user may have deleted the segment.
+        if segmentationNode is None or segmentationNode.GetSegmentation().GetSegment(segmentId) is None:
+            return None
+        return self._maps.get((segmentationNode.GetID(), segmentId, timeOf(segmentationNode)))
+
+    def hasMapAtOtherItem(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None, segmentId: str) -> bool:
+        """Whether other time points have a map of a segment of this id, and the one that is shown has none."""
+        if segmentationNode is None or self.get(segmentationNode, segmentId) is not None:
+            return False
+        return any(key[:2] == (segmentationNode.GetID(), segmentId) for key in self._maps)
+
+    def leaveAlone(self, nodeId: str, segmentId: str, time: str | None, other: str) -> None:
+        """Let a segment stay without the voxels that it gave to another one, whatever threshold it gets."""
+        map_ = self._maps.get((nodeId, segmentId, time))
+        if map_ is not None and other not in map_.others:
+            self._maps[nodeId, segmentId, time] = replace(map_, others=(*map_.others, other))
+
+    def forget(self, nodeId: str, segmentId: str, time: str | None) -> None:
+        """Forget the map of a segment at a time point; the node may have gone, or show another one."""
+        self._maps.pop((nodeId, segmentId, time), None)
+
+    def clear(self) -> None:
+        """Forget all maps."""
+        self._maps.clear()
+
+    @property
+    def _numBytes(self) -> int:
+        return sum(map_.values.array.nbytes for map_ in self._maps.values())

@@ -1,0 +1,118 @@
+"""Writes the tags of segments; nothing else does, so that a result says the same of itself wherever it came from.
+
+Volumes are those of the mask in the frame of its segmentation, before parent transforms, as in Slicer's statistics.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import slicer
+
+from DSMSegmentLib.scene.finding import Finding
+from DSMSegmentLib.scene.mrml import countVoxels, orientedImageFromSegment, voxelVolumeMl
+from DSMSegmentLib.scene.provenance import (
+    ALGORITHM_TYPE_TAG,
+    MANUALLY_CHANGED,
+    NAME_TAG,
+    NOTE_TAG,
+    PROMPT_TAG,
+    SECONDS_TAG,
+    THRESHOLD_TAG,
+    VOLUME_TAG,
+    Provenance,
+)
+from DSMSegmentLib.scene.segment_tags import tagOf
+from DSMSegmentLib.scene.segment_volumes import noteVolume
+
+if TYPE_CHECKING:
+    from dsm.text.prompt import Prompt
+
+
+def tagFinding(
+    segmentationNode: slicer.vtkMRMLSegmentationNode,
+    segmentId: str,
+    prompt: Prompt,
+    finding: Finding,
+    provenance: Provenance,
+    volumeNode: slicer.vtkMRMLScalarVolumeNode,
+    *,
+    mask: slicer.vtkOrientedImageData | None = None,
+    byHand: bool = False,
+) -> float:
+    """Say where a segment came from. Call it when its mask is there.
+
+    Args:
+        segmentationNode: Of the segment.
+        segmentId: Of the segment.
+        prompt: As it was understood.
+        finding: What the network found; the mask of the segment may be another by policies and masking.
+        provenance: What made the finding.
+        volumeNode: That was segmented.
+        mask: That the segment was given; None to look, which takes longer.
+        byHand: Whether a person had a part in it, as with the effect in the Segment Editor.
+
+    Returns:
+        Volume of the mask in ml.
+    """
+    segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
+    tags = provenance.tags(prompt.text, score=finding.score, threshold=finding.threshold)
+    tags |= {NAME_TAG: prompt.name, SECONDS_TAG: f"{finding.seconds:.3f}"}
+    if byHand:
+        tags[ALGORITHM_TYPE_TAG] = MANUALLY_CHANGED
+    for name, value in tags.items():
+        segment.SetTag(name, value)
+    _setNotes(segment, warningsOf(prompt, finding))
+    noteVolume(segmentationNode, segmentId, volumeNode)
+    return tagMask(segmentationNode, segmentId, mask)
+
+
+def tagThreshold(
+    segmentationNode: slicer.vtkMRMLSegmentationNode,
+    segmentId: str,
+    threshold: float,
+    mask: slicer.vtkOrientedImageData,
+) -> float:
+    """Say that a segment was given the mask of another threshold; returns its volume in ml."""
+    segmentationNode.GetSegmentation().GetSegment(segmentId).SetTag(THRESHOLD_TAG, f"{threshold:g}")
+    return tagMask(segmentationNode, segmentId, mask)
+
+
+def tagEdited(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str) -> None:
+    """Call a segment SEMIAUTOMATIC, as DICOM does: the network did not make it alone."""
+    segmentationNode.GetSegmentation().GetSegment(segmentId).SetTag(ALGORITHM_TYPE_TAG, MANUALLY_CHANGED)
+    tagMask(segmentationNode, segmentId)
+
+
+def tagLoss(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, taker: str) -> None:
+    """Say that a run gave voxels of a segment to another one, `taker` by name. One that a person drew has no tags."""
+    segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
+    if not tagOf(segment, PROMPT_TAG):
+        return
+    said = tagOf(segment, NOTE_TAG)
+    note = f"Voxels went to {taker}."
+    _setNotes(segment, (said, note) if said and note not in said else (said or note,))
+    tagMask(segmentationNode, segmentId)
+
+
+def tagMask(
+    segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, mask: slicer.vtkOrientedImageData | None = None
+) -> float:
+    """Say how large the mask of a segment is now; returns its volume in ml."""
+    image = mask if mask is not None else orientedImageFromSegment(segmentationNode, segmentId)
+    volumeMl = countVoxels(image) * voxelVolumeMl(image)
+    segmentationNode.GetSegmentation().GetSegment(segmentId).SetTag(VOLUME_TAG, f"{volumeMl:.4f}")
+    return volumeMl
+
+
+def warningsOf(prompt: Prompt, finding: Finding) -> tuple[str, ...]:
+    """Return what to know about a result, in sentences, each once."""
+    return tuple(dict.fromkeys((*prompt.warnings, *finding.warnings)))
+
+
+def _setNotes(segment: slicer.vtkSegment, notes: tuple[str, ...]) -> None:
+    # In a file, a bar stands between tags.
+    if note := " ".join(notes).replace("|", "/"):
+        segment.SetTag(NOTE_TAG, note)
+    else:
+        segment.RemoveTag(NOTE_TAG)

@@ -1,0 +1,266 @@
+"""Findings of one run, written as segments of one segmentation node."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import slicer
+from slicer.util import NodeModify
+
+from dsm.core.boxes import Box
+from dsm.errors import InputError, OutputError
+from DSMSegmentLib.scene.finding import Finding, OutcomeStatus, SegmentOutcome
+from DSMSegmentLib.scene.journal import RunJournal
+from DSMSegmentLib.scene.layer_packer import packLayers
+from DSMSegmentLib.scene.mrml import (
+    addVoxelsOutside,
+    affineInSegmentation,
+    countVoxels,
+    orientedImageFromCrop,
+    orientedImageFromSegment,
+    removeVoxels,
+    setSegmentMask,
+)
+from DSMSegmentLib.scene.placement import createSegmentation, placeBesideVolume
+from DSMSegmentLib.scene.policy import ExistingPolicy, OverlapPolicy
+from DSMSegmentLib.scene.provenance import Provenance
+from DSMSegmentLib.scene.tag_writer import tagFinding, tagLoss, warningsOf
+from DSMSegmentLib.scene.terminology import segmentColor, terminologyTag
+
+if TYPE_CHECKING:
+    from dsm.text.prompt import Prompt
+
+
+class SegmentationWriter:
+    """Writes findings into a segmentation and remembers how to take them back.
+
+    Masks are written cropped, each into a segment of its own id. Hand-made segments keep their voxels unless a policy
+    says otherwise, and a prompt that found nothing writes nothing.
+
+    Args:
+        volumeNode: That was segmented; gives grid, parent transform and place in the subject hierarchy.
+        affine: `(4, 4)` of the voxels that were segmented (`Volume.affine`).
+        segmentationNode: Where to write; None makes one when the first finding arrives.
+        existing: What to do with segments of the same name.
+        overlap: What to do where segments overlap.
+        keepEmpty: Whether a prompt that found nothing gets an empty segment.
+        roi: Voxels that were segmented; a segment that is replaced keeps what it has outside. None for all.
+
+    Raises:
+        InputError: If the segmentation cannot take masks.
+        GeometryError: If it lies under another, non-linear transform.
+    """
+
+    def __init__(
+        self,
+        volumeNode: slicer.vtkMRMLScalarVolumeNode,
+        affine: np.ndarray,
+        segmentationNode: slicer.vtkMRMLSegmentationNode | None,
+        *,
+        existing: ExistingPolicy = ExistingPolicy.ADD,
+        overlap: OverlapPolicy = OverlapPolicy.ALLOW,
+        keepEmpty: bool = False,
+        roi: Box | None = None,
+    ) -> None:
+        if segmentationNode is not None:
+            _checkWritable(segmentationNode, volumeNode, affine)
+        self._volumeNode = volumeNode
+        self._affine = affine
+        self._existing = existing
+        self._overlap = overlap
+        self._keepEmpty = keepEmpty
+        self._roi = roi
+        self.segmentationNode = segmentationNode
+        self.journal: RunJournal | None = None
+        self._written: list[str] = []
+
+    def isSkipped(self, prompt: Prompt) -> bool:
+        """Whether the policy says that this prompt need not be run."""
+        if self._existing is not ExistingPolicy.SKIP or self.segmentationNode is None:
+            return False
+        return prompt.name.casefold() in _idsByName(self.segmentationNode)
+
+    def write(self, prompt: Prompt, finding: Finding, provenance: Provenance, *, into: str = "") -> SegmentOutcome:
+        """Write one finding; must run on the main thread.
+
+        Args:
+            prompt: As it was understood.
+            finding: Its mask is on the grid of the volume.
+            provenance: What made the mask.
+            into: Id of the segment that gets the mask, whatever its name; empty, or gone by now: as the policy says.
+
+        Returns:
+            What became of it. A finding without voxels changes nothing in the scene but making the node.
+        """
+        node, journal = self._begin()
+        outcome = SegmentOutcome(
+            prompt,
+            OutcomeStatus.NOT_FOUND,
+            score=finding.score,
+            seconds=finding.seconds,
+            warnings=warningsOf(prompt, finding),
+        )
+        isThere = bool(into) and node.GetSegmentation().GetSegment(into) is not None
+        replaced = into if isThere else self._replacedBy(prompt, node)
+        if not finding.found or not finding.mask.array.any():
+            return outcome if replaced or not self._keepEmpty else self._writeEmpty(outcome, finding, provenance)
+        image = orientedImageFromCrop(finding.mask, affineInSegmentation(self._affine, self._volumeNode, node))
+        if replaced and self._roi is not None:
+            addVoxelsOutside(image, orientedImageFromSegment(node, replaced), self._roi)
+        others = self.protectedSegmentIds(replaced)
+        if self._overlap is OverlapPolicy.KEEP_EXISTING:
+            for other in others:
+                removeVoxels(image, orientedImageFromSegment(node, other))
+        if countVoxels(image) == 0:
+            return replace(outcome, warnings=(*outcome.warnings, f"{prompt.name} lies inside other segments."))
+        taken: list[str] = []
+        with NodeModify(node):
+            if self._overlap is OverlapPolicy.OVERWRITE:
+                taken = _takeVoxels(image, node, others, journal)
+            segmentId = self._writeMask(image, prompt, replaced, taken)
+            volumeMl = tagFinding(node, segmentId, prompt, finding, provenance, self._volumeNode, mask=image)
+            for other in taken:
+                tagLoss(node, other, node.GetSegmentation().GetSegment(segmentId).GetName())
+        written = OutcomeStatus.WRITTEN
+        return replace(outcome, status=written, segmentId=segmentId, volumeMl=volumeMl, takenFrom=tuple(taken))
+
+    def _writeEmpty(self, outcome: SegmentOutcome, finding: Finding, provenance: Provenance) -> SegmentOutcome:
+        node, journal = self._begin()
+        segmentId = _addSegment(outcome.prompt, node, journal)
+        _describe(node.GetSegmentation().GetSegment(segmentId), outcome.prompt)
+        tagFinding(node, segmentId, outcome.prompt, finding, provenance, self._volumeNode)
+        return replace(outcome, segmentId=segmentId)
+
+    def _writeMask(
+        self, image: slicer.vtkOrientedImageData, prompt: Prompt, replaced: str, taken: Sequence[str]
+    ) -> str:
+        """Put a mask into the segment that it replaces, or into a new one; returns its id."""
+        node, journal = self._begin()
+        if replaced:
+            journal.noteChanging(replaced)
+        segmentId = replaced or _addSegment(prompt, node, journal)
+        self._written.append(segmentId)
+        if not setSegmentMask(node, segmentId, image):
+            for changed in (segmentId, *taken):
+                journal.revertSegment(changed)
+            message = f"{node.GetName()} does not take the mask of {segmentId}."
+            raise OutputError(message, code="output.segment", hint="Choose a new segmentation.")
+        _describe(node.GetSegmentation().GetSegment(segmentId), prompt)
+        return segmentId
+
+    def protectedSegmentIds(self, segmentId: str) -> tuple[str, ...]:
+        """Return the ids of the segments with which one that is written must not overlap, as the policy says.
+
+        Segments of the same run may overlap under any policy: a tumor lies inside its organ.
+        """
+        if self._overlap is OverlapPolicy.ALLOW or self.segmentationNode is None:
+            return ()
+        ids = self.segmentationNode.GetSegmentation().GetSegmentIDs()
+        return tuple(id_ for id_ in ids if id_ not in (*self._written, segmentId))
+
+    def finish(self) -> None:
+        """Tidy up after the last `write`."""
+        if self.segmentationNode is not None and self.journal is not None and not self.journal.isEmpty:
+            with NodeModify(self.segmentationNode):
+                packLayers(self.segmentationNode)
+
+    def _begin(self) -> tuple[slicer.vtkMRMLSegmentationNode, RunJournal]:
+        node = self.segmentationNode
+        if node is not None and self.journal is not None:
+            return node, self.journal
+        ownsNode = node is None
+        if node is None:
+            node = createSegmentation(self._volumeNode)
+        if node.GetSegmentation().GetNumberOfSegments() == 0:
+            # An empty segmentation belongs to nobody yet; one with segments keeps the geometry and parent it has.
+            node.SetReferenceImageGeometryParameterFromVolumeNode(self._volumeNode)
+            node.SetAndObserveTransformNodeID(self._volumeNode.GetTransformNodeID())
+            node.CreateDefaultDisplayNodes()
+            placeBesideVolume(node, self._volumeNode)
+        self.segmentationNode = node
+        self.journal = RunJournal(node, ownsNode=ownsNode)
+        return node, self.journal
+
+    def _replacedBy(self, prompt: Prompt, node: slicer.vtkMRMLSegmentationNode) -> str:
+        """Return the id of the segment that the policy says to replace, or `""`."""
+        if self._existing is not ExistingPolicy.REPLACE:
+            return ""
+        return _idsByName(node).get(prompt.name.casefold(), "")
+
+
+def _checkWritable(
+    segmentationNode: slicer.vtkMRMLSegmentationNode, volumeNode: slicer.vtkMRMLVolumeNode, affine: np.ndarray
+) -> None:
+    segmentation = segmentationNode.GetSegmentation()
+    if segmentation.GetNumberOfSegments() == 0:
+        return
+    if segmentation.GetSourceRepresentationName() != "Binary labelmap":
+        raise InputError(
+            f"{segmentationNode.GetName()} is stored as {segmentation.GetSourceRepresentationName().lower()}.",
+            code="input.representation",
+            hint="Make 'Binary labelmap' its source representation in the Segmentations module, or choose a new one.",
+        )
+    affineInSegmentation(affine, volumeNode, segmentationNode)
+
+
+def _takeVoxels(
+    image: slicer.vtkOrientedImageData,
+    node: slicer.vtkMRMLSegmentationNode,
+    others: Sequence[str],
+    journal: RunJournal,
+) -> list[str]:
+    """Take the voxels of `image` away from the other segments; returns the ids of those that had any."""
+    taken = []
+    for other in others:
+        rest = orientedImageFromSegment(node, other)
+        if removeVoxels(rest, image):
+            journal.noteChanging(other)
+            setSegmentMask(node, other, rest)
+            taken.append(other)
+    return taken
+
+
+def _addSegment(prompt: Prompt, node: slicer.vtkMRMLSegmentationNode, journal: RunJournal) -> str:
+    """Add an empty segment of its own id and name; identity is the id, since names may repeat in a scene."""
+    segmentation = node.GetSegmentation()
+    segmentId = str(segmentation.GenerateUniqueSegmentID(_idFor(prompt.name)))
+    segmentation.AddEmptySegment(segmentId, _uniqueName(prompt.name, _idsByName(node)), segmentColor(prompt))
+    journal.noteAdded(segmentId)
+    return segmentId
+
+
+def _describe(segment: slicer.vtkSegment, prompt: Prompt) -> None:
+    segment.SetColor(segmentColor(prompt))
+    segment.SetTerminology(terminologyTag(prompt))
+    segment.NameAutoGeneratedOff()
+    segment.ColorAutoGeneratedOff()
+    logic = slicer.vtkSlicerSegmentationsModuleLogic
+    logic.SetSegmentStatus(segment, logic.InProgress)
+
+
+def _idsByName(node: slicer.vtkMRMLSegmentationNode) -> dict[str, str]:
+    """Return segment ids by case-folded name; of several segments with one name the first."""
+    segmentation = node.GetSegmentation()
+    ids: dict[str, str] = {}
+    for segmentId in segmentation.GetSegmentIDs():
+        ids.setdefault(segmentation.GetSegment(segmentId).GetName().casefold(), segmentId)
+    return ids
+
+
+def _idFor(name: str) -> str:
+    """Return the stem of a segment id: `DSM_left_kidney` for `"left kidney"`, `DSM_segment` for other scripts."""
+    slug = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")
+    return f"DSM_{slug or 'segment'}"
+
+
+def _uniqueName(name: str, taken: dict[str, str]) -> str:
+    """Return `name`, or `name_1`, `name_2`..., as MRML numbers nodes."""
+    unique, number = name, 0
+    while unique.casefold() in taken:
+        number += 1
+        unique = f"{name}_{number}"
+    return unique

@@ -1,0 +1,1 @@
+"""Clients of a worker process or a server."""

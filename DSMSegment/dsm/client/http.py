@@ -1,0 +1,343 @@
+"""A client for `dsm serve` with the face of `WorkerClient`: the same requests, events and files. Standard library."""
+
+from __future__ import annotations
+
+import atexit
+import base64
+import logging
+import queue
+import shutil
+import tempfile
+import time
+import zlib
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dsm.client.connection import Connection, RemoteError, check_connection
+from dsm.client.jobs import JobClient, JobEvent, StartThread, start_thread
+from dsm.client.volumes import RemoteVolumes
+from dsm.errors import DSMError, ProtocolError, WorkerError
+from dsm.wire.arrays import numbered, resolve_in_folder
+from dsm.wire.codec import from_fields
+from dsm.wire.messages import Done, Error, Load, Progress, Release, Request, Result, Segment, SetVolume
+
+logger = logging.getLogger(__name__)
+
+_RETRIES = 4
+_RETRY_S = 1.0
+# Of a connection, not of a request: asking again may help.
+_TRANSIENT = ("remote.broken", "remote.timeout", "remote.refused", "remote.unreachable")
+_BUSY = ("busy", "quota")
+_BUSY_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteReady:
+    """What the server said of itself; the part of `Ready` that a host asks for."""
+
+    pid: int
+    worker: str
+    model: str
+    model_sha256: str
+    device: str
+
+
+class RemoteClient(JobClient):
+    """One server, used as if it were a worker on this machine.
+
+    A thread sends one request after another; events are kept and taken by `wait` or `poll`. Files of results appear in
+    `folder`, as those of a worker do. A connection that breaks is made again, and the job goes on. Voxels that are on
+    the server are not sent again. As a worker does, the client keeps two volumes there; older ones are removed.
+
+    `Load` asks again what the server has; with an empty name of a model any will do.
+
+    Args:
+        address: E.g. `"https://server:8470"`.
+        token: Bearer token.
+        certificate_file: See `Connection`.
+        folder_parent: Where to make `folder`; None for the system's place for temporary files.
+        connect: Whether to try the server here. Else `Load` does, where it can be cancelled.
+        start_thread: See `JobClient`.
+
+    Raises:
+        RemoteError: If the address is none, or `check_connection` finds something wrong.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        token: str,
+        *,
+        certificate_file: str | None = None,
+        folder_parent: Path | None = None,
+        connect: bool = True,
+        start_thread: StartThread = start_thread,
+    ) -> None:
+        super().__init__(start_thread)
+        self._connection = Connection(address, token, certificate_file=certificate_file)
+        self._check = partial(check_connection, address, token, certificate_file=certificate_file)
+        self.ready = RemoteReady(0, "", "", "", str(self._connection.address))
+        if connect:
+            self._handshake()
+        self._remote_jobs: dict[str, str] = {}
+        self._closed = False
+        self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+        self.folder = Path(tempfile.mkdtemp(prefix="dsm-remote-", dir=folder_parent)).resolve()
+        self._volumes = RemoteVolumes(self._connection, self.folder)
+        self._thread = start_thread(self._run, "dsm-remote")
+        atexit.register(self.close)  # as in `WorkerClient`
+
+    @property
+    def pid(self) -> int:
+        """0: no process of this machine."""
+        return 0
+
+    @property
+    def alive(self) -> bool:
+        """Whether requests are taken."""
+        return not self._closed
+
+    @property
+    def log(self) -> str:
+        """Empty: the log stays on the server."""
+        return ""
+
+    def submit(self, request: Request) -> str:
+        """Queue a request and return its id at once.
+
+        Raises:
+            WorkerError: If the client was closed.
+            ProtocolError: If the id was used before.
+        """
+        with self._changed:
+            if self._closed:
+                raise WorkerError("The connection was closed.", code="worker.closed")
+            self._refuse_used(request.id)
+            self._open_jobs.add(request.id)
+        self._requests.put(request)
+        return request.id
+
+    def cancel(self, job_id: str, *, grace_s: float = 2.0) -> None:
+        """Ask the server to stop a job; returns at once. After `grace_s` without an answer it counts as cancelled."""
+        with self._changed:
+            if job_id not in self._open_jobs:
+                return
+            self._cancelled.add(job_id)
+        self._start_thread(partial(self._send_cancel, job_id), "dsm-remote-cancel")
+        self._start_thread(partial(self._end_if_open, job_id, grace_s), "dsm-remote-grace")
+
+    def kill(self) -> None:
+        """Stop at once."""
+        self.close()
+
+    def close(self) -> None:
+        """Remove the volumes from the server, end the thread and remove the folder. Safe to call twice."""
+        with self._changed:
+            if self._closed:
+                return
+            self._closed = True
+            open_jobs = sorted(self._open_jobs)
+        atexit.unregister(self.close)
+        shutil.rmtree(self.folder, ignore_errors=True)  # before anything that may take long
+        for job_id in open_jobs:
+            self._send_cancel(job_id)
+            self._note(Error(id=job_id, code="worker.closed", text="The connection was closed."))
+        self._volumes.close()
+        self._requests.put(None)
+        self._thread.join(5)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _handshake(self) -> None:
+        """Ask the server who it is.
+
+        Raises:
+            RemoteError: If something is wrong with it, or the way to it.
+        """
+        found = self._check()
+        if not found.ok and found.code != "remote.starting":
+            raise RemoteError(found.text, code=found.code, hint=found.hint)
+        worker, model, sha256 = (str(found.capabilities.get(name, "")) for name in ("version", "model", "model_sha256"))
+        self.ready = RemoteReady(0, worker, model, sha256, self.ready.device)
+
+    # What follows runs on threads.
+
+    def _end_if_open(self, job_id: str, grace_s: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: job_id not in self._open_jobs, grace_s)
+        self._note(Error(id=job_id, code="cancelled", text="The job was cancelled."))
+
+    def _run(self) -> None:
+        while (request := self._requests.get()) is not None:
+            if request.id not in self._open_jobs:
+                continue  # ended already, by `close` or `cancel`
+            began = time.monotonic()
+            try:
+                if request.id in self._cancelled:
+                    raise RemoteError("The job was cancelled before it began.", code="cancelled")
+                self._serve(request)
+            except DSMError as error:
+                self._note(
+                    Error(id=request.id, code=error.code, text=str(error), hint=error.hint, details=error.details)
+                )
+            except Exception as error:  # the next request is served
+                logger.exception("Job '%s' failed unexpectedly.", request.id)
+                self._note(Error(id=request.id, code="internal", text=f"{type(error).__name__}: {error}"))
+            else:
+                self._note(Done(id=request.id, seconds=time.monotonic() - began, device=self.ready.device))
+
+    def _serve(self, request: Request) -> None:
+        if isinstance(request, Load):
+            self._handshake()
+            self._check_model(request)
+        elif isinstance(request, SetVolume):
+            self._encode(request.id, self._send_volume(request))
+        elif isinstance(request, Segment):
+            self._segment(request)
+        elif isinstance(request, Release):
+            self._release(request)
+        else:
+            raise RemoteError("How fast a server is cannot be measured.", code="unsupported")
+
+    def _check_model(self, request: Load) -> None:
+        wanted = Path(request.model).name
+        if wanted not in ("", self.ready.model):
+            raise RemoteError(
+                f"The server has the model {self.ready.model}, not {wanted}.",
+                code="no_model",
+                hint=f"Choose {self.ready.model}.",
+            )
+
+    def _send_volume(self, request: SetVolume) -> str:
+        return self._volumes.put(
+            request,
+            again=lambda send: self._retry(send, request.id),
+            on_sent=lambda done, total: self._uploaded(request.id, done, total),
+        )
+
+    def _uploaded(self, job_id: str, done: int, total: int) -> None:
+        if self._is_unwanted(job_id):
+            raise RemoteError("The job was cancelled.", code="cancelled")
+        self._note(Progress(id=job_id, stage="upload", done=done, total=total))
+
+    def _is_unwanted(self, job_id: str) -> bool:
+        """Whether a job was cancelled, or has ended for this side: then nothing is tried again."""
+        return self._closed or job_id in self._cancelled or job_id not in self._open_jobs
+
+    def _encode(self, job_id: str, volume: str) -> None:
+        for _ in self._results(job_id, {"volume": volume, "prompts": []}):
+            pass
+
+    def _segment(self, request: Segment) -> None:
+        body = {
+            "volume": self._volumes.id_of(request.volume_key),
+            "prompts": [item.text for item in request.prompts],
+            "threshold": request.threshold,
+            "postprocess": request.postprocess,
+            "probabilities": any(item.probability_file for item in request.prompts),
+            "uncertainty": any(item.uncertainty_file for item in request.prompts),
+            "mode": request.mode,
+            "roi": list(request.roi) if request.roi is not None else None,
+        }
+        num_of_prompt: dict[int, int] = {}
+        for event in self._results(request.id, body):
+            number = int(event["prompt"])
+            num_of_prompt[number] = num_of_prompt.get(number, 0) + 1
+            self._note(self._result(request, event, num_of_prompt[number]))
+
+    def _result(self, request: Segment, event: Mapping[str, Any], nth: int) -> Result:
+        item = request.prompts[int(event["prompt"])]
+        fields = {
+            **event,
+            "id": request.id,
+            "prompt_id": item.id,
+            "file": self._written(numbered(item.file, nth), _decoded(event["mask"])),
+            "probability_file": self._written(numbered(item.probability_file, nth), _map(event["probability"])),
+            "uncertainty_file": self._written(numbered(item.uncertainty_file, nth), _map(event["uncertainty"])),
+        }
+        return from_fields(Result, fields, where="result")
+
+    def _written(self, name: str, content: bytes) -> str:
+        """Write a file, and return its name; empty for no content, or when nobody asked for it."""
+        if not name or not content:
+            return ""
+        resolve_in_folder(self.folder, name).write_bytes(content)
+        return name
+
+    def _results(self, job_id: str, body: Mapping[str, Any]) -> Any:
+        """Run a job on the server, note its progress, and yield the events of its results."""
+        answer = self._retry(lambda: self._connection.call("POST", "/jobs", body=body), job_id)
+        job = str(answer["job"])
+        with self._changed:
+            self._remote_jobs[job_id] = job
+            unwanted = self._is_unwanted(job_id)
+        self._note(Progress(id=job_id, stage="waiting", done=0, total=1))
+        if unwanted:  # meanwhile, when this job was not known yet
+            self._send_cancel(job_id)
+        seen = failures = 0
+        while True:
+            try:
+                for event in self._connection.lines(f"/jobs/{job}/events?after={seen}"):
+                    seen, failures = seen + 1, 0
+                    if event["type"] == "result":
+                        yield event
+                    elif event["type"] == "progress":
+                        self._note(from_fields(Progress, {**event, "id": job_id}, where="progress"))
+                    elif event["type"] == "error":
+                        raise RemoteError(event["text"], code=event["code"], hint=event["hint"])
+                    else:
+                        return
+                raise RemoteError("The stream of events ended too early.", code="remote.broken")
+            except RemoteError as error:
+                failures += 1
+                if error.code not in _TRANSIENT or failures > _RETRIES or self._is_unwanted(job_id):
+                    raise
+                time.sleep(_RETRY_S * failures)
+
+    def _retry(self, action: Callable[[], dict[str, Any]], job_id: str) -> dict[str, Any]:
+        """Run `action`; try again when the server is busy, or the connection broke."""
+        failures, end = 0, time.monotonic() + _BUSY_S
+        while True:
+            try:
+                return action()
+            except RemoteError as error:
+                busy = error.code in _BUSY and time.monotonic() < end
+                failures += not busy
+                transient = error.code in _TRANSIENT and failures <= _RETRIES
+                if not (busy or transient) or self._is_unwanted(job_id):
+                    raise
+                time.sleep(_RETRY_S * max(1, failures))
+
+    def _release(self, request: Release) -> None:
+        for key in [request.volume_key] if request.volume_key else self._volumes.keys:
+            self._volumes.forget(key)
+
+    def _send_cancel(self, job_id: str) -> None:
+        with self._changed:
+            job = self._remote_jobs.get(job_id)
+        if job is not None:
+            with suppress(RemoteError):
+                self._connection.call("POST", f"/jobs/{job}/cancel")
+
+    def _note(self, event: JobEvent) -> None:
+        with self._changed:
+            super()._note(event)
+            if isinstance(event, (Done, Error)):
+                self._remote_jobs.pop(event.id, None)
+
+
+def _map(text: str) -> bytes:
+    try:
+        return zlib.decompress(_decoded(text)) if text else b""
+    except zlib.error as error:
+        raise ProtocolError("The server sent a damaged map.") from error
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise ProtocolError("The server sent a damaged mask.") from error

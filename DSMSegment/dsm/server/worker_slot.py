@@ -1,0 +1,162 @@
+"""One worker of the server, and the thread that feeds it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from dsm.errors import DSMError, JobCancelled
+from dsm.server.job import Job, error_event
+from dsm.server.volumes import VolumeStore
+from dsm.server.worker import Worker
+
+logger = logging.getLogger(__name__)
+
+# What a worker keeps encoded (`dsm.worker.session`).
+_CACHED = 2
+# Gone, or without the volume that it should have: another try may succeed.
+_AGAIN = ("worker.died", "worker.timeout", "no_volume")
+# Before another try to start a worker, while others do the jobs.
+_PAUSE_S = 15.0
+
+
+class Queue(Protocol):
+    """Where a lane finds jobs."""
+
+    @property
+    def closing(self) -> bool:
+        """Whether the server ends."""
+
+    def take(self, encoded: Sequence[str], since: float) -> Job | None:
+        """Wait for the next job for a worker that has `encoded` volumes, the last since then; None at the end."""
+
+    def put_back(self, job: Job) -> bool:
+        """Let a job wait again after its worker died. False when it had its tries."""
+
+    def note_encoding(self, seconds: float) -> None:
+        """Learn how long an encoding takes here."""
+
+    def pause(self, seconds: float) -> bool:
+        """Wait while others do the jobs. False, at once, when there are no others, or at the end."""
+
+
+class WorkerSlot:
+    """A worker and its thread; the worker is replaced when it dies.
+
+    Args:
+        start: Starts a worker.
+        volumes: Where jobs find their voxels.
+        queue: Where jobs come from.
+    """
+
+    def __init__(self, start: Callable[[], Worker], volumes: VolumeStore, queue: Queue) -> None:
+        self.worker: Worker | None = None
+        self.ready = False
+        self.encoded: list[str] = []  # least recently used first, as the worker's own cache
+        self._encoded_at = 0.0
+        self._start = start
+        self._volumes = volumes
+        self._queue = queue
+        self._lock = threading.Lock()
+        self._job: Job | None = None
+        self.thread = threading.Thread(target=self._run, name="dsm-lane", daemon=True)
+
+    def close(self) -> None:
+        """End the worker, also in the middle of a job."""
+        with self._lock:
+            worker = self.worker
+        if worker is not None:
+            worker.close()
+        if self.thread.is_alive():
+            self.thread.join(10)
+
+    def cancel(self, job: Job) -> None:
+        """Stop the job if it runs here."""
+        with self._lock:
+            if self._job is job and self.worker is not None:
+                self.worker.cancel(job.id)
+
+    def _run(self) -> None:
+        while (job := self._next_job()) is not None:
+            with self._lock:
+                self._job = job
+            try:
+                self._serve(job)
+            except JobCancelled:
+                job.emit(error_event("cancelled", "The job was cancelled."), state="cancelled")
+            except DSMError as error:
+                self._fail(job, error)
+            except Exception as error:  # one job, not the server
+                logger.exception("Job %s failed unexpectedly.", job.id)
+                job.emit(
+                    error_event("internal", f"An unexpected error occurred ({type(error).__name__})."), state="failed"
+                )
+            finally:
+                with self._lock:
+                    self._job = None
+        self._drop_worker()
+
+    def _next_job(self) -> Job | None:
+        """A job is taken with a worker that is ready; without one, only when no other lane has one either."""
+        while not self._queue.closing and not self._is_ready() and self._queue.pause(_PAUSE_S):
+            pass
+        return self._queue.take(self.encoded, self._encoded_at)
+
+    def _is_ready(self) -> bool:
+        try:
+            self._ready_worker()
+        except DSMError as error:  # said again with the first job
+            logger.error("A worker does not start: %s", error.one_line)
+            return False
+        return True
+
+    def _fail(self, job: Job, error: DSMError) -> None:
+        logger.warning("Job %s: %s", job.id, error.code)
+        self.encoded = [key for key in self.encoded if key != job.spec.volume]
+        if error.code in _AGAIN and self._queue.put_back(job):
+            job.emit({"type": "progress", "stage": "waiting", "done": 0, "total": 1, "note": "A worker was replaced."})
+            return
+        # No details: a traceback or a log has no business on another machine.
+        job.emit(error_event(error.code, str(error), error.hint), state="failed")
+
+    def _ready_worker(self) -> Worker:
+        if self.worker is not None and not (self.worker.alive and self.ready):
+            self._drop_worker()
+        if self.worker is None:
+            worker = self._start()
+            with self._lock:
+                self.worker = worker
+            worker.load()
+            self.ready = True
+        return self.worker
+
+    def _drop_worker(self) -> None:
+        with self._lock:
+            worker, self.worker = self.worker, None
+            self.ready, self.encoded = False, []
+        if worker is not None:
+            worker.close()
+
+    def _serve(self, job: Job) -> None:
+        began = time.monotonic()
+        worker = self._ready_worker()
+        if job.cancel_wanted:  # while there was no worker that could be told
+            raise JobCancelled("The job was cancelled.")
+        spec = job.spec
+        with self._volumes.pinned(spec.volume) as volume:
+            if spec.volume in self.encoded:
+                self.encoded.remove(spec.volume)
+            else:
+                self.encoded = self.encoded[-(_CACHED - 1) :]
+                for event in worker.encode(job.id, volume):
+                    job.emit(event)
+                self._encoded_at = time.monotonic()
+                self._queue.note_encoding(self._encoded_at - began)
+            self.encoded.append(spec.volume)
+        if spec.prompts:
+            for event in worker.segment(job.id, spec):
+                job.emit(event)
+        job.emit({"type": "done", "seconds": round(time.monotonic() - began, 3)}, state="done")

@@ -1,0 +1,427 @@
+"""The messages between a host and the worker: one frozen dataclass each, one JSON line each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from dsm.errors import ProtocolError
+from dsm.wire.codec import from_fields, to_fields
+
+# Raised when an old host and a new worker, or the other way round, would misunderstand each other. New optional
+# fields and new message types do not need it: unknown fields are ignored, unknown types answered with an error.
+PROTOCOL_VERSION = 1
+
+# 200 prompts of 4 kB, each character escaped, fit; voxels never travel in a line.
+MAX_LINE_BYTES = 4 * 2**20
+MAX_ID_LENGTH = 128
+
+Index3: TypeAlias = tuple[int, int, int]
+Index6: TypeAlias = tuple[int, int, int, int, int, int]
+Row: TypeAlias = tuple[float, float, float, float]
+Affine: TypeAlias = tuple[Row, Row, Row, Row]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hello:
+    """Host: the first message. Answered by `Ready`.
+
+    Args:
+        folder: Absolute path of the folder that the host owns; every file of this session lies directly in it.
+        host: Name and version of the host, for the log.
+    """
+
+    folder: str
+    host: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """Host: make a model ready. Answered by `Progress` and `Done`.
+
+    Args:
+        id: Job id, chosen by the host, unique in the session.
+        model: Name of an installed model, or the path of a model folder.
+        sha256: Expected digest of the model (`ModelEntry.digest`); empty for "as its own manifest says".
+        device: `"cpu"`, `"cuda"`, `"cuda:1"`, `"mps"`, or `"auto"` for the first GPU that works, else the CPU.
+        precision: `"auto"` is the only value so far.
+    """
+
+    id: str
+    model: str
+    sha256: str = ""
+    device: str = "cpu"
+    precision: str = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """Host: find out how fast the loaded model encodes; takes a second or two. Answered by `Progress` and `Done`.
+
+    Args:
+        id: Job id.
+    """
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetVolume:
+    """Host: encode a volume, unless the same voxels are encoded already. Answered by `Progress` and `Done`.
+
+    Args:
+        id: Job id.
+        key: The host's name for this volume; later `Segment` messages refer to it.
+        array: Name of a `.npy` file in the host's folder, `[I, J, K]`. Empty to use the volume that was encoded under
+            `key`; answered with the error `no_volume` where it is gone, and then to be sent.
+        affine: Rows of the 4x4 matrix from voxel index to RAS millimetres.
+        modality: `"CT"` or `"MR"`.
+        name: What the user calls the volume; used in messages only.
+        roi: Voxels `(i0, j0, k0, i1, j1, k1)`, half-open, that matter under this key: encode only them and what is near
+            them, unless the whole volume is encoded already. None for the whole volume.
+    """
+
+    id: str
+    key: str
+    array: str
+    affine: Affine
+    modality: str = "CT"
+    name: str = "volume"
+    roi: Index6 | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptItem:
+    """One prompt of a `Segment` message.
+
+    A text that names several structures (`"kidneys"`) gives a `Result` for each; the files of the second get `-2`
+    before their suffix, and so on.
+
+    Args:
+        id: The host's name for this prompt; comes back in `Result.prompt_id`.
+        text: A prompt, e.g. `"left kidney"`.
+        file: Name of the mask file to write in the host's folder.
+        probability_file: Name of the probability file (`.npy`) to write; empty for none.
+        uncertainty_file: Name of the uncertainty file (`.npy`) to write; empty for none.
+    """
+
+    id: str
+    text: str
+    file: str
+    probability_file: str = ""
+    uncertainty_file: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """Host: segment prompts in an encoded volume. Answered by `Progress`, one `Result` a prompt, and `Done`.
+
+    Args:
+        id: Job id.
+        volume_key: `SetVolume.key` of an encoded volume.
+        prompts: At least one.
+        threshold: Probability above which a voxel is inside, between 0 and 1.
+        postprocess: Drop the islands of structures that have one part.
+        roi: Voxels `(i0, j0, k0, i1, j1, k1)`, half-open; masks are cut at this box. None for the whole volume.
+        mode: `"auto"`, or `"fast"`: leave out the diffusion prompts of tumors.
+    """
+
+    id: str
+    volume_key: str
+    prompts: tuple[PromptItem, ...]
+    threshold: float = 0.5
+    postprocess: bool = True
+    roi: Index6 | None = None
+    mode: str = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancel:
+    """Host: stop job `id`, running or waiting; it ends with `Error(code="cancelled")`. Unknown ids are ignored."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """Host: free memory. Answered by `Done`.
+
+    Args:
+        id: Job id.
+        volume_key: Encoded volume to forget; empty for all volumes and the model.
+    """
+
+    id: str
+    volume_key: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shutdown:
+    """Host: finish the jobs that were sent and exit. Closing the pipe instead makes it exit at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """A place where the network can run.
+
+    Args:
+        id: What `Load.device` takes.
+        name: For people.
+        free: Free memory in bytes, 0 when unknown.
+        total: Memory in bytes, 0 when unknown.
+        usable: Whether the network can run there.
+        reason: Why it is not usable; empty when it is.
+    """
+
+    id: str
+    name: str
+    free: int = 0
+    total: int = 0
+    usable: bool = True
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """Worker: the answer to `Hello`.
+
+    Args:
+        pid: Process id of the interpreter itself (the process that the host started may be a launcher).
+        worker: Version of the engine.
+        python: Version of the interpreter.
+        torch: Version of PyTorch; empty when it is not installed.
+        devices: What was found without importing PyTorch; `Load` has the last word.
+    """
+
+    pid: int
+    worker: str
+    python: str
+    torch: str
+    devices: tuple[Device, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Worker: `done` of `total` steps of a stage are finished.
+
+    Args:
+        id: Job id.
+        stage: `"load"`, `"measure"`, `"encode"`, `"text"`, `"decode"` or `"write"`; with a server also `"upload"` and
+            `"waiting"`.
+        done: Finished steps.
+        total: All steps of this stage.
+        eta: Estimated seconds until the stage ends; None while unknown.
+        note: An announcement, e.g. that a job is repeated with less memory.
+    """
+
+    id: str
+    stage: str
+    done: int
+    total: int
+    eta: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """Worker: one prompt is finished and its mask is written.
+
+    Args:
+        id: Job id.
+        prompt_id: `PromptItem.id`.
+        name: Canonical name of the structure, or the normalised words of a free prompt.
+        kind: `"organ"` or `"tumor"`.
+        file: Mask file in the host's folder (see `dsm.wire.arrays.read_mask`); empty when the mask is empty.
+        offset_ijk: Voxel of the volume where the crop starts.
+        size: Voxels of the crop along i, j, k; zeros when the mask is empty.
+        voxels: Voxels inside the mask.
+        volume_mm3: Volume of the mask.
+        score: How sure the network is that the structure is there, 0 to 1.
+        empty: Whether no voxel is inside.
+        found: Whether the structure was found; an empty mask is never found.
+        threshold: The threshold that was used.
+        seconds: Time that this prompt took.
+        warnings: Sentences for the user.
+        suggestions: Names that the user may have meant.
+        probability_file: Map of probabilities as `.npy`; empty when it was not asked for.
+        probability_offset_ijk: Voxel of the volume where the map starts.
+        uncertainty_file: Map of uncertainty, 0 sure to 1 undecided, as `.npy`; empty when it was not asked for.
+        uncertainty_offset_ijk: Voxel of the volume where that map starts.
+    """
+
+    id: str
+    prompt_id: str
+    name: str
+    kind: str
+    file: str
+    offset_ijk: Index3
+    size: Index3
+    voxels: int
+    volume_mm3: float
+    score: float
+    empty: bool
+    found: bool
+    threshold: float
+    seconds: float = 0.0
+    warnings: tuple[str, ...] = ()
+    suggestions: tuple[str, ...] = ()
+    probability_file: str = ""
+    probability_offset_ijk: Index3 = (0, 0, 0)
+    uncertainty_file: str = ""
+    uncertainty_offset_ijk: Index3 = (0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """Worker: job `id` is finished; no more messages about it follow.
+
+    Args:
+        id: Job id.
+        seconds: Wall time of the job.
+        device: Where it ran; empty when no model is loaded.
+        peak_memory: Largest memory so far in bytes: of the GPU where it ran there, else of the process; 0 if unknown.
+        cached: Whether there was nothing to do because the model was loaded or the volume encoded already.
+        seconds_per_megavoxel: What encoding a million voxels of the working grid takes; 0 unless it was measured.
+    """
+
+    id: str
+    seconds: float
+    device: str = ""
+    peak_memory: int = 0
+    cached: bool = False
+    seconds_per_megavoxel: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Error:
+    """Worker: job `id` failed; no more messages about it follow. Results that were sent stay valid.
+
+    Args:
+        id: Job id; empty when a line could not be understood at all.
+        code: Stable identifier, e.g. `"cancelled"`, `"oom_ram"`, `"no_model"`; for programs.
+        text: What happened and why, in one sentence.
+        hint: What the user can do.
+        details: For a log or a bug report, e.g. a traceback.
+    """
+
+    id: str
+    code: str
+    text: str
+    hint: str = ""
+    details: str = ""
+
+
+Request: TypeAlias = Load | Measure | SetVolume | Segment | Release
+HostMessage: TypeAlias = Hello | Request | Cancel | Shutdown
+WorkerMessage: TypeAlias = Ready | Progress | Result | Done | Error
+Message: TypeAlias = HostMessage | WorkerMessage
+
+HOST_TYPES: Mapping[str, type[HostMessage]] = {
+    "hello": Hello,
+    "load": Load,
+    "measure": Measure,
+    "set_volume": SetVolume,
+    "segment": Segment,
+    "cancel": Cancel,
+    "release": Release,
+    "shutdown": Shutdown,
+}
+WORKER_TYPES: Mapping[str, type[WorkerMessage]] = {
+    "ready": Ready,
+    "progress": Progress,
+    "result": Result,
+    "done": Done,
+    "error": Error,
+}
+_TYPE_NAMES: Mapping[type, str] = {cls: name for name, cls in (*HOST_TYPES.items(), *WORKER_TYPES.items())}
+
+
+def encode_message(message: Message) -> bytes:
+    """Return the message as one line of ASCII JSON that ends with a newline.
+
+    ASCII, so that no locale, pipe or split chunk can damage a name in another script.
+
+    Raises:
+        ProtocolError: If the line would be longer than `MAX_LINE_BYTES` or a number is not finite.
+    """
+    fields = {"type": _TYPE_NAMES[type(message)], "protocol": PROTOCOL_VERSION, **to_fields(message)}
+    try:
+        line = json.dumps(fields, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
+    except ValueError as error:
+        raise ProtocolError(f"A {fields['type']} message has a number that is not finite.") from error
+    if len(line) > MAX_LINE_BYTES:
+        raise ProtocolError(
+            f"A {fields['type']} message has {len(line)} bytes; at most {MAX_LINE_BYTES} are allowed.",
+            code="protocol.too_long",
+            hint="Send fewer or shorter prompts at a time.",
+        )
+    return line
+
+
+def decode_request(line: bytes) -> HostMessage:
+    """Read a line that came from the host.
+
+    Raises:
+        ProtocolError: If the line is too long, no JSON object, of an unknown type or version (code `"unsupported"`),
+            or has a field of another type.
+    """
+    message: HostMessage = _decode(line, HOST_TYPES)
+    return message
+
+
+def decode_event(line: bytes) -> WorkerMessage:
+    """Read a line that came from the worker; raises as `decode_request`."""
+    message: WorkerMessage = _decode(line, WORKER_TYPES)
+    return message
+
+
+def job_id_of(line: bytes) -> str:
+    """Return the job id of a line that could not be understood otherwise, or `""`: so its sender gets an answer."""
+    try:
+        job_id = _parse(line).get("id")
+    except ProtocolError:
+        return ""
+    return job_id if isinstance(job_id, str) and len(job_id) <= MAX_ID_LENGTH else ""
+
+
+def _decode(line: bytes, types: Mapping[str, type[Any]]) -> Any:
+    fields = _parse(line)
+    name = fields.get("type")
+    if not isinstance(name, str):
+        raise ProtocolError("A message needs a field 'type'.")
+    version = fields.get("protocol", PROTOCOL_VERSION)
+    if version != PROTOCOL_VERSION:
+        raise ProtocolError(
+            f"The message speaks protocol {str(version)[:40]}; this side speaks {PROTOCOL_VERSION}.",
+            code="unsupported",
+            hint="Install the same version of DSMSegment on both sides.",
+        )
+    if name not in types:
+        raise ProtocolError(f"There is no message of type '{name[:40]}'.", code="unsupported")
+    message = from_fields(types[name], fields, where=name)
+    if len(getattr(message, "id", "")) > MAX_ID_LENGTH:
+        raise ProtocolError(f"{name}.id is longer than {MAX_ID_LENGTH} characters.")
+    return message
+
+
+def _parse(line: bytes) -> dict[str, Any]:
+    if len(line) > MAX_LINE_BYTES:
+        raise ProtocolError(
+            f"The line has more than {MAX_LINE_BYTES} bytes.",
+            code="protocol.too_long",
+            hint="Send arrays as files, not in messages.",
+        )
+    try:
+        fields = json.loads(line, parse_constant=_refuse_constant)
+    # ValueError covers bad UTF-8, bad JSON and integers of thousands of digits; RecursionError deep nesting.
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError(f"The line is not JSON ({str(error)[:200]}).") from error
+    if not isinstance(fields, dict):
+        raise ProtocolError(f"The line is a JSON {type(fields).__name__}; an object is needed.")
+    return fields
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a number of JSON")

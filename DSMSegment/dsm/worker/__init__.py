@@ -1,0 +1,1 @@
+"""The worker process: a session of volumes, encodings and prompts behind the wire."""

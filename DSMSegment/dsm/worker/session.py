@@ -1,0 +1,358 @@
+"""What a worker does for one host: its folder, its model, its encoded volumes, and the jobs on them."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from dsm.core.boxes import Box, CroppedArray, Index3
+from dsm.core.volume import Volume
+from dsm.errors import InputError, ModelNotFoundError, PromptError, ProtocolError, WeightsError
+from dsm.models.store import find_model, verify_model
+from dsm.progress import Progress
+from dsm.text.prompt import MAX_PROMPTS, Prompt, parse_prompts
+from dsm.wire.arrays import content_key, numbered, read_array, resolve_in_folder, write_array, write_mask
+from dsm.wire.messages import (
+    Done,
+    Index6,
+    Load,
+    Measure,
+    PromptItem,
+    Release,
+    Request,
+    Result,
+    Segment,
+    SetVolume,
+    WorkerMessage,
+)
+from dsm.worker.job_progress import JobProgress
+from dsm.worker.memory import peak_memory_bytes
+from dsm.worker.volume_cache import VolumeCache
+
+if TYPE_CHECKING:
+    from dsm.inference.result import PromptResult
+
+
+class EncodedScan(Protocol):
+    """What the session needs of `dsm.inference.segmenter.Scan`."""
+
+    def segment(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        threshold: float,
+        probabilities: bool,
+        uncertainty: bool,
+        fast: bool,
+        postprocess: bool,
+        progress: Progress,
+        on_result: Callable[[PromptResult], None],
+    ) -> list[PromptResult]:
+        """Segment prompts; `on_result` gets each as soon as it is finished."""
+
+
+class Engine(Protocol):
+    """What the session needs of `dsm.inference.segmenter.Segmenter`."""
+
+    @property
+    def device(self) -> object:
+        """Where the network computes; its text is PyTorch's name of the device."""
+
+    def measure(self, *, progress: Progress) -> float:
+        """Return the seconds that a million voxels of the working grid take."""
+
+    def encode(self, volume: Volume, *, region: Box | None, progress: Progress) -> EncodedScan:
+        """Encode a volume, or a region of it, once for many prompts."""
+
+
+class EngineFactory(Protocol):
+    """Makes an engine from a model folder."""
+
+    def __call__(self, folder: Path, *, device: str, progress: Progress) -> Engine:
+        """Load the model in `folder` on `device`."""
+
+
+def load_segmenter(folder: Path, *, device: str, progress: Progress) -> Engine:
+    """Load the real engine; PyTorch is imported here and not before."""
+    progress("load", 0, 1)
+    from dsm.inference.segmenter import Segmenter  # noqa: PLC0415  (seconds: `ready` does not wait for it)
+
+    return Segmenter.from_pretrained(folder, device=device, progress=progress)
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    engine: Engine
+    digest: str
+    text_bank_sha256: str
+    wanted_device: str
+
+    @property
+    def device(self) -> str:
+        return str(self.engine.device)
+
+
+@dataclass(frozen=True, slots=True)
+class _EncodedVolume:
+    scan: EncodedScan
+    shape: tuple[int, int, int]
+    voxel_volume_mm3: float
+
+
+class Session:
+    """Runs the jobs of one host, one at a time.
+
+    Args:
+        folder: The host's folder: nothing is read or written elsewhere, but for the model.
+        send: Sends a message to the host.
+        load_engine: How an engine is made.
+        max_volumes: Encoded volumes that are kept.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        send: Callable[[WorkerMessage], None],
+        *,
+        load_engine: EngineFactory = load_segmenter,
+        max_volumes: int = 2,
+    ) -> None:
+        self._folder = folder
+        self._send = send
+        self._load_engine = load_engine
+        self._model: _Model | None = None
+        self._volumes: VolumeCache[_EncodedVolume] = VolumeCache(max_volumes)
+
+    def run(self, job: Request, is_cancelled: Callable[[], bool]) -> Done:
+        """Run a job; its progress and results are sent, the closing message is returned.
+
+        Raises:
+            JobCancelled: If the host cancelled it.
+            DSMError: If it cannot be done; the session serves the next job.
+        """
+        start_s = time.monotonic()
+        progress = JobProgress(job.id, self._send, is_cancelled)
+        progress.check()
+        cached, speed = False, 0.0
+        if isinstance(job, Load):
+            cached = self._load(job, progress)
+        elif isinstance(job, Measure):
+            speed = self._loaded().engine.measure(progress=progress)
+        elif isinstance(job, SetVolume):
+            cached = self._set_volume(job, progress)
+        elif isinstance(job, Segment):
+            cached = self._segment(job, progress)
+        else:
+            cached = self._release(job)
+        device = self._model.device if self._model else ""
+        return Done(
+            id=job.id,
+            seconds=time.monotonic() - start_s,
+            device=device,
+            peak_memory=peak_memory_bytes(device),
+            cached=cached,
+            seconds_per_megavoxel=speed,
+        )
+
+    def _load(self, job: Load, progress: JobProgress) -> bool:
+        _known("precision", job.precision, "auto")
+        entry = verify_model(find_model(job.model))
+        if job.sha256 and job.sha256 != entry.digest:
+            raise WeightsError(
+                f"The model in {entry.path} is not the one that the host expects.",
+                hint="Install the model again, or update the host.",
+                details=f"digest {entry.digest}, expected {job.sha256}",
+            )
+        loaded, wanted = self._model, (entry.digest, entry.text_bank_sha256, job.device)
+        if loaded and (loaded.digest, loaded.text_bank_sha256, loaded.wanted_device) == wanted:
+            return True
+        self._free()  # first, so that two models never need memory at the same time
+        engine = self._load_engine(entry.path, device=job.device, progress=progress)
+        self._model = _Model(engine, *wanted)
+        return False
+
+    def _loaded(self) -> _Model:
+        if self._model is None:
+            raise ModelNotFoundError("No model is loaded.", hint="Load a model first.")
+        return self._model
+
+    def _set_volume(self, job: SetVolume, progress: JobProgress) -> bool:
+        model = self._loaded()
+        if job.modality not in ("CT", "MR"):
+            raise InputError(f"The modality '{job.modality[:40]}' is neither CT nor MR.", code="input.modality")
+        if not job.array:
+            self._encoded(job.key)
+            return True
+        array = read_array(self._folder, job.array)
+        volume = Volume(array, np.asarray(job.affine), modality=job.modality, name=job.name)
+        progress.check()
+        content = content_key(volume.array, job.affine, job.modality)
+        region = _region(job.roi, volume.shape) if job.roi is not None else None
+        if region is not None and region.is_empty:
+            raise InputError("The region lies outside of the volume.", code="input.roi")
+        if content in self._volumes or job.modality != "CT":  # an MR image is encoded whole in any case
+            region = None
+        if region is not None:
+            content = f"{content} {region.start} {region.stop}"
+        if self._volumes.name(job.key, content):
+            return True
+        self._volumes.make_room()
+        scan = model.engine.encode(volume, region=region, progress=progress)
+        self._volumes.put(job.key, content, _EncodedVolume(scan, volume.shape, volume.voxel_volume_mm3))
+        return False
+
+    def _encoded(self, key: str) -> _EncodedVolume:
+        volume = self._volumes.get(key)
+        if volume is None:
+            raise InputError(
+                f"The volume '{key[:80]}' is not encoded (any more).", code="no_volume", hint="Send it again."
+            )
+        return volume
+
+    def _segment(self, job: Segment, progress: JobProgress) -> bool:
+        _known("mode", job.mode, "auto", "fast")
+        volume = self._encoded(job.volume_key)
+        items = _items_by_prompt(job.prompts, self._folder)
+        region = _region(job.roi, volume.shape)
+        waiting = {_identity(prompt): wanted for prompt, wanted in items}
+
+        def send_result(result: PromptResult) -> None:
+            progress.check()
+            for item in waiting.pop(_identity(result.prompt)):
+                self._send(self._write(result, item, job.id, region, volume.voxel_volume_mm3))
+
+        volume.scan.segment(
+            [prompt for prompt, _ in items],
+            threshold=job.threshold,
+            probabilities=any(item.probability_file for item in job.prompts),
+            uncertainty=any(item.uncertainty_file for item in job.prompts),
+            fast=job.mode == "fast",
+            postprocess=job.postprocess,
+            progress=progress,
+            on_result=send_result,
+        )
+        return False
+
+    def _write(
+        self, result: PromptResult, item: PromptItem, job_id: str, region: Box, voxel_volume_mm3: float
+    ) -> Result:
+        inside = _cut(result.mask, region)
+        mask = CroppedArray.from_mask(inside.array)
+        i, j, k = (a + b for a, b in zip(inside.offset_ijk, mask.offset_ijk, strict=True))
+        voxels = int(np.count_nonzero(mask.array))
+        if voxels:
+            write_mask(self._folder, item.file, mask.array)
+        probability_file, probability_offset = self._write_map(item.probability_file, result.probability, region)
+        uncertainty_file, uncertainty_offset = self._write_map(item.uncertainty_file, result.uncertainty, region)
+        return Result(
+            id=job_id,
+            prompt_id=item.id,
+            name=result.prompt.name,
+            kind=result.prompt.kind,
+            file=item.file if voxels else "",
+            offset_ijk=(i, j, k) if voxels else (0, 0, 0),
+            size=mask.box.size,
+            voxels=voxels,
+            volume_mm3=voxels * voxel_volume_mm3,
+            score=float(result.score),
+            empty=voxels == 0,
+            found=bool(result.found) and voxels > 0,
+            threshold=float(result.threshold),
+            seconds=float(result.seconds),
+            warnings=(*result.prompt.warnings, *(w for w in result.warnings if w not in result.prompt.warnings)),
+            suggestions=result.prompt.suggestions,
+            probability_file=probability_file,
+            probability_offset_ijk=probability_offset,
+            uncertainty_file=uncertainty_file,
+            uncertainty_offset_ijk=uncertainty_offset,
+        )
+
+    def _write_map(self, file: str, map_: CroppedArray | None, region: Box) -> tuple[str, Index3]:
+        """Write a map where it was asked for; returns the file, empty for none, and where the map starts."""
+        if not file or map_ is None:
+            return "", (0, 0, 0)
+        inside = _cut(map_, region)
+        write_array(self._folder, file, inside.array)
+        return file, inside.offset_ijk
+
+    def _release(self, job: Release) -> bool:
+        if job.volume_key:
+            self._volumes.drop(job.volume_key)
+            _collect()
+        else:
+            self._free()
+        return False
+
+    def _free(self) -> None:
+        self._volumes.clear()
+        self._model = None
+        _collect()
+
+
+def _collect() -> None:
+    """Give memory back to the system and to the GPU's other users."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+def _known(field: str, value: str, *known: str) -> None:
+    if value not in known:
+        hint = f"Use {' or '.join(map(repr, known))}."
+        raise ProtocolError(f"This worker knows no {field} '{value[:40]}'.", code="unsupported", hint=hint)
+
+
+def _identity(prompt: Prompt) -> tuple[str, str]:
+    return prompt.name, prompt.kind
+
+
+def _items_by_prompt(items: Sequence[PromptItem], folder: Path) -> list[tuple[Prompt, list[PromptItem]]]:
+    """Parse the prompts, one item for each; prompts that mean the same are computed once and answered each."""
+    if not items:
+        raise PromptError("There is no prompt.", code="prompt.empty", hint="Name what to segment, e.g. 'liver'.")
+    found: dict[tuple[str, str], tuple[Prompt, list[PromptItem]]] = {}
+    files: list[str] = []
+    for item in items:
+        for number, prompt in enumerate(parse_prompts(item.text), start=1):
+            one = replace(
+                item,
+                file=numbered(item.file, number),
+                probability_file=numbered(item.probability_file, number),
+                uncertainty_file=numbered(item.uncertainty_file, number),
+            )
+            files += [one.file, *(name for name in (one.probability_file, one.uncertainty_file) if name)]
+            found.setdefault(_identity(prompt), (prompt, []))[1].append(one)
+    for name in files:
+        resolve_in_folder(folder, name)
+    if len({name.lower() for name in files}) < len(files):  # some file systems do not tell "a" from "A"
+        raise ProtocolError("Two prompts of a segment message share a file name.")
+    if len(found) > MAX_PROMPTS:
+        raise PromptError(f"There are {len(found)} prompts; {MAX_PROMPTS} is the most.", hint="Send several jobs.")
+    return list(found.values())
+
+
+def _region(roi: Index6 | None, shape: Index3) -> Box:
+    """Return the part of the volume in which masks are wanted."""
+    if roi is None:
+        return Box((0, 0, 0), shape)
+    return Box(roi[:3], roi[3:]).clip(shape)
+
+
+def _cut(crop: CroppedArray, region: Box) -> CroppedArray:
+    """Return the part of `crop` inside `region`; an array of no voxels where they do not meet."""
+    box = crop.box.intersect(region)
+    if box.is_empty:
+        return CroppedArray(crop.array[:0, :0, :0], (0, 0, 0))
+    local = Box(
+        tuple(a - b for a, b in zip(box.start, crop.offset_ijk, strict=True)),  # type: ignore[arg-type]
+        tuple(a - b for a, b in zip(box.stop, crop.offset_ijk, strict=True)),  # type: ignore[arg-type]
+    )
+    return CroppedArray(crop.array[local.slices], box.start)

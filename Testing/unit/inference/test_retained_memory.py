@@ -1,0 +1,53 @@
+import sys
+
+import pytest
+import torch
+
+from dsm.inference.retained_memory import retain_freed_memory
+
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc only")
+
+
+def page_faults():
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+
+def resident_bytes():
+    import resource
+    from pathlib import Path
+
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def touch(rounds):
+    before = page_faults()
+    for _ in range(rounds):
+        torch.ones(20_000_000)
+    return page_faults() - before
+
+
+def touched_inside():
+    with retain_freed_memory():
+        return touch(5)
+
+
+@linux
+def test_pages_are_touched_once():
+    outside = touch(5)
+    assert min(touched_inside() for _ in range(3)) < 0.4 * outside  # the system may take pages back in between
+
+
+@linux
+def test_memory_goes_back_to_the_system():
+    before = resident_bytes()
+    with retain_freed_memory():
+        touch(1)
+        assert resident_bytes() - before > 60e6
+    assert resident_bytes() - before < 40e6
+
+
+def test_errors_pass_through():
+    with pytest.raises(KeyError), retain_freed_memory():
+        raise KeyError

@@ -1,0 +1,200 @@
+"""Messages: what goes out comes back, and nothing that comes in can do harm."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import fields
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dsm.errors import ProtocolError
+from dsm.wire import messages
+from dsm.wire.messages import (
+    HOST_TYPES,
+    MAX_LINE_BYTES,
+    PROTOCOL_VERSION,
+    WORKER_TYPES,
+    Cancel,
+    Hello,
+    Message,
+    Progress,
+    PromptItem,
+    Ready,
+    Segment,
+    SetVolume,
+    decode_event,
+    decode_request,
+    encode_message,
+    job_id_of,
+)
+
+AFFINE = ((1.0, 0.0, 0.0, -5.0), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 2.5, 7.0), (0.0, 0.0, 0.0, 1.0))
+
+# from_type builds every message from its annotations, so a new field is covered without being named here. Lone
+# surrogates are left out: they are no text. Floats are finite in JSON.
+st.register_type_strategy(float, st.floats(allow_nan=False, allow_infinity=False))
+st.register_type_strategy(str, st.text(st.characters(exclude_categories=["Cs"]), max_size=40))
+
+
+# Generators of nested JSON warm up for seconds on a busy machine; that says nothing about the code.
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def any_message(types: dict[str, type[Any]]) -> st.SearchStrategy[Any]:
+    return st.one_of([st.from_type(cls) for cls in types.values()])
+
+
+@patient
+@given(any_message({**HOST_TYPES}))
+def test_request_survives_its_line(message: Any) -> None:
+    assert decode_request(encode_message(message)) == message
+
+
+@patient
+@given(any_message({**WORKER_TYPES}))
+def test_event_survives_its_line(message: Any) -> None:
+    assert decode_event(encode_message(message)) == message
+
+
+@patient
+@given(any_message({**HOST_TYPES, **WORKER_TYPES}))
+def test_a_message_is_one_ascii_line_with_type_and_version(message: Message) -> None:
+    line = encode_message(message)
+    assert line.isascii()
+    assert line.count(b"\n") == 1
+    assert line.endswith(b"\n")
+    parsed = json.loads(line)
+    assert parsed["protocol"] == PROTOCOL_VERSION
+    assert parsed["type"] in {**HOST_TYPES, **WORKER_TYPES}
+
+
+@patient
+@given(st.binary(max_size=200))
+def test_random_bytes_are_refused_or_understood_but_never_crash(line: bytes) -> None:
+    for decode in (decode_request, decode_event):
+        try:
+            decode(line)
+        except ProtocolError as error:
+            assert error.code
+    assert isinstance(job_id_of(line), str)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=8,
+)
+field_names = sorted({field.name for cls in HOST_TYPES.values() for field in fields(cls)})
+
+
+@patient
+@given(st.sampled_from(sorted(HOST_TYPES)), st.dictionaries(st.sampled_from(field_names), json_values))
+def test_any_json_in_the_fields_is_refused_or_understood_but_never_crashes(name: str, values: dict[str, Any]) -> None:
+    line = json.dumps({"type": name, **values}).encode()
+    try:
+        message = decode_request(line)
+    except ProtocolError:
+        return
+    assert decode_request(encode_message(message)) == message
+
+
+@patient
+@given(any_message({**HOST_TYPES}), st.integers(min_value=0), st.integers(min_value=1, max_value=255))
+def test_a_flipped_byte_never_crashes(message: Any, place: int, flip: int) -> None:
+    line = bytearray(encode_message(message))
+    line[place % len(line)] ^= flip
+    with contextlib.suppress(ProtocolError):
+        decode_request(bytes(line))
+
+
+def test_unknown_fields_are_ignored_so_that_newer_hosts_work() -> None:
+    assert decode_request(b'{"type":"cancel","id":"7","urgency":3,"protocol":1}') == Cancel(id="7")
+
+
+def test_a_line_without_version_is_taken_for_ours() -> None:
+    assert decode_request(b'{"type":"hello","folder":"/data/x"}') == Hello(folder="/data/x")
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (b'{"type":"dance","id":"7"}', "unsupported"),
+        (b'{"type":"ready","id":"7"}', "unsupported"),
+        (b'{"type":"cancel","id":"7","protocol":2}', "unsupported"),
+        (b'{"type":"cancel","id":"7","protocol":"x"}', "unsupported"),
+        (b'{"id":"7"}', "protocol"),
+        (b'{"type":["cancel"],"id":"7"}', "protocol"),
+        (b'{"type":"cancel"}', "protocol"),
+        (b'{"type":"cancel","id":7}', "protocol"),
+        (b'{"type":"cancel","id":null}', "protocol"),
+        (b'{"type":"cancel","id":"' + 129 * b"x" + b'"}', "protocol"),
+        (b'{"type":"segment","id":"7","volume_key":"v","prompts":"liver"}', "protocol"),
+        (b'{"type":"segment","id":"7","volume_key":"v","prompts":["liver"]}', "protocol"),
+        (b'{"type":"segment","id":"7","volume_key":"v","prompts":[],"threshold":true}', "protocol"),
+        (b'{"type":"segment","id":"7","volume_key":"v","prompts":[],"threshold":NaN}', "protocol"),
+        (b'{"type":"segment","id":"7","volume_key":"v","prompts":[],"threshold":1e999}', "protocol"),
+        (b'{"type":"segment","id":"7","volume_key":"v","prompts":[],"roi":[0,0,0,1,1]}', "protocol"),
+        (b'{"type":"segment","id":"7","volume_key":"v","prompts":[],"roi":[0,0,0,1,1,1.5]}', "protocol"),
+        (b'{"type":"segment","id":"7","volume_key":"v","prompts":[],"postprocess":1}', "protocol"),
+        (b'{"type":"set_volume","id":"7","key":"v","array":"a.npy","affine":[[1,0,0,0]]}', "protocol"),
+        (b"[1,2]", "protocol"),
+        (b"null", "protocol"),
+        (b"", "protocol"),
+        (b"not json", "protocol"),
+        (b"\xff\xfe\x00", "protocol"),
+        (b"[" * 100_000, "protocol"),
+        (b'{"type":"cancel","id":"7","n":' + 5000 * b"9" + b"}", "protocol"),
+        (b" " * (MAX_LINE_BYTES + 1), "protocol.too_long"),
+    ],
+)
+def test_bad_line_is_refused_with_a_code(line: bytes, code: str) -> None:
+    with pytest.raises(ProtocolError) as caught:
+        decode_request(line)
+    assert caught.value.code == code
+    assert len(str(caught.value)) < 400
+
+
+def test_message_names_the_place_of_the_mistake() -> None:
+    line = b'{"type":"segment","id":"7","volume_key":"v","prompts":[{"id":"a","text":3,"file":"m"}]}'
+    with pytest.raises(ProtocolError, match=r"segment\.prompts\[0\]\.text must be text, not int"):
+        decode_request(line)
+
+
+def test_whole_numbers_are_accepted_where_fractions_are() -> None:
+    line = (
+        b'{"type":"set_volume","id":"1","key":"k","array":"a.npy",'
+        b'"affine":[[1,0,0,-5],[0,1,0,0],[0,0,2.5,7],[0,0,0,1]]}'
+    )
+    assert decode_request(line) == SetVolume(id="1", key="k", array="a.npy", affine=AFFINE)
+
+
+def test_two_hundred_prompts_of_four_kilobytes_fit_in_a_line() -> None:
+    items = tuple(PromptItem(id=str(n), text=1365 * "肝", file=f"m{n}") for n in range(200))  # 3 bytes each in UTF-8
+    request = Segment(id="1", volume_key="v", prompts=items)
+    assert decode_request(encode_message(request)) == request
+
+
+def test_a_message_that_is_too_long_is_not_sent() -> None:
+    with pytest.raises(ProtocolError) as caught:
+        encode_message(Hello(folder="x" * MAX_LINE_BYTES))
+    assert caught.value.code == "protocol.too_long"
+
+
+def test_a_number_that_is_not_finite_is_not_sent() -> None:
+    with pytest.raises(ProtocolError, match="not finite"):
+        encode_message(Progress(id="1", stage="encode", done=0, total=1, eta=float("nan")))
+
+
+def test_the_job_of_a_bad_line_is_found_for_the_answer() -> None:
+    assert job_id_of(b'{"type":"segment","id":"job-4","prompts":5}') == "job-4"
+    assert job_id_of(b'{"type":"segment","id":["job-4"]}') == ""
+    assert job_id_of(b"\x00") == ""
+
+
+def test_version_comes_with_ready() -> None:
+    ready = Ready(pid=1, worker="0", python="3", torch="", devices=())
+    assert json.loads(encode_message(ready))["protocol"] == messages.PROTOCOL_VERSION

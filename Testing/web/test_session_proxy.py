@@ -1,0 +1,150 @@
+"""What the gate passes on, with a fake scene: a small server that tells what it was asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+pytest.importorskip("aiohttp", reason="trame is not installed")
+from aiohttp import CookieJar, web
+from aiohttp.test_utils import TestClient, TestServer, unused_port
+
+from dsm.errors import ResourceError
+from DSMSegmentWeb.access import Access, token_cookie
+from DSMSegmentWeb.session_proxy import SessionProxy
+
+BROWSER = "b" * 40
+
+
+class FakeScene:
+    """Stands for a process."""
+
+    id = "id"
+    num_pages = 0
+
+    def __init__(self, port: int) -> None:
+        self.address = f"http://127.0.0.1:{port}"
+        self.headers = {"Cookie": token_cookie("secret")}
+        self.uses = 0
+
+    def note_use(self) -> None:
+        self.uses += 1
+
+
+class FakeScenes:
+    """Has one scene, of one browser."""
+
+    def __init__(self, scene: FakeScene, *, is_full: bool = False) -> None:
+        self.scene, self.is_full = scene, is_full
+
+    async def take(self, owner: str) -> FakeScene:
+        if self.is_full:
+            raise ResourceError("All 1 scenes of this server are in use.")
+        return self.scene
+
+    def find(self, scene_id: str, owner: str) -> FakeScene | None:
+        return self.scene if (scene_id, owner) == ("id", BROWSER) else None
+
+    async def close_idle(self) -> None:
+        await asyncio.sleep(3600)
+
+    async def close(self) -> None:
+        pass
+
+
+async def tell(request: web.Request) -> web.StreamResponse:
+    if request.path == "/ws":
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        async for message in socket:
+            await socket.send_str(f"heard {message.data}")
+        return socket
+    body = await request.read()
+    return web.json_response({"path": request.raw_path, "headers": dict(request.headers), "size": len(body)})
+
+
+def through_the_gate(
+    ask: Callable[[TestClient[Any, Any], FakeScene], Awaitable[None]], *, is_dead: bool = False, is_full: bool = False
+) -> None:
+    async def run() -> None:
+        inner = web.Application()
+        inner.router.add_route("*", "/{rest:.*}", tell)
+        async with TestServer(inner) as process:
+            scene = FakeScene(unused_port() if is_dead else process.port or 0)
+            gate = SessionProxy(FakeScenes(scene, is_full=is_full), Access("127.0.0.1"))  # type: ignore[arg-type]
+            jar = CookieJar(unsafe=True)
+            async with TestClient(TestServer(gate.application()), cookie_jar=jar) as client:
+                jar.update_cookies({"dsm_web_browser": BROWSER}, client.make_url("/"))
+                await ask(client, scene)
+
+    asyncio.run(run())
+
+
+def test_requests_arrive_with_the_token_and_without_what_is_the_gates() -> None:
+    async def ask(client: TestClient[Any, Any], scene: FakeScene) -> None:
+        origin = str(client.make_url("/")).rstrip("/")
+        answer = await client.post("/scene/id/upload?name=a%26b.nii", data=b"x" * 100_000, headers={"Origin": origin})
+        told = await answer.json()
+        assert told["path"] == "/upload?name=a%26b.nii"
+        assert told["size"] == 100_000
+        assert told["headers"]["Cookie"] == token_cookie("secret")
+        assert "Origin" not in told["headers"]
+        assert scene.uses
+
+    through_the_gate(ask)
+
+
+def test_messages_go_both_ways() -> None:
+    async def ask(client: TestClient[Any, Any], scene: FakeScene) -> None:
+        async with client.ws_connect("/scene/id/ws") as socket:
+            await socket.send_str("hello")
+            assert await socket.receive_str() == "heard hello"
+            assert scene.num_pages == 1
+
+    through_the_gate(ask)
+
+
+@pytest.mark.parametrize("path", ["/scene/other/index.html", "/scene/other/ws", "/scene/id2/export/mrb"])
+def test_scene_of_nobody(path: str) -> None:
+    async def ask(client: TestClient[Any, Any], scene: FakeScene) -> None:
+        assert (await client.get(path)).status == 404
+
+    through_the_gate(ask)
+
+
+def test_browser_without_the_cookie_sees_nothing() -> None:
+    async def ask(client: TestClient[Any, Any], scene: FakeScene) -> None:
+        client.session.cookie_jar.clear()
+        assert (await client.get("/scene/id/index.html")).status == 404
+
+    through_the_gate(ask)
+
+
+def test_scene_that_has_just_died_is_closed() -> None:
+    async def ask(client: TestClient[Any, Any], scene: FakeScene) -> None:
+        answer = await client.get("/scene/id/index.html")
+        assert answer.status == 404
+        assert "This scene is closed" in await answer.text()
+
+    through_the_gate(ask, is_dead=True)
+
+
+def test_full_server_says_so() -> None:
+    async def ask(client: TestClient[Any, Any], scene: FakeScene) -> None:
+        answer = await client.get("/")
+        assert answer.status == 503
+        assert "in use" in await answer.text()
+
+    through_the_gate(ask, is_full=True)
+
+
+def test_pictures_of_other_sites_open_no_scene() -> None:
+    async def ask(client: TestClient[Any, Any], scene: FakeScene) -> None:
+        assert (await client.get("/", headers={"Sec-Fetch-Dest": "image"})).status == 403
+        answer = await client.get("/", allow_redirects=False)
+        assert (answer.status, answer.headers["Location"]) == (302, "scene/id/index.html")
+
+    through_the_gate(ask)
