@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from dsm.core.boxes import Box, CroppedArray
     from dsm.core.volume import Volume
     from dsm.errors import DSMError
-    from dsm.inference.records import segment_records
     from dsm.inference.result import PromptResult
     from dsm.inference.scan import Scan
+    from dsm.inference.segment_metadata import segment_records
     from dsm.inference.segmenter import Segmenter
     from dsm.io.dicom import Series, list_series
     from dsm.io.dicom_seg import write_dicom_seg
@@ -78,7 +78,7 @@ _MODULES = {
     "load_vocabulary": "dsm.text.vocabulary",
     "parse_prompts": "dsm.text.prompt",
     "read_volume": "dsm.io.image",
-    "segment_records": "dsm.inference.records",
+    "segment_records": "dsm.inference.segment_metadata",
     "write_dicom_seg": "dsm.io.dicom_seg",
     "write_labelmap": "dsm.io.labelmap",
     "write_probabilities": "dsm.io.probabilities",
