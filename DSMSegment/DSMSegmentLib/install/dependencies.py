@@ -28,7 +28,7 @@ from DSMSegmentLib.install.pip_call import (
     slicerPackaging,
 )
 
-_REQUIREMENTS = Path(__file__).resolve().parents[1] / "Resources" / "requirements.txt"
+_REQUIREMENTS = Path(__file__).resolve().parents[2] / "Resources" / "requirements.txt"
 _TORCH = "torch"
 
 

