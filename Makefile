@@ -5,13 +5,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo web test test-slicer-source test-slicer-python setup lint sbom audit clean
+.PHONY: demo web docs test test-slicer-source test-slicer-python setup lint sbom audit clean
 
 demo: setup
 	$(BIN)/python examples/demo.py
 
 web: setup
 	$(BIN)/dsm web
+
+# The documentation, as a site in dist/docs.
+docs: setup
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going -q docs dist/docs
 
 test: setup
 	bash scripts/test.sh $(BIN)
@@ -29,8 +33,8 @@ test-slicer-python:
 	bash scripts/test_slicer_python.sh $(VENV)-slicer
 
 lint: setup
-	$(BIN)/ruff check DSMSegment Testing examples
-	$(BIN)/ruff format --check DSMSegment Testing examples
+	$(BIN)/ruff check DSMSegment Testing examples docs scripts
+	$(BIN)/ruff format --check DSMSegment Testing examples docs scripts
 	$(BIN)/mypy
 	cd DSMSegment && PYTHONPATH=. ../$(BIN)/lint-imports --config ../pyproject.toml
 

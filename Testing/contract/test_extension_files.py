@@ -150,7 +150,7 @@ class TestExtensionDescription:
 
 
 class TestQuestionsOfTheIndex:
-    """What the reviewers of the index ask of the source; the answers are in docs/reference/extension-checklist.md."""
+    """What the reviewers of the index ask of the source; answers: docs/contributing/extension-checklist.md."""
 
     FILES = (
         MODULE / "DSMSegment.py",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "docs" / "reference" / name for name in ("features.md", "extension-checklist.md")]
+PAGES = [ROOT / "docs" / "contributing" / name for name in ("features.md", "extension-checklist.md")]
 NAMED = re.findall(
     r"`(?:Testing/)?((?:slicer|bench|unit|worker|web|contract)/[\w/]+\.py)((?:::\w+)*)`",
     "".join(page.read_text(encoding="utf-8") for page in PAGES),
