@@ -32,9 +32,9 @@ def segment_clicked(
         PromptError: If the prompt is empty or too long.
         ModelNotFoundError: If there is no such network.
 
-    Example:
-        >>> segment_clicked(volume, "schwannoma", [Click((12.5, -30, 88))]).volume_ml  # doctest: +SKIP
-        3.1
+    Example::
+
+        segment_clicked(volume, "schwannoma", [Click((12.5, -30, 88))]).volume_ml
     """
     named = parse_prompts([prompt])[0] if isinstance(prompt, str) else prompt
     segmenter = ClickSegmenter.from_folder(network) if isinstance(network, str) else network

@@ -47,10 +47,11 @@ class Segmenter:
         precision: Of the encoding, see `dsm.inference.precision`.
 
     Example:
-        >>> segmenter = Segmenter.from_pretrained("dsm-small")  # doctest: +SKIP
-        >>> scan = segmenter.encode(read_volume("scan.nii.gz"))  # doctest: +SKIP
-        >>> scan.segment("liver; left kidney")[0].volume_ml  # doctest: +SKIP
-        1512.4
+        >>> from dsm import read_volume
+        >>> segmenter = Segmenter.from_pretrained("dsm-small")
+        >>> scan = segmenter.encode(read_volume("scan.nii.gz"))
+        >>> [result.prompt.name for result in scan.segment("liver; left kidney")]
+        ['liver', 'left kidney']
     """
 
     def __init__(

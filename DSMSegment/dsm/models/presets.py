@@ -80,7 +80,7 @@ def preset(name: str) -> ModelConfig:
 
     Example:
         >>> preset("dsm-small").channels
-        (24, 48, 96, 192)
+        (32, 64, 128, 192)
     """
     if name not in _PRESETS:
         near = difflib.get_close_matches(name, PRESET_NAMES, n=1)
