@@ -240,7 +240,9 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
 def _segmentOf(node: slicer.vtkMRMLSegmentEditorNode | None) -> slicer.vtkSegment | None:
     """Return the selected segment; None where none is, or it is not there (any more)."""
     segmentationNode = node.GetSegmentationNode() if node is not None else None
-    segmentId = node.GetSelectedSegmentID() if segmentationNode is not None else None
+    if node is None or segmentationNode is None:
+        return None
+    segmentId = node.GetSelectedSegmentID()
     return segmentationNode.GetSegmentation().GetSegment(segmentId) if segmentId else None
 
 

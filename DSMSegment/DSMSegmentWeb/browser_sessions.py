@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dsm.errors import ResourceError, WorkerError
 from DSMSegmentWeb.access import TOKEN_VARIABLE, token_cookie
@@ -209,11 +210,11 @@ class BrowserSessions:
         return [scene for scene in self._scenes.values() if scene.is_alive]
 
 
-async def _ready_line(process: asyncio.subprocess.Process) -> dict[str, object]:
+async def _ready_line(process: asyncio.subprocess.Process) -> dict[str, Any]:
     assert process.stdout is not None  # noqa: S101  (it is a pipe)
     async for line in process.stdout:
         with contextlib.suppress(ValueError):
-            ready: dict[str, object] = json.loads(line)
+            ready: dict[str, Any] = json.loads(line)
             return ready
     raise WorkerError("The process of the scene ended while it started.", hint="What it printed says why.")
 

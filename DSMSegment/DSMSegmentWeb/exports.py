@@ -14,7 +14,8 @@ import vtk
 
 from dsm.errors import InputError, OutputError
 from dsm.io.segmentation import SegmentRecord, write_dicom_seg, write_labelmap
-from DSMSegmentLib import provenance, volumeFromNode
+from DSMSegmentLib import volumeFromNode
+from DSMSegmentLib.scene import provenance
 from DSMSegmentLib.scene.layer_packer import packLayers
 from DSMSegmentLib.scene.mrml import cropFromOrientedImage, orientedImageFromSegment
 

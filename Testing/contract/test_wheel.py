@@ -56,6 +56,14 @@ def test_wheel_has_the_default_model_and_its_licence(wheel: Path) -> None:
     assert any("licenses" in name and name.endswith("MODEL_CARD.md") for name in names)
 
 
+def test_wheel_and_extension_tell_type_checkers_that_they_are_annotated(wheel: Path) -> None:
+    packages = sorted(path.parent.name for path in (ROOT / "DSMSegment").glob("*/__init__.py"))
+    with zipfile.ZipFile(wheel) as packed:
+        assert {f"{package}/py.typed" for package in packages} <= set(packed.namelist())
+    resources = (ROOT / "DSMSegment" / "CMakeLists.txt").read_text(encoding="utf-8").partition("PYTHON_RESOURCES")[2]
+    assert [package for package in packages if f" {package}/py.typed\n" not in resources] == []
+
+
 def test_installed_program_segments(installed: Path, tmp_path: Path) -> None:
     sitk = pytest.importorskip("SimpleITK")
     folder = Path(run(str(installed / "dsm"), "models", "path", "dsm-small", cwd=tmp_path).strip())

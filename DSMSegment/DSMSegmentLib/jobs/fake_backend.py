@@ -8,8 +8,8 @@ import numpy as np
 
 from dsm.core.boxes import Box, CroppedArray
 from dsm.core.volume import Volume
-from DSMSegmentLib.jobs.backend import FindingCallback, ProgressCallback
 from DSMSegmentLib.jobs.cancel_token import CancelToken
+from DSMSegmentLib.jobs.client_run import FindingCallback, ProgressCallback
 from DSMSegmentLib.jobs.job_progress import JobProgress
 from DSMSegmentLib.jobs.request import SegmentRequest
 from DSMSegmentLib.jobs.run_estimate import Engine

@@ -98,11 +98,12 @@ class Runs:
         def finished(job: SegmentationJob) -> None:
             if job.segmentationNode is not None and job.journal is not None:
                 # Not the job itself: it would keep the voxels of its volume in memory.
+                nodeId = job.segmentationNode.GetID()
                 segmentIds = [outcome.segmentId for outcome in job.outcomes if outcome.segmentId]
-                forget = partial(self._forgetMaps, job.segmentationNode.GetID(), segmentIds, job.time)
+                forget = partial(self._forgetMaps, nodeId, segmentIds, job.time)
                 if not interactive:  # maps that an earlier run left are of the masks that were replaced
                     forget()
-                self._leaveTakenAlone(job)
+                self._leaveTakenAlone(nodeId, job)
                 self._history.add(job.segmentationNode, job.journal, forget)
             if onFinished is not None:
                 onFinished(job)
@@ -194,13 +195,13 @@ class Runs:
     def _forgetMapsOf(self, job: SegmentationJob) -> None:
         """Forget the maps that an earlier run left: they are of the masks that were replaced."""
         if job.segmentationNode is not None:
+            nodeId = job.segmentationNode.GetID()
             segmentIds = [outcome.segmentId for outcome in job.outcomes if outcome.segmentId]
-            self._forgetMaps(job.segmentationNode.GetID(), segmentIds, job.time)
-            self._leaveTakenAlone(job)
+            self._forgetMaps(nodeId, segmentIds, job.time)
+            self._leaveTakenAlone(nodeId, job)
 
-    def _leaveTakenAlone(self, job: SegmentationJob) -> None:
+    def _leaveTakenAlone(self, nodeId: str, job: SegmentationJob) -> None:
         """Let segments that gave voxels to those of a run not take them back with another threshold."""
-        nodeId = job.segmentationNode.GetID()
         for outcome in job.outcomes:
             for other in outcome.takenFrom:
                 self._probabilities.leaveAlone(nodeId, other, job.time, outcome.segmentId)

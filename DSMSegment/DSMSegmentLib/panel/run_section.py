@@ -65,7 +65,7 @@ class RunSection:
         all4D: bool = False,
     ) -> bool:
         """Start a run; returns whether it started. Otherwise the status line says why not."""
-        arguments = {
+        arguments: dict[str, Any] = {
             "onProgress": self._onProgress,
             "onResult": self._onOutcome,
             "onFinished": self._onFinished,

@@ -47,7 +47,7 @@ class DSMSegmentTest(ScriptedLoadableModuleTest):  # type: ignore[misc]
         volumeNode, _mask = _testVolume()
         slicer.util.selectModule("DSMSegment")
         panel = slicer.util.getModuleWidget("DSMSegment")
-        parameters = getattr(panel, "_parameterNode", None)
+        parameters: Any = getattr(panel, "_parameterNode", None)
         self.assertIsNotNone(parameters, "The panel is not connected to the scene; the log says what failed.")
         with mock.patch.object(SetupSection, "reason", ""):  # whether or not PyTorch and a model are there
             parameters.inputVolume = volumeNode

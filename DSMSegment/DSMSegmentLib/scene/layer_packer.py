@@ -96,9 +96,9 @@ class _Source:
     @property
     def isUnchanged(self) -> bool:
         return (
-            segmentLayer(self.segment) is self.layer
+            self.layer.GetMTime() == self.time
             and self.segment.GetLabelValue() == self.label
-            and self.layer.GetMTime() == self.time
+            and segmentLayer(self.segment) is self.layer
         )
 
 

@@ -63,5 +63,7 @@ class TimePoint:
     @property
     def _number(self) -> int | None:
         sequence = self.browser.GetMasterSequenceNode() if self.browser.GetScene() is not None else None
-        numbers = range(sequence.GetNumberOfDataNodes()) if sequence is not None else ()
+        if sequence is None:
+            return None
+        numbers = range(sequence.GetNumberOfDataNodes())
         return next((number for number in numbers if sequence.GetNthIndexValue(number) == self.value), None)

@@ -65,8 +65,12 @@ class UncertaintyOverlay:
         The run was taken back, the scene closed, or another time point is shown.
         """
         node = self._segmentationNode
-        isThere = node is not None and node.GetScene() is not None
-        if not isThere or node.GetSegmentation().GetSegment(self.segmentId) is None or timeOf(node) != self._time:
+        if (
+            node is None
+            or node.GetScene() is None
+            or node.GetSegmentation().GetSegment(self.segmentId) is None
+            or timeOf(node) != self._time
+        ):
             self.hide()
 
 
