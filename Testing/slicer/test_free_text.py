@@ -13,7 +13,8 @@ from real_runs import body_node
 
 from dsm.core.volume import Volume
 from dsm.errors import MissingDependencyError
-from DSMSegmentLib import JobState, SegmentationJob, WorkerBackend, free_text
+from DSMSegmentLib import JobState, SegmentationJob, WorkerBackend
+from DSMSegmentLib.install import free_text
 from DSMSegmentLib.install.free_text import checkFreeText, installForFreeText, missingForFreeText
 from DSMSegmentLib.install.pip_call import InstallError
 from DSMSegmentLib.jobs.cancel_token import CancelToken
