@@ -75,7 +75,7 @@ def test_versions_are_compared_as_numbers(site: PipOfSlicer, found: str, require
 
 
 def test_nothing_that_slicer_brings_is_missing(site: PipOfSlicer) -> None:
-    assert missingRequirements() == ["safetensors>=0.4", "torch>=2.6"]
+    assert missingRequirements() == ["safetensors>=0.4", "psutil>=5.9", "torch>=2.6"]
 
 
 def test_torch_comes_through_its_extension_and_the_rest_after_asking(
@@ -119,7 +119,9 @@ class TestPipFails:
     def test_in_the_folder_of_wheels(self, site: PipOfSlicer, tmp_path: Path) -> None:
         site.versions["torch"] = "2.13"
         site.fails = PIP_FAILED
-        with pytest.raises(InstallError, match=r"pip could not install safetensors>=0.4 \(exit status 1\)") as caught:
+        with pytest.raises(
+            InstallError, match=r"pip could not install safetensors>=0.4, psutil>=5.9 \(exit status 1\)"
+        ) as caught:
             installFromFolder(tmp_path)
         assert "wheels for Python" in caught.value.hint
         assert caught.value.code == "install"
@@ -259,7 +261,9 @@ class TestFolderOfWheels:
     )
     def test_of_windows_reaches_pip_unchanged(self, site: PipOfSlicer, chosen: str, passed: str) -> None:
         installFromFolder(PureWindowsPath(chosen))
-        assert site.calls == [["install", "--no-index", "--find-links", passed, "safetensors>=0.4", "torch>=2.6"]]
+        assert site.calls == [
+            ["install", "--no-index", "--find-links", passed, "safetensors>=0.4", "psutil>=5.9", "torch>=2.6"]
+        ]
         assert missingRequirements() == []
 
     def test_of_this_computer(self, site: PipOfSlicer, tmp_path: Path) -> None:
@@ -272,7 +276,7 @@ class TestFolderOfWheels:
             installFromFolder(tmp_path)
 
     def test_with_nothing_missing_is_not_asked(self, site: PipOfSlicer, tmp_path: Path) -> None:
-        site.versions.update(torch="2.13", safetensors="0.5")
+        site.versions.update(torch="2.13", safetensors="0.5", psutil="7.0")
         installFromFolder(tmp_path)
         assert site.calls == []
 

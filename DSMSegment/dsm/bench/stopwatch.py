@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from dsm.worker.memory import peak_memory_bytes
+from dsm.core.memory import peak_memory_bytes
 
 
 @dataclass(frozen=True, slots=True)

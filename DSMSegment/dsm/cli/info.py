@@ -20,6 +20,7 @@ _PACKAGES = (
     "scipy",
     "SimpleITK",
     "safetensors",
+    "psutil",
     "connected-components-3d",
     "isal",
     "open_clip_torch",

@@ -1,1 +1,1 @@
-"""Plain data shared by all floors: volumes, geometry, boxes. NumPy only."""
+"""Plain data shared by all floors: volumes, geometry, boxes, memory. NumPy and psutil only."""

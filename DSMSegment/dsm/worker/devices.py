@@ -8,8 +8,8 @@ import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
+from dsm.core.memory import main_memory
 from dsm.wire.messages import Device
-from dsm.worker.memory import main_memory_bytes
 
 _DRIVER_TIMEOUT_S = 5.0
 _MIB = 2**20
@@ -30,9 +30,10 @@ def find_devices() -> tuple[Device, ...]:
     The driver is asked, not PyTorch; whether both fit together shows when a model is loaded.
     """
     torch = torch_version()
-    free, total = main_memory_bytes()
+    memory = main_memory()
     name = platform.processor() or platform.machine() or "CPU"
-    cpu = Device(id="cpu", name=name, free=free, total=total, usable=bool(torch), reason="" if torch else _NO_TORCH)
+    reason = "" if torch else _NO_TORCH
+    cpu = Device(id="cpu", name=name, free=memory.free, total=memory.total, usable=bool(torch), reason=reason)
     return (cpu, *(_apple_gpu(torch) if sys.platform == "darwin" else _nvidia_gpus(torch)))
 
 
@@ -69,6 +70,6 @@ def _ask_driver() -> list[tuple[str, int, int]]:
 def _apple_gpu(torch: str) -> list[Device]:
     if platform.machine() != "arm64":
         return []
-    free, total = main_memory_bytes()  # shared with the CPU
+    memory = main_memory()  # shared with the CPU
     reason = "" if torch else _NO_TORCH
-    return [Device(id="mps", name="Apple GPU", free=free, total=total, usable=not reason, reason=reason)]
+    return [Device(id="mps", name="Apple GPU", free=memory.free, total=memory.total, usable=not reason, reason=reason)]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from dsm.core.boxes import Box, CroppedArray, Index3
+from dsm.core.memory import peak_memory_bytes
 from dsm.core.volume import Volume
 from dsm.errors import InputError, ModelNotFoundError, PromptError, ProtocolError, WeightsError
 from dsm.models.store import find_model, verify_model
@@ -33,7 +34,6 @@ from dsm.wire.messages import (
     WorkerMessage,
 )
 from dsm.worker.job_progress import JobProgress
-from dsm.worker.memory import peak_memory_bytes
 from dsm.worker.volume_cache import VolumeCache
 
 if TYPE_CHECKING:
