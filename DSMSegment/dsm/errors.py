@@ -28,7 +28,7 @@ class DSMError(Exception):
 
 
 class InputError(DSMError, ValueError):
-    """The caller gave something that cannot be used."""
+    """An argument or input cannot be used."""
 
     code = "input"
 

@@ -1,4 +1,4 @@
-"""Progress and cancel through one callback."""
+"""Progress and cancellation through one callback."""
 
 from __future__ import annotations
 
@@ -20,4 +20,4 @@ class Progress(Protocol):
 
 
 def ignore_progress(stage: str, done: int, total: int) -> None:
-    """The callback for callers that do not care."""
+    """Progress callback that does nothing."""

@@ -53,7 +53,7 @@ class Box:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no voxel lies inside."""
+        """True if the box contains no voxel."""
         return self.num_voxels == 0
 
     @property
@@ -75,7 +75,7 @@ class Box:
         return Box(_index3(start), _index3(stop))
 
     def grow(self, margin: int | Sequence[int]) -> Box:
-        """Return the box with `margin` more voxels on both sides; one number, or one an axis."""
+        """Return the box with `margin` more voxels on both sides: one number, or one per axis."""
         margins = (margin, margin, margin) if isinstance(margin, int) else _index3(margin)
         start = tuple(a - m for a, m in zip(self.start, margins, strict=True))
         stop = tuple(b + m for b, m in zip(self.stop, margins, strict=True))
@@ -118,7 +118,7 @@ class CroppedArray:
 
     @property
     def box(self) -> Box:
-        """Where the array lies in the full grid."""
+        """Box of the array in the full grid."""
         i, j, k = (o + s for o, s in zip(self.offset_ijk, self.array.shape, strict=True))
         return Box(self.offset_ijk, (i, j, k))
 
@@ -169,7 +169,7 @@ def bounding_box(mask: np.ndarray) -> Box | None:
 
 
 def _has_any(slab: np.ndarray) -> bool:
-    """Whether a slab has a non-zero voxel; bytes are looked at as booleans, whose `any` is vectorised."""
+    """Return whether a slab has a non-zero voxel; bytes are viewed as booleans, whose `any` is vectorised."""
     if slab.dtype in (np.uint8, np.int8):
         slab = slab.view(np.bool_)
     return bool(slab.any())

@@ -1,4 +1,4 @@
-"""A click: one point of the patient that is inside or outside of what the user means."""
+"""A click: one point in the patient, inside or outside of the object to segment."""
 
 from __future__ import annotations
 

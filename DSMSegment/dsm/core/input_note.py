@@ -1,4 +1,4 @@
-"""What was assumed or left out while an image was read."""
+"""Assumptions made and parts left out while an image was read."""
 
 from __future__ import annotations
 

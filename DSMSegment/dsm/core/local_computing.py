@@ -1,4 +1,4 @@
-"""Whether PyTorch exists for this system at all: where it does not, that is said before anybody tries to install it."""
+"""Availability of PyTorch for this system, reported before anybody tries to install it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dsm.errors import MissingDependencyError
 
 @dataclass(frozen=True)
 class System:
-    """What decides which wheels fit an interpreter.
+    """Platform properties that decide which wheels fit an interpreter.
 
     Attributes:
         build: What the interpreter was built for, as `sysconfig.get_platform()` names it, e.g. `"win-amd64"`. Not the
@@ -32,13 +32,13 @@ class System:
 
     @classmethod
     def this(cls) -> System:
-        """Return the one that runs this."""
+        """Return the system of the running interpreter."""
         bits = 8 * struct.calcsize("P")
         return cls(sysconfig.get_platform(), platform.machine(), bits, sys.implementation.name)
 
 
 def why_not_local(system: System | None = None) -> str:
-    """Say why no PyTorch that suffices can be installed.
+    """Return the reason why no sufficient PyTorch can be installed.
 
     Args:
         system: None for this one.
@@ -67,7 +67,7 @@ def why_not_local(system: System | None = None) -> str:
 
 
 def check_torch() -> None:
-    """Call before what takes long and needs PyTorch in the end; PyTorch itself is not imported.
+    """Check that PyTorch is installed, without importing it; call before long work that needs it.
 
     Raises:
         MissingDependencyError: If PyTorch is not installed.
@@ -77,7 +77,7 @@ def check_torch() -> None:
 
 
 def torch_hint() -> str:
-    """Say what to do where PyTorch is not installed."""
+    """Return how to proceed where PyTorch is not installed."""
     why = why_not_local()
     return (
         f"{why} Let a server compute: dsm serve on another computer." if why else "Install it with: pip install torch"

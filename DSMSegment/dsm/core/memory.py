@@ -28,7 +28,7 @@ class MainMemory:
 
 
 def main_memory() -> MainMemory:
-    """Return the main memory that this process can use."""
+    """Return the main memory available to this process."""
     memory = psutil.virtual_memory()
     limits = [limit for limit in (_container_limit(), _address_space_limit()) if limit is not None]
     return MainMemory(

@@ -1,4 +1,4 @@
-"""CT or MR, decided from the voxel values where nothing else says it."""
+"""CT or MR, decided from the voxel values if nothing else states it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PIECE = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class ModalityGuess:
-    """The modality that the voxel values speak for.
+    """Modality inferred from the voxel values.
 
     Args:
         modality: `"CT"` or `"MR"`.

@@ -14,7 +14,7 @@ from dsm.errors import GeometryError, ShapeError
 
 @dataclass(frozen=True, slots=True)
 class Orientation:
-    """Which array axis runs nearest to right, anterior and superior, and which of them run backwards.
+    """Axis permutation and flips that bring a grid nearest to RAS+.
 
     Reordering is a transpose and up to three flips, so nothing is interpolated and every voxel has one place on both
     grids. What is left of an oblique grid stays in the affine.
@@ -56,7 +56,7 @@ class Orientation:
 
     @property
     def is_ras(self) -> bool:
-        """Whether the grid is in RAS+ order already."""
+        """True if the grid is in RAS+ order already."""
         return self.axes == (0, 1, 2) and not any(self.flips)
 
     def shape_to_ras(self, shape: Sequence[int]) -> Index3:

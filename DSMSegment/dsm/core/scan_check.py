@@ -1,4 +1,4 @@
-"""Whether a volume can be the scan that it is taken for: kind of content, intensities, field of view."""
+"""Plausibility checks of a volume: kind of content, intensities, field of view."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _TO_HU = (
 
 
 def check_scan(volume: Volume) -> tuple[InputNote, ...]:
-    """Check that a volume can be segmented as what it is taken for.
+    """Check that a volume is plausible for its modality.
 
     The whole histogram decides (of every n-th voxel in large volumes), never a single voxel.
 

@@ -1,4 +1,4 @@
-"""A scalar volume and where it lies in the patient."""
+"""Scalar volume with its position in the patient."""
 
 from __future__ import annotations
 
