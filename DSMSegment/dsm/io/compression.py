@@ -37,7 +37,7 @@ def open_gzip(path: Path) -> BinaryIO:
 
 @contextmanager
 def gzip_into(stream: BinaryIO) -> Iterator[BinaryIO]:
-    """Compress what is written into `stream`, at the fastest level: masks shrink a hundredfold at any.
+    """Compress data written to `stream`, at the fastest level: masks shrink a hundredfold at any level.
 
     No name and no time is stored, so that equal content makes equal bytes. `stream` stays open.
     """

@@ -1,4 +1,4 @@
-"""DICOM series: which are in a folder, and one of them as a `Volume`."""
+"""DICOM series: list those of a folder, and read one as a `Volume`."""
 
 # SimpleITK ships a py.typed marker without annotations.
 # mypy: disable-error-code="no-untyped-call"
@@ -341,7 +341,7 @@ def _numbers(file: str, header: sitk.ImageFileReader, tag: str, count: int) -> n
 
 
 def _slices(file: str) -> Sequence[_Slice | Frame]:
-    """Where the slices of a file lie: one, but for a multi-frame image."""
+    """Return the positions of the slices in a file: one, or several for a multi-frame image."""
     header = _header(file)
     if int(_text(header, "0028|0008") or 1) > 1:
         return list_frames(file)

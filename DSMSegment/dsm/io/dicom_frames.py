@@ -1,4 +1,4 @@
-"""Multi-frame and inverted CT and MR files: where each frame lies, and its voxels; needs pydicom (extra `dicom`)."""
+"""Multi-frame and inverted CT and MR files: frame positions and voxels; needs pydicom (extra `dicom`)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
-    """Where a slice of a file lies, in LPS millimetres; `spacing` is between columns and between rows.
+    """Position of a slice in LPS millimetres; `spacing` is between columns and between rows.
 
     `photometric` is the photometric interpretation, e.g. `"MONOCHROME2"`.
     """
@@ -31,7 +31,7 @@ class Placed:
 
     @property
     def normal(self) -> np.ndarray:
-        """Along which slices are stacked."""
+        """Unit vector along which slices are stacked."""
         return np.cross(self.row, self.column)
 
 
@@ -50,7 +50,7 @@ class Frame(Placed):
 
 
 def list_frames(file: str) -> list[Frame]:
-    """Read where the frames of a file lie.
+    """Read the positions of the frames in a file.
 
     Raises:
         ImageError: If the file does not say where each frame lies, as screenshots and ultrasound loops do not.
@@ -108,7 +108,7 @@ def read_frames(frames: Sequence[Frame]) -> np.ndarray:
 
 
 def transfer_syntax(file: str) -> str:
-    """Return how the voxels of a file are encoded, e.g. `"JPEG Baseline (Process 1)"`; empty where unknown."""
+    """Return the encoding of the voxels, e.g. `"JPEG Baseline (Process 1)"`; empty if unknown."""
     try:
         from pydicom.filereader import read_file_meta_info  # noqa: PLC0415
 

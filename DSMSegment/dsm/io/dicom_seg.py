@@ -1,4 +1,4 @@
-"""Segments as a DICOM SEG object that belongs to the series they were drawn on; needs the extra `dicom`."""
+"""DICOM SEG output that references the source series; needs the extra `dicom`."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def write_dicom_seg(
     *,
     description: str = "DSMSegment",
 ) -> None:
-    """Write segments as DICOM SEG, with names, colours, codes and what made them.
+    """Write segments as DICOM SEG, with names, colours, codes and algorithm identification.
 
     Each segment gets the codes of `SegmentRecord.terminology_tag`, the algorithm type and name of its tags
     `DICOM.SegmentAlgorithmType` (by default `AUTOMATIC`) and `DICOM.SegmentAlgorithmName`, and its tags `DSM.…` as
@@ -91,7 +91,7 @@ def write_dicom_seg(
 
 
 def check_source(volume: Volume, files: Sequence[str | os.PathLike[str]]) -> None:
-    """Check before a long run that a DICOM SEG can refer to a series; raises as `write_dicom_seg`."""
+    """Check, before a long run, that a DICOM SEG can reference a series; raises as `write_dicom_seg`."""
     probe = SegmentRecord("probe", CroppedArray(np.ones((1, 1, 1), np.uint8), (0, 0, 0)), (128, 128, 128))
     _segmentation([probe], volume, files, "probe")
 
@@ -136,7 +136,7 @@ def _highdicom() -> Any:
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Say of a series that highdicom refuses what is wrong with it, and whose fault it is."""
+    """Return the error for a series that highdicom refuses, naming the faulty header field."""
     try:
         yield
     except (AttributeError, ValueError, TypeError) as error:
@@ -210,7 +210,7 @@ def _header(file: str | os.PathLike[str]) -> Dataset:
 
 
 def _is_readable(dataset: Dataset, keyword: str) -> bool:
-    """Whether a date or a time is one; others are any text."""
+    """Return whether a date or a time is valid; other values are arbitrary text."""
     from pydicom.valuerep import DA, TM  # noqa: PLC0415
 
     kind = {"Date": DA, "Time": TM}.get(keyword[-4:])

@@ -1,4 +1,4 @@
-"""One run at a time in a folder; the system forgets the lock when its holder dies, however it dies."""
+"""Exclusive lock of a folder, released by the system when its holder dies."""
 
 from __future__ import annotations
 

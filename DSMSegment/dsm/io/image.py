@@ -1,4 +1,4 @@
-"""Scans in: NIfTI, NRRD, MetaImage files and folders of DICOM series, as a `Volume` in RAS millimetres."""
+"""Scan input: NIfTI, NRRD, MetaImage files and folders of DICOM series, as a `Volume` in RAS millimetres."""
 
 # SimpleITK ships a py.typed marker without annotations.
 # mypy: disable-error-code="no-untyped-call"
@@ -102,7 +102,7 @@ def _volume(
     notes: Sequence[InputNote],
     nifti: NiftiGeometry | None = None,
 ) -> Volume:
-    """Return the volume with the modality that is given or that its values speak for."""
+    """Return the volume with the given modality, or the one inferred from its values."""
     if modality is None:
         guess = guess_modality(array)
         modality, notes = guess.modality, [*notes, InputNote("modality.guessed", guess.reason)]
@@ -195,7 +195,7 @@ def _affine(reader: sitk.ImageFileReader) -> np.ndarray:
 
 
 def _check_content(path: Path) -> None:
-    """Look at the first bytes, for a clearer answer than "unable to determine the reader"."""
+    """Inspect the first bytes, for a clearer message than "unable to determine the reader"."""
     try:
         with path.open("rb") as stream:
             head = stream.read(132)

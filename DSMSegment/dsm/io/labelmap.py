@@ -1,4 +1,4 @@
-"""Label map `.nii.gz` on the grid of the scan, with a JSON file of what its values mean."""
+"""Label map `.nii.gz` on the grid of the scan, with a JSON file of its label names."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _OVERLAP = "Where segments overlap, the voxel has the value of the last one in t
 
 
 def labels_path(path: str | os.PathLike[str]) -> Path:
-    """Where the names of a label map are written: `out.nii.gz` to `out.json`."""
+    """Return the path of the label names: `out.nii.gz` to `out.json`."""
     labelmap = Path(path)
     return labelmap.with_name(labelmap.name.removesuffix(".gz").removesuffix(".nii") + ".json")
 

@@ -1,4 +1,4 @@
-"""Manifest of a data set with partial labels: which cases there are, what is annotated in each, and the split."""
+"""Manifest of a partially labelled data set: cases, annotated names per case, and the split."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NIfTI files: voxels in, images out.
+"""NIfTI input and output.
 
 SimpleITK is not used: it returns a file that was cut off as an image with an empty rest, takes voxel sizes from a field
 that may contradict the affine, and gives no access to both of the forms that place the image.
@@ -160,7 +160,7 @@ def write_nifti(
     geometry: NiftiGeometry | None = None,
     is_label: bool = False,
 ) -> None:
-    """Write a `.nii.gz` on a full grid from what is stored inside a box.
+    """Write a `.nii.gz` on a full grid from an array stored inside a box.
 
     One slice is in memory at a time, so that a map costs its box and not the grid.
 

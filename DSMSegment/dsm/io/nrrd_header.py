@@ -13,7 +13,7 @@ _MILLIMETRES = {"mm", "millimeter", "millimeters", "millimetre", "millimetres", 
 
 
 def check_header(path: Path) -> list[InputNote]:
-    """Check what SimpleITK would pass over in a `.nrrd`, `.nhdr`, `.mha` or `.mhd` file.
+    """Check header fields of a `.nrrd`, `.nhdr`, `.mha` or `.mhd` file that SimpleITK ignores.
 
     Returns:
         A note with the code `label_map` where the file is a segmentation of Slicer.

@@ -1,4 +1,4 @@
-"""Probability maps, one `.nii.gz` a prompt."""
+"""Probability maps, one `.nii.gz` per prompt."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def write_probabilities(
 
 
 def file_names(names: Sequence[str]) -> list[str]:
-    """Return a `.nii.gz` file name for each name: allowed on every system, and different even where case is ignored.
+    """Return a `.nii.gz` file name per name: valid on every system, and unique where case is ignored.
 
     Example:
         >>> file_names(["Liver", "liver", "a/b: c?", ""])

@@ -1,4 +1,4 @@
-"""ITK without its own words on standard error."""
+"""Suppression of ITK's messages on standard error."""
 
 # SimpleITK ships a py.typed marker without annotations.
 # mypy: disable-error-code="no-untyped-call"
@@ -13,7 +13,7 @@ import SimpleITK as sitk  # noqa: N813  (the name that everyone gives it)
 
 @contextmanager
 def quiet_itk() -> Iterator[None]:
-    """Keep ITK's warnings off standard error; what matters is raised."""
+    """Suppress ITK's warnings on standard error; errors are still raised."""
     before = sitk.ProcessObject.GetGlobalWarningDisplay()
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:

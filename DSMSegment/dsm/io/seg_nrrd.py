@@ -46,7 +46,7 @@ def write_seg_nrrd(path: str | os.PathLike[str], records: Sequence[SegmentRecord
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a segment is stored: in which layer, as which value, and around which voxels (None if it has none)."""
+    """Storage of a segment: its layer, label value, and bounding box (None if it is empty)."""
 
     layer: int
     value: int

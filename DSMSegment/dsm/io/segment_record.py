@@ -1,4 +1,4 @@
-"""One segment as the writers take it."""
+"""A segment as the writers take it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results out, in one import: Slicer segmentation, DICOM SEG, label map, probability maps."""
+"""Segmentation output in one import: Slicer segmentation, DICOM SEG, label map, probability maps."""
 
 from __future__ import annotations
 
