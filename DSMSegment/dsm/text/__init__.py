@@ -1,1 +1,1 @@
-"""Language: prompts, vocabulary with SNOMED CT codes, text vectors."""
+"""Prompts, vocabulary with SNOMED CT codes, text embeddings."""

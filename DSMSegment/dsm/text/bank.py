@@ -1,4 +1,4 @@
-"""Text vectors of known names, as a file: prompts in the vocabulary need no text tower and no torch."""
+"""Text embeddings of known names, in a file: names of the vocabulary need neither text tower nor torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dsm.text.bank_file import BANK_FILE, bank_path
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EmbeddingBank:
-    """Raw vectors of N names from one text tower, and the mean that centres them.
+    """Raw embeddings of N names from one text tower, and the mean that centres them.
 
     Text vectors share one large component ("something medical"); what tells names apart is the rest. The mean was
     computed once, over the first bank, and is kept when names are added: trained weights depend on it.
@@ -75,7 +75,7 @@ class EmbeddingBank:
         return path
 
     def vector(self, name: str) -> np.ndarray | None:
-        """Raw unit vector `(dim,)` of `name`, or None if the bank does not have it."""
+        """Return the raw unit vector `(dim,)` of `name`; None if the bank does not have it."""
         try:
             row = self.names.index(name)
         except ValueError:
@@ -84,7 +84,7 @@ class EmbeddingBank:
         return vector
 
     def centred(self, raw: np.ndarray) -> np.ndarray:
-        """Raw unit vectors `(..., dim)` as the network takes them: mean removed, length 1."""
+        """Return raw unit vectors `(..., dim)` as the network takes them: mean removed, length 1."""
         return _unit(raw - self.mean)
 
 

@@ -1,4 +1,4 @@
-"""Where the text bank of a model lies; nothing here needs an installed package."""
+"""Path of a model's text bank; imports no installed package."""
 
 from __future__ import annotations
 

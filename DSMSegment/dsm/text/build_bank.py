@@ -46,7 +46,7 @@ def build_bank(names: Sequence[str], encoder: TextEncoder, old: EmbeddingBank | 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the bank of a folder, or add the names that it lacks."""
+    """Write the bank of a folder, or add missing names."""
     parser = argparse.ArgumentParser(prog="python -m dsm.text.build_bank", description=__doc__)
     parser.add_argument("folder", type=Path, help="folder that gets the bank")
     parser.add_argument("--tower", choices=TOWERS, default="minilm")

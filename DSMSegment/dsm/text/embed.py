@@ -1,4 +1,4 @@
-"""From prompts to the vectors the network takes: from the bank, and from the text tower for words it lacks."""
+"""Text embeddings of prompts: from the bank, or from the text tower for names it lacks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CACHED_WORDS = 256
 
 
 class PromptEmbedder:
-    """Text vectors of prompts.
+    """Text embeddings of prompts.
 
     Args:
         bank: The model's bank.

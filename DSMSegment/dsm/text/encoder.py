@@ -1,4 +1,4 @@
-"""Text towers behind one interface: words in, unit vectors out. The only file of `dsm.text` that needs torch."""
+"""Text towers behind one interface: words to unit vectors. The only file of `dsm.text` that needs torch."""
 
 from __future__ import annotations
 

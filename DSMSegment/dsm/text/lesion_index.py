@@ -1,4 +1,4 @@
-"""What a lesion word and an organ word mean together: "mass" + "renal" is the kidney tumor."""
+"""Combination of a lesion word and an organ word: "mass" + "renal" is the kidney tumor."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _Words = tuple[str, ...]
 
 
 class LesionIndex:
-    """The lesion words of the vocabulary, and which organ words go with which lesion.
+    """Index of lesion words and the organ words that go with each lesion.
 
     A lesion entry lists its `hosts` (structures, all of whose names count) and further `host_words` ("renal"), and
     which class of lesion words (`lesion`: `"tumor"`, `"cyst"`, `"metastasis"` …) it answers to.
@@ -42,15 +42,15 @@ class LesionIndex:
         self.words = frozenset(self._class_of) | {word for _, words in self._by_host for word in words if len(word) > 3}
 
     def is_lesion(self, words: Sequence[str]) -> bool:
-        """Whether normalised words speak of something abnormal."""
+        """Return whether normalised words describe an abnormality."""
         return self._class(words) is not None
 
     def is_generic(self, structure: Structure) -> bool:
-        """Whether `structure` says what kind of lesion and not where: "tumor", "cyst"."""
+        """Return whether `structure` is a kind of lesion without a location: "tumor", "cyst"."""
         return structure.name in self._generic
 
     def find(self, words: Sequence[str], side: Side | None = None) -> Structure | None:
-        """The lesion that normalised words describe; words that say nothing about which one are ignored.
+        """Return the lesion that normalised words describe; uninformative words are ignored.
 
         The name of a lesion of one organ ("clear cell RCC") goes first; then the organ nearest to the lesion word
         decides; then the name of a lesion that can be anywhere ("lymphoma"). A metastasis lies in the organ just

@@ -1,4 +1,4 @@
-"""The names of the first bank, over which the mean of the text vectors was taken. Frozen: see `EmbeddingBank`."""
+"""Names of the first bank, over which the mean of the text embeddings was taken. Frozen: see `EmbeddingBank`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From what a person typed to a list of prompts. Standard library only; never fails on an unknown word.
+"""Parsing of typed text into prompts. Standard library only; never fails on an unknown word.
 
 Grammar: prompts are separated by `;` or new lines. Each is looked up in the vocabulary in any spelling; if that fails
 and it is a list of known things ("liver, spleen and pancreas") it is split; if that fails and a lesion word is in it,
@@ -51,7 +51,7 @@ _RELATIONS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One thing to segment.
+    """One structure to segment.
 
     Args:
         text: What the person typed.
@@ -71,17 +71,17 @@ class Prompt:
 
     @property
     def canonical_text(self) -> str:
-        """What asks for this prompt alone: its name, since a text may stand for several; free text as it was typed."""
+        """Text that parses to this prompt alone: the canonical name, or free text as it was typed."""
         return self.name if self.structure else self.text
 
 
 def split_prompts(text: str) -> list[str]:
-    """Return the prompts of a text as typed, without the space around them; `;` and new lines are between them."""
+    """Split text into prompts, stripped of surrounding space, at `;` and new lines."""
     return [piece.strip() for piece in _SEPARATORS.split(text) if piece.strip()]
 
 
 def parse_prompts(text: str | Sequence[str]) -> list[Prompt]:
-    """Read prompts.
+    """Parse prompts.
 
     Args:
         text: Prompts with `;` or new lines between, or a sequence of such texts.

@@ -1,4 +1,4 @@
-"""One thing that can be segmented, and how Slicer and DICOM name it."""
+"""A structure of the vocabulary with its coded terminology in Slicer and DICOM."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class Terminology:
-    """A terminology entry in Slicer's form: what it is, and where it is if that is a separate question.
+    """Terminology entry in Slicer's form: type, and anatomic region if that is separate.
 
     Args:
         category: E.g. Anatomical Structure, or Morphologically Altered Structure.
@@ -46,7 +46,7 @@ class Terminology:
     context: str = GENERAL_CONTEXT
 
     def to_tag(self) -> str:
-        """The value of the segment tag `TerminologyEntry`, as Slicer writes it."""
+        """Return the value of the segment tag `TerminologyEntry`, as Slicer writes it."""
         optional = [str(code) if code else "^^" for code in (self.modifier, self.region, self.region_modifier)]
         return "~".join(
             (self.context, str(self.category), str(self.type), optional[0], ANATOMIC_CONTEXT, optional[1], optional[2])

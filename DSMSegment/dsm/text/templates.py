@@ -1,4 +1,4 @@
-"""The sentences around a name that its text vector is averaged over."""
+"""Sentence templates over which the text embedding of a name is averaged."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ TEMPLATES = ("{}", "the {}")
 
 
 def fill_templates(name: str) -> list[str]:
-    """All template sentences for one name."""
+    """Return all template sentences for a name."""
     return [template.format(name) for template in TEMPLATES]

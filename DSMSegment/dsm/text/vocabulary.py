@@ -19,7 +19,7 @@ _Key = tuple[Side | None, tuple[str, ...]]
 
 
 class Vocabulary:
-    """Structures, and how to find one by what a person types.
+    """Structures, searchable by any spelling.
 
     Args:
         structures: All structures; names are unique.
@@ -32,27 +32,27 @@ class Vocabulary:
         self._by_name = {structure.name: structure for structure in self.structures}
 
     def get(self, name: str) -> Structure | None:
-        """The structure with exactly this canonical name."""
+        """Return the structure with exactly this canonical name."""
         return self._by_name.get(name)
 
     def find(self, text: str) -> Structure | None:
-        """The one structure that `text` names in any spelling; None if there is none, or two ("kidneys")."""
+        """Return the one structure that `text` names in any spelling; None if there is none, or two ("kidneys")."""
         found = self.find_all(text)
         return found[0] if len(found) == 1 else None
 
     def find_all(self, text: str) -> list[Structure]:
-        """The structures that `text` names in any spelling: none, one, or a left and a right one."""
+        """Return the structures that `text` names in any spelling: none, one, or a left and a right one."""
         return [self._by_name[name] for name in self._lookup(*_key(text))]
 
     def is_part(self, text: str) -> bool:
-        """Whether `text` names a part of a structure rather than the whole of it."""
+        """Return whether `text` names a part of a structure rather than the whole."""
         side, words = _key(text)
         if (side, words) in self._whole_keys:
             return False
         return any((one, words) in self._part_keys for one in {side, None, "left", "right"} - {"both"})
 
     def suggest(self, text: str, n: int = 3) -> list[str]:
-        """Names that `text` may have been meant for, best first; empty if nothing is close."""
+        """Return names similar to `text`, best first; empty if nothing is close."""
         words = normalise(text).split()
         repaired = " ".join(
             word if word in self._known_words else (get_close_matches(word, self._known_words, 1, 0.78) or [word])[0]
@@ -66,7 +66,7 @@ class Vocabulary:
         return list(dict.fromkeys(names))[:n]
 
     def search(self, word: str) -> list[Structure]:
-        """Structures with `word` somewhere in their name, synonyms or parts; all of them for an empty word."""
+        """Return structures with `word` in their name, synonyms or parts; all of them for an empty word."""
         wanted = normalise(word)
         return [
             structure
@@ -75,7 +75,7 @@ class Vocabulary:
         ]
 
     def complete(self, prefix: str, limit: int = 20) -> list[str]:
-        """Canonical names for a prompt being typed: first those that begin so, then those with such a word."""
+        """Return canonical names that complete a prompt: prefix matches first, then those with such a word."""
         wanted = " ".join(prefix.casefold().split())
         if not wanted:
             return [structure.name for structure in self.structures][:limit]
@@ -140,7 +140,7 @@ def _key(text: str) -> _Key:
 
 @cache
 def load_vocabulary() -> Vocabulary:
-    """The vocabulary that ships with DSM."""
+    """Return the vocabulary that ships with DSM."""
     path = Path(__file__).with_name("vocabulary.json")
     content = json.loads(path.read_text(encoding="utf-8"))
     structures = read_structures(content)

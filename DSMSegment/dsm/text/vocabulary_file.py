@@ -1,4 +1,4 @@
-"""How `vocabulary.json` is read: paired entries become a left and a right structure, code names become codes."""
+"""Parser of `vocabulary.json`: paired entries become a left and a right structure, code names become codes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SIDES: tuple[Laterality, Laterality] = ("left", "right")
 
 
 def read_structures(content: dict[str, Any]) -> list[Structure]:
-    """All structures of the parsed file.
+    """Return all structures of the parsed file.
 
     An entry has `name`, `kind`, `synonyms`, `body_region`, `modalities`, `color`, the code names `category`, `type`
     and maybe `region`, and `context` (`"general"` or `"master"`, the Slicer list that has the type). Optional:

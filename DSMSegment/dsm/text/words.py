@@ -1,4 +1,4 @@
-"""Words as clinicians type them, brought to one spelling: case, accents, plural, British forms, ordinals, sides."""
+"""Normalisation of clinical terms: case, accents, plural, British spelling, ordinals, sides."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ _WORD = re.compile(r"[^\W_]+")
 
 
 def normalise(text: str) -> str:
-    """One spelling for all: `"Oesophageal  Tumours"` and `"esophageal tumor"` give the same words.
+    """Normalise words: `"Oesophageal  Tumours"` and `"esophageal tumor"` give the same result.
 
     Returns:
         Lower-case singular words with one space between; empty if there is no letter or digit.
@@ -156,13 +156,13 @@ def normalise(text: str) -> str:
 
 
 def negation(text: str) -> str:
-    """Return the word of a text that negates what follows, e.g. `"no"` in "no tumor"; empty if there is none."""
+    """Return the negating word of a text, e.g. `"no"` in "no tumor"; empty if there is none."""
     found = _NEGATION.search(text)
     return found.group() if found else ""
 
 
 def split_side(words: list[str]) -> tuple[Side | None, list[str]]:
-    """Take "left", "Rt", "both" … out of normalised words.
+    """Split "left", "Rt", "both" … off normalised words.
 
     Returns:
         The side (`"both"` if both are named) and the other words.
@@ -177,12 +177,12 @@ def split_side(words: list[str]) -> tuple[Side | None, list[str]]:
 
 
 def drop_fillers(words: list[str]) -> list[str]:
-    """Words without articles, prepositions and polite phrases."""
+    """Return the words without articles, prepositions and polite phrases."""
     return [word for word in words if word not in _FILLERS]
 
 
 def key(words: list[str]) -> tuple[str, ...]:
-    """Words without fillers in alphabetical order: "cyst of the kidney" and "kidney cyst" have one key."""
+    """Return the words without fillers, sorted: "cyst of the kidney" and "kidney cyst" have one key."""
     return tuple(sorted(drop_fillers(words)))
 
 
