@@ -1,1 +1,1 @@
-"""From a volume and prompts to masks on the input grid."""
+"""Inference: volume and prompts to masks on the input grid."""

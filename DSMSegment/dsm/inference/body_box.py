@@ -26,7 +26,7 @@ _SMALLEST_PART_FRACTION = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """Where the patient is in the image.
+    """Bounding box of the patient and the threshold that separates it from air.
 
     Args:
         box: Voxels of the input grid around the body, with a margin of 9 mm.

@@ -1,4 +1,4 @@
-"""The working grid over the body of a volume: what an encoding costs follows from it, so hosts lay it, too."""
+"""Working grid over the body of a volume, from which clients can predict the cost of encoding."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CONTEXT_MM = 60.0
 
 
 def make_working_grid(volume: Volume, *, spacing_mm: float, region: Box | None = None) -> tuple[Body, WorkingGrid]:
-    """Find the body and lay the working grid over it: milliseconds, nothing is resampled.
+    """Find the body and make the working grid over it; takes milliseconds, nothing is resampled.
 
     The air around the body gives way where it would cost a row of blocks: a tenth of the encoding, as often as not.
 

@@ -1,4 +1,4 @@
-"""Chances to cancel inside a long forward pass."""
+"""Cancellation points inside a long forward pass."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dsm.progress import Progress
 
 
 class EncodeSteps:
-    """Counts the steps of an encoding, and asks the callback at each whether to go on.
+    """Count the steps of an encoding and call the progress callback at each, which may cancel.
 
     How often a network calls its layers is not known before it ran, so the last step is kept for `finish`.
 
@@ -28,17 +28,17 @@ class EncodeSteps:
         progress("encode", 0, self._total)
 
     def tick(self) -> None:
-        """One more step."""
+        """Advance by one step."""
         self._done = min(self._done + 1, self._total - 1)
         self._progress("encode", self._done, self._total)
 
     def finish(self) -> None:
-        """All done."""
+        """Report the last step."""
         self._progress("encode", self._total, self._total)
 
 
 def leaf_modules(net: nn.Module) -> list[nn.Module]:
-    """Return the modules of `net` that have no modules inside: the layers."""
+    """Return the modules of `net` without children: the layers."""
     return [module for module in net.modules() if not any(True for _ in module.children())]
 
 

@@ -1,4 +1,4 @@
-"""From a window of the image and clicks to the input of the click network; training makes its input here, too."""
+"""Input channels of the click network from an image window and clicks, in training and inference."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _nearest_difference(values: Tensor, smooth: Tensor, points: Sequence[Sequenc
 
 
 def _distances(points: Sequence[Sequence[float]], shape: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """How near the next click is, near by and from afar: 1 at the click, falling to 0."""
+    """Proximity of the nearest click at two scales: 1 at the click, falling to 0."""
     i, j, k = shape
     if not points:
         return torch.zeros(i, j, k), torch.zeros(i, j, k)

@@ -1,4 +1,4 @@
-"""A volume that can be clicked on: each click is a look or a few through windows whose size follows the object."""
+"""Click segmentation of a volume, in windows whose size follows the object."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _FILLED = 0.6  # of the window that the object fills in that look
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClickResult:
-    """What was clicked on, on the grid of the input image.
+    """Mask of the clicked object, on the grid of the input image.
 
     Args:
         mask: uint8, 1 inside; empty when nothing was found.
@@ -58,7 +58,7 @@ class ClickResult:
 
 
 class Looker(Protocol):
-    """Whatever turns a window and clicks into logits."""
+    """Protocol of a predictor: window and clicks to logits."""
 
     @property
     def size(self) -> int:
@@ -76,7 +76,7 @@ class Looker(Protocol):
 
 
 class ClickSegmenter:
-    """The click network, ready to work.
+    """Click network with its weights and device.
 
     Args:
         net: In evaluation mode; it is copied, normalisations folded into convolutions.
@@ -108,7 +108,7 @@ class ClickSegmenter:
         return cls(load_refiner(find_refiner(name_or_path))[0])
 
     def open(self, volume: Volume, *, text: CroppedArray | None = None) -> ClickScan:
-        """Make a volume ready to be clicked on; nothing is encoded.
+        """Prepare a volume for clicks; nothing is encoded.
 
         Args:
             volume: CT or MR.
@@ -126,7 +126,7 @@ class ClickSegmenter:
 
 @dataclass(slots=True, eq=False)
 class ClickScan:
-    """A volume that can be clicked on.
+    """Volume prepared for click prompts.
 
     What earlier clicks gave is kept, so that one more click costs one click, and taking it back costs nothing.
 
@@ -142,7 +142,7 @@ class ClickScan:
     _known: dict[tuple[Click, ...], ClickResult] = field(default_factory=dict, repr=False)
 
     def segment(self, clicks: Sequence[Click]) -> ClickResult:
-        """Find what was clicked on.
+        """Segment the clicked object.
 
         Args:
             clicks: In their order; the first one inside.
@@ -220,7 +220,7 @@ class ClickScan:
         return 0.5 * min(self.volume.spacing_mm)
 
     def _is_clicked(self, mask: CroppedArray, point: np.ndarray) -> bool:
-        """Whether a mask of the input grid is at a view coordinate."""
+        """Return whether a mask of the input grid contains a view coordinate."""
         if not mask.array.size:
             return False
         orientation = Orientation.of(self.volume.affine)
@@ -247,7 +247,7 @@ class ClickScan:
     def _look(
         self, window: ClickWindow, marks: Sequence[WindowClick], previous: CroppedArray
     ) -> tuple[Tensor, np.ndarray]:
-        """Logits of a window, and the parts of the mask that were clicked on."""
+        """Return logits of a window, and the clicked components of the mask."""
         low, high = self._units
         image = (window.sample(self.volume.array) - low) / (high - low)
         clicks = [(window.from_view(point), is_inside) for point, is_inside in marks]
@@ -259,12 +259,12 @@ class ClickScan:
 
 
 def open_for_clicks(volume: Volume, looker: Looker, *, text: CroppedArray | None = None) -> ClickScan:
-    """Make a volume ready for clicks that `looker` answers; see `ClickSegmenter.open`."""
+    """Prepare a volume for clicks with `looker` as predictor; see `ClickSegmenter.open`."""
     return ClickScan(volume=volume, text=text or NOTHING, _segmenter=looker, _units=soft_tissue_units(volume))
 
 
 def clicked_parts(found: np.ndarray, points: Sequence[Sequence[float]]) -> np.ndarray:
-    """Keep the connected parts of a mask that a click is in or within two voxels of; all if there is none."""
+    """Keep the connected components within two voxels of a click; all if there is none."""
     parts, count = label_components(found)
     if count < 2:
         return found
@@ -280,7 +280,7 @@ def clicked_parts(found: np.ndarray, points: Sequence[Sequence[float]]) -> np.nd
 
 
 def _fit(found: np.ndarray, window: ClickWindow) -> tuple[bool, int]:
-    """Whether what was found comes too near to a face of the window that lies in the volume; its longest edge."""
+    """Return whether the mask comes too near to a face of the window inside the volume, and its longest edge."""
     box = bounding_box(found)
     if box is None:
         return False, 0

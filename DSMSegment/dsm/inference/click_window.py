@@ -1,4 +1,4 @@
-"""A cube of the image at a spacing of its own, and the way back to the input grid."""
+"""Cubic image window with its own spacing, and the mapping back to the input grid."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def soft_tissue_units(volume: Volume) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True)
 class ClickWindow:
-    """Where a window lies.
+    """Position and spacing of a window.
 
     Its axes are those of the input grid in RAS+ order, so an oblique scan is looked at along its own axes.
 
@@ -60,7 +60,7 @@ class ClickWindow:
 
     @property
     def view_shape(self) -> Index3:
-        """Of the input grid in RAS+ order."""
+        """Shape of the input grid in RAS+ order."""
         return self.orientation.shape_to_ras(self.input_shape)
 
     @property
@@ -106,7 +106,7 @@ class ClickWindow:
         return resample(padded, origin=origin, step=self.step, size=(self.size,) * 3)
 
     def inside(self) -> Tensor:
-        """Which voxels lie in the volume, bool `(size,) * 3`."""
+        """Mask of the voxels inside the volume, bool `(size,) * 3`."""
         axes = []
         for origin, step, length in zip(self.origin, self.step, self.view_shape, strict=True):
             position = origin + step * torch.arange(self.size)

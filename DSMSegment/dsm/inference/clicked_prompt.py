@@ -1,4 +1,4 @@
-"""A name and clicks: the name says what it is, the clicks say where."""
+"""Segmentation by name and clicks: the name says what, the clicks say where."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dsm.text.prompt import Prompt, parse_prompts
 def segment_clicked(
     image: Scan | Volume, prompt: str | Prompt, clicks: Sequence[Click], *, network: ClickSegmenter | str = "clicks"
 ) -> PromptResult:
-    """Find what was clicked on, and call it by a name.
+    """Segment the clicked object and label it with a name.
 
     Args:
         image: An encoded scan, whose mask of the prompt is then a hint for the clicks; or a volume that was never

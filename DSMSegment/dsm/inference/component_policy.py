@@ -1,4 +1,4 @@
-"""How many connected parts of a mask are kept."""
+"""Policy for the connected components of a mask that are kept."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _SPECK_ML = 0.1
 
 
 def kept_fraction(prompt: Prompt) -> float:
-    """Return how large a connected part must be, as a fraction of the largest, to be kept.
+    """Return the minimum size of a kept component, as a fraction of the largest.
 
     1 is the largest part alone, for organs that are one thing; 0 is everything, for tumors (any number of them) and for
     structures that come in parts.
@@ -59,5 +59,5 @@ def kept_fraction(prompt: Prompt) -> float:
 
 
 def smallest_part_ml(prompt: Prompt) -> float:
-    """Return the volume of the smallest connected part that is no speck, in ml; 0 where size does not tell."""
+    """Return the minimum volume of a component in ml; 0 if size is not a criterion."""
     return _SPECK_ML if prompt.kind == "tumor" else 0.0

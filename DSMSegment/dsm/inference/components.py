@@ -1,4 +1,4 @@
-"""Connected parts of a mask."""
+"""Connected components of a mask."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ except ImportError:  # optional, a fifth of SciPy's time
 
 
 def keep_large_components(mask: np.ndarray, *, fraction: float) -> np.ndarray:
-    """Keep the largest connected part, and those of at least `fraction` of its size.
+    """Keep the largest connected component, and those of at least `fraction` of its size.
 
     Voxels that touch at a corner are connected.
 
@@ -35,7 +35,7 @@ def keep_large_components(mask: np.ndarray, *, fraction: float) -> np.ndarray:
 
 
 def remove_small_components(mask: np.ndarray, smallest: int) -> np.ndarray:
-    """Drop the connected parts of fewer than `smallest` voxels, unless no part is larger; bool `[I, J, K]`."""
+    """Remove connected components of fewer than `smallest` voxels, unless none is larger; bool `[I, J, K]`."""
     if smallest <= 1:
         return mask.astype(bool, copy=False)
     return _chosen_parts(mask, lambda sizes: sizes >= min(smallest, sizes.max()))
@@ -57,7 +57,7 @@ def _chosen_parts(mask: np.ndarray, choose: Callable[[np.ndarray], np.ndarray]) 
 
 
 def label_components(mask: np.ndarray) -> tuple[np.ndarray, int]:
-    """Number the connected parts of a mask from 1; return how many there are, too. Corners connect."""
+    """Label the connected components of a mask from 1 (26-connectivity); return their number, too."""
     if cc3d is None:
         parts, count = ndimage.label(mask, structure=np.ones((3, 3, 3), dtype=bool))
     else:

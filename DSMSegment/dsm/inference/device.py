@@ -1,4 +1,4 @@
-"""The device that a user named."""
+"""Validation of a device name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dsm.errors import DeviceError
 
 
 def checked_device(name: str | torch.device) -> torch.device:
-    """Return the device, after making sure that this machine has it.
+    """Return the device after checking that this machine has it.
 
     Args:
         name: `"cpu"`, `"cuda"`, `"cuda:1"`, `"mps"`, or `"auto"` for the first GPU, else the CPU.

@@ -1,4 +1,4 @@
-"""The rims of parts that were dropped: below the threshold, so a lower one would show each part again, as a shell."""
+"""Rims of dropped components: sub-threshold voxels that a lower threshold would show as a shell."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dsm.inference.logit_components import REJECTED_LOGIT, logit_of
 
 
 def without_dropped_rims(whole: Tensor, kept: Tensor, *, threshold: float, faintest: float) -> Tensor:
-    """Push what surrounds dropped parts as far down as the parts themselves.
+    """Lower the logits around dropped components as far as those of the components themselves.
 
     A voxel below the threshold belongs to the part above it that is nearest. It goes where that part was dropped, and
     something fainter connects the two.

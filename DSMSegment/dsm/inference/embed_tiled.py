@@ -1,4 +1,4 @@
-"""What is local at 3 and 6 mm a few planes at a time: one map of the whole box in memory instead of seven."""
+"""Embedding in tiles of a few planes at 3 and 6 mm: one map of the whole box in memory instead of seven."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FUSED, _FUSION_HALO = 16, 2
 
 
 def embed_tiled(decoder: PixelDecoder, f2: Tensor, d4: Tensor) -> Tensor:
-    """Do what `PixelDecoder.embed` does, without gradients.
+    """Compute `PixelDecoder.embed` tile by tile, without gradients.
 
     All but one 3³ convolution goes voxel by voxel, so it is done for a few planes while they are in the processor's
     cache, and memory that the system would have to find and fill with zeros is not needed.
@@ -53,7 +53,7 @@ def embed_tiled(decoder: PixelDecoder, f2: Tensor, d4: Tensor) -> Tensor:
 
 
 class FusionInRows(nn.Module):
-    """Do what `DiffusionFusion` does with guidance of half the size, without gradients, for channels-last maps.
+    """Compute `DiffusionFusion` with guidance of half the size, without gradients, for channels-last maps.
 
     The guidance is mixed before it is doubled in size, which is an eighth of the work, and nothing is joined.
 

@@ -1,4 +1,4 @@
-"""Where an embedding is put: memory in single or half precision, or a file that is mapped into it."""
+"""Storage of an embedding: memory in single or half precision, or a memory-mapped file."""
 
 from __future__ import annotations
 

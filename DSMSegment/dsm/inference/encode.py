@@ -1,4 +1,4 @@
-"""One encoding, in one pass or, when memory is short, with the fine stages in slabs."""
+"""Encoding in one pass or, when memory is short, with the fine stages in slabs."""
 
 from __future__ import annotations
 

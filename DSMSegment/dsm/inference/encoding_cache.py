@@ -1,4 +1,4 @@
-"""Encoded volumes on disk: the second visit to a scan costs the reading of a file.
+"""Disk cache of encoded volumes.
 
 Off unless the user names a folder, because features are made of patients' images.
 """

@@ -1,4 +1,4 @@
-"""How long a run will take, before it begins."""
+"""Estimated time of a run, before it begins."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MEGAVOXEL = 1e6
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What encoding a volume will take.
+    """Predicted cost of encoding a volume.
 
     Args:
         encode_s: Seconds on the wall, if the machine stays as busy as it was a moment ago.
@@ -39,7 +39,7 @@ class Estimate:
 
 @torch.inference_mode()
 def seconds_per_megavoxel(net: DSMNet, config: ModelConfig, *, progress: Progress = ignore_progress) -> float:
-    """Encode a small block of nothing, and return what a million voxels take.
+    """Encode a small empty block, and return the seconds per million voxels.
 
     Args:
         net: In evaluation mode, on its device.

@@ -1,4 +1,4 @@
-"""Values of a feature map at single voxels of the input grid: what is measured, not what is shown."""
+"""Feature map values at single voxels of the input grid, for evaluation."""
 
 from __future__ import annotations
 

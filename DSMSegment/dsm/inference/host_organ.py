@@ -1,4 +1,4 @@
-"""A tumor of an organ lies in or at that organ: parts of its mask elsewhere, or in other organs, are dropped."""
+"""Restriction of tumors to their host organ: components elsewhere, or in other organs, are removed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST = 0.5
 
 
 def host_region(hosts: Tensor) -> np.ndarray:
-    """Where the hosts are, with a margin of two features.
+    """Return the region of the host organs, with a margin of two features.
 
     Args:
         hosts: Logits of the host organs `(hosts, i, j, k)` on the CPU.
@@ -35,7 +35,7 @@ def host_region(hosts: Tensor) -> np.ndarray:
 def keep_parts_at(
     region: np.ndarray, logits: Tensor, *, threshold: float, belongs_elsewhere: Callable[[Tensor], Tensor]
 ) -> Tensor:
-    """Drop the connected parts of a mask that touch no voxel of a region, and those that are mostly other organs.
+    """Remove connected components that touch no voxel of a region, and those that are mostly other organs.
 
     Whole parts, so that none is cut: a lesion may grow out of its organ.
 
@@ -56,7 +56,7 @@ def keep_parts_at(
 
 
 def covered_fraction(region: np.ndarray, logits: Tensor, *, threshold: float) -> float:
-    """Which part of a region that is not empty a mask takes, 0 to 1; arguments as in `keep_parts_at`."""
+    """Return the fraction of a non-empty region that a mask covers; arguments as in `keep_parts_at`."""
     return float(np.mean(logits.numpy()[region] > logit_of(threshold)))
 
 

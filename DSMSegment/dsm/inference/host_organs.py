@@ -1,4 +1,4 @@
-"""What the image says of each of several host organs, in one map."""
+"""Image-based tumor evidence in each of several host organs, merged into one map."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def map_host_organs(
     *,
     margin: int,
 ) -> Tensor | None:
-    """Ask about the largest part of each host, in its box, and keep the largest logit of each feature.
+    """Apply a function to the largest component of each host, in its box, and merge by maximum.
 
     Args:
         hosts: Logits of host organs `(hosts, i, j, k)` on the CPU.

@@ -1,4 +1,4 @@
-"""Connected parts of what logits call inside, and what is known of each part."""
+"""Connected components of thresholded logits, and their properties."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ REJECTED_LOGIT = -20.0  # logit
 
 
 def logit_of(probability: float) -> float:
-    """Return the logit of a probability between 0 and 1: comparing logits spares a sigmoid a voxel."""
+    """Return the logit of a probability between 0 and 1: comparing logits saves a sigmoid per voxel."""
     return math.log(probability / (1 - probability))
 
 
 def components_above(logits: Tensor, threshold: float) -> tuple[Tensor, np.ndarray, int]:
-    """Label the connected parts of a mask.
+    """Label the connected components of a mask.
 
     Args:
         logits: `(i, j, k)`, float32, on the CPU.
@@ -34,7 +34,7 @@ def components_above(logits: Tensor, threshold: float) -> tuple[Tensor, np.ndarr
 
 
 def component_means(values: Tensor, inside: Tensor, parts: np.ndarray, count: int) -> np.ndarray:
-    """Average over each part.
+    """Average over each component.
 
     Args:
         values: Of the voxels inside, in their order.
@@ -51,7 +51,7 @@ def component_means(values: Tensor, inside: Tensor, parts: np.ndarray, count: in
 
 
 def remove_components(logits: Tensor, parts: np.ndarray, *, kept: np.ndarray) -> Tensor:
-    """Push parts far below any threshold.
+    """Lower the logits of components far below any threshold.
 
     Args:
         logits: `(i, j, k)`; not changed.
@@ -64,7 +64,7 @@ def remove_components(logits: Tensor, parts: np.ndarray, *, kept: np.ndarray) ->
 
 
 def keep_sure_parts(logits: Tensor, *, threshold: float, confidence: float) -> Tensor:
-    """Drop the connected parts of a mask whose mean probability is below `confidence`.
+    """Remove the connected components whose mean probability is below `confidence`.
 
     A lesion of which the network is sure has a rim of which it is not; a false alarm is all rim. So a low threshold
     finds the outline, and this finds out what is worth one.

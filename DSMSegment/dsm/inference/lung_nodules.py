@@ -1,4 +1,4 @@
-"""Nodules and masses of the lung in CT: what is solid where the lung should be, and is no vessel.
+"""Nodules and masses of the lung in CT: solid regions inside the lung that are not vessels.
 
 The network's window of intensities ends where the lung begins, so to it a lung is black whatever is in it. In the image
 itself a nodule is what aerated lung surrounds; a mass is thick and mostly surrounded, even where it reaches the wall.
@@ -83,7 +83,7 @@ def _grown(mask: np.ndarray, radius: float) -> np.ndarray:
 
 
 def _surrounded(mask: np.ndarray, aerated: np.ndarray, *, least: float) -> np.ndarray:
-    """The connected parts around which at least that share of voxels is aerated lung."""
+    """Return the connected components around which at least that share of voxels is aerated lung."""
     parts, _ = label_components(mask)
     kept = np.zeros_like(mask)
     for number, slices in enumerate(ndimage.find_objects(parts), start=1):

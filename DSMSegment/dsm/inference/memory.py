@@ -1,4 +1,4 @@
-"""Memory that an encoding may take."""
+"""Memory available for an encoding."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ _USABLE_FRACTION = 0.6
 
 
 def usable_bytes(device: torch.device) -> int:
-    """Return what an encoding may take on `device`: part of what is free now, within the limits of this process."""
+    """Return the bytes that an encoding may use on `device`: part of the free memory, within process limits."""
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else main_memory().free
     return int(_USABLE_FRACTION * free)

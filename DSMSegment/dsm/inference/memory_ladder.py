@@ -1,4 +1,4 @@
-"""The steps that an encoding goes down when memory is short: each takes less, and more time."""
+"""Memory fallbacks of an encoding: each step needs less memory and more time."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Step:
     is_on_disk: bool = False
 
     def describe(self, depth: int) -> str:
-        """What is done, for a log and for the user."""
+        """Return a description of the step, for a log and for the user."""
         parts = ["one pass" if self.max_slab >= depth else f"slabs of {self.max_slab} voxels"]
         if self.is_half:
             parts.append("embedding at half precision")
@@ -40,7 +40,7 @@ class Step:
 
 
 def ladder(depth: int, *, start: int | None = None) -> Iterator[Step]:
-    """Yield the steps from the fastest to the smallest.
+    """Yield the steps from the fastest to the most memory-efficient.
 
     Args:
         depth: Voxels along k, a multiple of 16.
@@ -56,7 +56,7 @@ def ladder(depth: int, *, start: int | None = None) -> Iterator[Step]:
 
 
 def predicted_bytes(config: ModelConfig, shape: Index3, step: Step, *, halo: int) -> float:
-    """Return about how much memory an encoding takes beside its input.
+    """Return the approximate memory of an encoding beside its input.
 
     Args:
         config: Of the network.

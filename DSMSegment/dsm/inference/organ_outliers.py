@@ -1,4 +1,4 @@
-"""What looks unlike the rest of its organ: candidates for the tumors that no training case carried a label for.
+"""Outliers within an organ: candidates for tumors without labels in the training data.
 
 Text and synthetic lesions taught the network where such a tumor would lie, not what it looks like: asked for one, it
 marks the organ (model card). The organ's own voxels are the better teacher: most of them are healthy.

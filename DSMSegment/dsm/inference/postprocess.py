@@ -1,4 +1,4 @@
-"""From logits on the feature grid to a mask on the input grid, inside the box of what was found."""
+"""Logits on the feature grid to a mask on the input grid, inside the bounding box of the result."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class NativeMask:
 def native_mask(
     logits: Tensor, grid: WorkingGrid, *, threshold: float, keep_fraction: float, smallest_voxels: int = 0
 ) -> NativeMask:
-    """Interpolate logits to the centres of the input voxels and cut them at `threshold`.
+    """Interpolate logits to the centres of the input voxels and apply `threshold`.
 
     The parts to keep are chosen on the feature grid first, so that a stray voxel at the other end of the body does not
     stretch the box; then once more among the voxels in the box.
@@ -107,7 +107,7 @@ def native_uncertainty(mean_probability: Tensor, grid: WorkingGrid) -> CroppedAr
 
 
 def score(mean_probability: float, presence_logit: float) -> float:
-    """Return how much a result can be trusted, 0 to 1.
+    """Return the confidence of a result, 0 to 1.
 
     The mean probability inside the mask (how sure the voxels are) times the probability of the presence head (whether
     the structure is in the image at all). Both are the network's own opinions and are not calibrated; the score ranks

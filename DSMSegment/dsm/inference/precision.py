@@ -1,4 +1,4 @@
-"""Encoding in bfloat16 or 8-bit integers, where the device computes in them and the user asks for it."""
+"""Encoding in bfloat16 or 8-bit integers, where the device supports it and the user requests it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 def check_precision(precision: str, device: torch.device) -> None:
-    """Make sure that a precision is not slower than float32.
+    """Check that a precision is not slower than float32.
 
     Raises:
         DeviceError: If there is no such precision, or the device would only emulate it: 30 times slower on CPUs.
@@ -32,7 +32,7 @@ def check_precision(precision: str, device: torch.device) -> None:
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether the device has instructions for bfloat16."""
+    """Return whether the device has instructions for bfloat16."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
     names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")

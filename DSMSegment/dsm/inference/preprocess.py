@@ -1,4 +1,4 @@
-"""From a volume to the tensor that the network encodes."""
+"""Preprocessing of a volume into the input tensor of the network."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _FLOAT_BYTES = 4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """A volume as the network sees it.
+    """Preprocessed volume.
 
     Args:
         tensor: `(1, C, I, J, K)` float32 in [0, 1], edges multiples of 16.

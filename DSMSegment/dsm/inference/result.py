@@ -1,4 +1,4 @@
-"""What a prompt found."""
+"""Result of a prompt."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dsm.text.prompt import Prompt
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PromptResult:
-    """The answer to one prompt, on the grid of the input image.
+    """Result of one prompt, on the grid of the input image.
 
     Args:
         prompt: What was asked.

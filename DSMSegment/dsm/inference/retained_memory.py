@@ -1,4 +1,4 @@
-"""Keep freed memory for the next layer, where the C library lets us."""
+"""Reuse of freed memory between layers, where the C library supports it."""
 
 from __future__ import annotations
 

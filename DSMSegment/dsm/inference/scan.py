@@ -50,7 +50,7 @@ _FILLED = 0.2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Answer:
-    """To one prompt, on the CPU: logits `(i, j, k)`, logit of presence, and mean probability over the hypotheses."""
+    """Output for one prompt, on the CPU: logits `(i, j, k)`, presence logit, and mean probability over hypotheses."""
 
     logits: Tensor
     presence: float
@@ -59,7 +59,7 @@ class _Answer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scan:
-    """A volume that was encoded once; each `segment` costs little.
+    """Volume that was encoded once; each `segment` is cheap.
 
     Args:
         volume: The input; results come on its grid.
@@ -95,7 +95,7 @@ class Scan:
         progress: Progress = ignore_progress,
         on_result: Callable[[PromptResult], None] | None = None,
     ) -> list[PromptResult]:
-        """Find what the prompts name.
+        """Segment the prompted structures.
 
         Args:
             prompts: Text (`;` or a new line separates prompts), several texts, or parsed prompts.
@@ -159,7 +159,7 @@ class Scan:
         return results
 
     def is_trained_tumor(self, prompt: Prompt) -> bool:
-        """Whether the prompt is a tumor whose label was in the training data."""
+        """Return whether the prompt is a tumor with labels in the training data."""
         return prompt.kind == "tumor" and prompt.name in self._config.trained
 
     def sample_logits(
@@ -225,7 +225,7 @@ class Scan:
     def _decode(
         self, prompts: Sequence[Prompt], text: Tensor, sampling: Sampling | None, *, spread: bool
     ) -> list[_Answer]:
-        """Answer each prompt; with `spread`, say the mean probability as well."""
+        """Decode all prompts; with `spread`, also return the mean probability."""
         outliers = [self._outliers(prompt) for prompt in prompts]
         asked = [row for row, own in enumerate(outliers) if own is None]
         rest = {row: own for row, own in enumerate(outliers) if own is not None}
@@ -240,7 +240,7 @@ class Scan:
     def _ask(
         self, prompts: Sequence[Prompt], text: Tensor, rows: Sequence[int], sampling: Sampling | None, *, spread: bool
     ) -> list[_Answer]:
-        """What the network answers to some rows of the prompts, in their order."""
+        """Decode a subset of the prompts."""
         if not rows:
             return []
         some, device = [prompts[row] for row in rows], self._encoding.embedding.device
@@ -262,7 +262,7 @@ class Scan:
         return [_Answer(logits[row], presence[row], None if mean is None else mean[row]) for row in range(len(rows))]
 
     def _outliers(self, prompt: Prompt) -> Tensor | None:
-        """Logits of a tumor in organs that the network knows without knowing a lesion of them; else None."""
+        """Return logits of a tumor in known organs without a trained lesion; else None."""
         rows = tuple(self._host_rows(prompt))
         hosts = {self._config.organs[row] for row in rows}
         known = set(self._config.trained) - self._hosts_of_trained_tumors()
@@ -287,7 +287,7 @@ class Scan:
         return nodule_logits(self._host_logits(rows), self.volume, self.grid)
 
     def _hosts_of_trained_tumors(self) -> set[str]:
-        """Organs whose lesions the network was shown: it answers other names of lesions of them, too, and better."""
+        """Return organs with trained lesions: the network generalises to other names of lesions there."""
         known = [load_vocabulary().get(name) for name in self._config.tumors if name in self._config.trained]
         return {host for structure in known if structure is not None for host in structure.hosts}
 
@@ -298,7 +298,7 @@ class Scan:
 
     @torch.inference_mode()
     def _claimed_by_others(self, rows: Sequence[int], embedding: Tensor) -> Tensor:
-        """Where some part of the embedding `(1, channels, i, j, k)` is another organ rather than those of `rows`."""
+        """Mask of the embedding voxels `(1, channels, i, j, k)` claimed by an organ other than those of `rows`."""
         organs = self._net.mask_head(self._encoding.organ_queries, embedding)[0].float().cpu()
         host = organs[list(rows)].amax(dim=0).clamp_min(0)
         others = [row for row in range(len(organs)) if row not in rows]
@@ -310,7 +310,7 @@ class Scan:
         return self._config.tumor_offset if self.is_trained_tumor(prompt) else 0.0
 
     def _tumor_parts(self, prompt: Prompt, logits: Tensor, threshold: float, confidence: float | None) -> Tensor:
-        """The logits of a tumor without the parts that are elsewhere or unsure; others as they are."""
+        """Return tumor logits without misplaced or uncertain components; others unchanged."""
         if self._outliers(prompt) is not None:
             return logits  # it was looked for in its host alone
         if self.is_trained_tumor(prompt):
@@ -319,7 +319,7 @@ class Scan:
         return self._at_its_host(prompt, logits, threshold)
 
     def _at_its_host(self, prompt: Prompt, logits: Tensor, threshold: float) -> Tensor:
-        """The logits of a tumor without the parts that are not at its organ; others as they are."""
+        """Return tumor logits without components outside of its organ; others unchanged."""
         rows = self._host_rows(prompt)
         if not rows:
             return logits

@@ -1,4 +1,4 @@
-"""From results to segments that can be written: names, colours, terminology and what made them."""
+"""Conversion of results to segment records: names, colours, terminology and algorithm tags."""
 
 from __future__ import annotations
 

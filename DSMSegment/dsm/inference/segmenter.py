@@ -1,4 +1,4 @@
-"""A model that is ready to work: encode a volume once, then prompt the scan as often as you like."""
+"""Loaded model that encodes a volume once and segments any number of prompts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = ["Scan", "Segmenter"]
 
 
 class Segmenter:
-    """The network, its configuration and its language.
+    """Network, configuration and text embeddings.
 
     Not safe for two threads at once; a process each is.
 
@@ -112,11 +112,11 @@ class Segmenter:
 
     @property
     def device(self) -> torch.device:
-        """Where the network computes."""
+        """Device of the network."""
         return self.net.organ_text.device
 
     def estimate(self, volume: Volume) -> Estimate:
-        """Return how long an encoding of the volume will take, and how much memory; asks for a tenth of that time."""
+        """Return the predicted time and memory of an encoding; measuring takes a tenth of that time."""
         check_scan(volume)
         with autocast_for(self.precision, self.device):
             return estimate_encoding(self.net, self.config, volume)

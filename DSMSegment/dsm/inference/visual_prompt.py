@@ -14,7 +14,7 @@ from dsm.ops.ddim import sample
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How visual prompts are drawn.
+    """Parameters of the sampling of visual prompts.
 
     Args:
         hypotheses: Masks a prompt, denoised as one batch from different noise.

@@ -1,4 +1,4 @@
-"""The grid that the network sees, and the exact way back to the input grid."""
+"""Grid that the network sees, and the exact mapping to the input grid."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class WorkingGrid:
 
     @classmethod
     def of(cls, volume: Volume, box: Box, *, spacing_mm: float) -> WorkingGrid:
-        """Lay a grid of `spacing_mm` over `box` of the input grid of `volume`."""
+        """Make a grid of `spacing_mm` over `box` of the input grid of `volume`."""
         orientation = Orientation.of(volume.affine)
         view_box = orientation.box_to_ras(box, volume.shape)
         axes = [cls._lay(volume.spacing_mm[axis], spacing_mm) for axis in orientation.axes]
@@ -89,13 +89,13 @@ class WorkingGrid:
 
     @property
     def padded_shape(self) -> Index3:
-        """`shape`, rounded up to multiples of 16: what the network is given."""
+        """`shape`, rounded up to multiples of 16: the input shape of the network."""
         i, j, k = (EDGE_MULTIPLE * math.ceil(n / EDGE_MULTIPLE) for n in self.shape)
         return i, j, k
 
     @property
     def view_shape(self) -> Index3:
-        """Of the whole input grid in RAS+ order."""
+        """Shape of the whole input grid in RAS+ order."""
         return self.orientation.shape_to_ras(self.input_shape)
 
     def input_sampling(self) -> tuple[Sequence[int], list[float], list[float]]:
