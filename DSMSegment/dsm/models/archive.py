@@ -1,4 +1,4 @@
-"""A model as one `.zip` file: written for a release, unpacked with distrust."""
+"""Model archives: one `.zip` per model, written for a release, unpacked as untrusted input."""
 
 from __future__ import annotations
 

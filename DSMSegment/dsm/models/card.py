@@ -23,6 +23,6 @@ def licence_of(folder: str | Path) -> str:
 
 
 def licence_key(entry: ModelEntry) -> str:
-    """Return what an acceptance is remembered by: it changes with the weights and with the licence, and else never."""
+    """Return the key of a licence acceptance; it changes only with the weights or the licence."""
     licence = hashlib.sha256(licence_of(entry.path).encode()).hexdigest()
     return f"{entry.weights_sha256}:{licence[:16]}"

@@ -1,4 +1,4 @@
-"""Configuration of a network: what `config.json` in a model folder says."""
+"""Network configuration: `config.json` of a model folder."""
 
 from __future__ import annotations
 

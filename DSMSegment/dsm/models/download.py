@@ -1,4 +1,4 @@
-"""Fetch a model archive from an address."""
+"""Download of model archives."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class DownloadError(ModelError):
 
 
 class _OnlyEncrypted(urllib.request.HTTPRedirectHandler):
-    """Follows a redirection only if it stays encrypted."""
+    """Follow a redirection only to https."""
 
     def redirect_request(
         self,
@@ -43,7 +43,7 @@ class _OnlyEncrypted(urllib.request.HTTPRedirectHandler):
 
 
 def is_url(source: str) -> bool:
-    """Whether `source` is an address, not a path."""
+    """Return whether `source` is a URL rather than a path."""
     return "://" in source
 
 

@@ -1,4 +1,4 @@
-"""Models that a person can choose: list, install and remove them."""
+"""Model library: list, install and remove models."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ModelLibrary:
         self.folder = folder or user_model_dir()
 
     def models(self) -> list[ModelEntry]:
-        """Return what can be chosen, by name; a model that the user installed hides a shipped one of its name."""
+        """Return the available models by name; a model that the user installed hides a bundled one of its name."""
         found = {entry.name: entry for entry in list_models() if entry.name != _HIDDEN}
         for path in sorted(self.folder.glob(f"*/{CONFIG_FILE}")) if self.folder.is_dir() else []:
             if path.parent.name.startswith("."):
@@ -63,7 +63,7 @@ class ModelLibrary:
         accept: Callable[[str, str], bool] | None = None,
         progress: Progress = ignore_progress,
     ) -> ModelEntry:
-        """Install a model; it is there whole, or not at all.
+        """Install a model atomically.
 
         Args:
             source: A model folder, a `.zip` file, or the `https://` or `file://` address of one. An address may end in
@@ -102,7 +102,7 @@ class ModelLibrary:
         return verify_model(self.folder / name)
 
     def is_removable(self, entry: ModelEntry) -> bool:
-        """Whether the user installed the model; one that came with the program is not removed."""
+        """Return whether the user installed the model; bundled models are not removed."""
         return entry.path.resolve().parent in (self.folder.resolve(), user_model_dir().resolve())
 
     def remove(self, entry: ModelEntry) -> None:

@@ -1,4 +1,4 @@
-"""Where models lie on this machine, and whether their files are the ones that were published."""
+"""Model folders of this machine, and verification of their files against published hashes."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def user_model_dir() -> Path:
 
 
 def model_dirs() -> list[Path]:
-    """Return the folders that are searched: `$DSM_MODEL_DIR`, the user's own, then those that came with the program."""
+    """Return the search path: `$DSM_MODEL_DIR`, the user's own folder, then the bundled models."""
     named = os.environ.get(MODEL_DIR_VARIABLE, "")
     shipped = [_WHEEL_MODELS] if _WHEEL_MODELS.is_dir() else []
     return [Path(part) for part in named.split(os.pathsep) if part] + [user_model_dir(), *shipped, _SOURCE_TREE_MODELS]
@@ -108,7 +108,7 @@ def list_models() -> list[ModelEntry]:
 
 
 def model_name(folder: Path) -> str:
-    """Return what the model in `folder` is called: as its folder, or, at the root of a drive, as its config says.
+    """Return the name of the model in `folder`: the folder's name or, at the root of a drive, the config's.
 
     Raises:
         ModelError: If the folder has no name and holds no model.
@@ -231,7 +231,7 @@ def _read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def _is_file_table(files: Any) -> bool:
-    """Whether names stay inside the folder and every file has its size and hash."""
+    """Return whether names stay inside the folder and every file has its size and hash."""
     return (
         isinstance(files, dict)
         and files.keys() >= _REQUIRED_FILES
