@@ -14,7 +14,6 @@ DATA = Path(os.environ.get("DSM_DATA_DIR", _BESIDE)) / "btcv"
 LARGE = ["liver", "spleen", "right kidney", "left kidney"]
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not DATA.is_dir(), reason="no data here: set DSM_DATA_DIR to a folder with btcv/dataset.json")
 def test_large_organs_of_a_held_out_case(tmp_path: Path) -> None:
     report = evaluate_dataset(DATA, model="dsm-small", cases=["btcv_14"], prompts=LARGE, out=tmp_path / "report.json")

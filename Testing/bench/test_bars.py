@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 
 import pytest
 
 from dsm.bench.ratios import BARS, passes
 from dsm.cli.main import main
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not os.environ.get("DSM_BENCH"), reason="5 minutes of an idle machine: set DSM_BENCH=1"),
-]
+pytestmark = pytest.mark.bench  # 5 minutes of an idle machine
 
 
 @pytest.fixture(scope="module")

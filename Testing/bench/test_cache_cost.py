@@ -10,7 +10,7 @@ from dsm.inference.encoding_cache import EncodingCache
 
 MOST = 0.05  # of the encoding, in CPU seconds
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("encoded_demo")]
+pytestmark = [pytest.mark.bench, pytest.mark.xdist_group("encoded_demo")]
 
 
 def test_a_hit_costs_a_twentieth_of_the_encoding(encoded_demo, tmp_path, monkeypatch):

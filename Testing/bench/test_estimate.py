@@ -5,7 +5,6 @@ In CPU seconds of one process: the wall belongs to whatever else runs here.
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from pathlib import Path
@@ -23,10 +22,7 @@ from dsm.errors import ModelNotFoundError  # noqa: E402
 SPACING_MM = (1.6, 1.6, 3.0)
 FACTOR = 1.5
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not os.environ.get("DSM_BENCH"), reason="half a minute of an idle machine: set DSM_BENCH=1"),
-]
+pytestmark = pytest.mark.bench  # half a minute of an idle machine
 
 
 @pytest.fixture

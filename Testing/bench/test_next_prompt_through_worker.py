@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -24,10 +23,7 @@ from dsm.core.volume import Volume  # noqa: E402
 
 MOST = 1 / 20  # of the first run, in CPU seconds of host and worker
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif("DSM_BENCH" not in os.environ, reason="a minute of CPU: set DSM_BENCH=1"),
-]
+pytestmark = pytest.mark.bench  # a minute of CPU
 
 
 def test_the_next_prompt_costs_a_twentieth_of_the_first_run() -> None:

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 MAX_RATIO = 0.05
 
 
-@pytest.mark.slow
+@pytest.mark.bench
 def test_later_prompt_takes_a_twentieth_of_the_first_run(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -44,7 +44,7 @@ def ellipsoid(centre: tuple[int, ...], radii: tuple[int, ...]) -> np.ndarray:
     return mask
 
 
-@pytest.mark.slow
+@pytest.mark.bench
 def test_window_is_never_blocked_for_more_than_100_ms(
     dsm_tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

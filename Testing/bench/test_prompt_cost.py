@@ -9,7 +9,7 @@ import pytest
 
 MOST = 0.10  # of the encoding, in CPU seconds
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("encoded_demo")]
+pytestmark = [pytest.mark.bench, pytest.mark.xdist_group("encoded_demo")]
 
 
 @pytest.mark.parametrize("prompt", ["liver", "thyroid gland", "liver tumor"])

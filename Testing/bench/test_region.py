@@ -6,7 +6,6 @@ In CPU seconds of one process: the wall belongs to whatever else runs here.
 from __future__ import annotations
 
 import math
-import os
 import time
 from pathlib import Path
 
@@ -18,8 +17,7 @@ PROMPTS = ("right lung", "liver", "aorta")
 MARGIN_MM = 10.0
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not os.environ.get("DSM_BENCH"), reason="half a minute of an idle machine: set DSM_BENCH=1")
+@pytest.mark.bench  # half a minute of an idle machine
 def test_region_takes_less_time_and_looks_alike():
     slicerio = pytest.importorskip("slicerio", reason="brings the demo CT")
     from dsm.inference.segmenter import Segmenter

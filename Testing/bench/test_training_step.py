@@ -21,10 +21,7 @@ from dsm.training.objective import Names, training_loss
 from dsm.training.recipe import Recipe
 from dsm.training.train import freeze_norm
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not os.environ.get("DSM_BENCH"), reason="minutes of an idle machine: set DSM_BENCH=1"),
-]
+pytestmark = pytest.mark.bench  # minutes of an idle machine
 
 ROOT = Path(__file__).parents[2]
 STEPS = int(os.environ.get("DSM_BENCH_STEPS", "300"))

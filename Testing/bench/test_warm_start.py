@@ -16,7 +16,7 @@ PACKAGE_PARENT = Path(__file__).parents[2] / "DSMSegment"
 MOST = 1.5  # of `import torch`, in CPU seconds
 
 
-@pytest.mark.slow
+@pytest.mark.bench
 def test_ready_within_one_and_a_half_imports_of_torch(tmp_path):
     torch_s = min(_cpu_seconds(["-c", "import torch"]) for _ in range(2))
     hello = encode_message(Hello(folder=str(tmp_path), host="bench"))

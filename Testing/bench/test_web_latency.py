@@ -23,7 +23,7 @@ from server_process import running_browser, running_server
 
 from dsm.io.image import read_volume
 
-pytestmark = [pytest.mark.slow, pytest.mark.slicer, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.bench, pytest.mark.timeout(900)]
 
 LIMIT_MS = 100.0
 NUM_EVENTS = 25
@@ -102,8 +102,7 @@ def browser() -> Any:
         yield running
 
 
-# A median of wall times says something on an idle machine only, and the suite runs two processes side by side.
-@pytest.mark.skipif("DSM_BENCH" not in os.environ, reason="needs an idle machine: set DSM_BENCH=1")
+# A median of wall times says something on an idle machine only.
 @pytest.mark.parametrize(("shape", "limit_ms"), [(None, LIMIT_MS), ((512, 512, 300), 2 * LIMIT_MS)])
 def test_page_answers(
     shape: tuple[int, int, int] | None, limit_ms: float, demo_ct: Path, dsm_tiny: Path, browser: Any, tmp_path: Path

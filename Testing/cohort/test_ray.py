@@ -13,10 +13,9 @@ import pytest
 from batch_process import Batch, command, environment
 from dicom_series import phantom, write_series
 
-pytest.importorskip("ray")
 pytest.importorskip("highdicom")
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
 
 
 def rows_of(out: Path) -> list[dict[str, str]]:

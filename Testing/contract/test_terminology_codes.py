@@ -122,7 +122,6 @@ def test_the_tag_is_what_slicer_wrote() -> None:
     assert compared == 6
 
 
-@pytest.mark.slicer
 def test_slicer_reads_every_tag_and_writes_it_back() -> None:
     slicer = pytest.importorskip("slicer")
     logic = slicer.vtkSlicerTerminologiesModuleLogic()

@@ -1,10 +1,11 @@
-"""`make test` ends, whatever becomes of its processes."""
+"""`make test` ends, whatever becomes of its processes; what it leaves out has a target of its own."""
 
 from __future__ import annotations
 
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -37,3 +38,14 @@ def test_crash_of_a_test_process_is_an_error_and_no_endless_wait(tmp_path: Path)
     )
     assert ended.returncode == 1, ended.stdout
     assert "crashed while running 'test_crash.py::test_crash'" in ended.stdout
+
+
+def test_each_marker_selects_tests_that_a_target_of_make_runs() -> None:
+    options = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
+    names = [marker.partition(":")[0] for marker in options["markers"]]
+    assert options["addopts"][-2:] == ["-m", " and ".join(f"not {name}" for name in names)]
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "Testing").rglob("test_*.py"))
+    for name in names:
+        assert f" -m {name} " in makefile
+        assert re.search(rf"^(@|pytestmark = \[?)pytest\.mark\.{name}\b", tests, re.MULTILINE)

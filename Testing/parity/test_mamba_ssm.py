@@ -18,7 +18,6 @@ def test_parameters_equal_those_of_mamba_ssm():
     ours.load_state_dict(theirs.state_dict())
 
 
-@pytest.mark.gpu
 @gpu
 @pytest.mark.parametrize("length", [1, 127, 128, 129, 3000])
 def test_fused_kernels_equal_the_scan(length):
@@ -41,7 +40,6 @@ def test_fused_kernels_equal_the_scan(length):
         assert ((one - other).abs().max() / other.abs().max()).item() < 5e-3, name
 
 
-@pytest.mark.gpu
 @gpu
 def test_plain_scan_on_cuda_equals_the_cpu(monkeypatch):
     monkeypatch.setattr("dsm.ops.ssd.fused_ssd_scan", lambda *_: None)

@@ -15,7 +15,6 @@ pytestmark = pytest.mark.xdist_group("server")
 _TOOL = Path(sys.executable).with_name("st")
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not _TOOL.exists() and shutil.which("st") is None, reason="schemathesis is not installed")
 def test_schemathesis_finds_nothing(server: Server, tmp_path: Path) -> None:
     connection = server.connection()

@@ -18,9 +18,7 @@ from dsm.errors import DSMError
 from dsm.wire.arrays import read_mask
 from dsm.wire.messages import Load
 
-pytest.importorskip("ray")
-
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
 
 
 @pytest.fixture(scope="module")

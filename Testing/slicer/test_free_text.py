@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -94,9 +93,7 @@ class TestInstall:
 
 
 @pytest.mark.xdist_group("slicer_worker")
-@pytest.mark.skipif(
-    not os.environ.get("DSM_BENCH"), reason="importing the text tower takes a while: DSM_BENCH=1 runs it"
-)
+@pytest.mark.bench  # importing the text tower takes a while
 def test_words_that_are_in_no_vocabulary_become_a_segment_or_are_said_to_be_missing(dsm_tiny: Path) -> None:
     """With the real worker, the real text tower and the network for tests."""
     assert missingForFreeText() == []

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from page_driver import IDLE, names, violations
 
-pytestmark = [pytest.mark.slicer, pytest.mark.slow, pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
 
 
 def focused(page: Any) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from page_driver import IDLE, names, segment
 
-pytestmark = [pytest.mark.slicer, pytest.mark.slow, pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
 
 GONE = "text=This scene is closed"
 

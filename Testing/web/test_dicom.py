@@ -14,7 +14,7 @@ hd = pytest.importorskip("highdicom", reason="highdicom is not installed")
 sys.path.insert(0, str(Path(__file__).parents[1] / "dicom_phantoms"))
 from dicom_series import DESCRIPTION, PATIENT, PATIENT_ID, phantom, write_series  # noqa: E402
 
-pytestmark = [pytest.mark.slicer, pytest.mark.slow, pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
 
 
 def wait_for_volume_name(page: Any, name: str) -> None:

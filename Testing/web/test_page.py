@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from page_driver import IDLE, changed, download, names, prompt, segment, views
 
-pytestmark = [pytest.mark.slicer, pytest.mark.slow, pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
 
 
 def test_run_that_is_cancelled_at_its_start_leaves_no_segment(page: Any) -> None:

@@ -10,8 +10,6 @@ from dsm.core.boxes import CroppedArray
 from DSMSegmentLib.scene.mrml import cropFromOrientedImage, orientedImageFromCrop
 from DSMSegmentWeb.segment_filters import largest_part, smoother, without_specks
 
-pytestmark = pytest.mark.slicer
-
 SHAPE = (40, 30, 20)
 # Oblique, 1 x 2 x 3 mm.
 TURNED = np.array([[0.8, -1.2, 0, 5], [0.6, 1.6, 0, -7], [0, 0, 3, 11], [0, 0, 0, 1.0]])

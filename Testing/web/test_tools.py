@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from page_driver import changed, drag, press, segment, views, volume_ml, wait_for_volume
 
-pytestmark = [pytest.mark.slicer, pytest.mark.slow, pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
 
 # The middle of the axial view, the upper left one of four right of the panel: where the page jumps when a segment is
 # selected.

@@ -15,7 +15,7 @@ import pytest
 from page_driver import IDLE, changed, download, drag, names, press, segment, views, volume_ml, wait_for_volume
 from server_process import ROOT
 
-pytestmark = [pytest.mark.slicer, pytest.mark.slow, pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
 
 TUTORIAL = (ROOT / "docs" / "tutorial" / "first-segmentation.md").read_text()
 AXIAL = (567, 200)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from page_driver import changed, download, press, segment, views, violations
 
-pytestmark = [pytest.mark.slicer, pytest.mark.slow, pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
 
 # Of the pixels right of the panel: the quarter with the 3-D view.
 VIEW_3D = np.s_[:400, 466:]

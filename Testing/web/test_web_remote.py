@@ -11,7 +11,7 @@ import pytest
 from page_driver import IDLE, changed, names, prompt, segment, views, violations
 from server_process import running_server
 
-pytestmark = [pytest.mark.slicer, pytest.mark.slow, pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
 pytest.importorskip("trame_slicer", reason="trame-slicer is not installed")
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "server"))

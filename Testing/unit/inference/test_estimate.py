@@ -32,7 +32,6 @@ def test_twice_the_volume_is_twice_the_memory_and_about_twice_the_time(tiny_mode
     assert 1.2 < float(np.median([large.encode_s / small.encode_s for small, large in pairs])) < 3.3
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_right_within_a_factor_of_one_and_a_half():
     segmenter = Segmenter.from_pretrained("dsm-small")

@@ -143,7 +143,6 @@ def run_under(limit_mb: int):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs ulimit -v")
 def test_under_a_limit_it_gets_slower_and_never_dies():

@@ -51,7 +51,6 @@ def test_encodings_are_near_those_in_float32(tiny_model, name, monkeypatch):
 
 
 @each_precision
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.xdist_group("encoded_demo")
 def test_masks_agree(name, encoded_demo):

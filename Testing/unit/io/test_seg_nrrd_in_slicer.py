@@ -12,7 +12,6 @@ from dsm.core.boxes import CroppedArray
 from dsm.core.volume import Volume
 from dsm.io.segmentation import SegmentRecord, write_seg_nrrd
 
-pytestmark = pytest.mark.slicer
 vtk = pytest.importorskip("vtk", reason="slicer-core is not installed")
 slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
 vtk_numpy = pytest.importorskip("vtk.util.numpy_support")

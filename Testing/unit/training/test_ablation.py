@@ -2,7 +2,6 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-import pytest
 import torch
 import yaml
 
@@ -37,7 +36,6 @@ def test_shipped_variants_are_recipes(tmp_path):
         assert Recipe.load(path).total_steps == 900
 
 
-@pytest.mark.slow
 def test_variants_are_trained_and_compared(tiny_recipe, phantoms, small_bank, tmp_path):
     recipe = json.loads(json.dumps(asdict(tiny_recipe))) | {"data_root": str(phantoms), "validation_cases": []}
     recipe["sources"][0]["hidden"] = ["liver tumor"]

@@ -31,7 +31,6 @@ def losses_alone_and_in_two(recipe, bank, out):
     return [json.loads((out / run / "losses.json").read_text()) for run in ("one", "two")]
 
 
-@pytest.mark.slow
 def test_two_processes_take_the_steps_of_one(tiny_recipe, phantoms, small_bank, tmp_path):
     values = asdict(tiny_recipe) | {"data_root": str(phantoms), "crops_per_step": 2, "validation_cases": ()}
     values |= {"alignment_weight": 0.1, "anomaly_weight": 0.1, "synthetic_lesions": None}

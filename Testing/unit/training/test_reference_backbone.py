@@ -50,7 +50,6 @@ def test_costs_what_the_published_backbone_costs(published):
     assert 636e9 < counter.get_total_flops() < 700e9
 
 
-@pytest.mark.slow
 @torch.no_grad()
 def test_full_width_runs(published):
     # As at 96³, all levels but the last have several windows of attention, at a third of the work.

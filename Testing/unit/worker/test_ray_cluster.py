@@ -9,7 +9,7 @@ import pytest
 from dsm.errors import ResourceError
 from dsm.worker.ray_cluster import connect_to_ray
 
-pytest.importorskip("ray")
+pytestmark = pytest.mark.ray
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:99999999"])
