@@ -17,7 +17,7 @@ from dsm.models.weights import load_model
 from dsm.nn.convolution import Conv3d
 from dsm.training.crops import Crop
 from dsm.training.losses import assignment_loss
-from dsm.training.objective import Names, training_loss
+from dsm.training.objective import LabelSet, training_loss
 from dsm.training.recipe import Recipe
 from dsm.training.train import freeze_norm
 
@@ -74,7 +74,7 @@ def train():
     net.requires_grad_(requires_grad=True).train()
     freeze_norm(net)
     texts = dict(zip(config.organs, net.organ_text, strict=True))
-    names = Names(organs={name: row for row, name in enumerate(config.organs)}, tumors={}, text=texts)
+    names = LabelSet(organs={name: row for row, name in enumerate(config.organs)}, tumors={}, text=texts)
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-5)
     found, began = [], time.process_time()
     for step, crop in enumerate(crops(config.organs[:ORGANS])):
