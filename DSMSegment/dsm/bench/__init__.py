@@ -1,1 +1,1 @@
-"""What the engine costs, measured beside other networks in the same run."""
+"""Cost of the engine, measured beside other networks in the same run."""

@@ -1,4 +1,4 @@
-"""The fastest that this machine convolves: what the rest is measured against."""
+"""Peak convolution throughput of this machine, the reference of the other figures."""
 
 from __future__ import annotations
 

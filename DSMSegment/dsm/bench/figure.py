@@ -1,4 +1,4 @@
-"""The report of a bench as one picture."""
+"""Benchmark report as a figure."""
 
 from __future__ import annotations
 

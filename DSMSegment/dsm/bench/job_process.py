@@ -1,4 +1,4 @@
-"""Each measurement in a process of its own: its peak memory is its own, and nothing is warm from the one before."""
+"""Measurements in separate processes: each has its own peak memory and a cold start."""
 
 from __future__ import annotations
 

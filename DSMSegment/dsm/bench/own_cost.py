@@ -1,4 +1,4 @@
-"""What our own pipeline takes: from a file to masks, prompt by prompt, and with the size of the scan."""
+"""Cost of our own pipeline: from file to masks, per prompt, and by scan size."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def whole_run(model: str, scan: Path, out: Path) -> dict[str, Any]:
 
 
 def prompt_costs(model: str, counts: Sequence[int]) -> dict[str, Any]:
-    """Encode the phantom and ask for different numbers of structures.
+    """Encode the phantom and prompt for different numbers of structures.
 
     Returns:
         CPU seconds: `"encode"`, and of each count of prompts.
@@ -78,7 +78,7 @@ def prompt_costs(model: str, counts: Sequence[int]) -> dict[str, Any]:
 
 
 def size_costs(model: str, depths: Sequence[int]) -> dict[str, Any]:
-    """Encode phantoms of different numbers of slices and ask for the 25 organs.
+    """Encode phantoms of different numbers of slices and segment the 25 organs.
 
     Returns:
         For each depth, CPU seconds of `"encode"` and `"prompts"`.
@@ -116,7 +116,7 @@ def _row(clock: Stopwatch, model: str, shape: Index3) -> dict[str, Any]:
 
 @torch.inference_mode()
 def _flops_per_voxel(model: str) -> float:
-    """Counted in the network as it was trained: the counter does not know all that the fast one calls."""
+    """Count FLOPs of the network as trained: the counter does not know all operators of the fast one."""
     net, config = load_model(find_model(model))
     x = torch.zeros(1, config.num_channels, _FLOP_EDGE, _FLOP_EDGE, _FLOP_EDGE)
     with FlopCounterMode(display=False) as counter:
@@ -125,7 +125,7 @@ def _flops_per_voxel(model: str) -> float:
 
 
 def _least(job: Callable[[], object]) -> float:
-    """CPU seconds of the cheaper of two runs: the first one meets cold caches."""
+    """Return the CPU seconds of the cheaper of two runs: the first one meets cold caches."""
     costs = []
     for _ in range(2):
         clock = Stopwatch()
@@ -136,7 +136,7 @@ def _least(job: Callable[[], object]) -> float:
 
 
 def _many_prompts(model: str, count: int) -> list[Prompt]:
-    """Return the first names that the model has text vectors of: organs, tumors, other structures."""
+    """Return the first names with text embeddings in the model: organs, tumors, other structures."""
     names = EmbeddingBank.of_model(find_model(model)).names
     prompts = {prompt.name: prompt for name in (*ORGANS, *names) for prompt in parse_prompts(name)}
     return list(prompts.values())[:count]

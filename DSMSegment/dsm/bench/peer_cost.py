@@ -1,4 +1,4 @@
-"""What another pipeline takes from a file to a file."""
+"""Cost of another pipeline, from file to file."""
 
 from __future__ import annotations
 

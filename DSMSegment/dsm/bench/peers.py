@@ -1,4 +1,4 @@
-"""The other pipelines: their networks with random weights, their grids and windows."""
+"""Other pipelines: their networks with random weights, grids and windows."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Peer:
 
     @property
     def is_installed(self) -> bool:
-        """Whether it can be measured here."""
+        """True if the packages of the pipeline are installed."""
         return self.needs is None or find_spec(self.needs) is not None
 
 

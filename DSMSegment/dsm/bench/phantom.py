@@ -1,4 +1,4 @@
-"""A CT made of ellipsoids: the same on every machine, as large as a real one, nobody's."""
+"""Synthetic CT of ellipsoids: reproducible, of realistic size, free of patient data."""
 
 from __future__ import annotations
 

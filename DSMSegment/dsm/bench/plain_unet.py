@@ -1,4 +1,4 @@
-"""The plain U-Net that nnU-Net plans, as TotalSegmentator uses it: for its cost, with random weights."""
+"""Plain U-Net as planned by nnU-Net and used by TotalSegmentator: for its cost, with random weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The few numbers that the bench is about, and how good each should be."""
+"""Key ratios of the benchmark, and their targets."""
 
 from __future__ import annotations
 
@@ -40,5 +40,5 @@ def ratios(report: Mapping[str, Any]) -> dict[str, float]:
 
 
 def passes(name: str, value: float) -> bool:
-    """Whether a ratio reaches its bar."""
+    """Return whether a ratio reaches its target."""
     return value >= BARS[name] if name in _AT_LEAST else value <= BARS[name]

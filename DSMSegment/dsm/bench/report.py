@@ -1,4 +1,4 @@
-"""The report of a bench as Markdown."""
+"""Benchmark report as Markdown."""
 
 from __future__ import annotations
 

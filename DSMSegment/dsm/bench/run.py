@@ -1,4 +1,4 @@
-"""The whole bench: ourselves, the others, ourselves again, and what it all says."""
+"""The whole benchmark: our pipeline, the others, our pipeline again, and the report."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PROMPT_COUNTS = (1, 5, 25, 100)
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is measured.
+    """Extent of a benchmark.
 
     Args:
         name: For the report.

@@ -12,7 +12,7 @@ from dsm.core.memory import peak_memory_bytes
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What something took: seconds of all cores together, and seconds on the wall."""
+    """Cost of an operation: CPU seconds of all cores, and wall seconds."""
 
     cpu_s: float
     wall_s: float
@@ -45,5 +45,5 @@ class Stopwatch:
 
 
 def peak_rss_bytes() -> int:
-    """Return the most main memory that this process had so far."""
+    """Return the peak main memory of this process."""
     return peak_memory_bytes("cpu")

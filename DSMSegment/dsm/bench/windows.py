@@ -1,4 +1,4 @@
-"""How many windows a sliding window takes, and running some of them."""
+"""Number of windows in sliding-window inference, and a timed run of some of them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Windows:
 
 @dataclass(frozen=True, slots=True)
 class Slid:
-    """What sliding a network took.
+    """Cost of sliding-window inference.
 
     Args:
         logits: Weighted mean where windows were run `(classes, I/stride, J/stride, K/stride)`.
