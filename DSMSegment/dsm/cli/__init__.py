@@ -1,1 +1,1 @@
-"""The command `dsm`: one function a command."""
+"""The command line `dsm`: one module per command."""

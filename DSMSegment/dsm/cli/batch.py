@@ -53,7 +53,7 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check what can be checked in a moment, then run all cases."""
+    """Check the options, then run all cases."""
     from dsm.cohort.run import run_cohort
     from dsm.cohort.settings import Format, Settings
     from dsm.errors import InputError

@@ -1,4 +1,4 @@
-"""`dsm bench`: what a run costs here, beside other networks."""
+"""`dsm bench`: cost of a run on this machine, beside other networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`dsm data`: public data sets to our manifest, and whether a manifest is right."""
+"""`dsm data`: import public data sets and check manifests."""
 
 from __future__ import annotations
 

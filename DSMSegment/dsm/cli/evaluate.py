@@ -1,4 +1,4 @@
-"""`dsm evaluate`: how good a model is on a labelled data set."""
+"""`dsm evaluate`: accuracy of a model on a labelled data set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`dsm info`: what is installed, for people and for bug reports."""
+"""`dsm info`: installed versions and models, for users and for bug reports."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print what is installed."""
+    """Print versions and installed models."""
     found = collect()
     if options.json:
         print(json.dumps(found, indent=1))

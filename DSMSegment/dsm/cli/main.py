@@ -1,4 +1,4 @@
-"""Parse the command line, run one command, turn what went wrong into one line and an exit code."""
+"""Command line entry point: parse arguments, run one command, map errors to one line and an exit code."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Complains in one line, as all our errors do."""
+    """Argument parser that reports errors in one line."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(EXIT_EXPECTED, f"{self.prog}: {message} See `{self.prog} --help`.\n")

@@ -1,4 +1,4 @@
-"""What a command needs at its end is checked before its long work begins."""
+"""Checks of outputs and requirements before the long work of a command begins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`--prompt`, as every command that segments takes it."""
+"""The option `--prompt`, shared by all commands that segment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `dsm segment` did, for programs: versions, model, prompts, times, files."""
+"""Machine-readable report of `dsm segment`: versions, model, prompts, times, files."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def run_report(
 
 
 def write_json(path: Path, report: Mapping[str, Any]) -> None:
-    """Write a report, whole or not at all."""
+    """Write a report atomically."""
     from dsm.io.atomic import atomic_output
 
     with atomic_output(path) as part:

@@ -75,7 +75,7 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check everything that can be checked in a moment, then segment and write."""
+    """Check the options, then segment and write."""
     from dsm.core.local_computing import check_torch
     from dsm.models.store import find_model, verify_model
     from dsm.text.prompt import parse_prompts
@@ -162,7 +162,7 @@ def _check_outputs(options: argparse.Namespace, prompts: Sequence[Prompt]) -> No
 
 
 def _outputs(options: argparse.Namespace, prompts: Sequence[Prompt]) -> list[tuple[str, Path]]:
-    """Every file that will be written, and what it is."""
+    """Return all output files with a description of each."""
     outputs = [("--output", options.output)]
     if options.output.name.endswith(".nii.gz"):
         from dsm.io.labelmap import labels_path

@@ -1,4 +1,4 @@
-"""`dsm vocabulary`: what can be asked for by name."""
+"""`dsm vocabulary`: list and search the names of structures."""
 
 from __future__ import annotations
 
