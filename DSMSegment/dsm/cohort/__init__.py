@@ -1,1 +1,1 @@
-"""Many scans at a time: find them, segment them in worker processes, write files and a table; resume after a kill."""
+"""Batch segmentation: find scans, segment them in worker processes, write files and a table; resumable."""

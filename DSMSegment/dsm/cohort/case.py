@@ -1,4 +1,4 @@
-"""The scans of a cohort: which there are below a folder, and names for them that say nothing about the patient."""
+"""Scans below a folder, with case names that do not identify the patient."""
 
 from __future__ import annotations
 

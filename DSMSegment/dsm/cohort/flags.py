@@ -1,4 +1,4 @@
-"""What a reader of the table should look at first: simple facts about a mask, no verdicts."""
+"""Flags for the reader of the table: simple facts about a mask, no verdicts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cases of a cohort on this machine: worker processes, and threads that read and write while they compute."""
+"""Local execution of a cohort: worker processes, and threads for reading and writing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One case from its files to its files."""
+"""Processing of one case, from its input files to its output files."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ class CaseRunner:
 
 
 def _redacted_error(error: Exception, case: Case) -> DSMError:
-    """Say what happened without saying whose scan it is."""
+    """Return the error message without anything that identifies the patient."""
     message = error_message(error, case.id)
     is_ours = isinstance(error, DSMError) or message.code != "internal"
     text = message.text if is_ours else f"An unexpected error occurred ({type(error).__name__})."
@@ -167,6 +167,6 @@ def _write(path: Path, case: Case, records: Sequence[SegmentRecord], volume: Vol
 
 
 def summary(outcome: Outcome) -> str:
-    """What was found, in one line."""
+    """One-line summary of the results."""
     found = [f"{finding.name} {finding.volume_ml:.0f} ml" for finding in outcome.findings if finding.found]
     return ", ".join(found) or "nothing found"

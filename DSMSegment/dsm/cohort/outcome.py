@@ -1,4 +1,4 @@
-"""What became of a case: a JSON file each, written last, which is how a later run knows that it is done."""
+"""Outcome of a case: one JSON file each, written last, which marks the case as done."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FAILED = "failed"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """The answer to one prompt.
+    """Result of one prompt.
 
     Args:
         prompt: As typed.
@@ -46,7 +46,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of a case.
+    """Outcome of a case.
 
     Args:
         case: `Case.id`.
@@ -84,7 +84,7 @@ class Outcome:
 
 
 def write_outcome(folder: Path, outcome: Outcome) -> None:
-    """Write `folder/<case>.json`, whole or not at all.
+    """Write `folder/<case>.json` atomically.
 
     Raises:
         OutputError: If it cannot be written.
@@ -94,7 +94,7 @@ def write_outcome(folder: Path, outcome: Outcome) -> None:
 
 
 def read_outcome(path: Path) -> Outcome | None:
-    """Read what `write_outcome` wrote; None for a damaged file, whose case is then done again."""
+    """Read the output of `write_outcome`; None for a damaged file, whose case is then run again."""
     try:
         fields: Any = json.loads(path.read_text(encoding="utf-8"))
         return from_fields(Outcome, fields) if isinstance(fields, dict) else None

@@ -1,4 +1,4 @@
-"""The cases of a cohort on a Ray cluster, an actor a worker; scans, models and results need the same paths there."""
+"""Execution of a cohort on a Ray cluster, one actor per worker; all nodes need the same paths."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cohort from end to end: find, skip what is done, spread the rest over workers, write the table."""
+"""A cohort from end to end: find scans, skip finished ones, run the rest on workers, write the table."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RunCases = Callable[[Sequence[Case], Path, Settings, Sequence[str]], Generator[O
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a run did.
+    """Summary of a run.
 
     Args:
         outcomes: Of all cases, those of earlier runs too, in the order they were found.
@@ -114,7 +114,7 @@ def _make_folders(folder: Path) -> None:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what a run that was killed could not: half-written files, and voxels that workers were given."""
+    """Remove leftovers of a killed run: partial files, and voxels handed to workers."""
     shutil.rmtree(folder / WORK, ignore_errors=True)
     for part in folder.rglob(PART_PREFIX + "*"):
         part.unlink(missing_ok=True)

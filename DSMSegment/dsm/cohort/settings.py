@@ -1,4 +1,4 @@
-"""What is done with every case of a cohort."""
+"""Settings applied to every case of a cohort."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Format = Literal["auto", "dcm", "seg.nrrd", "nii.gz"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What decides the result of a case; two runs with the same settings can share a folder.
+    """Everything that determines the result of a case; runs with equal settings can share a folder.
 
     Args:
         prompts: Texts, as typed.
@@ -38,5 +38,5 @@ class Settings:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of everything above."""
+        """Hash of all settings."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]

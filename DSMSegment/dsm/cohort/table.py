@@ -1,4 +1,4 @@
-"""The table of a cohort: a row a case and prompt, as CSV and, where pyarrow is installed, as Parquet."""
+"""Result table of a cohort: a row per case and prompt, as CSV and, with pyarrow, as Parquet."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _described(finding: Finding, outcome: Outcome) -> dict[str, Any]:
 
 
 def _harmless(value: Any) -> Any:
-    """Keep a spreadsheet from running a prompt as a formula."""
+    """Escape text that a spreadsheet would run as a formula."""
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 

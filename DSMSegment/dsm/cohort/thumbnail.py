@@ -1,4 +1,4 @@
-"""A small picture a case, and pages of them: enough to see at a glance which case went wrong."""
+"""Thumbnails of cases, and overview pages of them, for quality control at a glance."""
 
 from __future__ import annotations
 

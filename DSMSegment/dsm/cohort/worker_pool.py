@@ -1,4 +1,4 @@
-"""Worker processes that keep the model warm; one that dies is replaced."""
+"""Pool of worker processes with a loaded model; dead ones are replaced."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class _Slot:
 def segment_in(
     client: WorkerClient, volume: Volume, prompts: Sequence[Prompt], *, threshold: float, postprocess: bool
 ) -> list[PromptResult]:
-    """Encode a volume in a worker, segment prompts, and make the worker forget it again.
+    """Encode a volume in a worker, segment prompts, and release the volume.
 
     Returns:
         One result a prompt, in their order.
