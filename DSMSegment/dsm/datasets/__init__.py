@@ -1,1 +1,1 @@
-"""Public data sets as they are downloaded, to our manifest; and whether a manifest is right."""
+"""Import of public data sets into our manifest, and checks of a manifest."""

@@ -1,4 +1,4 @@
-"""Look for what is wrong in a data set before training or evaluation does."""
+"""Consistency checks of a data set, before training or evaluation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SAME_PLACE_MM = 0.1  # rounding of headers
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that is wrong.
+    """One inconsistency.
 
     Args:
         where: Data set, and case if it is one case's.

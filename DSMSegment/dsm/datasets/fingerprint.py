@@ -1,4 +1,4 @@
-"""A small picture of a scan, to find the same scan in two data sets."""
+"""Thumbnail of a scan, to find duplicates across data sets."""
 
 from __future__ import annotations
 

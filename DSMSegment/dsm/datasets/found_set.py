@@ -1,4 +1,4 @@
-"""What a layout is read into: cases, and what their labels mean."""
+"""Result of reading a layout: cases and the meaning of their labels."""
 
 from __future__ import annotations
 

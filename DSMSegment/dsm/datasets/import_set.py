@@ -1,4 +1,4 @@
-"""Write the manifest of a data set, and the label maps that it needs."""
+"""Import of a data set: its manifest, and label maps where they must be rewritten."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ LAYOUTS: dict[str, Callable[[Path], FoundSet]] = {
 
 
 def import_set(layout: str, folder: Path | str, out: Path | str) -> dict[str, Any]:
-    """Write `dataset.json` for a data set that lies in `folder` as it was downloaded.
+    """Write `dataset.json` for a downloaded data set in `folder`.
 
     Files that can be used as they are stay where they are; the manifest names them relative to `out`. Label maps that
     had to be merged or renumbered go into `out/labels`, single sequences of 4-D images into `out/images`.

@@ -1,4 +1,4 @@
-"""Which of two kidneys is the left one, where a data set has one label for both."""
+"""Side of a kidney, for data sets with one label for both."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BOTH_SIDES = 0.25
 
 
 def is_left_of_body(kidneys: np.ndarray, image: Volume) -> np.ndarray:
-    """Tell for each voxel of the kidneys whether it belongs to the left one.
+    """Return, for each kidney voxel, whether it belongs to the left kidney.
 
     A connected part belongs to the side where most of it lies, so a large tumor that grows across the middle stays
     with its kidney. The middle is that of the body, not of the image.
