@@ -1,4 +1,4 @@
-"""From clicks in a window of an image to the mask of what was clicked on: a small residual U-Net without classes."""
+"""Click network: a small class-agnostic residual U-Net from clicks in an image window to a mask."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _FULL_RESOLUTION = (0, 1, 2, 11)  # what the last layers see once more
 
 
 class ClickRefiner(nn.Module):
-    """A U-Net whose work is done at half resolution and below; the borders are drawn at full resolution.
+    """U-Net that works at half resolution and below; borders are refined at full resolution.
 
     Args:
         config: Its sizes.
@@ -90,7 +90,7 @@ class ClickRefiner(nn.Module):
 
 
 class Up(nn.Module):
-    """Double the resolution, add what the encoder saw there, look again."""
+    """Double the resolution, add the skip connection, convolve."""
 
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()

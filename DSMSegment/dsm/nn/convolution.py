@@ -1,4 +1,4 @@
-"""Convolutions as training wants them: products where the kernel is one voxel, frozen normalisations folded away."""
+"""Convolutions optimised for training: 1³ kernels as matrix products, frozen normalisations folded."""
 
 from __future__ import annotations
 

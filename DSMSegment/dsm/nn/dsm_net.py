@@ -1,4 +1,4 @@
-"""The whole network: encode a volume once, decode any number of prompts from what was encoded."""
+"""The whole network: encode a volume once, decode any number of prompts from the encoding."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STRIDE = 16  # edges of the input are multiples of this
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """All that later prompts need of a volume; levels run 24, 12, 6 mm.
+    """Encoded volume, sufficient for all later prompts; levels at 24, 12, 6 mm.
 
     Attributes:
         embedding: E, unit length, `(batch, embed_dim, I/2, J/2, K/2)`.

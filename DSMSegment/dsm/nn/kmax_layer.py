@@ -41,7 +41,7 @@ class LevelTokens(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class OrganState:
-    """What a k-means layer leaves for later prompts: organ queries (batch, organs, dim) and the strongest claim.
+    """State of a k-means layer for later prompts: organ queries (batch, organs, dim) and the strongest claim.
 
     `claim` is `max(max_n M_n, void)` per voxel, `(batch, voxels)`: a prompt owns a voxel where it beats this.
     """

@@ -1,4 +1,4 @@
-"""What the network reads of a model's configuration (`dsm.models.config.ModelConfig` provides it)."""
+"""Configuration fields read by the network (provided by `dsm.models.config.ModelConfig`)."""
 
 from __future__ import annotations
 

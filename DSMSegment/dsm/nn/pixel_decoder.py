@@ -22,7 +22,7 @@ class Levels(NamedTuple):
 
 
 class PixelFeatures(NamedTuple):
-    """What the pixel decoder gives: coarse to fine maps and the embedding of unit length."""
+    """Output of the pixel decoder: coarse to fine maps and the unit-length embedding."""
 
     f16: Tensor
     f8: Tensor

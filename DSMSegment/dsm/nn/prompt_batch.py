@@ -1,4 +1,4 @@
-"""Prompts as tensors: what the network needs to know of each."""
+"""Prompts as tensors."""
 
 from __future__ import annotations
 

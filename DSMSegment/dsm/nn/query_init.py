@@ -1,4 +1,4 @@
-"""First value of a query: the text vector, plus a learned vector where the name has one."""
+"""Initial query: the text embedding, plus a learned vector for known names."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ _ORDERS = ((2, 3, 4), (3, 4, 2), (4, 2, 3))
 
 
 class TriaxialSSD(nn.Module):
-    """Add to each voxel what six scans of the whole volume tell about it.
+    """Add the context of six scans over the whole volume to each voxel.
 
     Linear in the number of voxels, which is what makes whole-volume context affordable; used at 12 and 24 mm only.
 

@@ -1,4 +1,4 @@
-"""Tumor query refinement: attention steered to where no organ query feels at home."""
+"""Tumor query refinement: attention biased towards voxels that no organ query claims."""
 
 from __future__ import annotations
 
