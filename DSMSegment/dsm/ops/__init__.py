@@ -1,1 +1,1 @@
-"""Pure tensor functions, each fast one beside its readable reference."""
+"""Pure tensor functions, each optimised one beside its readable reference."""

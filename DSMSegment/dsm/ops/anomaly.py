@@ -1,4 +1,4 @@
-"""Anomaly map: how little any organ query claims a voxel."""
+"""Anomaly map: inverse of the strongest organ claim per voxel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Short causal convolution of each channel of a sequence."""
+"""Short causal depthwise convolution of a sequence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Convolutions through oneDNN with what follows them in one pass over memory: an activation, the sum of a skip."""
+"""Convolutions through oneDNN, fused with an activation or a residual sum."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Distances through an image: what lies behind a border is far, however near it is in millimetres."""
+"""Geodesic distances in an image: voxels behind a border are far."""
 
 from __future__ import annotations
 

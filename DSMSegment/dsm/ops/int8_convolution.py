@@ -27,7 +27,7 @@ class Int8Weight(NamedTuple):
 
 
 def has_int8() -> bool:
-    """Whether this torch can do it."""
+    """Return whether the installed torch supports 8-bit convolutions."""
     return _PACK is not None and _CONVOLUTION is not None
 
 

@@ -1,4 +1,4 @@
-"""From intensities to the input channels of the network."""
+"""Mapping of intensities to the input channels of the network."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def window_channels(image: Tensor, windows: Sequence[tuple[float, float] | None]
 
 
 def windows_of_scan(image: Tensor, windows: Sequence[tuple[float, float]]) -> list[tuple[float, float] | None]:
-    """Tell which windows say something of a CT that the first one does not.
+    """Return which windows add information about a CT to the first one.
 
     Many CTs were stored in 8 bits and hold nothing outside of a soft-tissue window: a wider window would show their
     air as fat. It is None there, and its channel is zero, which no window of a whole CT is.

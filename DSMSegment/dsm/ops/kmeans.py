@@ -8,7 +8,7 @@ from torch import Tensor
 
 @torch.no_grad()
 def hard_assignment(affinity: Tensor, void: Tensor) -> Tensor:
-    """Give each voxel to its best query, or to nobody.
+    """Assign each voxel to its best query, or to none.
 
     Args:
         affinity: Mask logits `(batch, queries, voxels)`.
@@ -26,7 +26,7 @@ def hard_assignment(affinity: Tensor, void: Tensor) -> Tensor:
 
 
 def center_update(assignment: Tensor, values: Tensor) -> Tensor:
-    """Average the values that each query owns.
+    """Average the values assigned to each query.
 
     Args:
         assignment: `(batch, queries, voxels)`, zeros and ones.

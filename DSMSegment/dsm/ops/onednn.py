@@ -1,4 +1,4 @@
-"""When oneDNN's own functions, which are part of torch, may take over from torch's."""
+"""Conditions under which oneDNN's own functions, part of torch, replace torch's."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def is_plain(x: Tensor, weight: Tensor) -> bool:
-    """Whether nothing but the numbers is asked for: no gradients, no other type than float32, no other device."""
+    """Return whether a call is plain inference: no gradients, float32, on a CPU."""
     if torch.is_autocast_enabled("cpu") or (torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)):
         return False
     return x.dtype == weight.dtype == torch.float32 and x.device.type == "cpu"

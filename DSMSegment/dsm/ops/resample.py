@@ -1,4 +1,4 @@
-"""Linear resampling along the axes of a grid, with a filter against aliasing where the new grid is coarser."""
+"""Linear resampling along the axes of a grid, with anti-aliasing where the new grid is coarser."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def resample(
 def resample_ref(
     volume: Tensor, *, origin: Sequence[float], step: Sequence[float], size: Sequence[int], antialias: bool = True
 ) -> Tensor:
-    """Readable reference of `resample`: one dense matrix an axis."""
+    """Readable reference of `resample`: one dense matrix per axis."""
     matrices = []
     for length, start, stride, count in zip(volume.shape, origin, step, size, strict=True):
         width = max(1.0, abs(stride)) if antialias else 1.0
@@ -72,7 +72,7 @@ def resample_ref(
 def linear_taps(
     length: int, *, origin: float, step: float, size: int, antialias: bool, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Return which input voxels make each output voxel of one axis, and by how much.
+    """Return indices and weights of the input voxels for each output voxel of one axis.
 
     Args:
         length: Input voxels.
@@ -100,7 +100,7 @@ def linear_taps(
 
 @dataclass(frozen=True, slots=True)
 class _Axis:
-    """How one axis is resampled.
+    """Resampling of one axis.
 
     Args:
         used: Input voxels that count.

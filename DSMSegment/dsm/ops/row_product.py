@@ -1,4 +1,4 @@
-"""Products of a few queries with the many rows of a map, with gradients in the memory order of the rows."""
+"""Products of a few queries with the many rows of a map, with channels-last gradients."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def row_product(queries: Tensor, columns: Tensor) -> Tensor:
-    """Do what `queries @ columns` does; the gradient of `columns` is laid out as channels-last maps are.
+    """Compute `queries @ columns`; the gradient of `columns` has the layout of channels-last maps.
 
     A gradient in another memory order than its map costs each later operator of the backward pass ten times as much.
 

@@ -1,4 +1,4 @@
-"""Vectors of unit length, with a gradient of few passes over memory."""
+"""Unit-length normalisation with a memory-efficient gradient."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SMALLEST = 1e-12
 
 
 def unit_length(x: Tensor) -> Tensor:
-    """Do what `torch.nn.functional.normalize(x, dim=1)` does; its gradient takes four passes over memory, not nine.
+    """Compute `torch.nn.functional.normalize(x, dim=1)`; its gradient takes four passes over memory, not nine.
 
     Args:
         x: `(batch, channels, ...)`.
