@@ -1,1 +1,1 @@
-"""Data sets with partial labels, losses, the loop, recipes."""
+"""Training: partially labelled data sets, losses, loop, recipes."""

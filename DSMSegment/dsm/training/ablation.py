@@ -1,4 +1,4 @@
-"""Train variants of one recipe alike and compare them: `python -m dsm.training.ablation PLAN --out FOLDER`."""
+"""Ablation study of one recipe: `python -m dsm.training.ablation PLAN --out FOLDER`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 def main(path: Path, *, out: Path, text_bank: Path = SHARED_BANK) -> None:
-    """Train and evaluate what is not done yet, then write `ablation.json` and `ablation.md`.
+    """Train and evaluate the missing variants, then write `ablation.json` and `ablation.md`.
 
     Args:
         path: YAML with `recipe` (the base), `variants` (name → changes of the base; `network: segresnet` replaces the
@@ -77,7 +77,7 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
 
 
 def table(rows: Mapping[str, Any], organs: str, tumor_set: str, tumor: str) -> str:
-    """Markdown: a row a variant; mean, 95 % interval and n of each measure."""
+    """Markdown table: a row per variant; mean, 95 % interval and n of each measure."""
     lines = [
         f"| Variant | {organs}: mean Dice | {tumor}: AUROC in the host + 10 mm | … of the anomaly map alone |",
         "|---|---|---|---|",

@@ -1,4 +1,4 @@
-"""Contrastive alignment of finished queries with the text vectors of their names."""
+"""Contrastive alignment of final queries with the text embeddings of their names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SOFT_SHARPNESS = 10.0
 
 
 class AlignmentHead(nn.Module):
-    """Map queries into the space of the text vectors; used in training only and not shipped.
+    """Projection of queries into the text embedding space; used in training only and not shipped.
 
     Args:
         dim: Channels of the queries.

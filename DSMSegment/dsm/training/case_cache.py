@@ -1,4 +1,4 @@
-"""Loaded cases on disk: a run that goes on starts in seconds, and scans are paged in as they are drawn."""
+"""Disk cache of loaded cases: a resumed run starts in seconds, and scans are memory-mapped."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LAYOUT = 1  # of the files
 def cached_case(
     entry: CaseEntry, windows_hu: tuple[tuple[float, float], ...], source: Source, *, seed: int, folder: Path
 ) -> Case:
-    """Load a case, from `folder` where it was stored there with the same settings and files.
+    """Load a case, from the cache in `folder` if its settings and files are unchanged.
 
     Args:
         entry: The case.

@@ -1,4 +1,4 @@
-"""Cases for training clicks: whatever has a border is an object, whatever its name."""
+"""Cases for click training: every object with a border, whatever its name."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LEVELS_MM = (2.5, 5.0)  # of the coarser copies of an image
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClickObject:
-    """A connected part of a label.
+    """A connected component of a label.
 
     Args:
         name: Of the label.
@@ -150,14 +150,14 @@ def _levels(image: Tensor, spacing: np.ndarray) -> tuple[Level, ...]:
 
 
 def save_click_cases(cases: Sequence[ClickCase], path: Path) -> None:
-    """Keep loaded cases, so that a run that goes on need not read and label them again."""
+    """Save loaded cases, so that a resumed run need not read and label them again."""
     part = path.with_suffix(".part")
     torch.save([asdict(case) for case in cases], part)
     part.replace(path)
 
 
 def read_click_cases(path: Path) -> list[ClickCase]:
-    """Read what `save_click_cases` kept; the images stay on disk until a window needs them."""
+    """Read the output of `save_click_cases`; images are memory-mapped."""
     return [
         ClickCase(
             **{

@@ -1,4 +1,4 @@
-"""A recipe for the click network: everything that decides its weights, read from YAML."""
+"""Recipe of the click network: all settings that determine its weights, read from YAML."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Windows for training clicks: labelled objects, regions of the image itself, and lesions that the program puts in."""
+"""Windows for click training: labelled objects, image regions, and synthetic lesions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TRIES = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleRules:
-    """What windows are made of.
+    """Composition of the training windows.
 
     Args:
         labels: Share of windows on labelled objects; the rest are regions and lesions.
@@ -228,7 +228,7 @@ def _noise(size: int, cells: int, rng: np.random.Generator) -> Tensor:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Window:
-    """Where the voxels of a window lie in the image: voxel coordinates `(i, j, k, 3)`, and their distance in mm."""
+    """Position of a window's voxels in the image: voxel coordinates `(i, j, k, 3)`, and their spacing in mm."""
 
     points: Tensor
     spacing: float
@@ -264,7 +264,7 @@ class _Window:
         return _sampled(level.image, (self.points + 0.5) / factors - 0.5, padding="border")
 
     def mask(self, target: ClickObject) -> Tensor:
-        """Where the object is."""
+        """Mask of the object."""
         return _sampled(target.mask, self.points - torch.tensor(target.start), padding="zeros") > 0.5
 
 
@@ -283,7 +283,7 @@ def _sampled(array: Tensor, points: Tensor, *, padding: str) -> Tensor:
 def _finish(
     image: Tensor, truth: Tensor, rules: SampleRules, rng: np.random.Generator, case: ClickCase
 ) -> ClickSample | None:
-    """The part of the truth that the first click lies in, the wrong masks, and another look of the image."""
+    """Return the clicked component of the truth, degraded masks, and an augmented image."""
     parts, count = ndimage.label(truth.numpy(), structure=np.ones((3, 3, 3)))
     if count > 1:
         truth = torch.from_numpy(parts == np.bincount(parts.reshape(-1))[1:].argmax() + 1)
@@ -302,7 +302,7 @@ def _finish(
 
 
 def _wrong(truth: Tensor, rng: np.random.Generator) -> Tensor:
-    """A mask that is wrong as those of networks are: its surface moved in and out by a smooth field."""
+    """Degrade a mask as networks do: its surface displaced by a smooth field."""
     size = truth.shape[0]
     inner = ndimage.distance_transform_edt(truth.numpy())
     outer = ndimage.distance_transform_edt(~truth.numpy())
@@ -315,7 +315,7 @@ def _wrong(truth: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def _another_look(image: Tensor, rng: np.random.Generator, *, is_ct: bool) -> Tensor:
-    """Thickness, noise, blur, contrast, bias field; MR also inverted."""
+    """Augment the image: slice thickness, noise, blur, contrast, bias field; MR also inverted."""
     size = image.shape[0]
     if rng.random() < 0.25:
         axis, thickness = int(rng.integers(3)), int(rng.integers(2, 5))

@@ -10,7 +10,7 @@ from typing import Any
 
 
 def curves(run: Path, values: Mapping[str, Any]) -> None:
-    """Add what one line of the log says; a resumed run goes on in the same folder.
+    """Add the values of one log line; a resumed run continues in the same folder.
 
     Args:
         run: Folder of the run.

@@ -1,4 +1,4 @@
-"""Losses under partial labels: each touches only what the case's annotation says."""
+"""Losses under partial labels: each uses only the annotated names of the case."""
 
 from __future__ import annotations
 

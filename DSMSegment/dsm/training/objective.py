@@ -21,7 +21,7 @@ from dsm.training.recipe import Recipe
 
 @dataclass(frozen=True, slots=True)
 class LabelSet:
-    """Names of a model as rows and vectors.
+    """Label names of a model as rows and embeddings.
 
     Attributes:
         organs: Row of each organ.

@@ -1,4 +1,4 @@
-"""MONAI's SegResNet with one output channel a name, trained alike: what the queries have to beat."""
+"""Baseline: MONAI's SegResNet with one output channel per name, trained alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several processes that train one network: each takes a share of the crops of a step."""
+"""Data-parallel training: each process takes a share of the crops of a step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import distributed, nn
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """Who takes part; by default this process alone.
+    """Process group; by default this process alone.
 
     Gradients are added up after the backward pass, so that any number of processes takes the step that one would take
     with the same crops.
@@ -46,7 +46,7 @@ class Processes:
 
     @property
     def is_first(self) -> bool:
-        """Whether this process writes files and logs."""
+        """True for the process that writes files and logs."""
         return self.rank == 0
 
     def share(self, crops: int) -> range:

@@ -1,4 +1,4 @@
-"""A training recipe: everything that decides the weights, read from YAML."""
+"""Training recipe: all settings that determine the weights, read from YAML."""
 
 from __future__ import annotations
 

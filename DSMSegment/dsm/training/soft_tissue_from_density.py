@@ -1,4 +1,4 @@
-"""Soft tissue by its density: where lesions of no organ can be put into a CT."""
+"""Soft tissue by density: placement region of synthetic lesions in a CT outside of organs."""
 
 from __future__ import annotations
 

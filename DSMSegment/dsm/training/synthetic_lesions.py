@@ -1,4 +1,4 @@
-"""Procedural lesions: language meets anomalies in organs whose real tumors no data set here annotates."""
+"""Procedural lesions in organs whose real tumors are not annotated, paired with their names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ASKED_IN_VAIN = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LesionRules:
-    """What is put where.
+    """Placement and appearance of lesions.
 
     Args:
         probability: Share of crops that get lesions.
@@ -42,14 +42,14 @@ class LesionRules:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All names that can be asked."""
+        """All prompt names."""
         return tuple(dict.fromkeys((*(name for names in self.hosts.values() for name in names), *_GENERIC)))
 
 
 def add_lesions(
     crop: Crop, rules: LesionRules, spacing_mm: float, *, modality: str, generator: torch.Generator
 ) -> Crop:
-    """Put one to three lesions of one kind into an organ of the crop, and ask for them by name.
+    """Insert one to three lesions of one kind into an organ of the crop, with prompts for them.
 
     Shape, attenuation against the host, texture, rim and mass effect are random. The host's mask holds the lesion, the
     other organs' masks lose it. A crop that gets none (by chance, or because no organ of `rules` is annotated and in
@@ -100,7 +100,7 @@ def add_lesions(
 
 
 def _asked_in_vain(crop: Crop, rules: LesionRules, annotated: Sequence[int], draw: _Draw) -> Crop:
-    """Ask for lesions of annotated organs, in sight or not, where none was put."""
+    """Add negative prompts: lesions of annotated organs without any."""
     if not annotated or not rules.healthy or draw.uniform(0, 1) >= rules.healthy:
         return crop
     kinds = [*(rules.hosts[crop.names[row]] for row in annotated), _GENERIC]

@@ -1,4 +1,4 @@
-"""The training loop: recipe in, model folder out; resumes from its last checkpoint."""
+"""Training loop: recipe in, model folder out; resumes from its last checkpoint."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ CODES = "codes"  # `text_tower` of a model whose names mean nothing
 
 
 def main(recipe_path: Path | str, *, out: Path | str | None = None, text_bank: Path | str | None = None) -> Path:
-    """Train from a recipe; continue where a killed run stopped.
+    """Train from a recipe; resume a killed run.
 
     Args:
         recipe_path: YAML recipe.
@@ -123,7 +123,7 @@ class Trainer:
 
     @property
     def averaged_net(self) -> DSMNet:
-        """The network with averaged weights: what is validated and shipped."""
+        """The network with averaged weights, used for validation and shipping."""
         return cast("DSMNet", self.average.module)
 
     def _new_net(self, organ_text: Tensor) -> DSMNet:
@@ -302,7 +302,7 @@ def save_checkpoint(state: dict[str, Any], run: Path) -> None:
 
 
 def provenance(recipe: Any, folders: Sequence[str], data_root: Path) -> dict[str, Any]:
-    """Return what made a run: its recipe, the SHA-256 of the manifests of its data sets, and the versions."""
+    """Return the provenance of a run: recipe, SHA-256 of the data set manifests, and versions."""
     manifests = {folder: data_root / folder / MANIFEST for folder in folders}
     return {
         "recipe": asdict(recipe),
@@ -398,13 +398,13 @@ def _names(config: ModelConfig, bank: EmbeddingBank, synthetic: Sequence[str]) -
 
 
 def random_class_embeddings(bank: EmbeddingBank) -> EmbeddingBank:
-    """A bank in which names mean nothing: a random code each, seeded by the name."""
+    """Bank of meaningless embeddings: a random code per name, seeded by the name."""
     codes = [np.random.default_rng(list(name.encode())).standard_normal(bank.mean.size) for name in bank.names]
     return EmbeddingBank(bank.names, np.stack(codes).astype(np.float32), np.zeros_like(bank.mean), CODES)
 
 
 def _has_bfloat16() -> bool:
-    """Whether the CPU multiplies bfloat16 itself; emulated it would be slower than float32."""
+    """Return whether the CPU has bfloat16 instructions; emulated it would be slower than float32."""
     return bool(torch.cpu.get_capabilities().get("avx512_bf16") or torch.cpu.get_capabilities().get("amx_bf16"))
 
 

@@ -1,4 +1,4 @@
-"""The training loop of the click network: every look at a window is learned from, then clicked on again."""
+"""Training loop of the click network: each prediction of a window is trained on, then clicked on again."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _ALL_LABELS = SampleRules(labels=1.0, lesions=0.0, text=0.0, start_wrong=0.0)
 
 
 def main(recipe_path: Path | str, *, out: Path | str | None = None) -> Path:
-    """Train from a recipe; continue where a killed run stopped.
+    """Train from a recipe; resume a killed run.
 
     Args:
         recipe_path: YAML recipe.
@@ -54,7 +54,7 @@ def main(recipe_path: Path | str, *, out: Path | str | None = None) -> Path:
 
 
 class Rollout:
-    """A batch of windows that is looked at several times.
+    """Batch of windows with several successive clicks.
 
     Args:
         samples: The windows.
@@ -73,7 +73,7 @@ class Rollout:
         return x.contiguous(memory_format=torch.channels_last_3d)
 
     def click(self, logits: Tensor, rng: np.random.Generator, *, same_clicks: float, depth: float = 0.6) -> None:
-        """Take over the masks, and click into what is wrong with each."""
+        """Store the masks, and place a click in the largest error of each."""
         self.mask = logits.detach().sigmoid()
         for row, own in enumerate(self.clicks):
             if rng.random() < same_clicks:
@@ -119,7 +119,7 @@ class ClickTrainer:
 
     @property
     def averaged_net(self) -> ClickRefiner:
-        """The network with averaged weights: what is validated and shipped."""
+        """The network with averaged weights, used for validation and shipping."""
         return cast("ClickRefiner", self.average.module)
 
     def run(self) -> None:
