@@ -1,1 +1,1 @@
-"""How good the masks are, per case and with intervals."""
+"""Accuracy of masks, per case and with confidence intervals."""

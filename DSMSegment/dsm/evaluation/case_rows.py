@@ -1,4 +1,4 @@
-"""All that is measured on one case, a row a name."""
+"""Metrics of one case, one row per name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The floor that a click network must beat: geodesic distances from the clicks, without anything learned."""
+"""Baseline for a click network: geodesic distances from the clicks, without learning."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SLOWEST = 0.01
 
 @dataclass(frozen=True, slots=True)
 class GeodesicLook:
-    """Looks at windows as the network does, by fast marching.
+    """Predictor with the interface of the network, based on fast marching.
 
     A voxel is inside if a front from the clicks inside, which is fast where the image is like them, gets there before a
     front from the clicks outside and from the faces of the window, which is fast where the image is not like them, or
@@ -37,7 +37,7 @@ class GeodesicLook:
     coarsest_mm: float = 4.0
 
     def look(self, image: Tensor, clicks: Sequence[WindowClick], *, previous: Tensor, text: Tensor) -> Tensor:
-        """How much earlier the front from inside arrives, above 0 is inside `(i, j, k)`; masks are not looked at."""
+        """Lead of the front from the inside clicks, above 0 is inside `(i, j, k)`; masks are ignored."""
         del previous, text
         values = sitk.GetArrayFromImage(
             sitk.DiscreteGaussian(sitk.GetImageFromArray(image.clamp(0, 1).numpy()), [0.5] * 3)
@@ -52,7 +52,7 @@ class GeodesicLook:
 
 
 def _likeness(values: np.ndarray, voxels: Sequence[tuple[int, int, int]]) -> np.ndarray:
-    """How much every voxel is like the most alike of some, 0 to 1; 0 if there are none."""
+    """Similarity of each voxel to the most similar of some, 0 to 1; 0 if there are none."""
     alike = [np.exp(-(((values - values[voxel]) / _TOLERANCE) ** 2)) for voxel in voxels]
     return np.max(alike, axis=0) if alike else np.zeros_like(values)
 

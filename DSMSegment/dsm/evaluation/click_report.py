@@ -1,4 +1,4 @@
-"""A report of clicks: JSON for programs, Markdown for people."""
+"""Click evaluation report: JSON for programs, Markdown for people."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def write_click_report(report: Mapping[str, Any], out: Path) -> None:
 
 
 def click_table(report: Mapping[str, Any]) -> str:
-    """A row a name and method, as Markdown."""
+    """Markdown table, a row per name and method."""
     counts = list(report["all"]["clicks"])
     head = ["Name", "Method", *(f"Dice, {n} click{'s' if n != '1' else ''}" for n in counts), "NoC 0.8", "s a click"]
     lines = ["| " + " | ".join(head) + " |", "| " + " | ".join(["---"] * len(head)) + " |"]

@@ -104,7 +104,7 @@ def evaluate_dataset(
 
 
 def write_report(report: dict[str, Any], out: Path) -> None:
-    """Write `out` (JSON) and, beside it, the same for people: `.md` and `.png`."""
+    """Write `out` (JSON) and, beside it, `.md` and `.png`."""
     with atomic_output(out) as part:
         part.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     with atomic_output(out.with_suffix(".md")) as part:
@@ -114,7 +114,7 @@ def write_report(report: dict[str, Any], out: Path) -> None:
 
 
 def check_files(entries: Sequence[CaseEntry]) -> None:
-    """Find a missing file now, not after hours."""
+    """Check that all files exist, before hours of work."""
     for entry in entries:
         for path in (entry.image, entry.label):
             if not path.exists():

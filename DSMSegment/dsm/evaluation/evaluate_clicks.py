@@ -1,4 +1,4 @@
-"""Evaluate clicks on a labelled data set: how good masks are after some clicks, and how many a good mask takes."""
+"""Click evaluation on a labelled data set: accuracy by number of clicks, and clicks to a target accuracy."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def evaluate_clicks(
     montages: Path | str | None = None,
     baseline: bool = True,
 ) -> dict[str, Any]:
-    """Click on every object of every case as a person would.
+    """Simulate clicks on every object of every case.
 
     Objects are connected parts of a label of at least 0.3 ml, the three largest of a case and name. Clicks lie on the
     native grid: the first inside the object, off its middle; each later one in the middle of the largest error.
@@ -115,7 +115,7 @@ def evaluate_clicks(
 def _openers(
     volume: Volume, click_model: ClickSegmenter, model: Segmenter | None, methods: Sequence[str]
 ) -> dict[str, Callable[[str], Clicked]]:
-    """How each method opens the volume for a structure."""
+    """Return the opener of each method for a structure."""
     openers: dict[str, Callable[[str], Clicked]] = {}
     if model is not None:
         scan = model.encode(volume)
@@ -127,7 +127,7 @@ def _openers(
 
 
 class Clicked(Protocol):
-    """A volume that answers clicks."""
+    """Protocol of a volume that takes clicks."""
 
     def segment(self, clicks: Sequence[Click]) -> Any:
         """Return something with a `mask`."""
@@ -243,7 +243,7 @@ def _click(volume: Volume, voxel: Sequence[int], offset: Sequence[int], *, insid
 
 
 class _Worst:
-    """The masks of the objects that went worst, drawn at the end.
+    """Masks of the worst objects, drawn at the end.
 
     Args:
         folder: For one picture an object.

@@ -1,4 +1,4 @@
-"""Lesions found against false positives, as parts of the mask must be more or less sure: free-response ROC."""
+"""Free-response ROC: lesion sensitivity against false positives by component confidence."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_FALSE_POSITIVES = 3.0  # a scan, where the sensitivity is read off
 
 
 def froc_points(scan: Scan, prompt: Prompt, truth: np.ndarray, *, fast: bool) -> list[dict[str, float]]:
-    """Segment a trained tumor at several least confidences of a part.
+    """Segment a trained tumor at several confidence thresholds of a component.
 
     Args:
         scan: Encoded.
@@ -40,7 +40,7 @@ def froc_points(scan: Scan, prompt: Prompt, truth: np.ndarray, *, fast: bool) ->
 
 
 def sensitivity_at_few_false_positives(rows: Sequence[Mapping[str, Any]]) -> dict[str, float] | None:
-    """Read the best sensitivity off the curve of some scans, where it has at most three false positives a scan.
+    """Return the best sensitivity of some scans with at most three false positives per scan.
 
     Args:
         rows: Of one tumor, a scan each, with `froc` and `lesions`.

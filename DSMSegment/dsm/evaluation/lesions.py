@@ -1,4 +1,4 @@
-"""Lesions one by one: how many were found, and how many findings are none."""
+"""Lesion-wise detection: true lesions found, and false positives."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FOUND_SHARE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Lesion:
-    """A connected part of the truth (voxels that touch at a corner are connected).
+    """A connected component of the ground truth (26-connectivity).
 
     Args:
         ml: Volume.
@@ -27,12 +27,12 @@ class Lesion:
 
     @property
     def is_found(self) -> bool:
-        """Whether at least a tenth of it is in the mask."""
+        """True if at least a tenth of the lesion is in the mask."""
         return self.share >= FOUND_SHARE
 
 
 def true_lesions(pair: MaskPair) -> list[Lesion]:
-    """List the lesions of the truth, the largest first."""
+    """List the lesions of the ground truth, the largest first."""
     if not pair.truth.any():
         return []
     parts, count = label_components(pair.truth)
@@ -43,7 +43,7 @@ def true_lesions(pair: MaskPair) -> list[Lesion]:
 
 
 def count_false_positives(pair: MaskPair) -> int:
-    """Count the connected parts of the found mask that touch no voxel of the truth, however small."""
+    """Count the connected components of the mask that touch no voxel of the ground truth, however small."""
     if not pair.found.any():
         return 0
     parts, count = label_components(pair.found)

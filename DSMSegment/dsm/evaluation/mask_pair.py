@@ -1,4 +1,4 @@
-"""What was found beside what is there, and how far their surfaces are apart."""
+"""Comparison of a predicted mask with the ground truth: overlap and surface distances."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class MaskPair:
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """How well two masks agree; None where it is not defined.
+    """Agreement of two masks; None where it is not defined.
 
     Args:
         dice: Overlap of the volumes; None if there is no truth.

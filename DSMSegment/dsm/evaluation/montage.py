@@ -1,4 +1,4 @@
-"""A picture a case: the labels as lines, the masks as filled colours, where each name is largest."""
+"""Montage of a case: labels as lines, masks as filled colours, each name in its largest slice."""
 
 from __future__ import annotations
 

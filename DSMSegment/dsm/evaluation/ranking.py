@@ -1,4 +1,4 @@
-"""How well a score ranks tumor voxels above others: no threshold is involved."""
+"""Threshold-free ranking of tumor voxels by a score."""
 
 from __future__ import annotations
 

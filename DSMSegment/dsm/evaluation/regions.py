@@ -1,4 +1,4 @@
-"""Where scores are ranked: in the whole body, and in and around the organ that holds the tumor."""
+"""Regions for ranking: the whole body, and the host organ of the tumor with its surroundings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A report as one picture: every case a dot, the mean with its interval beside it."""
+"""Evaluation report as a figure: every case a dot, with mean and interval."""
 
 from __future__ import annotations
 

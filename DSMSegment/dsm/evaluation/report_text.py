@@ -1,4 +1,4 @@
-"""A report as Markdown."""
+"""Evaluation report as Markdown."""
 
 from __future__ import annotations
 
@@ -71,14 +71,14 @@ def _number(value: float) -> str:
 
 
 def _table(labels: Mapping[str, Any], columns: Mapping[str, str]) -> str:
-    """A row a name; columns that no name has are left out."""
+    """Table with a row per name; columns without values are left out."""
     shown = {key: title for key, title in columns.items() if any(key in label for label in labels.values())}
     rows = [[name, *(cell(label.get(key)) for key in shown)] for name, label in labels.items()]
     return _markdown(["Name", *shown.values()], rows)
 
 
 def _turned(labels: Mapping[str, Any], columns: Mapping[str, str]) -> str:
-    """A column a name: tumors are few and have many measures."""
+    """Transposed table: tumors are few and have many measures."""
     rows = [
         [title, *(cell(label.get(key)) for label in labels.values())]
         for key, title in columns.items()

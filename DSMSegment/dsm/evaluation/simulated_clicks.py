@@ -1,4 +1,4 @@
-"""Clicks as a person would make them, from a mask and what is wrong with it."""
+"""Simulated user clicks, from a mask and its errors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def next_click(
     depth: float = 0.8,
     spacing: tuple[float, ...] = (1, 1, 1),
 ) -> tuple[Index3, bool] | None:
-    """Click into the middle of the largest connected error.
+    """Place a click in the middle of the largest connected error.
 
     Args:
         truth: Bool `[i, j, k]`.

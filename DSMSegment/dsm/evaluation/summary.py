@@ -1,4 +1,4 @@
-"""From rows of cases to means with intervals; and two models on the same cases."""
+"""Aggregation of case rows into means with intervals, and paired comparison of two models."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _RANKINGS = tuple(f"{metric}_{region}" for region in ("body", "host") for metric
 
 
 def measures(row: Row) -> dict[str, tuple[float, float]]:
-    """Return what one case says about one name: {measure: (value, weight in the mean)}.
+    """Return the metrics of one case for one name: {measure: (value, weight in the mean)}.
 
     Measures of the masks: `dice`, `nsd`, `hd95_mm`. Of presence: `presence_sensitivity` where the name occurs,
     `presence_specificity` and `false_positive_ml` where it does not. Of tumors: `lesion_sensitivity` (weighted by
