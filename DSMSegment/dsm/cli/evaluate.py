@@ -23,7 +23,7 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
     parser.add_argument("--split", choices=("training", "validation"), help="only these cases")
     parser.add_argument("--prompts", metavar="TEXT", help="names, separated by `;`; by default all that are annotated")
     parser.add_argument(
-        "--absent", metavar="TEXT", help="names, separated by `;`, that occur in no case: measure what is found in vain"
+        "--absent", metavar="TEXT", help="names, separated by `;`, that occur in no case: measure false positives"
     )
     parser.add_argument(
         "--unseen", metavar="TEXT", help="trained names, separated by `;`, to answer as if their labels were not shown"
@@ -79,8 +79,8 @@ def run(options: argparse.Namespace) -> int:
         compare_with=other,
     )
     for name, label in report["labels"].items():
-        in_vain = f"{_text(label['false_positive_ml'])} ml where it is not" if "false_positive_ml" in label else "-"
-        print(f"{name:32} {_text(label['dice']) if 'dice' in label else in_vain}")
+        absent_volume = f"{_text(label['false_positive_ml'])} ml where it is not" if "false_positive_ml" in label else "-"
+        print(f"{name:32} {_text(label['dice']) if 'dice' in label else absent_volume}")
     print(f"{'mean':32} {_text(report['mean_dice'])}")
     if comparison := report.get("comparison"):
         print(f"{'minus ' + comparison['other']:32} {_text(comparison['mean_dice'])}")

@@ -75,7 +75,7 @@ def evaluate_dataset(
     folder = folder.parent if folder.is_file() else folder
     entries = selected_cases(read_manifest(folder), cases, prompts, split)
     check_files(entries)
-    entries = [_asked_in_vain(entry, absent) for entry in entries]
+    entries = [_with_absent_names(entry, absent) for entry in entries]
     if prompts is not None:
         prompts = [*prompts, *absent]
     segmenter = model if isinstance(model, Segmenter) else Segmenter.from_pretrained(model, device=device)
@@ -131,7 +131,7 @@ def _as_if_unseen(segmenter: Segmenter, names: Sequence[str]) -> Segmenter:
     return Segmenter(segmenter.net, config, segmenter.embedder, entry=segmenter.entry, precision=segmenter.precision)
 
 
-def _asked_in_vain(entry: CaseEntry, names: Sequence[str]) -> CaseEntry:
+def _with_absent_names(entry: CaseEntry, names: Sequence[str]) -> CaseEntry:
     """The case with names that have no voxels."""
     for name in names:
         if name in entry.targets:

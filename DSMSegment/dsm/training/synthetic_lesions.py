@@ -53,7 +53,7 @@ def add_lesions(
 
     Shape, attenuation against the host, texture, rim and mass effect are random. The host's mask holds the lesion, the
     other organs' masks lose it. A crop that gets none (by chance, or because no organ of `rules` is annotated and in
-    sight) may be asked in vain.
+    sight) may be negative prompts.
 
     Args:
         crop: The sample; it is not changed.
@@ -67,7 +67,7 @@ def add_lesions(
     annotated = [row for row in annotated if not set(rules.hosts[crop.names[row]]) & set(crop.names)]  # has real ones
     hosts = [row for row in annotated if crop.masks[row].sum() >= _SMALLEST_HOST_VOXELS]
     if not hosts or draw.uniform(0, 1) >= rules.probability:
-        return _asked_in_vain(crop, rules, annotated, draw)
+        return _negative_prompts(crop, rules, annotated, draw)
     host = hosts[draw.integer(len(hosts))]
     kinds = rules.hosts[crop.names[host]]
     kind = kinds[draw.integer(len(kinds))]
@@ -99,7 +99,7 @@ def add_lesions(
     return replace(crop, image=image, masks=torch.cat([masks, torch.stack(found)]), names=(*crop.names, *names))
 
 
-def _asked_in_vain(crop: Crop, rules: LesionRules, annotated: Sequence[int], draw: _Draw) -> Crop:
+def _negative_prompts(crop: Crop, rules: LesionRules, annotated: Sequence[int], draw: _Draw) -> Crop:
     """Add negative prompts: lesions of annotated organs without any."""
     if not annotated or not rules.healthy or draw.uniform(0, 1) >= rules.healthy:
         return crop

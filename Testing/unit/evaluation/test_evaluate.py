@@ -109,7 +109,7 @@ def test_repeatable_and_compared_with_itself(report, phantoms, tiny_model, tmp_p
     assert "## Minus dsm-tiny" in (tmp_path / "b.md").read_text()
 
 
-def test_what_is_asked_in_vain(phantoms, tiny_model, tmp_path):
+def test_absent_names_measure_false_positives(phantoms, tiny_model, tmp_path):
     options = {"cases": ["phantom_0"], "prompts": ["liver"], "out": tmp_path / "c.json"}
     found = evaluate_dataset(phantoms, model=str(tiny_model), absent=["spleen"], **options)
     row = found["cases"]["phantom_0"]["spleen"]

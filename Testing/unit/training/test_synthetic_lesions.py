@@ -127,7 +127,7 @@ def test_lesions_in_soft_tissue_are_large():
     assert smallest > min(int(lesioned(in_organ, seed, rules).masks[1].sum()) for seed in range(10))
 
 
-def test_a_healthy_crop_is_asked_in_vain():
+def test_a_healthy_crop_gets_negative_prompts():
     rules = replace(RULES, probability=0.0, healthy=1.0)
     found = set()
     for seed in range(8):
@@ -142,6 +142,6 @@ def test_a_healthy_crop_is_asked_in_vain():
     assert found == {"liver tumor", "spleen tumor", "lesion", "tumor"}
 
 
-def test_what_has_real_lesions_is_not_asked_in_vain():
+def test_organs_with_real_lesions_get_no_negative_prompts():
     crop = crop_of(("liver", "liver tumor"))
     assert lesioned(crop, rules=replace(RULES, probability=0.0, healthy=1.0)) is crop
