@@ -53,7 +53,7 @@ def add_lesions(
 
     Shape, attenuation against the host, texture, rim and mass effect are random. The host's mask holds the lesion, the
     other organs' masks lose it. A crop that gets none (by chance, or because no organ of `rules` is annotated and in
-    sight) may be negative prompts.
+    sight) may get negative prompts.
 
     Args:
         crop: The sample; it is not changed.
