@@ -79,8 +79,8 @@ def run(options: argparse.Namespace) -> int:
         compare_with=other,
     )
     for name, label in report["labels"].items():
-        absent_volume = f"{_text(label['false_positive_ml'])} ml where it is not" if "false_positive_ml" in label else "-"
-        print(f"{name:32} {_text(label['dice']) if 'dice' in label else absent_volume}")
+        volume = f"{_text(label['false_positive_ml'])} ml where it is not" if "false_positive_ml" in label else "-"
+        print(f"{name:32} {_text(label['dice']) if 'dice' in label else volume}")
     print(f"{'mean':32} {_text(report['mean_dice'])}")
     if comparison := report.get("comparison"):
         print(f"{'minus ' + comparison['other']:32} {_text(comparison['mean_dice'])}")
