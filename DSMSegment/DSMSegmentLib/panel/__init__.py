@@ -1,1 +1,1 @@
-"""The module's panel, section by section."""
+"""Module panel, section by section."""

@@ -1,4 +1,4 @@
-"""What a user agrees to before the first volume is sent to a server."""
+"""Consent before the first volume is sent to a server."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from DSMSegmentLib.application import tr as _
 
 
 def consentText(address: str, closing: str) -> str:
-    """Return what is sent, what not, and how long it is kept.
+    """Return the text of the consent: data sent, data not sent, and retention.
 
     Args:
         address: Of the server, in full.

@@ -1,4 +1,4 @@
-"""The line above the button: what reading the chosen volume will take."""
+"""Estimated encoding time and memory of the selected volume, above the button."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NOTHING = object()
 
 
 class EstimateSection:
-    """Says nothing where nothing is known, and of volumes that are encoded already.
+    """Estimate line; empty if nothing is known, or the volume is encoded already.
 
     Args:
         label: Where the sentence goes.
@@ -45,13 +45,13 @@ class EstimateSection:
         self._learning: BackgroundCall[float] | None = None
 
     def refresh(self, volumeNode: Any, roiNode: Any) -> None:
-        """Call when model, device or server may be others, or a run has ended."""
+        """Update after a change of model, device or server, or after a run."""
         self._engine = self._runs.backend.engine
         self._shown = _NOTHING
         self.show(volumeNode, roiNode)
 
     def show(self, volumeNode: Any, roiNode: Any) -> None:
-        """Call when another volume or region may be chosen: costs nothing if they are the same."""
+        """Update after a possible change of volume or region: costs nothing if they are the same."""
         region = self._region(volumeNode, roiNode)
         wanted = None if self._runs.isRunning else self._key(volumeNode, region)
         if wanted == self._shown:
@@ -70,12 +70,12 @@ class EstimateSection:
         )
 
     def follow(self, volumeNode: Any, roiNode: Any) -> None:
-        """Call this from a timer: a region is dragged about, and nobody says so."""
+        """Poll for a region that is being moved; call this from a timer."""
         if self._call is None:
             self.show(volumeNode, roiNode)
 
     def learn(self, job: SegmentationJob) -> None:
-        """Take in a run that has ended."""
+        """Update the estimates from a finished run."""
         if job.encodeSeconds is not None and self._engine is not None:
             self._learning = BackgroundCall(
                 partial(speedOf, job.volume, self._engine, job.encodeSeconds, job.region),
@@ -87,7 +87,7 @@ class EstimateSection:
             self._encoded.clear()
 
     def measured(self, engine: Engine, speed: float) -> None:
-        """Take in what a million working voxels took in a measurement, in seconds."""
+        """Update the estimates from a measurement, in seconds per million working voxels."""
         self._estimates.measured(engine, speed)
         self._onLearned()
 

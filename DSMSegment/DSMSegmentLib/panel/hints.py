@@ -1,4 +1,4 @@
-"""What a person should know about each prompt while typing it."""
+"""Hints about each prompt while it is typed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from DSMSegmentLib.application import tr as _
 
 
 class HintLevel(Enum):
-    """How much a prompt can be trusted, with the mark that the panel shows."""
+    """Reliability of a prompt, with the mark that the panel shows."""
 
     GOOD = "\N{CHECK MARK}"
     DOUBT = "?"
@@ -82,7 +82,7 @@ def _hint(prompt: Prompt, modality: str, trained: Collection[str], readsFreeText
 
 
 def _isUnusual(structure: Structure, modality: str) -> bool:
-    """Whether one would not look for the structure in such a volume.
+    """Return whether a structure is unusual for the modality.
 
     The usual modality comes first in the vocabulary. CT stands first for almost all structures, which MR shows as well;
     what has MR first is hard to see on CT.

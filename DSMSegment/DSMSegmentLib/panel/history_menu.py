@@ -15,7 +15,7 @@ _MAX_TITLE = 60
 
 
 class HistoryMenu:
-    """Gives a tool button the menu.
+    """Menu of a tool button.
 
     Args:
         button: `QToolButton`.

@@ -1,4 +1,4 @@
-"""Keys as a person presses them, for the self-tests: setting the text of a field does not show what typing does."""
+"""Simulated key events for self-tests: setting the text of a field does not show the effect of typing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The field for prompts: completes names while one types, and says below what each line means."""
+"""Prompt field with completion and hints for each line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MAX_HINTS = 8
 
 
 class PromptEdit:
-    """Makes a `QTextEdit` a prompt field.
+    """Turn a `QTextEdit` into a prompt field.
 
     Args:
         textEdit: One prompt a line.
@@ -56,7 +56,7 @@ class PromptEdit:
         textEdit.textChanged.connect(self._onTextChanged)
 
     def close(self) -> None:
-        """Disconnect from the widgets, which would keep this object, and whoever made it, for ever."""
+        """Disconnect from the widgets, which would otherwise keep this object and its owner alive."""
         self._textEdit.textChanged.disconnect(self._onTextChanged)
         self._shortcut.activated.disconnect(self._onSubmit)
         self._completer.activated.disconnect(self._onActivated)
@@ -65,7 +65,7 @@ class PromptEdit:
         self._completer.setWidget(None)
 
     def setContext(self, modality: str, trained: Collection[str], readsFreeText: bool) -> None:
-        """Tell what the hints depend on.
+        """Set the context of the hints.
 
         Args:
             modality: Of the volume.
@@ -78,7 +78,7 @@ class PromptEdit:
             self._showHints()
 
     def setText(self, text: str) -> None:
-        """Show other prompts. Undo brings back those before; the same text moves no cursor.
+        """Replace the prompts, undoably; the same text does not move the cursor.
 
         Slicer's binding of parameters to a `QTextEdit` writes at every change of any parameter, which puts the cursor
         at the start of the text: this field must not be bound by its name in the form.
@@ -92,7 +92,7 @@ class PromptEdit:
         self._isTyped = True
 
     def append(self, name: str) -> None:
-        """Add a prompt in a line of its own, unless it is there already."""
+        """Add a prompt on its own line, unless it is present already."""
         lines = [line for line in self._textEdit.plainText.splitlines() if line.strip()]
         if name not in (line.strip() for line in lines):
             self.setText("\n".join([*lines, name]))
@@ -114,7 +114,7 @@ class PromptEdit:
         self._completer.complete(rectangle)
 
     def _onActivated(self, _chosen: Any = None) -> None:
-        """Put the chosen name in the place of what was typed of it."""
+        """Complete the current prompt with the chosen name."""
         name = self._completer.popup().currentIndex().data()
         self._completer.popup().hide()
         if not name:
@@ -127,7 +127,7 @@ class PromptEdit:
         cursor.insertText(name)
 
     def _prompt(self) -> tuple[str, int]:
-        """Return the prompt that the cursor is in, and the position where it starts; `;` and lines separate prompts."""
+        """Return the prompt at the cursor and its start position; `;` and new lines separate prompts."""
         text = self._textEdit.plainText
         position = self._textEdit.textCursor().position()
         start = max(text.rfind(mark, 0, position) for mark in ";\n") + 1
@@ -162,7 +162,7 @@ def _popupKeysClass() -> type:
         onActivated: Callable[[], None] | None = None
 
         def eventFilter(self, _watched: Any, event: Any) -> bool:
-            """Take Enter and Tab while a name is marked: Enter takes the name instead of starting a new line."""
+            """Accept the marked completion on Enter and Tab instead of starting a new line."""
             if (
                 self.onActivated is not None
                 and event.type() == qt.QEvent.KeyPress

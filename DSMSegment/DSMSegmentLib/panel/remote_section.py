@@ -1,4 +1,4 @@
-"""The part of the setup for a server: its address and token, a test of both, and the consent to send volumes there."""
+"""Server settings: address, token, connection test, and the consent to send volumes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from DSMSegmentLib.panel.settings import Settings
 
 
 class RemoteSection:
-    """Connects the widgets; `backend` follows what they say.
+    """Connect the widgets; `backend` follows their values.
 
     Args:
         ui: The widgets of the form by name.
@@ -45,7 +45,7 @@ class RemoteSection:
 
     @property
     def reason(self) -> str:
-        """Why no run can start; empty when one can be tried."""
+        """Reason why no run can start; empty when one can be tried."""
         if not self._edits[0].text.strip():
             return _("Enter the address of the server in the Setup section.")
         if not self.backend.address:
@@ -54,11 +54,11 @@ class RemoteSection:
 
     @property
     def modelSha256(self) -> str:
-        """Which model the server has; empty before it has said so."""
+        """SHA-256 of the server's model; empty before it is known."""
         return self.backend.provenance.modelSha256 or self._modelSha256
 
     def confirmUpload(self) -> bool:
-        """Ask once per server whether volumes may be sent there; returns whether they may."""
+        """Ask once per server for the consent to send volumes; returns whether it was given."""
         address = self.backend.address
         if not self._settings.isUploadAllowed(address):
             text = consentText(address, _("Slicer closes")) + " " + _("You are asked once for each server.")
@@ -69,7 +69,7 @@ class RemoteSection:
         return True
 
     def poll(self) -> None:
-        """Call this from a timer: takes in what a test has found."""
+        """Poll the connection test; call this from a timer."""
         call = self._call
         if call is not None and call.poll():
             self._call = None

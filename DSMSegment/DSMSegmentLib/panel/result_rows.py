@@ -1,4 +1,4 @@
-"""The rows of the results table, read from the scene: so they are there again when a scene is opened."""
+"""Rows of the results table, read from the scene, so that they survive saving and loading."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class ResultRow:
 def resultRows(
     segmentationNode: slicer.vtkMRMLSegmentationNode | None, outcomes: Sequence[SegmentOutcome]
 ) -> list[ResultRow]:
-    """Return a row for each segment that came from a prompt, and for each prompt that gave none.
+    """Return a row for each segment with a prompt, and for each prompt without a segment.
 
     Args:
         segmentationNode: The current output.

@@ -1,4 +1,4 @@
-"""The results and what one does with them: look, undo, edit, run again, show in 3D, export."""
+"""Results section: review, undo, edit, run again, show in 3D, export."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class ResultsSection:
         self.update()
 
     def setNode(self, segmentationNode: Any) -> None:
-        """Show the results in another segmentation, or in none."""
+        """Show the results of another segmentation, or of none."""
         if segmentationNode is not self._node:
             self._node = segmentationNode
             self._outcomes = []
@@ -96,7 +96,7 @@ class ResultsSection:
         self.update()
 
     def startRun(self, volumeNode: Any) -> None:
-        """Call before a run on a volume: hand-made changes up to here are noted, and its own writing is no edit."""
+        """Record manual edits before a run; changes by the run itself are no edits."""
         self._packer.stop()
         self.noteEdits()
         self._surfaces.finish()
@@ -106,26 +106,26 @@ class ResultsSection:
         self._outcomes = []
 
     def endRun(self) -> None:
-        """Call after a run: its probabilities are there for the slider, and changes from now on are edits by hand."""
+        """Update after a run: its probability maps are available, and later changes are edits."""
         self._actOnSelected()
         self.watch()
         if self._node is not None and self._node.GetScene() is not None:
             self._packer.start(self._node)
 
     def leave(self) -> None:
-        """Call when another module is opened: layers are packed by then, and changes are edits by hand."""
+        """Finish layer packing when another module is opened; later changes are edits."""
         if not self._runs.isRunning:
             self._packer.finish()
             self.watch()
 
     def addOutcome(self, segmentationNode: Any, outcome: SegmentOutcome) -> None:
-        """Show one more outcome of the run that is going on."""
+        """Show one more outcome of the running job."""
         self._node = segmentationNode
         self._outcomes.append(outcome)
         self.update()
 
     def noteEdits(self) -> None:
-        """Tag what was changed by hand since the last run."""
+        """Tag segments edited since the last run."""
         self._editTimer.stop()
         edited = self._watches.noteEdits()
         self.update()
@@ -133,7 +133,7 @@ class ResultsSection:
             self._actOnSelected()  # the slider no longer does
 
     def follow(self) -> None:
-        """Call this from a timer: another time point of a sequence is shown, and nobody says so."""
+        """Poll for a change of the shown sequence item; call this from a timer."""
         time = timeOf(self._node)
         if time == self._time:
             return
@@ -142,7 +142,7 @@ class ResultsSection:
         self._actOnSelected()
 
     def update(self) -> None:
-        """Show the table and the buttons as the scene is now."""
+        """Update table and buttons from the scene."""
         self._overlay.hideIfGone()
         node = self._node if self._node is not None and self._node.GetScene() is not None else None
         self._table.setRows(resultRows(node, self._outcomes))
@@ -167,7 +167,7 @@ class ResultsSection:
         self._ui.show3DButton.setChecked(node is not None and (hasSurfaces(node) or node is self._surfaces.node))
 
     def close(self) -> None:
-        """Let go of the scene."""
+        """Stop observing the scene."""
         self._editTimer.stop()
         self._watches.close()
         self._threshold.stop()
@@ -179,26 +179,26 @@ class ResultsSection:
         self.update()  # a panel that is not open may come back before anything else updates it
 
     def watch(self) -> None:
-        """Look out for changes by hand from now on."""
+        """Watch for manual edits from now on."""
         self._watches.watchAll()
 
     def _onPacked(self) -> None:
-        """Other layers with the same masks are no edit by hand."""
+        """Ignore repacked layers: their masks are unchanged."""
         if self._node is not None:
             self._watches.restart(self._node)
 
     def _onOwnChange(self) -> None:
-        """A new threshold is no edit by hand."""
+        """Ignore a threshold change, which is not a manual edit."""
         self._watches.restart(self._node)
         self.update()
 
     def _actOnSelected(self) -> None:
-        """Let the slider act on the selected row, which may stand for another mask by now."""
+        """Connect the slider to the selected row, whose mask may have changed."""
         selected = self._table.selected
         self._threshold.select(self._node, selected[0].segmentId if selected else "")
 
     def _onClicked(self, button: Any, act: Callable[[], None], _checked: bool = False) -> None:
-        """Act on what is there now: it may have been deleted since the table was last filled."""
+        """Handle a click with the current scene: the segment may have been deleted since the last update."""
         self.update()
         if button.enabled:
             act()
@@ -305,7 +305,7 @@ class ResultsSection:
 
     @staticmethod
     def _enable(button: Any, enabled: bool, reason: str) -> None:
-        """Enable a button, or let its tool tip say why it is not."""
+        """Enable a button, or explain in its tool tip why it is disabled."""
         if not button.whatsThis:
             button.whatsThis = button.toolTip
         button.enabled = enabled

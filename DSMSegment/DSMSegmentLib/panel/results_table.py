@@ -1,4 +1,4 @@
-"""The table of results: what was found, how large, how sure; with what one does most often to each."""
+"""Results table: structure, volume, score, and the most frequent actions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SHOWN, _NAME, _STATUS, _VOLUME, _SCORE, _SECONDS, _REVIEWED = range(7)
 
 
 class ResultsTable:
-    """Shows rows in a `QTableWidget`.
+    """Table of results in a `QTableWidget`.
 
     Args:
         table: Its columns are set here.
@@ -57,17 +57,17 @@ class ResultsTable:
 
     @property
     def rows(self) -> tuple[ResultRow, ...]:
-        """What is shown."""
+        """Rows of the table."""
         return tuple(self._rows)
 
     @property
     def selected(self) -> list[ResultRow]:
-        """The rows that the user has marked, from top to bottom."""
+        """Selected rows, from top to bottom."""
         numbers = sorted({index.row() for index in self._table.selectionModel().selectedRows()})
         return [self._rows[number] for number in numbers if number < len(self._rows)]
 
     def setRows(self, rows: Sequence[ResultRow]) -> None:
-        """Show other rows; the selection stays with its segments."""
+        """Replace the rows; the selection follows its segments."""
         if list(rows) == self._rows:
             return
         chosen = {row.segmentId or row.name for row in self.selected}
@@ -84,7 +84,7 @@ class ResultsTable:
         self._filling = False
 
     def select(self, segmentId: str) -> None:
-        """Mark the row of a segment."""
+        """Select the row of a segment."""
         for number, row in enumerate(self._rows):
             if row.segmentId == segmentId:
                 self._table.selectRow(number)

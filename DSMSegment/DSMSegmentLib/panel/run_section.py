@@ -1,4 +1,4 @@
-"""The button that starts and cancels, the bar below it, and the one status line."""
+"""Start and cancel button, progress bar, and status line."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CLOSE_S = 3.0
 
 
 class RunSection:
-    """Runs prompts and shows how far they are; everything it shows follows from the state of the run.
+    """Run prompts and show their progress; all widgets follow from the state of the run.
 
     Args:
         ui: The widgets of the form by name.
@@ -64,7 +64,7 @@ class RunSection:
         *,
         all4D: bool = False,
     ) -> bool:
-        """Start a run; returns whether it started. Otherwise the status line says why not."""
+        """Start a run; returns whether it started. Otherwise the status line explains why not."""
         arguments: dict[str, Any] = {
             "onProgress": self._onProgress,
             "onResult": self._onOutcome,
@@ -96,7 +96,7 @@ class RunSection:
         self._log.add(text)
 
     def update(self, reason: str) -> None:
-        """Show what the button does now.
+        """Update the button.
 
         Args:
             reason: Why no run can be started; empty when one can.
@@ -109,7 +109,7 @@ class RunSection:
         button.toolTip = _("Stop; finished segments stay.") if running else reason or _("Segment the volume.")
 
     def close(self) -> None:
-        """Stop the run, let it put the scene in order, and stop polling."""
+        """Stop the run, let it clean up the scene, and stop polling."""
         self._timer.stop()
         self._runs.cancel()
         deadlineS = time.monotonic() + _CLOSE_S

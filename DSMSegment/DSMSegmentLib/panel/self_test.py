@@ -18,7 +18,7 @@ from DSMSegmentLib.scene.finding import OutcomeStatus
 
 
 class DSMSegmentTest(ScriptedLoadableModuleTest):  # type: ignore[misc]
-    """Self-test: the panel, and the way from a volume node to segments, with known masks in place of the network.
+    """Self-test of the panel and the pipeline from volume node to segments, with known masks.
 
     It needs no weights, so it runs wherever the module does. The network has its own tests.
     """

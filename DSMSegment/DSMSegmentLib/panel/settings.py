@@ -1,4 +1,4 @@
-"""What is remembered for the user, not for the scene: in Slicer's settings file, under `DSMSegment/`."""
+"""User settings, stored in Slicer's settings file under `DSMSegment/`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SERVER = ("serverAddress", "serverToken", "serverCertificate")
 
 
 class Settings:
-    """Values as JSON text: QSettings gives back other types on other platforms."""
+    """Settings as JSON text: QSettings returns different types on different platforms."""
 
     def __init__(self) -> None:
         self._store = qt.QSettings()
@@ -29,7 +29,7 @@ class Settings:
 
     @property
     def device(self) -> str:
-        """Where to compute; `"auto"` for the first GPU that works, else the CPU."""
+        """Device; `"auto"` for the first usable GPU, else the CPU."""
         return str(self._get("device", "auto"))
 
     @device.setter
@@ -38,14 +38,14 @@ class Settings:
 
     @property
     def encodingSpeeds(self) -> dict[str, float]:
-        """What earlier runs took; see `RunEstimates`."""
+        """Measured speeds of earlier runs; see `RunEstimates`."""
         speeds = self._get("encodingSpeeds", {})
         if not isinstance(speeds, dict):
             return {}
         return {str(key): float(value) for key, value in speeds.items() if isinstance(value, (int, float))}
 
     def keepEncodingSpeeds(self, speeds: dict[str, float]) -> None:
-        """Remember what runs took."""
+        """Store the measured speeds."""
         self._set("encodingSpeeds", speeds)
 
     @property
@@ -62,17 +62,17 @@ class Settings:
         self._set("promptHistory", self.promptHistory[:_MAX_HISTORY])
 
     def isLicenceAccepted(self, key: str) -> bool:
-        """Whether the user has accepted a licence; `key` is `dsm.models.card.licence_key` of the model."""
+        """Return whether a licence was accepted; `key` is `dsm.models.card.licence_key` of the model."""
         return key in self._get("acceptedLicences", [])
 
     def acceptLicence(self, key: str) -> None:
-        """Remember that the user has accepted the licence of a model."""
+        """Store the acceptance of a model's licence."""
         if not self.isLicenceAccepted(key):
             self._set("acceptedLicences", [*self._get("acceptedLicences", []), key])
 
     @property
     def isRemote(self) -> bool:
-        """Whether a server computes, and not this computer."""
+        """True if a server segments instead of this computer."""
         return bool(self._get("isRemote", False))
 
     @isRemote.setter
@@ -91,11 +91,11 @@ class Settings:
             self._set(key, value)
 
     def isUploadAllowed(self, address: str) -> bool:
-        """Whether the user has agreed that volumes are sent to this address."""
+        """Return whether the user has consented to sending volumes to this address."""
         return address in self._get("allowedServers", [])
 
     def allowUpload(self, address: str) -> None:
-        """Remember that the user has agreed."""
+        """Store the consent of the user."""
         if not self.isUploadAllowed(address):
             self._set("allowedServers", [*self._get("allowedServers", []), address])
 

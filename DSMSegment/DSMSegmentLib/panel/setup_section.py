@@ -1,4 +1,4 @@
-"""The section that is folded once all is ready: what computes, this computer or a server, and a test of it."""
+"""Setup section: computing on this computer or a server, with a test; folded once all is ready."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class SetupSection:
 
     @property
     def trained(self) -> tuple[str, ...]:
-        """Names that the model of the next run was trained on; empty where that is unknown."""
+        """Trained names of the model for the next run; empty if unknown."""
         model = self.model
         if self._settings.isRemote:  # the server has not said which names; it may have a model that is here, too
             model = next((one for one in self._models if one.digest == self._remote.modelSha256), None)
@@ -96,12 +96,12 @@ class SetupSection:
 
     @property
     def readsFreeText(self) -> bool:
-        """Whether there is a language model for what is not in the vocabulary; of a server, it is taken for granted."""
+        """True if free text can be encoded; assumed of a server."""
         return self._settings.isRemote or not self._missingFreeText
 
     @property
     def reason(self) -> str:
-        """Why no run can start; empty when all is ready."""
+        """Reason why no run can start; empty when all is ready."""
         if self._settings.isRemote:
             return self._remote.reason
         if why := dependencies.whyNotLocal(self._missing):
@@ -115,13 +115,13 @@ class SetupSection:
         return ""
 
     def confirm(self) -> str:
-        """Ask what must be agreed to before a run; returns why it cannot start, or nothing."""
+        """Ask for the consents that a run needs; returns the reason why it cannot start, or nothing."""
         if self._settings.isRemote:
             return "" if self._remote.confirmUpload() else _("Nothing was sent: you did not agree.")
         return "" if self._confirmLicence() else _("The licence of the model was not accepted.")
 
     def _confirmLicence(self) -> bool:
-        """Ask whether the licence of the weights is accepted, again only when weights or licence have changed."""
+        """Ask for the acceptance of the licence, again only when weights or licence have changed."""
         entry = self.model
         if entry is None or self._settings.isLicenceAccepted(licence_key(entry)):
             return True
@@ -135,7 +135,7 @@ class SetupSection:
         return True
 
     def poll(self) -> None:
-        """Call this from a timer: takes in what a test has found."""
+        """Poll the test; call this from a timer."""
         call = self._call
         if call is not None and call.poll():
             if self._call is call:  # else it has started the next one
@@ -144,7 +144,7 @@ class SetupSection:
         self._remote.poll()
 
     def setRunning(self, running: bool) -> None:
-        """While a run is going on, nothing here can be changed."""
+        """Disable the section during a run."""
         self._ui.setupCollapsibleButton.enabled = not running
 
     def _fillModels(self) -> None:
@@ -213,7 +213,7 @@ class SetupSection:
         ui.setupStatusLabel.text = self.reason or self._readySentence()
 
     def _readySentence(self) -> str:
-        """Say what will compute, and why it is not a GPU."""
+        """Return the device in use, and why it is not a GPU."""
         if self._settings.isRemote:
             return _("Volumes are sent to {address} and segmented there.").format(address=self._remote.backend.address)
         if self._devices and self._call is not None:

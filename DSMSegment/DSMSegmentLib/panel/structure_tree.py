@@ -1,4 +1,4 @@
-"""All names of the vocabulary by region of the body, to pick from."""
+"""Tree of all vocabulary names by body region."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _REGIONS = ("head", "neck", "thorax", "abdomen", "pelvis", "spine", "upper limb"
 
 
 class StructureTree:
-    """Fills a tree when it is first shown, and filters it.
+    """Filterable tree, filled when it is first shown.
 
     Args:
         tree: `QTreeWidget`.

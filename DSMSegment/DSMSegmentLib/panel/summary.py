@@ -1,4 +1,4 @@
-"""What the panel says about a run, in the language of the application."""
+"""Texts about a run, in the language of the application."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _GB = 1e9
 
 
 def stageText(progress: JobProgress) -> str:
-    """Return what the run is doing."""
+    """Return the current stage of a run."""
     texts: dict[str, str] = {
         "load": _("Starting the worker and loading the model..."),
         "upload": _("Sending the volume to the server..."),
@@ -27,7 +27,7 @@ def stageText(progress: JobProgress) -> str:
 
 
 def progressText(progress: JobProgress) -> str:
-    """Return one line for a run that is going on: the stage, how far it is, and how long it still takes."""
+    """Return one line for a running job: stage, progress, and remaining time."""
     text = f"{progress.note}: {stageText(progress)}" if progress.note else stageText(progress)
     if progress.stage == "decode" and progress.total > 1:
         text = _("Segmenting {done} of {total}...").format(
@@ -39,7 +39,7 @@ def progressText(progress: JobProgress) -> str:
 
 
 def estimateText(estimate: RunEstimate) -> str:
-    """Return one line for a run that has not begun."""
+    """Return one line for a run that has not started."""
     seconds = estimate.seconds
     if seconds < 2 * _MINUTE_S:
         duration = _("{seconds:.0f} s").format(seconds=max(seconds, 1))
@@ -73,7 +73,7 @@ def finishedText(job: SegmentationJob) -> str:
 
 
 def resultText(job: SegmentationJob) -> str:
-    """Return the line of `finishedText`, and one for each thing that the user should know about the results."""
+    """Return the line of `finishedText`, and one per warning about the results."""
     return "\n".join(
         [finishedText(job), *job.warnings, *(warning for outcome in job.outcomes for warning in outcome.warnings)]
     )

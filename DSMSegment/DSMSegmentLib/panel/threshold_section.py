@@ -1,4 +1,4 @@
-"""The slider that moves the threshold of the selected result, on the probabilities that are kept."""
+"""Threshold slider of the selected result, based on stored probabilities."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class ThresholdSection:
         slider.valueChanged.connect(self._onValue)
 
     def select(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None, segmentId: str) -> None:
-        """Act on another result, or on none; the slider then shows its threshold."""
+        """Select another result, or none; the slider then shows its threshold."""
         self._timer.stop()
         self._node, self._segmentId = segmentationNode, segmentId
         segment = segmentationNode.GetSegmentation().GetSegment(segmentId) if segmentationNode and segmentId else None
@@ -83,7 +83,7 @@ class ThresholdSection:
             self._showing = False
 
     def stop(self) -> None:
-        """Forget what was to be written."""
+        """Discard a pending change."""
         self._timer.stop()
         self._node, self._segmentId = None, ""
 
