@@ -1,4 +1,4 @@
-"""Corrected masks as training cases: a folder on this computer that `dsm train` reads. Nothing leaves the computer."""
+"""Corrected masks as training cases, in a local folder that `dsm train` reads. Nothing leaves the computer."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def saveCorrection(
     folder: Path,
     aiMask: CroppedArray | None = None,
 ) -> str:
-    """Add one case to the data set in `folder`: the image (once), the corrected mask and the one of the network.
+    """Add one case to the data set in `folder`: image (once), corrected mask and network mask.
 
     Args:
         segmentationNode: Holds the corrected segment; the image is the volume that it was made on.

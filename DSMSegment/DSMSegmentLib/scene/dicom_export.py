@@ -1,4 +1,4 @@
-"""DICOM SEG by Slicer's own exporter, after a look at what it would refuse or leave out."""
+"""DICOM SEG export with Slicer's exporter, after checking its requirements."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TYPES = ("AUTOMATIC", "SEMIAUTOMATIC", "MANUAL")
 def dicomProblems(
     segmentationNode: slicer.vtkMRMLSegmentationNode, volumeNode: slicer.vtkMRMLScalarVolumeNode | None
 ) -> list[str]:
-    """Return what keeps a segmentation from becoming a complete DICOM SEG, one sentence each; none when all is well.
+    """Return the problems that prevent a complete DICOM SEG, one sentence each; none if there is no problem.
 
     Args:
         segmentationNode: What is to be exported.
@@ -85,7 +85,7 @@ def exportDicom(
 
 
 def _exporter() -> Any:
-    """Return Slicer's exporter of segmentations; before 5.12 it was no part of Slicer itself."""
+    """Return Slicer's segmentation exporter; before 5.12 it is part of an extension."""
     try:
         import DICOMSegmentationPlugin
     except ImportError as error:
@@ -98,7 +98,7 @@ def _exporter() -> Any:
 
 
 def _moveOnly(folder: Path, path: Path) -> None:
-    """Move the one file that was exported to the name that the user chose."""
+    """Move the exported file to the path chosen by the user."""
     written = list(folder.glob("*.dcm"))
     if len(written) != 1:
         message = _("Slicer has exported {count} files instead of one.").format(count=len(written))

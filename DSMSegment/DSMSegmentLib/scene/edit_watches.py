@@ -1,4 +1,4 @@
-"""Changes by hand in all segmentations of the scene: a person may correct another one than the panel shows."""
+"""Manual edits in all segmentations of the scene, not only the one that the panel shows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SEGMENTATION = "vtkMRMLSegmentationNode"
 
 
 class EditWatches:
-    """One `EditWatch` a segmentation, and what the network had made of the segments that were changed.
+    """One `EditWatch` per segmentation, with the original masks of edited segments.
 
     Args:
         onModified: Called at every change of a segmentation that is watched: a stroke of a brush is many.
@@ -28,7 +28,7 @@ class EditWatches:
         self._originals: dict[tuple[str, str, str | None], CroppedArray] = {}
 
     def watchAll(self) -> None:
-        """Look out for changes from now on, in the segmentations that are not watched yet."""
+        """Watch the segmentations that are not watched yet."""
         self._forgetGone()
         scene = slicer.mrmlScene
         for number in range(scene.GetNumberOfNodesByClass(_SEGMENTATION)):
@@ -40,19 +40,19 @@ class EditWatches:
                 self._watches[node.GetID()] = (EditWatch(node), observer)
 
     def stop(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
-        """Changes of this one are no edits for now, until the next `watchAll`."""
+        """Stop watching a segmentation until the next `watchAll`."""
         watch, observer = self._watches.pop(segmentationNode.GetID(), (None, 0))
         if watch is not None:
             watch.segmentationNode.RemoveObserver(observer)
 
     def restart(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
-        """What has changed in this one up to now was no edit."""
+        """Ignore all changes of a segmentation up to now."""
         watch, _ = self._watches.get(segmentationNode.GetID(), (None, 0))
         if watch is not None:
             watch.restart()
 
     def noteEdits(self) -> list[tuple[slicer.vtkMRMLSegmentationNode, str]]:
-        """Tag what was changed; returns segmentation and segment id of each that was tagged now."""
+        """Tag edited segments; returns segmentation and segment id of each newly tagged one."""
         self._forgetGone()
         edited = []
         for watch, _ in self._watches.values():
@@ -65,11 +65,11 @@ class EditWatches:
         return edited
 
     def original(self, segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str) -> CroppedArray | None:
-        """Return what the network had made of a segment, at the time point that is shown; None where unknown."""
+        """Return the network's mask of a segment at the shown sequence item; None if unknown."""
         return self._originals.get((segmentationNode.GetID(), segmentId, timeOf(segmentationNode)))
 
     def close(self) -> None:
-        """Let go of the scene."""
+        """Stop observing the scene."""
         for watch, observer in self._watches.values():
             watch.segmentationNode.RemoveObserver(observer)
         self._watches.clear()

@@ -1,4 +1,4 @@
-"""To the Segment Editor and back: the same node, volume and segment, and a tag on what was changed by hand there."""
+"""Bridge to the Segment Editor: same node, volume and segment; edited segments are tagged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from DSMSegmentLib.scene.time_point import TimePoint
 def openInSegmentEditor(
     segmentationNode: slicer.vtkMRMLSegmentationNode, volumeNode: slicer.vtkMRMLVolumeNode | None, segmentId: str = ""
 ) -> None:
-    """Open Slicer's Segment Editor on a segment, with the settings that the user has in it."""
+    """Open the Segment Editor on a segment, keeping the user's settings."""
     slicer.util.selectModule("SegmentEditor")
     editorNode = slicer.mrmlScene.GetSingletonNode("SegmentEditor", "vtkMRMLSegmentEditorNode")
     editorNode.SetAndObserveSegmentationNode(segmentationNode)
@@ -41,7 +41,7 @@ class _Mask:
 
 
 class EditWatch:
-    """Finds out which segments of the network were changed by hand since this object was made.
+    """Detect segments of the network that were edited since this object was created.
 
     Layers are copied as they are, not segment by segment: it takes some 40 ms for a CT of 512 x 512 x 400 voxels. A
     segment is compared only when its layer has changed. In a sequence, another time point is another set of masks, and
@@ -55,7 +55,7 @@ class EditWatch:
         self._originals: dict[str, _Mask] = {}
 
     def markEdited(self) -> list[str]:
-        """Call segments that have changed SEMIAUTOMATIC, as DICOM does, and give them their new volume.
+        """Tag changed segments as SEMIAUTOMATIC, the DICOM term, and update their volume.
 
         Returns:
             Ids of the segments that have changed since the last call.
@@ -79,7 +79,7 @@ class EditWatch:
         return edited
 
     def original(self, segmentId: str) -> CroppedArray | None:
-        """Return the mask that the network had made of a segment that was edited; None where it is not known."""
+        """Return the network's mask of an edited segment; None if unknown."""
         mask = self._originals.get(segmentId)
         if mask is None:
             return None
@@ -88,7 +88,7 @@ class EditWatch:
         return CroppedArray(voxels.astype(np.uint8), start)  # type: ignore[arg-type]
 
     def restart(self) -> None:
-        """Compare with the masks as they are now: after a run, a new threshold, or a step to another time point."""
+        """Compare with the current masks: after a run, a new threshold, or a change of the sequence item."""
         self._time = TimePoint.shownBy(self.segmentationNode)
         self._masks = self._copy()
 

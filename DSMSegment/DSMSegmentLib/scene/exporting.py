@@ -1,4 +1,4 @@
-"""A segmentation as a file, by what its name ends with."""
+"""Export of a segmentation, by file extension."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the worker found for one prompt, and what became of it in the scene."""
+"""Result of one prompt from the worker, and its outcome in the scene."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Finding:
-    """The answer of the network to one prompt.
+    """Result of the network for one prompt.
 
     Args:
         mask: Cropped mask on the grid of the volume; without voxels when nothing was found.
@@ -40,7 +40,7 @@ class Finding:
 
 
 class OutcomeStatus(Enum):
-    """What became of a prompt."""
+    """Outcome of a prompt."""
 
     WRITTEN = "found"
     NOT_FOUND = "not found"

@@ -1,4 +1,4 @@
-"""The connected parts of a mask that are kept, by VTK: the Slicer process has no other library for it."""
+"""Island removal with VTK, the only suitable library of the Slicer process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MAX_VOXELS = 200_000
 
 
 def keepIslands(mask: np.ndarray, *, fraction: float, smallest: int = 0) -> np.ndarray:
-    """Return `mask` without its small connected parts; neighbours share a face.
+    """Return `mask` without its small connected components; neighbours share a face.
 
     A mask of more than 200 000 voxels is labelled in blocks of `n` voxels along each axis: parts that are less
     than a block apart count as one.
@@ -43,7 +43,7 @@ def keepIslands(mask: np.ndarray, *, fraction: float, smallest: int = 0) -> np.n
 
 
 def _labelled(mask: np.ndarray) -> np.ndarray:
-    """Number the connected parts from 1."""
+    """Label the connected components from 1."""
     image = vtk.vtkImageData()
     image.SetDimensions(*mask.shape)
     image.GetPointData().SetScalars(numpy_support.numpy_to_vtk(mask.ravel(order="F"), deep=True))

@@ -1,4 +1,4 @@
-"""What one run changed in one segmentation node, so that exactly this can be taken back.
+"""Journal of the changes of one run in one segmentation node, for an exact undo.
 
 `vtkSegmentationHistory` would be shorter, but it restores the whole node: edits that the user made by hand while the
 worker was busy, or after it, would be lost with the run. The journal touches no segment that the run did not touch.
@@ -18,14 +18,14 @@ from DSMSegmentLib.scene.time_point import TimePoint
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _SegmentBefore:
-    """A segment as it was: name, colour and tags, and its mask."""
+    """Previous state of a segment: name, colour, tags and mask."""
 
     metadata: slicer.vtkSegment
     mask: slicer.vtkOrientedImageData
 
 
 class RunJournal:
-    """Keeps what a run is about to change.
+    """Record of the changes of a run.
 
     Args:
         segmentationNode: That the run writes to.
@@ -42,15 +42,15 @@ class RunJournal:
 
     @property
     def isEmpty(self) -> bool:
-        """Whether the run has changed no segment."""
+        """True if the run has changed no segment."""
         return not (self._added or self._before)
 
     def noteAdded(self, segmentId: str) -> None:
-        """Call after a segment was added."""
+        """Record an added segment."""
         self._added.append(segmentId)
 
     def noteChanging(self, segmentId: str) -> None:
-        """Call before a segment is changed; keeps a copy of it, cropped to what it covers."""
+        """Record a segment before it is changed, with a copy of its mask cropped to its extent."""
         if segmentId in self._added or segmentId in self._before:
             return
         metadata = slicer.vtkSegment()
@@ -58,7 +58,7 @@ class RunJournal:
         self._before[segmentId] = _SegmentBefore(metadata, orientedImageFromSegment(self._node, segmentId))
 
     def revert(self) -> None:
-        """Take the run back: added segments go, changed ones become what they were, all others stay.
+        """Undo the run: remove added segments, restore changed ones, leave all others.
 
         In a sequence, the time point of the run is shown, if the run changed anything.
         """
@@ -80,7 +80,7 @@ class RunJournal:
             removeSegmentation(self._node)
 
     def revertSegment(self, segmentId: str) -> None:
-        """Take back what the run did to one segment, and forget it."""
+        """Undo the changes of one segment, and forget it."""
         if segmentId in self._added:
             self._added.remove(segmentId)
             self._node.GetSegmentation().RemoveSegment(segmentId)

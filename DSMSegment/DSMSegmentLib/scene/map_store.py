@@ -1,4 +1,4 @@
-"""Maps of probability and of uncertainty that belong to segments, kept in memory for what comes after a run."""
+"""In-memory store of probability and uncertainty maps of segments."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MAX_BYTES = 512 * 2**20
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SegmentMap:
-    """A map and where it lies.
+    """A map and its position in the grid.
 
     Args:
         values: float16, 0 to 1; 0 outside its box.
@@ -34,7 +34,7 @@ class SegmentMap:
 
 
 class MapStore:
-    """Keeps the newest maps; the oldest ones go when they take more than `maxBytes` together.
+    """Store of the newest maps, limited to `maxBytes` in total.
 
     A node that shows a sequence holds other segments at other times, under the same ids: a map belongs to the time
     point that the node showed when it was put.
@@ -48,7 +48,7 @@ class MapStore:
         self._maps: OrderedDict[tuple[str, str, str | None], SegmentMap] = OrderedDict()
 
     def put(self, segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, map_: SegmentMap | None) -> None:
-        """Remember the map of a segment, at the time point that is shown; None forgets the one before."""
+        """Store the map of a segment at the shown sequence item; None removes it."""
         key = (segmentationNode.GetID(), segmentId, timeOf(segmentationNode))
         self._maps.pop(key, None)
         if map_ is None:
@@ -58,30 +58,30 @@ class MapStore:
             self._maps.popitem(last=False)
 
     def get(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None, segmentId: str) -> SegmentMap | None:
-        """Return the map of a segment, at the time point that is shown; None where none is kept (any more)."""
+        """Return the map of a segment at the shown sequence item; None if there is none (any more)."""
         # The user may have deleted the segment.
         if segmentationNode is None or segmentationNode.GetSegmentation().GetSegment(segmentId) is None:
             return None
         return self._maps.get((segmentationNode.GetID(), segmentId, timeOf(segmentationNode)))
 
     def hasMapAtOtherItem(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None, segmentId: str) -> bool:
-        """Whether other time points have a map of a segment of this id, and the one that is shown has none."""
+        """Return whether only other sequence items have a map of this segment id."""
         if segmentationNode is None or self.get(segmentationNode, segmentId) is not None:
             return False
         return any(key[:2] == (segmentationNode.GetID(), segmentId) for key in self._maps)
 
     def leaveAlone(self, nodeId: str, segmentId: str, time: str | None, other: str) -> None:
-        """Let a segment stay without the voxels that it gave to another one, whatever threshold it gets."""
+        """Exclude voxels that a segment gave to another one, at any threshold."""
         map_ = self._maps.get((nodeId, segmentId, time))
         if map_ is not None and other not in map_.others:
             self._maps[nodeId, segmentId, time] = replace(map_, others=(*map_.others, other))
 
     def forget(self, nodeId: str, segmentId: str, time: str | None) -> None:
-        """Forget the map of a segment at a time point; the node may have gone, or show another one."""
+        """Remove the map of a segment at a sequence item; the node may be gone, or show another item."""
         self._maps.pop((nodeId, segmentId, time), None)
 
     def clear(self) -> None:
-        """Forget all maps."""
+        """Remove all maps."""
         self._maps.clear()
 
     @property

@@ -1,4 +1,4 @@
-"""Volume nodes to `Volume`, masks back to oriented images: the only file that knows KJI order and MRML matrices.
+"""Conversion between MRML nodes and arrays: the only file that knows KJI order and MRML matrices.
 
 Everything is expressed in the node's own RAS frame, before any parent transform. The result follows the same parent, so
 it lies where the volume lies, in whatever way the user has moved it.
@@ -60,7 +60,7 @@ def modalityOfNode(volumeNode: slicer.vtkMRMLScalarVolumeNode | None) -> str:
 
 
 def setVolume(volumeNode: slicer.vtkMRMLScalarVolumeNode, volume: Volume) -> None:
-    """Give a volume node the voxels and the affine of `volume`: the way back of `volumeFromNode`. Voxels are copied."""
+    """Set voxels and affine of a volume node: the inverse of `volumeFromNode`. Voxels are copied."""
     image = vtk.vtkImageData()
     image.SetDimensions(*volume.shape)
     image.GetPointData().SetScalars(_scalars(volume.array))
@@ -76,7 +76,7 @@ def ijkToRAS(volumeNode: slicer.vtkMRMLVolumeNode) -> np.ndarray:
 
 
 def hasLinearParent(node: slicer.vtkMRMLTransformableNode) -> bool:
-    """Whether the way from the node to the world is a matrix (no parent counts as one)."""
+    """Return whether the transform to world is linear (no parent counts as linear)."""
     parent = node.GetParentTransformNode()
     return parent is None or bool(parent.IsTransformToWorldLinear())
 
@@ -115,7 +115,7 @@ def affineInSegmentation(
 
 
 def orientedImageFromCrop(crop: CroppedArray, affine: np.ndarray) -> slicer.vtkOrientedImageData:
-    """Return a mask as an oriented image whose extent is the crop's place in the full grid.
+    """Return a mask as an oriented image whose extent is the crop's position in the full grid.
 
     Args:
         crop: Mask of any number dtype; non-zero is inside.
@@ -135,7 +135,7 @@ def orientedImageFromLabels(crop: CroppedArray, affine: np.ndarray) -> slicer.vt
 
 
 def cropFromOrientedImage(image: slicer.vtkOrientedImageData) -> CroppedArray:
-    """Return a mask with its place in the full grid: the way back of `orientedImageFromCrop`. Voxels are not copied."""
+    """Return a mask with its position in the full grid: inverse of `orientedImageFromCrop`, without a copy."""
     if image.GetNumberOfPoints() == 0:
         return CroppedArray(np.zeros((0, 0, 0), np.uint8), (0, 0, 0))
     i0, _, j0, _, k0, _ = image.GetExtent()
@@ -145,7 +145,7 @@ def cropFromOrientedImage(image: slicer.vtkOrientedImageData) -> CroppedArray:
 def orientedImageFromSegment(
     segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str
 ) -> slicer.vtkOrientedImageData:
-    """Return a copy of one segment's mask, cropped to what it covers."""
+    """Return a copy of one segment's mask, cropped to its extent."""
     image = slicer.vtkOrientedImageData()
     if not segmentationNode.GetBinaryLabelmapRepresentation(segmentId, image):
         # A segment that was never painted has nothing to give; an image without voxels stands for that.
@@ -163,7 +163,7 @@ def geometryOf(image: slicer.vtkOrientedImageData) -> np.ndarray:
 def setSegmentMask(
     segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, image: slicer.vtkOrientedImageData
 ) -> bool:
-    """Make `image` the mask of a segment and leave all other segments alone; returns whether Slicer took it."""
+    """Set the mask of a segment without changing other segments; returns whether Slicer accepted it."""
     segmentation = segmentationNode.GetSegmentation()
     layer = segmentation.GetSegment(segmentId).GetRepresentation(BINARY_LABELMAP)
     if layer is not None and not _Resample.DoGeometriesMatch(layer, image):
@@ -174,7 +174,7 @@ def setSegmentMask(
 
 
 def removeVoxels(image: slicer.vtkOrientedImageData, other: slicer.vtkOrientedImageData) -> int:
-    """Take out of mask `image` what mask `other` covers, on whatever grid; returns how many voxels that were."""
+    """Subtract mask `other`, on any grid, from mask `image`; returns the number of removed voxels."""
     if image.GetNumberOfPoints() == 0 or other.GetNumberOfPoints() == 0:
         return 0
     sampled = slicer.vtkOrientedImageData()
@@ -186,7 +186,7 @@ def removeVoxels(image: slicer.vtkOrientedImageData, other: slicer.vtkOrientedIm
 
 
 def addVoxelsOutside(image: slicer.vtkOrientedImageData, other: slicer.vtkOrientedImageData, box: Box) -> None:
-    """Put into mask `image` what mask `other`, on whatever grid, covers outside of `box` (on the grid of `image`).
+    """Add mask `other`, on any grid, to mask `image` outside of `box` (on the grid of `image`).
 
     The extent of `image` grows as it must; none of its voxels is lost.
     """
@@ -227,7 +227,7 @@ def _extentIn(image: slicer.vtkOrientedImageData, grid: slicer.vtkOrientedImageD
 def maskOnVolume(
     segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, volumeNode: slicer.vtkMRMLScalarVolumeNode
 ) -> CroppedArray:
-    """Return one segment's mask (uint8) on the grid of a volume, whatever grid the segmentation has."""
+    """Return one segment's mask (uint8) on the grid of a volume, whatever the grid of the segmentation."""
     image = orientedImageFromSegment(segmentationNode, segmentId)
     if image.GetNumberOfPoints() == 0:
         return cropFromOrientedImage(image)
@@ -242,14 +242,14 @@ def maskOnVolume(
 
 
 def resampleInto(target: slicer.vtkOrientedImageData, image: slicer.vtkOrientedImageData) -> None:
-    """Fill mask `target`, on its own grid, with what mask `image` covers, by the nearest neighbour."""
+    """Resample mask `image` into mask `target` by nearest neighbour."""
     sampled = slicer.vtkOrientedImageData()
     _Resample.ResampleOrientedImageToReferenceOrientedImage(image, target, sampled, False)
     target.DeepCopy(sampled)
 
 
 def segmentLayer(segment: slicer.vtkSegment) -> slicer.vtkOrientedImageData | None:
-    """Return the image that holds the mask of a segment, and those of the segments that share it; None for none."""
+    """Return the image that holds the mask of a segment and of those that share it; None for none."""
     layer = segment.GetRepresentation(BINARY_LABELMAP)
     return slicer.vtkOrientedImageData.SafeDownCast(layer) if layer is not None else None
 
@@ -261,7 +261,7 @@ def voxelVolumeMl(image: slicer.vtkOrientedImageData) -> float:
 
 
 def countVoxels(image: slicer.vtkOrientedImageData) -> int:
-    """Return how many voxels are inside a mask."""
+    """Return the number of voxels in a mask."""
     return int(np.count_nonzero(arrayIJK(image))) if image.GetNumberOfPoints() else 0
 
 

@@ -1,4 +1,4 @@
-"""The segmentation to write to follows the volume: else a run would add its segments to those of another scan."""
+"""Output segmentation follows the selected volume, so that runs on different scans do not mix."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from DSMSegmentLib.scene.segment_tags import promptOf
 
 
 class OutputChoice:
-    """Looks at the panel's parameters after each change. What the user then chooses by hand is left alone."""
+    """Update the output segmentation after a parameter change; a manual choice is respected."""
 
     def __init__(self) -> None:
         self._parameters: Any = None
         self._volume: Any = None
 
     def follow(self, parameters: Any) -> None:
-        """Choose where to write if another volume was selected."""
+        """Choose the output segmentation if another volume was selected."""
         volume = parameters.inputVolume
         if parameters is self._parameters and volume is not self._volume:
             parameters.outputSegmentation = outputFor(volume, parameters.outputSegmentation)
@@ -28,7 +28,7 @@ class OutputChoice:
 def outputFor(
     volumeNode: slicer.vtkMRMLVolumeNode | None, chosen: slicer.vtkMRMLSegmentationNode | None
 ) -> slicer.vtkMRMLSegmentationNode | None:
-    """Return `chosen`, unless it is of another volume: then what runs on this one gave, or None for a new one."""
+    """Return `chosen` unless it belongs to another volume: then the last output for this one, or None."""
     if volumeNode is None or (chosen is not None and volumeOf(chosen) in (None, volumeNode)):
         return chosen
     scene = volumeNode.GetScene()

@@ -1,4 +1,4 @@
-"""Where a segmentation lives in the scene: made beside its volume, and removed without leaving anything behind."""
+"""Placement of a segmentation in the scene: creation beside its volume, and clean removal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run may do to segments that are already there. The defaults destroy nothing."""
+"""Policies for existing segments. The defaults destroy nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from DSMSegmentLib.application import tr as _
 
 
 class ExistingPolicy(Enum):
-    """When a segment with the name of the prompt exists.
+    """Policy for a segment that already has the name of the prompt.
 
     The parameter node stores the *names* of these members in scenes: never rename one.
     """
@@ -27,7 +27,7 @@ class ExistingPolicy(Enum):
 
 
 class OverlapPolicy(Enum):
-    """When a new segment covers voxels of segments that were there before the run.
+    """Policy for voxels that existing segments already cover.
 
     The parameter node stores the *names* of these members in scenes: never rename one.
     """

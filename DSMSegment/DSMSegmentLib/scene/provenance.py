@@ -1,4 +1,4 @@
-"""Tags that say on each segment what made it, for people, for undo and for DICOM SEG."""
+"""Provenance tags of a segment, for people, for undo and for DICOM SEG."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Provenance:
 
     @property
     def algorithmName(self) -> str:
-        """What DICOM SEG calls the algorithm."""
+        """Segmentation algorithm name for DICOM SEG."""
         return f"DSMSegment {self.model} {self.version}".strip()[:_MAX_ALGORITHM_NAME]
 
     def tags(self, promptText: str, *, score: float, threshold: float) -> dict[str, str]:

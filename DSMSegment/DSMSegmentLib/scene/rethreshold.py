@@ -1,4 +1,4 @@
-"""Another threshold for a segment, from its map of probabilities: no network needed."""
+"""Change of a segment's threshold from its probability map, without the network."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def setThreshold(
     *,
     postprocess: bool = False,
 ) -> float:
-    """Write the mask of a segment again; other segments keep their voxels, and it keeps its own outside of the region.
+    """Rewrite the mask of a segment; other segments keep their voxels, as does this one outside of the region.
 
     Args:
         segmentationNode: Of the segment.

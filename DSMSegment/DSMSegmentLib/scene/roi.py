@@ -1,4 +1,4 @@
-"""A Markups ROI as a box of voxels."""
+"""Conversion of a Markups ROI to a box of voxels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tags of a segment say: which prompt it came from, and whether it was changed by hand since."""
+"""Segment tags: the prompt of a segment, and whether it was edited."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def tagOf(segment: slicer.vtkSegment, name: str) -> str:
 
 
 def isEdited(segment: slicer.vtkSegment) -> bool:
-    """Whether the network made the segment and a person changed it since."""
+    """Return whether a segment of the network was edited by a person."""
     return tagOf(segment, ALGORITHM_TYPE_TAG) == MANUALLY_CHANGED
 
 
 def promptOf(segment: slicer.vtkSegment) -> Prompt | None:
-    """Return the prompt that a segment came from, whatever it is called now; None for one that came from none.
+    """Return the prompt of a segment, whatever its current name; None if it has none.
 
     Older scenes have only what was typed, which may stand for several prompts: there, the name of the segment tells.
     """

@@ -1,4 +1,4 @@
-"""Which volume a segment was made on: a segmentation may get segments of other volumes than its own."""
+"""Source volume of each segment: a segmentation may get segments of several volumes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ROLE = "DSMSegment.Volume."
 def noteVolume(
     segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, volumeNode: slicer.vtkMRMLVolumeNode
 ) -> None:
-    """Remember which volume a segment was made on. Nothing is noted where that is the volume of the segmentation."""
+    """Record the source volume of a segment, unless it is that of the segmentation."""
     segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
     if volumeNode is volumeOf(segmentationNode):
         segment.RemoveTag(SOURCE_TAG)
@@ -29,19 +29,19 @@ def noteVolume(
 def volumeOfSegment(
     segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str
 ) -> slicer.vtkMRMLScalarVolumeNode | None:
-    """Return the volume that a segment was made on; None where it is not there (any more)."""
+    """Return the source volume of a segment; None if it is not in the scene (any more)."""
     segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
     role = tagOf(segment, SOURCE_TAG)
     return segmentationNode.GetNodeReference(role) if role else volumeOf(segmentationNode)
 
 
 def isOfAnotherVolume(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str) -> bool:
-    """Whether a segment was made on another volume than that of the segmentation."""
+    """Return whether a segment's source volume differs from that of the segmentation."""
     return bool(tagOf(segmentationNode.GetSegmentation().GetSegment(segmentId), SOURCE_TAG))
 
 
 def _roleOf(node: slicer.vtkMRMLSegmentationNode, volumeNode: slicer.vtkMRMLVolumeNode) -> str:
-    """Return the reference of a volume, made if need be. That of a volume that is gone is never given to another."""
+    """Return the node reference role of a volume, created if needed. The role of a removed volume is not reused."""
     segmentation = node.GetSegmentation()
     named = {tagOf(segmentation.GetSegment(segmentId), SOURCE_TAG) for segmentId in segmentation.GetSegmentIDs()}
     for number in itertools.count(1):

@@ -1,4 +1,4 @@
-"""What a run over all time points made, so that exactly this can be taken back.
+"""Journal of a run over all sequence items, for an exact undo.
 
 A run that makes its own sequence changes nothing that was there before: what is kept is the ids of segments, no voxels.
 One that writes into a sequence keeps what each of its time points had before.
@@ -16,7 +16,7 @@ from DSMSegmentLib.scene.time_point import TimePoint
 
 
 class SequenceJournal:
-    """Keeps which segments the run added at which time point.
+    """Record of the segments added per sequence item.
 
     Args:
         browser: Of the images.
@@ -37,15 +37,15 @@ class SequenceJournal:
 
     @property
     def isEmpty(self) -> bool:
-        """Whether no time point has a segmentation."""
+        """True if no item has a segmentation."""
         return not self._added
 
     def noteItem(self, indexValue: str, segmentIds: Sequence[str]) -> None:
-        """Call when a time point has its segmentation."""
+        """Record an item that has its segmentation."""
         self._added[indexValue] = tuple(segmentIds)
 
     def revert(self) -> None:
-        """Take the run back at all time points; segments that a person added to its segmentations stay."""
+        """Undo the run at all sequence items; segments that a person added stay."""
         scene = self._sequence.GetScene()
         if scene is None:  # the user closed the scene or deleted the sequence
             return
@@ -62,7 +62,7 @@ class SequenceJournal:
             slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(self._browser)
 
     def discard(self) -> None:
-        """Remove the nodes that the run made, also when the browser does not show them yet."""
+        """Remove the nodes that the run created, also when the browser does not show them yet."""
         scene = self._sequence.GetScene()
         if scene is None:
             return
@@ -77,7 +77,7 @@ class SequenceJournal:
 
 
 class TimePointsJournal:
-    """Journals of the time points of a sequence that was there before.
+    """Journals of the items of a sequence that existed before.
 
     Args:
         segmentationNode: Shows one of them.
@@ -89,15 +89,15 @@ class TimePointsJournal:
 
     @property
     def isEmpty(self) -> bool:
-        """Whether no time point was changed."""
+        """True if no item was changed."""
         return all(journal.isEmpty for journal in self._journals)
 
     def add(self, journal: RunJournal) -> None:
-        """Call when a time point is finished."""
+        """Record a finished item."""
         self._journals.append(journal)
 
     def revert(self) -> None:
-        """Take the run back at all time points; the same one is shown afterwards as before."""
+        """Undo the run at all sequence items; the shown item stays the same."""
         shown = TimePoint.shownBy(self._node)
         for journal in self._journals:
             journal.revert()

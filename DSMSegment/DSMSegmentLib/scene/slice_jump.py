@@ -1,4 +1,4 @@
-"""Shows a segment where there is most of it."""
+"""Navigation of the slice views to a segment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Surfaces for the 3D view, one segment at a time: those of thirty organs at once would block the window for long."""
+"""Incremental creation of 3D surfaces: thirty organs at once would block the window for long."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _JOINT = "Joint smoothing"
 
 
 def hasSurfaces(segmentationNode: slicer.vtkMRMLSegmentationNode) -> bool:
-    """Whether the 3D views show a segmentation."""
+    """Return whether the 3D views show a segmentation."""
     return bool(segmentationNode.GetSegmentation().ContainsRepresentation(SURFACE))
 
 
 class SurfaceMaker:
-    """Makes the surfaces of one segmentation, one segment in each turn of the event loop.
+    """Create the surfaces of one segmentation, one segment per event-loop iteration.
 
     Args:
         onDone: Called when they are there, or their segmentation has gone.
@@ -38,11 +38,11 @@ class SurfaceMaker:
 
     @property
     def node(self) -> slicer.vtkMRMLSegmentationNode | None:
-        """Whose surfaces are being made; None when there is nothing to do."""
+        """Segmentation whose surfaces are being created; None when idle."""
         return self._node
 
     def start(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
-        """Make the surfaces from the next turn on; returns at once."""
+        """Start in the next event-loop iteration; returns immediately."""
         self.finish()
         segmentation = segmentationNode.GetSegmentation()
         self._node = segmentationNode
@@ -53,7 +53,7 @@ class SurfaceMaker:
         self._timer.start()
 
     def finish(self) -> None:
-        """Make what is still missing now."""
+        """Create all missing surfaces now."""
         self._timer.stop()
         node, self._node = self._node, None
         if node is None:
@@ -63,7 +63,7 @@ class SurfaceMaker:
         self._onDone()
 
     def stop(self) -> None:
-        """Make no more."""
+        """Stop creating surfaces."""
         self._timer.stop()
         self._node = None
 

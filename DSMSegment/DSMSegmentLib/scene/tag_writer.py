@@ -1,4 +1,4 @@
-"""Writes the tags of segments; nothing else does, so that a result says the same of itself wherever it came from.
+"""The only writer of segment tags, so that results are described alike wherever they come from.
 
 Volumes are those of the mask in the frame of its segmentation, before parent transforms, as in Slicer's statistics.
 """
@@ -40,7 +40,7 @@ def tagFinding(
     mask: slicer.vtkOrientedImageData | None = None,
     byHand: bool = False,
 ) -> float:
-    """Say where a segment came from. Call it when its mask is there.
+    """Tag a segment with its origin, once its mask is written.
 
     Args:
         segmentationNode: Of the segment.
@@ -73,19 +73,19 @@ def tagThreshold(
     threshold: float,
     mask: slicer.vtkOrientedImageData,
 ) -> float:
-    """Say that a segment was given the mask of another threshold; returns its volume in ml."""
+    """Tag a segment with its new threshold; returns its volume in ml."""
     segmentationNode.GetSegmentation().GetSegment(segmentId).SetTag(THRESHOLD_TAG, f"{threshold:g}")
     return tagMask(segmentationNode, segmentId, mask)
 
 
 def tagEdited(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str) -> None:
-    """Call a segment SEMIAUTOMATIC, as DICOM does: the network did not make it alone."""
+    """Tag a segment as SEMIAUTOMATIC, the DICOM term for an edited result."""
     segmentationNode.GetSegmentation().GetSegment(segmentId).SetTag(ALGORITHM_TYPE_TAG, MANUALLY_CHANGED)
     tagMask(segmentationNode, segmentId)
 
 
 def tagLoss(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, taker: str) -> None:
-    """Say that a run gave voxels of a segment to another one, `taker` by name. One that a person drew has no tags."""
+    """Tag a segment that lost voxels to another one, `taker` by name. Manually drawn segments have no tags."""
     segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
     if not tagOf(segment, PROMPT_TAG):
         return
@@ -98,7 +98,7 @@ def tagLoss(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, ta
 def tagMask(
     segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, mask: slicer.vtkOrientedImageData | None = None
 ) -> float:
-    """Say how large the mask of a segment is now; returns its volume in ml."""
+    """Tag a segment with the size of its mask; returns its volume in ml."""
     image = mask if mask is not None else orientedImageFromSegment(segmentationNode, segmentId)
     volumeMl = countVoxels(image) * voxelVolumeMl(image)
     segmentationNode.GetSegmentation().GetSegment(segmentId).SetTag(VOLUME_TAG, f"{volumeMl:.4f}")
@@ -106,7 +106,7 @@ def tagMask(
 
 
 def warningsOf(prompt: Prompt, finding: Finding) -> tuple[str, ...]:
-    """Return what to know about a result, in sentences, each once."""
+    """Return the warnings about a result, in sentences, without duplicates."""
     return tuple(dict.fromkeys((*prompt.warnings, *finding.warnings)))
 
 

@@ -27,7 +27,7 @@ def terminologyTag(prompt: Prompt) -> str:
 
 
 def segmentColor(prompt: Prompt) -> tuple[float, float, float]:
-    """Return red, green, blue in 0..1: the vocabulary's, or one drawn from the name that is the same every time."""
+    """Return red, green, blue in 0..1: the vocabulary's, or a reproducible one derived from the name."""
     if prompt.structure:
         red, green, blue = prompt.structure.color
         return red / 255, green / 255, blue / 255

@@ -1,4 +1,4 @@
-"""Which time point of a 4D image a node shows."""
+"""Items of a sequence (4D image) that nodes show."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import slicer
 
 
 def browserOf(node: slicer.vtkMRMLNode | None) -> slicer.vtkMRMLSequenceBrowserNode | None:
-    """Return the sequence browser that shows its items in a node; None for a node that is the same at all times."""
+    """Return the sequence browser whose items a node shows; None for a node outside of sequences."""
     scene = node.GetScene() if node is not None else None
     if scene is None:
         return None
@@ -20,7 +20,7 @@ def browserOf(node: slicer.vtkMRMLNode | None) -> slicer.vtkMRMLSequenceBrowserN
 
 
 def timeOf(node: slicer.vtkMRMLNode | None) -> str | None:
-    """Return what the sequence calls the time point that a node shows; None for a node that is the same at all times.
+    """Return the index value of the sequence item that a node shows; None for a node outside of sequences.
 
     Unlike its number, it stays the same when time points are added or removed.
     """
@@ -32,7 +32,7 @@ def timeOf(node: slicer.vtkMRMLNode | None) -> str | None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TimePoint:
-    """One item of a sequence browser, whatever its number is when others are added or removed.
+    """Item of a sequence browser, independent of its number.
 
     Args:
         browser: Shows one item at a time.
@@ -44,17 +44,17 @@ class TimePoint:
 
     @classmethod
     def shownBy(cls, node: slicer.vtkMRMLNode) -> TimePoint | None:
-        """Return what a node shows now; None for a node that is the same at all times."""
+        """Return the item that a node shows now; None for a node outside of sequences."""
         value = timeOf(node)
         return cls(browserOf(node), value) if value is not None else None
 
     @property
     def isShown(self) -> bool:
-        """Whether the browser is at this item."""
+        """True if the browser shows this item."""
         return self._number is not None and bool(self.browser.GetSelectedItemNumber() == self._number)
 
     def show(self) -> bool:
-        """Take the browser to this item; returns whether both are still there."""
+        """Select this item in the browser; returns whether both still exist."""
         number = self._number
         if number is not None:
             self.browser.SetSelectedItemNumber(number)

@@ -1,4 +1,4 @@
-"""A map of uncertainty over the slices: coloured bands, in a segmentation of their own that goes when it is hidden.
+"""Uncertainty map over the slices: coloured bands, in a temporary segmentation.
 
 What the scene saves of the user's segmentation and slice views is never changed for it: nobody is told when a scene is
 saved (Slicer declares `StartSaveEvent` and never invokes it), and it would be saved like that.
@@ -27,7 +27,7 @@ _BAND_OF_BITS = np.digitize(
 
 
 class UncertaintyOverlay:
-    """Shows one map at a time."""
+    """Overlay of one uncertainty map at a time."""
 
     def __init__(self) -> None:
         self._node: slicer.vtkMRMLSegmentationNode | None = None
@@ -37,11 +37,11 @@ class UncertaintyOverlay:
 
     @property
     def isShown(self) -> bool:
-        """Whether a map is shown."""
+        """True if a map is shown."""
         return self._node is not None and self._node.GetScene() is not None
 
     def show(self, segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, map_: SegmentMap) -> None:
-        """Show the map of a segment, in place of the one before."""
+        """Show the map of a segment, replacing the previous one."""
         self.hide()
         name = segmentationNode.GetSegmentation().GetSegment(segmentId).GetName()
         self._node = _bandsNode(segmentationNode, f"{name} uncertainty", map_)
@@ -49,7 +49,7 @@ class UncertaintyOverlay:
         self._time = timeOf(segmentationNode)
 
     def hide(self) -> None:
-        """Take the map away."""
+        """Hide the map."""
         node = self._node
         if node is not None and node.GetScene() is not None:
             removeSegmentation(node)
@@ -60,7 +60,7 @@ class UncertaintyOverlay:
         self.segmentId = ""
 
     def hideIfGone(self) -> None:
-        """Take the map away if its segment is not there any more.
+        """Hide the map if its segment no longer exists.
 
         The run was taken back, the scene closed, or another time point is shown.
         """

@@ -1,4 +1,4 @@
-"""The last runs of each segmentation, so that they can be taken back one by one."""
+"""Undo history of the last runs of each segmentation."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _MAX_RUNS = 3
 
 
 class Journal(Protocol):
-    """What one run changed."""
+    """Protocol of the changes of one run."""
 
     @property
     def isEmpty(self) -> bool:
-        """Whether the run has changed nothing."""
+        """True if the run has changed nothing."""
 
     def revert(self) -> None:
-        """Take the run back, and nothing else."""
+        """Undo exactly this run."""
 
 
 class UndoHistory:
@@ -34,7 +34,7 @@ class UndoHistory:
         journal: Journal,
         onUndone: Callable[[], None] | None = None,
     ) -> None:
-        """Remember a run that has ended; the oldest one of the same node is forgotten when there are too many.
+        """Record a finished run; the oldest one of the same node is dropped beyond the limit.
 
         Args:
             segmentationNode: That the run wrote to.
@@ -51,11 +51,11 @@ class UndoHistory:
             self._journals.remove(mine[0])
 
     def canUndo(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> bool:
-        """Whether there is a run to take back."""
+        """Return whether there is a run to undo."""
         return segmentationNode is not None and any(key == segmentationNode.GetID() for key, *_ in self._journals)
 
     def undoLast(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> bool:
-        """Take back the newest run of a segmentation; returns False when there is none."""
+        """Undo the newest run of a segmentation; returns False when there is none."""
         for index in reversed(range(len(self._journals))):
             if self._journals[index][0] == segmentationNode.GetID():
                 _, journal, onUndone = self._journals.pop(index)

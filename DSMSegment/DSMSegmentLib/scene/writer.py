@@ -1,4 +1,4 @@
-"""Findings of one run, written as segments of one segmentation node."""
+"""Writer of one run's results into one segmentation node."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class SegmentationWriter:
-    """Writes findings into a segmentation and remembers how to take them back.
+    """Write results into a segmentation and record how to undo them.
 
     Masks are written cropped, each into a segment of its own id. Hand-made segments keep their voxels unless a policy
     says otherwise, and a prompt that found nothing writes nothing.
@@ -79,7 +79,7 @@ class SegmentationWriter:
         self._written: list[str] = []
 
     def isSkipped(self, prompt: Prompt) -> bool:
-        """Whether the policy says that this prompt need not be run."""
+        """Return whether the policy skips this prompt."""
         if self._existing is not ExistingPolicy.SKIP or self.segmentationNode is None:
             return False
         return prompt.name.casefold() in _idsByName(self.segmentationNode)
@@ -138,7 +138,7 @@ class SegmentationWriter:
     def _writeMask(
         self, image: slicer.vtkOrientedImageData, prompt: Prompt, replaced: str, taken: Sequence[str]
     ) -> str:
-        """Put a mask into the segment that it replaces, or into a new one; returns its id."""
+        """Write a mask into the replaced segment, or into a new one; returns its id."""
         node, journal = self._begin()
         if replaced:
             journal.noteChanging(replaced)
@@ -153,7 +153,7 @@ class SegmentationWriter:
         return segmentId
 
     def protectedSegmentIds(self, segmentId: str) -> tuple[str, ...]:
-        """Return the ids of the segments with which one that is written must not overlap, as the policy says.
+        """Return the ids of the segments that a written one must not overlap, by policy.
 
         Segments of the same run may overlap under any policy: a tumor lies inside its organ.
         """
@@ -163,7 +163,7 @@ class SegmentationWriter:
         return tuple(id_ for id_ in ids if id_ not in (*self._written, segmentId))
 
     def finish(self) -> None:
-        """Tidy up after the last `write`."""
+        """Clean up after the last `write`."""
         if self.segmentationNode is not None and self.journal is not None and not self.journal.isEmpty:
             with NodeModify(self.segmentationNode):
                 packLayers(self.segmentationNode)
@@ -186,7 +186,7 @@ class SegmentationWriter:
         return node, self.journal
 
     def _replacedBy(self, prompt: Prompt, node: slicer.vtkMRMLSegmentationNode) -> str:
-        """Return the id of the segment that the policy says to replace, or `""`."""
+        """Return the id of the segment to replace by policy, or `""`."""
         if self._existing is not ExistingPolicy.REPLACE:
             return ""
         return _idsByName(node).get(prompt.name.casefold(), "")
@@ -213,7 +213,7 @@ def _takeVoxels(
     others: Sequence[str],
     journal: RunJournal,
 ) -> list[str]:
-    """Take the voxels of `image` away from the other segments; returns the ids of those that had any."""
+    """Subtract the voxels of `image` from the other segments; returns the ids of changed ones."""
     taken = []
     for other in others:
         rest = orientedImageFromSegment(node, other)
