@@ -53,7 +53,7 @@ _DOCUMENTATION = "https://github.com/DSMSegment/SlicerDSMSegment/blob/main/docs"
 
 
 class DSMSegment(ScriptedLoadableModule):  # type: ignore[misc]
-    """What Slicer's module list says about the module."""
+    """Module metadata for Slicer's module list."""
 
     def __init__(self, parent: Any) -> None:
         ScriptedLoadableModule.__init__(self, parent)
@@ -83,7 +83,7 @@ class DSMSegment(ScriptedLoadableModule):  # type: ignore[misc]
 
 @parameterNodeWrapper
 class DSMSegmentParameterNode:
-    """What the scene remembers of the panel.
+    """Parameters of the panel that are saved in the scene.
 
     inputVolume: The volume to segment.
     prompts: One structure per line.
@@ -114,7 +114,7 @@ class DSMSegmentParameterNode:
 
 
 class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: ignore[misc]
-    """The panel: its sections know their widgets, this class connects them to each other and to the scene."""
+    """The panel: connects its sections to each other and to the scene."""
 
     def __init__(self, parent: Any = None) -> None:
         ScriptedLoadableModuleWidget.__init__(self, parent)
@@ -199,7 +199,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
             self.initializeParameterNode()
 
     def onSceneStartImport(self, caller: Any, event: Any) -> None:
-        """Let go of the parameters while nodes come in one after another: references have nothing to point to yet."""
+        """Disconnect from the parameters during an import: node references cannot be resolved yet."""
         self.setParameterNode(None)
 
     def onSceneEndImport(self, caller: Any, event: Any) -> None:
@@ -216,7 +216,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
                 self._parameterNode.inputVolume = firstVolume
 
     def setParameterNode(self, inputParameterNode: Any) -> None:
-        """Connect the panel to other parameters, or to none.
+        """Connect the panel to another parameter node, or to none.
 
         It stays connected while another module is open: Slicer 5.10 leaves an observer behind at each `disconnectGui`.
         """
@@ -234,7 +234,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         self._updateContext()
 
     def onPromptsEdited(self, prompts: str) -> None:
-        """Keep what was typed in the scene."""
+        """Store the typed prompts in the scene."""
         if self._parameterNode:
             self._parameterNode.prompts = prompts
 
@@ -251,15 +251,15 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
             self._start(self._parameterNode.prompts)
 
     def onRerun(self, volumeNode: Any, prompts: list[str], into: dict[str, list[str]]) -> None:
-        """Segment prompts again, in place of the segments that they gave and of no others."""
+        """Run prompts again, replacing exactly their segments."""
         self._start(prompts, volumeNode, into)
 
     def onResult(self, outcome: SegmentOutcome) -> None:
-        """Show a segment as soon as it is there."""
+        """Show a segment as soon as it is written."""
         self._results.addOutcome(self.logic.segmentationNode, outcome)
 
     def onFinished(self, job: SegmentationJob) -> None:
-        """Select what the run has written, and look out for edits by hand from now on."""
+        """Select the output of the run, and watch for manual edits from now on."""
         self._estimate.learn(job)
         node, parameters = job.segmentationNode, self.logic.getParameterNode()  # the panel may not be open
         isOnAnother = parameters.inputVolume not in (None, job.volumeNode)  # selected during the run
@@ -269,7 +269,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         self._updateContext()
 
     def onTick(self) -> None:
-        """Take in what helper threads have found out, and that another time point is shown."""
+        """Poll helper threads and the shown sequence item."""
         self._results.follow()
         self._setup.poll()
         self._estimate.poll()
@@ -277,14 +277,14 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
             self._estimate.follow(self._parameterNode.inputVolume, self._parameterNode.roi)
 
     def onCopyReport(self, checked: bool = False) -> None:
-        """Copy what one needs to know for help."""
+        """Copy the log and system report to the clipboard."""
         backend = self.logic.backend
         report = self._log.report(device=backend.provenance.device, worker=getattr(backend, "log", ""))
         slicer.app.clipboard().setText(report)
         self._run.say(_("The report was copied; paste it where you ask for help."))
 
     def reasonNotReady(self) -> str:
-        """Return why no run can be started, after asking what must be agreed to; empty when one can."""
+        """Return the reason why no run can start, after asking for consents; empty when one can."""
         return str(self._setup.reason or self._setup.confirm())
 
     def _start(self, prompts: Any, volumeNode: Any = None, into: dict[str, list[str]] | None = None) -> None:
@@ -316,7 +316,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         self._updateContext()
 
     def _updateContext(self) -> None:
-        """Tell the sections what the others have changed."""
+        """Propagate changes of one section to the others."""
         if not self._parameterNode:
             return
         self._trained = self._setup.trained

@@ -1,4 +1,4 @@
-"""Effect of the Segment Editor: type what to segment, and the selected segment gets it.
+"""Segment Editor effect that fills the selected segment from a text prompt.
 
 The editor's own masking, overwriting and undo apply, as for every other effect. Slicer takes the name of the class from
 the name of this file, and the name of the module from that of the folder.
@@ -32,7 +32,7 @@ EFFECTS: weakref.WeakSet[SegmentEditorTextPromptEffect] = weakref.WeakSet()
 
 
 class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # type: ignore[misc]
-    """Asks the worker that the panel uses, too."""
+    """Segment Editor effect *Text prompt*; shares the worker with the panel."""
 
     def __init__(self, scriptedEffect: Any) -> None:
         scriptedEffect.name = "Text prompt"  # not translated: modules find effects by it
@@ -46,7 +46,7 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
         EFFECTS.add(self)
 
     def clone(self) -> Any:
-        """Make the effect for one more editor widget."""
+        """Create the effect for another editor widget."""
         import qSlicerSegmentationsEditorEffectsPythonQt as effects
 
         clonedEffect = effects.qSlicerSegmentEditorScriptedEffect(None)
@@ -58,7 +58,7 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
         return qt.QIcon(str(_ICON))
 
     def helpText(self) -> str:
-        """Return what the editor shows below the effect."""
+        """Return the help text that the editor shows below the effect."""
         return _(
             "<html>Type one structure or tumor, for example <i>left kidney</i>, and press Apply: the selected segment "
             "gets what the network finds. Masking, overwriting and undo of the editor apply. Research use only.</html>"
@@ -89,17 +89,17 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
         self._applyButton.clicked.connect(self.onApply)
 
     def activate(self) -> None:
-        """Called when the effect is chosen: another segment may be selected, or renamed, while it is."""
+        """Update the options when the effect is chosen: the selected segment may have changed."""
         self._observe()
 
     def deactivate(self) -> None:
-        """Called when another effect is chosen: a run that goes on would write behind the user's back."""
+        """Stop the run when another effect is chosen: it would write in the background."""
         self._stopObserving()
         if self._job is not None:
             self._job.cancel()
 
     def cleanup(self) -> None:
-        """Called when the editor goes: what is connected to this object would keep it, and its widgets, for ever."""
+        """Disconnect when the editor is deleted; a connection would keep this object and its widgets alive."""
         self.deactivate()
         self._job = None
         if self._options is not None:
@@ -108,7 +108,7 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
         EFFECTS.discard(self)
 
     def renew(self) -> None:
-        """Let the class of this file, loaded anew, take the place of the one before, also in an editor that is open."""
+        """Replace the effect's class after a reload, also in an open editor."""
         scriptedEffect, options = self.scriptedEffect, self._options
         self.cleanup()
         scriptedEffect.setPythonSource(__file__.replace("\\", "/"))
@@ -182,7 +182,7 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
             self._write(job)
 
     def _write(self, job: MaskJob) -> None:
-        """Put the mask into the selected segment, as every effect does: through the editor."""
+        """Write the mask into the selected segment through the editor, as every effect does."""
         try:
             image = job.imageIn(self._target[0])
         except DSMError as error:
@@ -238,7 +238,7 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
 
 
 def _segmentOf(node: slicer.vtkMRMLSegmentEditorNode | None) -> slicer.vtkSegment | None:
-    """Return the selected segment; None where none is, or it is not there (any more)."""
+    """Return the selected segment; None if none is selected, or it was removed."""
     segmentationNode = node.GetSegmentationNode() if node is not None else None
     if node is None or segmentationNode is None:
         return None
@@ -247,6 +247,6 @@ def _segmentOf(node: slicer.vtkMRMLSegmentEditorNode | None) -> slicer.vtkSegmen
 
 
 def _targetOf(node: slicer.vtkMRMLSegmentEditorNode) -> tuple[slicer.vtkMRMLSegmentationNode, str, str | None]:
-    """What a run writes to: segmentation, segment, and the time point that is shown."""
+    """Return the target of a run: segmentation, segment id, and shown sequence item."""
     segmentation = node.GetSegmentationNode()
     return segmentation, node.GetSelectedSegmentID(), timeOf(segmentation)

@@ -1,4 +1,4 @@
-"""What only the running application has: Qt, translation, and the base classes of scripted modules.
+"""Names that exist only in the running application: Qt, translation, base classes of scripted modules.
 
 The wheel `slicer-core` has the scene and its logics but none of these. There, the base classes are plain ones and texts
 stay as they are: the logic and the self-test work all the same, the panel needs the application.
@@ -35,7 +35,7 @@ except ImportError:
     qt = None
 
     class ScriptedLoadableModule:  # type: ignore[no-redef]
-        """Keeps what Slicer's class of this name is given."""
+        """Stand-in for Slicer's class of this name that stores its arguments."""
 
         def __init__(self, parent: Any = None) -> None:
             self.parent = parent
@@ -44,19 +44,19 @@ except ImportError:
     ScriptedLoadableModuleTest = TestCase
 
     class WithinRange:  # type: ignore[no-redef]
-        """The range of a parameter; Slicer's class of this name refuses what is outside."""
+        """Range of a parameter; Slicer's class of this name refuses values outside."""
 
         def __init__(self, minimum: float, maximum: float) -> None:
             self.minimum, self.maximum = minimum, maximum
 
     def parameterNodeWrapper(cls: type) -> type:
-        """Return the class as it is: there is no parameter node that could hold its values."""
+        """Return the class unchanged: there is no parameter node to hold its values."""
         return cls
 
     def tr(text: str) -> str:
-        """Return the text as it is: there are no translations."""
+        """Return the text unchanged: there are no translations."""
         return text
 
     def translate(context: str, text: str) -> str:  # noqa: ARG001  (Slicer's signature)
-        """Return the text as it is: there are no translations."""
+        """Return the text unchanged: there are no translations."""
         return text

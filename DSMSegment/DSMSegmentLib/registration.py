@@ -1,4 +1,4 @@
-"""What Slicer is told once it has started: our sample volume, and our effect in the Segment Editor."""
+"""Registration at startup: sample volume, and Segment Editor effect."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SAMPLE_URI = f"https://github.com/Slicer/SlicerTestingData/releases/download/SH
 
 
 def whenStarted(callback: Callable[[], None]) -> None:
-    """Call back once the application has started, at once if it has: modules can be loaded later, too."""
+    """Call a function once the application has started; immediately if it has."""
     window = slicer.util.mainWindow()
     if window is not None and window.visible:
         callback()
@@ -28,7 +28,7 @@ def whenStarted(callback: Callable[[], None]) -> None:
 
 
 def registerSampleData() -> None:
-    """Add the volume of the tutorial to the module Sample Data; nothing is downloaded before the user asks for it."""
+    """Add the tutorial volume to the module Sample Data; nothing is downloaded until the user asks for it."""
     import SampleData
 
     logic = SampleData.SampleDataLogic
@@ -55,7 +55,7 @@ def registerEffect() -> None:
 
 
 def reloadEffect() -> None:
-    """Load the file of the effect anew, in every editor that has it. Its libraries must be out of `sys.modules`."""
+    """Reload the effect in every editor that has it. Its libraries must be out of `sys.modules`."""
     module = sys.modules.pop(_EFFECT.parent.name, None)
     for effect in list(getattr(module, "EFFECTS", ())):
         effect.renew()

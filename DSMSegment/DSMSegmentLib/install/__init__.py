@@ -1,1 +1,1 @@
-"""Python packages that the worker needs, installed from within Slicer."""
+"""Installation of the worker's Python packages from within Slicer."""

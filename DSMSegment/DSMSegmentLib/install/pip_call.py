@@ -1,4 +1,4 @@
-r"""Calls of pip through Slicer: arguments in lists, versions that stay as they are, failures in words of ours.
+r"""Calls of pip through Slicer: argument lists, pinned versions, readable errors.
 
 Slicer splits a string of arguments as a POSIX shell does, which takes backslashes out of `\\server\share` and fails at
 `D:\`. A list is passed on as it is, by Slicer 5.10 (`slicer.util.pip_install`) and later ones (`slicer.packaging`).
@@ -31,7 +31,7 @@ class InstallError(DSMError):
 
 
 def slicerPackaging() -> Any:
-    """Return Slicer's module for packages; None before Slicer 5.12."""
+    """Return Slicer's packaging module; None before Slicer 5.12."""
     try:
         from slicer import packaging
     except ImportError:
@@ -40,7 +40,7 @@ def slicerPackaging() -> Any:
 
 
 def refuseWhileInstalling() -> None:
-    """Call before an install.
+    """Raise if another install is running; call before an install.
 
     Raises:
         InstallError: If another module's install is still going on in the background.
@@ -81,7 +81,7 @@ def pipInstall(
 
 @contextmanager
 def installedVersions(butNot: Sequence[str]) -> Iterator[Path]:
-    """Write a file of constraints that keeps pip from taking another version of what is installed.
+    """Write a constraints file that pins all installed versions.
 
     Args:
         butNot: Requirements whose packages may be replaced.
@@ -105,7 +105,7 @@ def installedVersions(butNot: Sequence[str]) -> Iterator[Path]:
 
 @contextmanager
 def pipFailureSaid(names: str, hint: str = "") -> Iterator[None]:
-    """Make whatever Slicer's functions for packages raise an `InstallError`: nobody else catches it.
+    """Convert any failure of Slicer's packaging functions to an `InstallError`.
 
     Args:
         names: What was to be installed.
