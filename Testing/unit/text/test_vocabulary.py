@@ -119,8 +119,10 @@ def test_entries_are_sound(vocabulary: Vocabulary) -> None:
         assert len(structure.color) == 3
         assert all(0 <= part <= 255 for part in structure.color)
         assert all(vocabulary.get(host) for host in structure.hosts), structure.name
-        assert structure.name.split()[0] in ("left", "right") or structure.laterality in (None, "left", "right")
-        assert not structure.hosts or structure.kind == "tumor"
+        first = structure.name.split()[0]
+        assert structure.laterality == (first if first in ("left", "right") else None), structure.name
+        if structure.hosts:
+            assert structure.kind == "tumor", structure.name
 
 
 def test_get_wants_the_exact_name(vocabulary: Vocabulary) -> None:
