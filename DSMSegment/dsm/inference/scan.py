@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from dsm.core.input_note import InputNote
 from dsm.core.volume import Volume
 from dsm.errors import PromptError
+from dsm.inference.anatomy import AnatomyCheck
 from dsm.inference.component_policy import kept_fraction, smallest_part_ml
 from dsm.inference.dropped_rims import without_dropped_rims
 from dsm.inference.feature_samples import values_at
@@ -128,6 +129,7 @@ class Scan:
         vectors, notes = self._embedder.embed(parsed)
         progress("text", len(parsed), len(parsed))
         results: list[PromptResult] = []
+        check = AnatomyCheck(self.volume, self.grid.orientation.box_from_ras(self.grid.box, self.volume.shape))
         for start in range(0, len(parsed), _BATCH):
             batch = parsed[start : start + _BATCH]
             progress("decode", start, len(parsed))
@@ -152,6 +154,9 @@ class Scan:
                     keep_fraction=kept_fraction(prompt) if postprocess else 0.0,
                     smallest_voxels=self._smallest_voxels(prompt) if postprocess else 0,
                 )
+                if result.found:
+                    flags = check(prompt.name, result.mask, result.volume_ml)
+                    result = replace(result, warnings=(*flags, *result.warnings))
                 results.append(result)
                 if on_result is not None:
                     on_result(result)

@@ -1,0 +1,161 @@
+"""Plausibility of a mask as the structure that it is called: volume, side, and overlap with other structures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from dsm.core.boxes import Box, CroppedArray
+from dsm.core.volume import Volume
+from dsm.inference.body_box import find_body
+
+# Volumes (ml) outside of which a structure of an adult is not plausible. The smallest and largest of complete
+# annotations in the data sets of the model card, widened twofold at least, and further where disease is known to widen
+# them: splenomegaly, polycystic kidneys, dilated heart, aneurysm, full bladder, resections.
+VOLUME_ML: Mapping[str, tuple[float, float]] = {
+    "anterior hippocampus": (0.3, 6),
+    "aorta": (10, 900),
+    "brain": (600, 2200),
+    "brainstem": (8, 70),
+    "colon": (80, 4000),
+    "duodenum": (8, 300),
+    "esophagus": (2, 150),
+    "gallbladder": (1, 350),
+    "heart": (200, 2500),
+    "inferior vena cava": (8, 450),
+    "larynx": (2, 100),
+    "left adrenal gland": (0.5, 40),
+    "left atrium": (8, 500),
+    "left femoral head": (15, 300),
+    "left kidney": (15, 1500),
+    "left lung": (200, 5500),
+    "left parotid gland": (2, 120),
+    "left ventricle": (8, 600),
+    "liver": (400, 6000),
+    "mandible": (15, 200),
+    "myocardium": (30, 600),
+    "pancreas": (8, 350),
+    "portal vein and splenic vein": (4, 300),
+    "posterior hippocampus": (0.3, 6),
+    "prostate": (5, 400),
+    "rectum": (5, 600),
+    "right adrenal gland": (0.5, 40),
+    "right femoral head": (15, 300),
+    "right kidney": (15, 1500),
+    "right lung": (200, 5500),
+    "right parotid gland": (2, 120),
+    "right ventricle": (5, 600),
+    "small intestine": (100, 4500),
+    "spinal cord": (3, 130),
+    "spleen": (10, 6000),
+    "stomach": (20, 3500),
+    "urinary bladder": (5, 2500),
+}
+
+# Side of the body, +1 left and -1 right, of structures whose name does not say it. Situs inversus is flagged, too.
+_SIDE = {"liver": -1, "gallbladder": -1, "spleen": 1}
+_SIDE_MARGIN_MM = 15.0  # of the centre of mass beyond the middle of the body
+_WIDE_BODY_MM = 220.0  # a narrower image may show one side of the body alone
+_WHOLES = {  # structures that hold others of the table
+    "brain": {"anterior hippocampus", "posterior hippocampus", "brainstem"},
+    "heart": {"left atrium", "left ventricle", "right ventricle", "myocardium", "aorta"},
+}
+_MOST = 0.5
+_CUT_MM = 3.0  # two working voxels
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    name: str
+    mask: CroppedArray
+
+
+class AnatomyCheck:
+    """Check the masks of one scan, one after another.
+
+    Args:
+        volume: The scan; masks are on its grid. Its affine leads to RAS+, so that left is negative.
+        encoded: Voxels that were looked at; a mask that ends with them may be cut.
+    """
+
+    def __init__(self, volume: Volume, encoded: Box) -> None:
+        self._volume = volume
+        self._encoded = encoded
+        self._findings: list[_Finding] = []
+
+    @cached_property
+    def _middle_mm(self) -> float | None:
+        return _middle_of_body(self._volume)
+
+    def __call__(self, name: str, mask: CroppedArray, volume_ml: float) -> tuple[str, ...]:
+        """Return one sentence for each implausibility of a mask.
+
+        Args:
+            name: Structure of the vocabulary; one without known anatomy is not checked.
+            mask: uint8, 1 inside, on the grid of the scan; not empty.
+            volume_ml: Its volume.
+        """
+        flags = [*self._volume_flags(name, mask, volume_ml), *self._side_flags(name, mask)]
+        if name in VOLUME_ML:
+            flags += self._overlap_flags(name, mask)
+            self._findings.append(_Finding(name, mask))
+        return tuple(flags)
+
+    def _volume_flags(self, name: str, mask: CroppedArray, volume_ml: float) -> list[str]:
+        if name not in VOLUME_ML:
+            return []
+        low, high = VOLUME_ML[name]
+        if volume_ml > high:
+            return [f"Check: {volume_ml:.0f} ml is more than the {name} of an adult has (up to {high:g} ml)."]
+        if volume_ml < low and not self._is_cut(mask):
+            return [f"Check: {volume_ml:.2g} ml is less than the {name} of an adult has (from {low:g} ml)."]
+        return []
+
+    def _is_cut(self, mask: CroppedArray) -> bool:
+        margins = [math.ceil(_CUT_MM / spacing) for spacing in self._volume.spacing_mm]
+        return mask.box.grow(margins).intersect(self._encoded) != mask.box.grow(margins)
+
+    def _side_flags(self, name: str, mask: CroppedArray) -> list[str]:
+        side = _SIDE.get(name, 1 if name.startswith("left ") else -1 if name.startswith("right ") else 0)
+        if not side or self._middle_mm is None or name in _WHOLES["heart"]:
+            return []
+        voxels = np.argwhere(mask.array).mean(axis=0) + mask.box.start
+        left_mm = -(float(self._volume.affine[0, :3] @ voxels + self._volume.affine[0, 3]) - self._middle_mm)
+        if side * left_mm < -_SIDE_MARGIN_MM:
+            where = "right" if side > 0 else "left"
+            return [f"Check: the mask lies on the {where} side of the body, where no {name} is expected."]
+        return []
+
+    def _overlap_flags(self, name: str, mask: CroppedArray) -> list[str]:
+        flags = []
+        for other in self._findings:
+            if other.name == name or other.name in _WHOLES.get(name, ()) or name in _WHOLES.get(other.name, ()):
+                continue
+            common = mask.box.intersect(other.mask.box)
+            if common.is_empty:
+                continue
+            both = np.count_nonzero(_inside(mask, common) & _inside(other.mask, common))
+            smaller = min(np.count_nonzero(mask.array), np.count_nonzero(other.mask.array))
+            if both > _MOST * smaller:
+                flags.append(f"Check: the mask and that of {other.name} are mostly the same voxels.")
+        return flags
+
+
+def _inside(mask: CroppedArray, box: Box) -> np.ndarray:
+    start = [a - b for a, b in zip(box.start, mask.box.start, strict=True)]
+    i, j, k = (slice(a, a + n) for a, n in zip(start, box.size, strict=True))
+    return mask.array[i, j, k] > 0
+
+
+def _middle_of_body(volume: Volume) -> float | None:
+    """Middle of the body along the left-right axis in mm (RAS+); None where the image may show one side alone."""
+    body = find_body(volume).box
+    corners = np.array([[(body.start, body.stop)[(n >> axis) & 1][axis] for axis in range(3)] for n in range(8)])
+    x = corners @ volume.affine[0, :3] + volume.affine[0, 3]
+    if x.max() - x.min() < _WIDE_BODY_MM:
+        return None
+    return float(x.min() + x.max()) / 2
