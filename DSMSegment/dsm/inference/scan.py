@@ -319,7 +319,7 @@ class Scan:
         if self._outliers(prompt) is not None:
             return logits  # it was looked for in its host alone
         if self.is_trained_tumor(prompt):
-            least = self._config.tumor_part_confidence if confidence is None else confidence
+            least = self._config.tumor_part_confidence.get(prompt.name, 0.0) if confidence is None else confidence
             logits = keep_sure_parts(logits, threshold=threshold, confidence=least)
         return self._at_its_host(prompt, logits, threshold)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import json
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,8 @@ class ModelConfig:
         visual_prompt: Denoise a coarse mask of each tumor prompt and let it steer the tumor queries.
         organ_offset: Added to the logits of organs of the set, so that 0.5 is a good threshold for most.
         tumor_offset: Added to the logits of trained tumors, so that 0.5 is a good threshold; found on training cases.
-        tumor_part_confidence: Parts of the mask of a trained tumor whose mean probability is lower are dropped; found
-            on training cases.
+        tumor_part_confidence: For each trained tumor, components of its mask whose mean probability is lower are
+            dropped; 0 for a tumor that is not listed. Found on training cases.
         schema_version: Version of this file's layout.
     """
 
@@ -65,7 +66,7 @@ class ModelConfig:
     visual_prompt: bool = False
     organ_offset: float = 0.0
     tumor_offset: float = 0.0
-    tumor_part_confidence: float = 0.0
+    tumor_part_confidence: Mapping[str, float] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
     @property

@@ -196,7 +196,7 @@ class TestCalibrationOfTrainedTumors:
 
     def test_unsure_parts_are_dropped(self, make_segmenter, volume):
         vectors = {"liver tumor": self.UNSURE}
-        scan = make_segmenter(vectors=vectors, trained=self.TUMOR, tumor_part_confidence=0.9).encode(volume)
+        scan = make_segmenter(vectors=vectors, trained=self.TUMOR, tumor_part_confidence={"liver tumor": 0.9}).encode(volume)
         assert scan.segment("liver tumor")[0].full_mask().sum() == self.BRIGHT_VOXELS
         everything = scan.segment("liver tumor", part_confidence=0.5)[0]
         assert everything.full_mask().sum() == self.BRIGHT_VOXELS + self.TISSUE_VOXELS
@@ -207,7 +207,7 @@ class TestCalibrationOfTrainedTumors:
             return (whole != kept) * 29.0 - 20.0
 
         monkeypatch.setattr("dsm.inference.scan.without_dropped_rims", shown)
-        scan = make_segmenter(vectors={"liver tumor": self.UNSURE}, trained=self.TUMOR, tumor_part_confidence=0.9)
+        scan = make_segmenter(vectors={"liver tumor": self.UNSURE}, trained=self.TUMOR, tumor_part_confidence={"liver tumor": 0.9})
         result = scan.encode(volume).segment("liver tumor", probabilities=True)[0]
         assert result.full_mask().sum() == self.BRIGHT_VOXELS
         assert np.count_nonzero(result.probability.array > 0.5) == self.TISSUE_VOXELS
@@ -226,7 +226,7 @@ class TestCalibrationOfTrainedTumors:
 
     def test_other_names_are_left_alone(self, make_segmenter, volume):
         vectors = {"liver tumor": self.UNSURE, "liver": self.UNSURE}
-        scan = make_segmenter(vectors=vectors, tumor_offset=-9.0, tumor_part_confidence=0.9).encode(volume)
+        scan = make_segmenter(vectors=vectors, tumor_offset=-9.0, tumor_part_confidence={"liver tumor": 0.9}).encode(volume)
         untrained, organ = scan.segment("liver tumor; liver")
         assert untrained.full_mask().sum() == self.BRIGHT_VOXELS + self.TISSUE_VOXELS
         assert organ.found
