@@ -25,6 +25,7 @@ release = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
+default_role = "code"  # docstrings mark code with single backticks
 nitpicky = False  # NumPy, SciPy and PyTorch are not looked up: the site is built without a network
 
 myst_enable_extensions = ["colon_fence"]
