@@ -3,6 +3,7 @@
 Names that Slicer users call are written as Slicer writes them (camelCase).
 """
 
+from dsm.core.segment_tags import Provenance
 from DSMSegmentLib.jobs.backend import Backend, WorkerBackend
 from DSMSegmentLib.jobs.job import JobOptions, JobState, SegmentationJob
 from DSMSegmentLib.jobs.job_progress import JobProgress
@@ -12,7 +13,6 @@ from DSMSegmentLib.jobs.runs import Runs
 from DSMSegmentLib.scene.finding import Finding, OutcomeStatus, SegmentOutcome
 from DSMSegmentLib.scene.mrml import volumeFromNode
 from DSMSegmentLib.scene.policy import ExistingPolicy, OverlapPolicy
-from DSMSegmentLib.scene.provenance import Provenance
 from DSMSegmentLib.scene.undo import UndoHistory
 from DSMSegmentLib.scene.writer import SegmentationWriter
 

@@ -15,10 +15,10 @@ from trame_slicer.segmentation import (
 )
 from undo_stack import UndoStack
 
+from dsm.core.segment_tags import ALGORITHM_TYPE_TAG
 from dsm.errors import InputError
 from DSMSegmentLib.scene.journal import RunJournal
 from DSMSegmentLib.scene.mrml import countVoxels, orientedImageFromSegment, setSegmentMask
-from DSMSegmentLib.scene.provenance import ALGORITHM_TYPE_TAG
 from DSMSegmentLib.scene.tag_writer import tagEdited
 from DSMSegmentWeb.segment_filters import FILTERS
 

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import slicer
-import vtk
 
 from dsm.errors import InputError, OutputError
 from dsm.io.segmentation import SegmentRecord, write_dicom_seg, write_labelmap
 from DSMSegmentLib import volumeFromNode
-from DSMSegmentLib.scene import provenance
 from DSMSegmentLib.scene.layer_packer import packLayers
 from DSMSegmentLib.scene.mrml import cropFromOrientedImage, orientedImageFromSegment
+from DSMSegmentLib.scene.segment_tags import tagsOf
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,18 +116,8 @@ def _records(segmentation_node: Any) -> list[SegmentRecord]:
         red, green, blue = (round(255 * channel) for channel in segment.GetColor())
         mask = cropFromOrientedImage(orientedImageFromSegment(segmentation_node, segment_id))
         terminology = segment.GetTerminology() or ""
-        records.append(SegmentRecord(segment.GetName(), mask, (red, green, blue), terminology, _tags(segment)))
+        records.append(SegmentRecord(segment.GetName(), mask, (red, green, blue), terminology, tagsOf(segment)))
     return records
-
-
-def _tags(segment: Any) -> dict[str, str]:
-    """Return what `Provenance` wrote; the names of all tags cannot be asked for from Python."""
-    tags = {}
-    for name in provenance.TAGS:
-        value = vtk.reference("")
-        if segment.GetTag(name, value):
-            tags[name] = str(value)
-    return tags
 
 
 def _checked(written: Any, path: Path) -> Path:

@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import slicer
-import vtk
 
 from DSMSegmentLib import OutcomeStatus, SegmentOutcome
-from DSMSegmentLib.scene.mrml import countVoxels, orientedImageFromSegment
-from DSMSegmentLib.scene.provenance import SCORE_TAG, THRESHOLD_TAG
+from DSMSegmentLib.scene.mrml import segmentVolumeMl
+from DSMSegmentLib.scene.segment_tags import factsOf
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,21 +69,15 @@ def _segment_row(
     node: slicer.vtkMRMLSegmentationNode, segment_id: str, has_probability: bool, has_uncertainty: bool
 ) -> Row:
     segment = node.GetSegmentation().GetSegment(segment_id)
-    image = orientedImageFromSegment(node, segment_id)
-    i, j, k = image.GetSpacing()
+    facts = factsOf(segment)
     return Row(
         name=segment.GetName(),
         id=segment_id,
         # Counted, not taken from the run: the user may have painted since.
-        note=f"{countVoxels(image) * abs(i * j * k) / 1000.0:.1f} ml",
-        score=_number(segment, SCORE_TAG),
+        note=f"{segmentVolumeMl(node, segment_id):.1f} ml",
+        score=facts.score if facts is not None else None,
         color="#" + "".join(f"{round(255 * channel):02x}" for channel in segment.GetColor()),
         visible=bool(node.GetDisplayNode().GetSegmentVisibility(segment_id)),
-        threshold=_number(segment, THRESHOLD_TAG) if has_probability else None,
+        threshold=facts.threshold if facts is not None and has_probability else None,
         has_uncertainty=has_uncertainty,
     )
-
-
-def _number(segment: slicer.vtkSegment, tag: str) -> float | None:
-    value = vtk.reference("")
-    return float(str(value)) if segment.GetTag(tag, value) else None

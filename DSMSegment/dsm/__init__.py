@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from dsm.io.labelmap import write_labelmap
     from dsm.io.probabilities import write_probabilities
     from dsm.io.seg_nrrd import write_seg_nrrd
+    from dsm.io.seg_nrrd_reader import read_segments
     from dsm.io.segment_record import SegmentRecord
     from dsm.models.store import ModelEntry, list_models
     from dsm.text.prompt import Prompt, parse_prompts
@@ -51,6 +52,7 @@ __all__ = [
     "list_series",
     "load_vocabulary",
     "parse_prompts",
+    "read_segments",
     "read_volume",
     "segment_records",
     "write_dicom_seg",
@@ -77,6 +79,7 @@ _MODULES = {
     "list_series": "dsm.io.dicom",
     "load_vocabulary": "dsm.text.vocabulary",
     "parse_prompts": "dsm.text.prompt",
+    "read_segments": "dsm.io.seg_nrrd_reader",
     "read_volume": "dsm.io.image",
     "segment_records": "dsm.inference.segment_metadata",
     "write_dicom_seg": "dsm.io.dicom_seg",

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import SimpleITK
 import slicer
-from phantoms import affine_of, finding, mask_in, mask_of, obliqueness, prompt, tag_of, volume_node
+from phantoms import SPACING_MM, affine_of, finding, mask_in, mask_of, obliqueness, prompt, tag_of, volume_node
+from real_runs import body_node
 from scene_host import SceneHost
 
-from DSMSegmentLib import Provenance, SegmentationWriter, volumeFromNode
+from dsm.cli.main import main
+from dsm.core.segment_tags import from_tags
+from dsm.errors import ImageError
+from dsm.io.seg_nrrd_reader import read_segments
+from DSMSegmentLib import OutcomeStatus, Provenance, SegmentationWriter, volumeFromNode
+from DSMSegmentLib.panel.result_rows import resultRows
+from DSMSegmentLib.scene.mrml import segmentVolumeMl
+from DSMSegmentLib.scene.segment_tags import factsOf
 
 MASKS = {"liver": mask_of(seed=1), "liver tumor": mask_of(seed=2), "left kidney": mask_of(seed=3)}
 TAGS = [
@@ -84,3 +95,85 @@ def test_other_programs_read_names_colors_and_masks(saved: tuple[Path, dict[str,
     for segment, row in zip(segmentation["segments"], before.values(), strict=True):
         assert [round(255 * channel) for channel in segment["color"]] == list(row[1])
         assert segment["tags"]["DSM.Prompt"] == row[0]
+
+
+class TestFilesOfTheCommandLine:
+    """What `dsm` writes is what the panel shows."""
+
+    @pytest.fixture
+    def scan(self, tmp_path: Path) -> Path:
+        path = tmp_path / "scan.nrrd"
+        image = SimpleITK.GetImageFromArray(np.random.default_rng(0).integers(-200, 200, (20, 24, 28)).astype(np.int16))
+        image.SetSpacing((1.2, 1.2, 2.5))
+        SimpleITK.WriteImage(image, str(path))
+        return path
+
+    def test_of_dsm_segment(
+        self, host: SceneHost, scan: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("dsm.inference.scan._SMALLEST_SCORE", 0.0)  # random weights are sure of nothing
+        out, report = tmp_path / "out.seg.nrrd", tmp_path / "report.json"
+        arguments = ["segment", scan, "-p", "liver; left kidney", "--model", tiny_model, "-o", out, "--report", report]
+        assert main([str(word) for word in (*arguments, "--threshold", "0.1")]) == 0
+        found = [row for row in json.loads(report.read_text())["prompts"] if row["found"]]
+        assert found, "the tiny model found nothing: the test is void"
+        node = host.loadSegmentation(out)
+        rows = resultRows(node, [])
+        for row, expected in zip(rows, found, strict=True):
+            assert row.status is OutcomeStatus.WRITTEN
+            assert (row.name, row.prompt.text) == (expected["name"], expected["prompt"])
+            assert row.volumeMl == pytest.approx(expected["volume_ml"], abs=1e-3)
+            assert row.volumeMl == pytest.approx(segmentVolumeMl(node, row.segmentId), abs=1e-3)
+            assert row.score == pytest.approx(expected["score"], abs=1e-3)
+            facts = factsOf(node.GetSegmentation().GetSegment(row.segmentId))
+            assert facts is not None
+            assert facts.threshold == 0.1
+            assert facts.provenance.model == "dsm-tiny"
+            assert len(facts.provenance.model_sha256) == 64
+
+    @pytest.mark.xdist_group("slicer_worker")
+    def test_of_dsm_batch(self, host: SceneHost, dsm_tiny: Path, tmp_path: Path) -> None:
+        (tmp_path / "scans").mkdir()
+        host.saveNode(body_node(), tmp_path / "scans" / "scan.nrrd")
+        host.scene.Clear(True)
+        arguments = ["batch", tmp_path / "scans", "-p", "liver; spleen", "--model", dsm_tiny, "--out", tmp_path / "out"]
+        assert main([str(word) for word in arguments]) == 0
+        (file,) = (tmp_path / "out").rglob("*.seg.nrrd")
+        with (tmp_path / "out" / "segments.csv").open(encoding="utf-8-sig", newline="") as table:
+            expected = {row["name"]: row for row in csv.DictReader(table) if row["found"] == "True"}
+        assert expected, "the tiny model found nothing: the test is void"
+        rows = {row.name: row for row in resultRows(host.loadSegmentation(file), [])}
+        assert set(rows) == set(expected)
+        for name, row in rows.items():
+            assert row.status is OutcomeStatus.WRITTEN
+            assert row.volumeMl == pytest.approx(float(expected[name]["volume_ml"]), abs=1e-3)
+            assert row.score == pytest.approx(float(expected[name]["score"]), abs=1e-3)
+
+    def test_of_before_volumes_were_written(self, host: SceneHost, saved: Any) -> None:
+        folder, _described = saved
+        host.scene.Clear(True)
+        node = host.loadSegmentation(folder / "result.seg.nrrd")
+        node.GetSegmentation().GetSegment("DSM_liver").RemoveTag("DSM.VolumeMl")
+        row = next(row for row in resultRows(node, []) if row.segmentId == "DSM_liver")
+        assert row.volumeMl == pytest.approx(np.count_nonzero(MASKS["liver"]) * np.prod(SPACING_MM) / 1000, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["result.seg.nrrd", "scene.mrb"])
+def test_dsm_reads_back_what_the_panel_saved(saved: tuple[Path, dict[str, tuple[Any, ...]]], name: str) -> None:
+    folder, before = saved
+    records = read_segments(folder / name)
+    assert [record.name for record in records] == list(MASKS)
+    for record, row, mask in zip(records, before.values(), MASKS.values(), strict=True):
+        assert record.color == row[1]
+        assert record.terminology_tag == row[2]
+        assert [record.tags[tag] for tag in TAGS] == list(row[4:])
+        facts = from_tags(record.tags)
+        assert facts is not None
+        assert facts.volume_ml == pytest.approx(np.count_nonzero(mask) * np.prod(SPACING_MM) / 1000, abs=1e-4)
+        assert facts.provenance == Provenance("dsm-small", "cd" * 32, "0.1.0", "cpu")
+        np.testing.assert_array_equal(record.mask.paste_into(mask.shape), mask)
+
+
+def test_a_scan_is_no_segmentation(saved: Any) -> None:
+    with pytest.raises(ImageError, match="holds no segmentation"):
+        read_segments(saved[0] / "ct.nrrd")

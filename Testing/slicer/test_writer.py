@@ -23,7 +23,7 @@ from phantoms import (
 from dsm.errors import InputError
 from DSMSegmentLib import ExistingPolicy, OutcomeStatus, OverlapPolicy, Provenance, SegmentationWriter, volumeFromNode
 
-PROVENANCE = Provenance("dsm-small", modelSha256="ab" * 32, version="0.1.0", device="cpu")
+PROVENANCE = Provenance("dsm-small", model_sha256="ab" * 32, version="0.1.0", device="cpu")
 Logic = slicer.vtkSlicerSegmentationsModuleLogic
 
 
@@ -219,7 +219,7 @@ class TestDescription:
         assert tag_of(segment, "DSM.Created").endswith("+00:00")
 
     def test_algorithm_name_fits_dicom(self) -> None:
-        assert len(Provenance("m" * 100, version="1").algorithmName) == 64
+        assert len(Provenance("m" * 100, version="1").algorithm_name) == 64
 
     @pytest.mark.parametrize(("text", "expected"), [("glorp", "Tissue"), ("glorp tumor", "Mass")])
     def test_free_text_can_be_exported_and_keeps_its_color(self, volume: Any, text: str, expected: str) -> None:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from dsm import __version__
 from dsm.client.process import WorkerClient
+from dsm.core.segment_tags import Provenance
 from dsm.core.volume import Volume
 from dsm.errors import DSMError, WorkerError
 from dsm.models.config import ModelConfig
@@ -21,7 +22,6 @@ from DSMSegmentLib.jobs.collection_guard import startThread
 from DSMSegmentLib.jobs.request import SegmentRequest
 from DSMSegmentLib.jobs.run_estimate import Engine
 from DSMSegmentLib.jobs.worker_start import WorkerStart
-from DSMSegmentLib.scene.provenance import Provenance
 
 
 class Backend(Protocol):

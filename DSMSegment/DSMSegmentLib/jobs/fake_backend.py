@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from dsm.core.boxes import Box, CroppedArray
+from dsm.core.segment_tags import Provenance
 from dsm.core.volume import Volume
 from DSMSegmentLib.jobs.cancel_token import CancelToken
 from DSMSegmentLib.jobs.client_run import FindingCallback, ProgressCallback
@@ -14,7 +15,6 @@ from DSMSegmentLib.jobs.job_progress import JobProgress
 from DSMSegmentLib.jobs.request import SegmentRequest
 from DSMSegmentLib.jobs.run_estimate import Engine
 from DSMSegmentLib.scene.finding import Finding
-from DSMSegmentLib.scene.provenance import Provenance
 
 
 class FakeBackend:
@@ -30,7 +30,7 @@ class FakeBackend:
     @property
     def provenance(self) -> Provenance:
         """Says that no network was at work."""
-        return Provenance("fake", modelSha256="0" * 64, version="0", device="none")
+        return Provenance("fake", model_sha256="0" * 64, version="0", device="none")
 
     @property
     def engine(self) -> Engine | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dsm import __version__
 from dsm.client.connection import Address, ConnectionTest, RemoteError, check_connection
 from dsm.client.http import RemoteClient
+from dsm.core.segment_tags import Provenance
 from dsm.core.volume import Volume
 from dsm.wire.messages import Release
 from DSMSegmentLib.jobs.cancel_token import CancelToken
@@ -12,7 +13,6 @@ from DSMSegmentLib.jobs.client_run import ClientRun, FindingCallback, ProgressCa
 from DSMSegmentLib.jobs.collection_guard import startThread
 from DSMSegmentLib.jobs.request import SegmentRequest
 from DSMSegmentLib.jobs.run_estimate import Engine
-from DSMSegmentLib.scene.provenance import Provenance
 
 # What `close` waits for a server that does not answer: it removes the volumes by itself after a while.
 _CLOSE_S = 1.0

@@ -55,7 +55,7 @@ class RemoteSection:
     @property
     def modelSha256(self) -> str:
         """SHA-256 of the server's model; empty before it is known."""
-        return self.backend.provenance.modelSha256 or self._modelSha256
+        return self.backend.provenance.model_sha256 or self._modelSha256
 
     def confirmUpload(self) -> bool:
         """Ask once per server for the consent to send volumes; returns whether it was given."""

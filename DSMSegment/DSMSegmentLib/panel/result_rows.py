@@ -10,8 +10,8 @@ import slicer
 from dsm.text.prompt import Prompt
 from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.scene.finding import OutcomeStatus, SegmentOutcome
-from DSMSegmentLib.scene.provenance import NOTE_TAG, SCORE_TAG, SECONDS_TAG, VOLUME_TAG
-from DSMSegmentLib.scene.segment_tags import isEdited, promptOf, tagOf
+from DSMSegmentLib.scene.mrml import segmentVolumeMl
+from DSMSegmentLib.scene.segment_tags import factsOf, promptOf
 from DSMSegmentLib.scene.segment_volumes import isOfAnotherVolume, volumeOfSegment
 
 _Logic = slicer.vtkSlicerSegmentationsModuleLogic
@@ -76,10 +76,8 @@ def resultRows(
     if segmentationNode is None:
         return rows
     segmentation = segmentationNode.GetSegmentation()
-    made = {id_: promptOf(segmentation.GetSegment(id_)) for id_ in segmentation.GetSegmentIDs()}
-    return [
-        _segmentRow(segmentationNode, segmentId, prompt) for segmentId, prompt in made.items() if prompt is not None
-    ] + rows
+    made = (_segmentRow(segmentationNode, segmentId) for segmentId in segmentation.GetSegmentIDs())
+    return [row for row in made if row is not None] + rows
 
 
 def setReviewed(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, reviewed: bool) -> None:
@@ -88,9 +86,13 @@ def setReviewed(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str
     _Logic.SetSegmentStatus(segment, _Logic.Completed if reviewed else _Logic.InProgress)
 
 
-def _segmentRow(node: slicer.vtkMRMLSegmentationNode, segmentId: str, prompt: Prompt) -> ResultRow:
+def _segmentRow(node: slicer.vtkMRMLSegmentationNode, segmentId: str) -> ResultRow | None:
     segment = node.GetSegmentation().GetSegment(segmentId)
-    volumeMl = _number(tagOf(segment, VOLUME_TAG))
+    facts, prompt = factsOf(segment), promptOf(segment)
+    if facts is None or prompt is None:
+        return None
+    # Files of dsm before 0.2 do not say the volume.
+    volumeMl = segmentVolumeMl(node, segmentId) if facts.volume_ml is None else facts.volume_ml
     display = node.GetDisplayNode()
     return ResultRow(
         name=segment.GetName(),
@@ -98,12 +100,12 @@ def _segmentRow(node: slicer.vtkMRMLSegmentationNode, segmentId: str, prompt: Pr
         segmentId=segmentId,
         status=OutcomeStatus.WRITTEN if volumeMl > 0 else OutcomeStatus.NOT_FOUND,
         volumeMl=volumeMl,
-        score=_number(tagOf(segment, SCORE_TAG)),
-        seconds=_number(tagOf(segment, SECONDS_TAG)),
+        score=facts.score,
+        seconds=facts.seconds,
         visible=display is not None and bool(display.GetSegmentVisibility(segmentId)),
         reviewed=_Logic.GetSegmentStatus(segment) == _Logic.Completed,
-        edited=isEdited(segment),
-        note=tagOf(segment, NOTE_TAG),
+        edited=facts.edited,
+        note=" ".join(facts.notes),
         otherVolume=_otherVolume(node, segmentId),
     )
 
@@ -113,10 +115,3 @@ def _otherVolume(node: slicer.vtkMRMLSegmentationNode, segmentId: str) -> str:
         return ""
     volumeNode = volumeOfSegment(node, segmentId)
     return volumeNode.GetName() if volumeNode is not None else _("a volume that is gone")
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return 0.0

@@ -7,11 +7,11 @@ from typing import Any
 
 import slicer
 
+from dsm.core.segment_tags import THRESHOLD_TAG
 from dsm.errors import DSMError
 from DSMSegmentLib.application import qt
 from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.jobs.runs import Runs
-from DSMSegmentLib.scene.provenance import THRESHOLD_TAG
 from DSMSegmentLib.scene.segment_tags import isEdited, tagOf
 from DSMSegmentLib.scene.time_point import timeOf
 

@@ -11,13 +11,13 @@ import numpy as np
 import slicer
 
 from dsm.core.boxes import CroppedArray
+from dsm.core.segment_tags import MODEL_TAG
 from dsm.errors import InputError, OutputError
 from dsm.io.atomic import atomic_output
 from dsm.io.manifest import MANIFEST
 from dsm.io.nifti import write_nifti
 from dsm.wire.arrays import content_key
 from DSMSegmentLib.scene.mrml import maskOnVolume, volumeFromNode
-from DSMSegmentLib.scene.provenance import MODEL_TAG
 from DSMSegmentLib.scene.segment_tags import promptOf, tagOf
 from DSMSegmentLib.scene.segment_volumes import volumeOfSegment
 

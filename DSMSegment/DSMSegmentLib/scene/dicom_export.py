@@ -9,10 +9,10 @@ from typing import Any
 
 import slicer
 
+from dsm.core.segment_tags import ALGORITHM_NAME_TAG, ALGORITHM_TYPE_TAG
 from dsm.errors import InputError, OutputError
 from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.scene.placement import placeBesideVolume
-from DSMSegmentLib.scene.provenance import ALGORITHM_NAME_TAG, ALGORITHM_TYPE_TAG
 from DSMSegmentLib.scene.segment_tags import tagOf
 from DSMSegmentLib.scene.segment_volumes import isOfAnotherVolume
 

@@ -9,8 +9,8 @@ import numpy as np
 import slicer
 
 from dsm.core.boxes import CroppedArray, bounding_box
+from dsm.core.segment_tags import ALGORITHM_TYPE_TAG, AUTOMATIC, PROMPT_TAG
 from DSMSegmentLib.scene.mrml import arrayIJK, segmentLayer
-from DSMSegmentLib.scene.provenance import ALGORITHM_TYPE_TAG, AUTOMATIC, PROMPT_TAG
 from DSMSegmentLib.scene.segment_tags import tagOf
 from DSMSegmentLib.scene.tag_writer import tagEdited, tagMask
 from DSMSegmentLib.scene.time_point import TimePoint

@@ -260,6 +260,12 @@ def voxelVolumeMl(image: slicer.vtkOrientedImageData) -> float:
     return abs(i * j * k) / 1000.0
 
 
+def segmentVolumeMl(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str) -> float:
+    """Return the volume of the mask of a segment in ml, counted."""
+    image = orientedImageFromSegment(segmentationNode, segmentId)
+    return countVoxels(image) * voxelVolumeMl(image)
+
+
 def countVoxels(image: slicer.vtkOrientedImageData) -> int:
     """Return the number of voxels in a mask."""
     return int(np.count_nonzero(arrayIJK(image))) if image.GetNumberOfPoints() else 0

@@ -8,15 +8,25 @@ from functools import lru_cache
 import slicer
 import vtk
 
+from dsm.core.segment_tags import ALGORITHM_TYPE_TAG, MANUALLY_CHANGED, TAGS, SegmentFacts, from_tags
 from dsm.errors import PromptError
 from dsm.text.prompt import Prompt, parse_prompts
-from DSMSegmentLib.scene.provenance import ALGORITHM_TYPE_TAG, MANUALLY_CHANGED, NAME_TAG, PROMPT_TAG
 
 
 def tagOf(segment: slicer.vtkSegment, name: str) -> str:
     """Return a tag of a segment; empty where it has none."""
     value = vtk.reference("")
     return str(value) if segment.GetTag(name, value) else ""
+
+
+def tagsOf(segment: slicer.vtkSegment) -> dict[str, str]:
+    """Return the tags that DSMSegment writes; those of other programs cannot be listed from Python."""
+    return {name: value for name in TAGS if (value := tagOf(segment, name))}
+
+
+def factsOf(segment: slicer.vtkSegment) -> SegmentFacts | None:
+    """Return what the tags of a segment say; None for one that came from no prompt."""
+    return from_tags(tagsOf(segment))
 
 
 def isEdited(segment: slicer.vtkSegment) -> bool:
@@ -29,8 +39,11 @@ def promptOf(segment: slicer.vtkSegment) -> Prompt | None:
 
     Older scenes have only what was typed, which may stand for several prompts: there, the name of the segment tells.
     """
-    prompts = _parsed(tagOf(segment, PROMPT_TAG))
-    name = tagOf(segment, NAME_TAG) or re.sub(r"_\d+$", "", segment.GetName())
+    facts = factsOf(segment)
+    if facts is None:
+        return None
+    prompts = _parsed(facts.prompt)
+    name = facts.name or re.sub(r"_\d+$", "", segment.GetName())
     return next((prompt for prompt in prompts if prompt.name.casefold() == name.casefold()), (*prompts, None)[0])
 
 

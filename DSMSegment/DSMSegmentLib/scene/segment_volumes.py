@@ -6,8 +6,8 @@ import itertools
 
 import slicer
 
+from dsm.core.segment_tags import SOURCE_TAG
 from DSMSegmentLib.scene.placement import volumeOf
-from DSMSegmentLib.scene.provenance import SOURCE_TAG
 from DSMSegmentLib.scene.segment_tags import tagOf
 
 # One reference a volume, by number. The tag of a segment names its reference: a copy of the tag comes back with Undo,

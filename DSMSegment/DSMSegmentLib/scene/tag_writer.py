@@ -9,19 +9,23 @@ from typing import TYPE_CHECKING
 
 import slicer
 
-from DSMSegmentLib.scene.finding import Finding
-from DSMSegmentLib.scene.mrml import countVoxels, orientedImageFromSegment, voxelVolumeMl
-from DSMSegmentLib.scene.provenance import (
+from dsm.core.segment_tags import (
     ALGORITHM_TYPE_TAG,
     MANUALLY_CHANGED,
-    NAME_TAG,
     NOTE_TAG,
     PROMPT_TAG,
-    SECONDS_TAG,
+    TAGS,
     THRESHOLD_TAG,
     VOLUME_TAG,
     Provenance,
+    SegmentFacts,
+    format_notes,
+    format_threshold,
+    format_volume,
+    to_tags,
 )
+from DSMSegmentLib.scene.finding import Finding
+from DSMSegmentLib.scene.mrml import countVoxels, orientedImageFromSegment, voxelVolumeMl
 from DSMSegmentLib.scene.segment_tags import tagOf
 from DSMSegmentLib.scene.segment_volumes import noteVolume
 
@@ -56,13 +60,19 @@ def tagFinding(
         Volume of the mask in ml.
     """
     segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
-    tags = provenance.tags(prompt.text, score=finding.score, threshold=finding.threshold)
-    tags |= {NAME_TAG: prompt.name, SECONDS_TAG: f"{finding.seconds:.3f}"}
-    if byHand:
-        tags[ALGORITHM_TYPE_TAG] = MANUALLY_CHANGED
-    for name, value in tags.items():
-        segment.SetTag(name, value)
-    _setNotes(segment, warningsOf(prompt, finding))
+    facts = SegmentFacts(
+        prompt=prompt.text,
+        name=prompt.name,
+        provenance=provenance,
+        score=finding.score,
+        threshold=finding.threshold,
+        seconds=finding.seconds,
+        notes=warningsOf(prompt, finding),
+        edited=byHand,
+    )
+    tags = to_tags(facts)
+    for name in TAGS:
+        _setTag(segment, name, tags.get(name, ""))
     noteVolume(segmentationNode, segmentId, volumeNode)
     return tagMask(segmentationNode, segmentId, mask)
 
@@ -74,7 +84,7 @@ def tagThreshold(
     mask: slicer.vtkOrientedImageData,
 ) -> float:
     """Tag a segment with its new threshold; returns its volume in ml."""
-    segmentationNode.GetSegmentation().GetSegment(segmentId).SetTag(THRESHOLD_TAG, f"{threshold:g}")
+    segmentationNode.GetSegmentation().GetSegment(segmentId).SetTag(THRESHOLD_TAG, format_threshold(threshold))
     return tagMask(segmentationNode, segmentId, mask)
 
 
@@ -91,7 +101,7 @@ def tagLoss(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, ta
         return
     said = tagOf(segment, NOTE_TAG)
     note = f"Voxels went to {taker}."
-    _setNotes(segment, (said, note) if said and note not in said else (said or note,))
+    _setTag(segment, NOTE_TAG, format_notes((said, note) if said and note not in said else (said or note,)))
     tagMask(segmentationNode, segmentId)
 
 
@@ -101,7 +111,7 @@ def tagMask(
     """Tag a segment with the size of its mask; returns its volume in ml."""
     image = mask if mask is not None else orientedImageFromSegment(segmentationNode, segmentId)
     volumeMl = countVoxels(image) * voxelVolumeMl(image)
-    segmentationNode.GetSegmentation().GetSegment(segmentId).SetTag(VOLUME_TAG, f"{volumeMl:.4f}")
+    segmentationNode.GetSegmentation().GetSegment(segmentId).SetTag(VOLUME_TAG, format_volume(volumeMl))
     return volumeMl
 
 
@@ -110,9 +120,8 @@ def warningsOf(prompt: Prompt, finding: Finding) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*prompt.warnings, *finding.warnings)))
 
 
-def _setNotes(segment: slicer.vtkSegment, notes: tuple[str, ...]) -> None:
-    # In a file, a bar stands between tags.
-    if note := " ".join(notes).replace("|", "/"):
-        segment.SetTag(NOTE_TAG, note)
+def _setTag(segment: slicer.vtkSegment, name: str, value: str) -> None:
+    if value:
+        segment.SetTag(name, value)
     else:
-        segment.RemoveTag(NOTE_TAG)
+        segment.RemoveTag(name)

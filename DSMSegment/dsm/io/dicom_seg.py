@@ -13,6 +13,14 @@ import numpy as np
 
 from dsm._version import __version__
 from dsm.core.boxes import Box, CroppedArray
+from dsm.core.segment_tags import (
+    ALGORITHM_NAME_TAG,
+    ALGORITHM_TYPE_TAG,
+    AUTOMATIC,
+    NOTE_TAG,
+    TAGS,
+    VERSION_TAG,
+)
 from dsm.core.volume import Volume
 from dsm.errors import GeometryError, ImageError, MissingDependencyError, OutputError
 from dsm.io.atomic import atomic_output
@@ -44,6 +52,9 @@ _MAX_LABEL = 64
 
 # DICOM demands a category and a type.
 _UNKNOWN = (("85756007", "SCT", "Tissue"), ("85756007", "SCT", "Tissue"))
+
+# Notes may name files of this machine.
+_PARAMETERS = tuple(name for name in TAGS if name.startswith("DSM.") and name != NOTE_TAG)
 
 _SERIES_NUMBER = 300
 
@@ -283,15 +294,15 @@ def _overlapping(records: Sequence[SegmentRecord], shape: tuple[int, int, int]) 
 
 def _description(hd: Any, number: int, record: SegmentRecord) -> Any:
     category, kind, modifier, region, region_modifier = _codes(record.terminology_tag)
-    parameters = {key.removeprefix("DSM."): value for key, value in record.tags.items() if key.startswith("DSM.")}
-    name = record.tags.get("DICOM.SegmentAlgorithmName") or "DSMSegment"
-    algorithm_type = record.tags.get("DICOM.SegmentAlgorithmType") or "AUTOMATIC"
+    parameters = {name.removeprefix("DSM."): record.tags.get(name, "") for name in _PARAMETERS}
+    name = record.tags.get(ALGORITHM_NAME_TAG) or "DSMSegment"
+    algorithm_type = record.tags.get(ALGORITHM_TYPE_TAG) or AUTOMATIC
     identification = None
     if algorithm_type != "MANUAL":
         identification = hd.AlgorithmIdentificationSequence(
             name=name[:_MAX_LABEL],
             family=hd.sr.CodedConcept("123110", "DCM", "Artificial Intelligence"),
-            version=record.tags.get("DSM.Version") or __version__,
+            version=record.tags.get(VERSION_TAG) or __version__,
             source="DSMSegment",
             parameters={key: value for key, value in parameters.items() if value} or None,
         )

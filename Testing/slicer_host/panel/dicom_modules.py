@@ -13,12 +13,12 @@ from typing import Any
 import slicer
 from dicom_exporter import DICOMSegmentationExporter
 
+from dsm.core.segment_tags import ALGORITHM_NAME_TAG, ALGORITHM_TYPE_TAG
 from dsm.io.dicom import choose_series
 from dsm.io.dicom_seg import write_dicom_seg
 from dsm.io.image import read_volume
 from dsm.io.segment_record import SegmentRecord
 from DSMSegmentLib.scene.mrml import maskOnVolume, setVolume, volumeFromNode
-from DSMSegmentLib.scene.provenance import ALGORITHM_NAME_TAG, ALGORITHM_TYPE_TAG
 from DSMSegmentLib.scene.segment_tags import tagOf
 
 _FOLDERS: list[Path] = []

@@ -3,7 +3,8 @@ import pytest
 
 from dsm.core.boxes import CroppedArray
 from dsm.inference.result import PromptResult
-from dsm.inference.segment_metadata import prompt_color, segment_records
+from dsm.inference.segment_metadata import segment_records
+from dsm.text.appearance import prompt_color
 from dsm.text.prompt import parse_prompts
 
 
