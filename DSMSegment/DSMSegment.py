@@ -13,6 +13,7 @@ import slicer
 import vtk
 from slicer.util import VTKObservationMixin
 
+from dsm.core.options import SegmentOptions
 from DSMSegmentLib import (
     Backend,
     ExistingPolicy,
@@ -292,14 +293,12 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         if reason := self.reasonNotReady():
             self._run.say(reason)
             return
+        shown = DSMSegmentParameterNode.__annotations__
         options = JobOptions(
-            threshold=parameters.threshold,
+            SegmentOptions.from_form({name: getattr(parameters, name) for name in shown}),
             existing=parameters.existingPolicy if into is None else ExistingPolicy.ADD,
             overlap=parameters.overlapPolicy,
-            postprocess=parameters.postprocess,
             keepEmpty=parameters.keepEmpty,
-            fast=parameters.fast,
-            uncertainty=parameters.uncertainty,
             roi=parameters.roi,
             into=into or {},
         )

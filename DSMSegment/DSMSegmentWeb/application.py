@@ -14,6 +14,7 @@ from typing import Any
 import slicer
 from trame_server import Server
 
+from dsm.core.options import SegmentOptions
 from dsm.errors import DSMError, InputError
 from DSMSegmentLib import Backend, JobOptions, JobProgress, JobState, Runs, SegmentationJob
 from DSMSegmentLib.panel.summary import finishedText, progressText, resultText
@@ -108,7 +109,7 @@ class Application:
                 self._viewer.volume_node,
                 "; ".join([*prompts, typed]),
                 self._viewer.segmentation_node,
-                JobOptions(threshold=float(state.threshold), uncertainty=bool(state.uncertainty)),
+                JobOptions(SegmentOptions.from_form(state.to_dict())),
                 interactive=True,
                 onProgress=self._show_progress,
                 onResult=lambda _outcome: self._show_segments(),

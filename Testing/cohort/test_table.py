@@ -11,6 +11,7 @@ import pytest
 from dsm.cohort.outcome import FAILED, OK, Finding, Outcome, read_outcome, write_outcome
 from dsm.cohort.settings import Settings
 from dsm.cohort.table import COLUMNS, write_tables
+from dsm.core.options import SegmentOptions
 from dsm.errors import OutputError
 from dsm.io.folder_lock import folder_lock
 
@@ -74,7 +75,9 @@ def test_every_setting_is_in_the_fingerprint() -> None:
     others = [
         Settings(prompts=("liver",), model="dsm-tiny", model_sha256="f" * 64),
         Settings(prompts=SETTINGS.prompts, model="dsm-tiny", model_sha256="e" * 64),
-        Settings(prompts=SETTINGS.prompts, model="dsm-tiny", model_sha256="f" * 64, threshold=0.4),
+        Settings(
+            prompts=SETTINGS.prompts, model="dsm-tiny", model_sha256="f" * 64, options=SegmentOptions(threshold=0.4)
+        ),
         Settings(prompts=SETTINGS.prompts, model="dsm-tiny", model_sha256="f" * 64, format="dcm"),
     ]
     assert len({one.fingerprint for one in [SETTINGS, *others]}) == 5

@@ -12,6 +12,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 
 import dsm
+from dsm.core.options import SegmentOptions
 from dsm.wire.messages import HOST_TYPES, MAX_LINE_BYTES, PROTOCOL_VERSION, WORKER_TYPES, Device, PromptItem
 
 # Message -> its fields; "=" marks those that may be left out.
@@ -26,16 +27,13 @@ SCHEMA = {
         "affine": "Affine",
         "modality": "=str",
         "name": "=str",
-        "roi": "=Index6 | None",
+        "region": "=Box | None",
     },
     "segment": {
         "id": "str",
         "volume_key": "str",
         "prompts": "tuple[PromptItem, ...]",
-        "threshold": "=float",
-        "postprocess": "=bool",
-        "roi": "=Index6 | None",
-        "mode": "=str",
+        "options": "=SegmentOptions",
     },
     "cancel": {"id": "str"},
     "release": {"id": "str", "volume_key": "=str"},
@@ -87,7 +85,15 @@ SCHEMA = {
     },
     "error": {"id": "str", "code": "str", "text": "str", "hint": "=str", "details": "=str"},
 }
-PROMPT_ITEM = {"id": "str", "text": "str", "file": "str", "probability_file": "=str", "uncertainty_file": "=str"}
+PROMPT_ITEM = {"id": "str", "text": "str", "file": "str"}
+OPTIONS = {
+    "threshold": "=float",
+    "postprocess": "=bool",
+    "fast": "=bool",
+    "probabilities": "=bool",
+    "uncertainty": "=bool",
+    "region": "=Box | None",
+}
 DEVICE = {
     "id": "str",
     "name": "str",
@@ -99,21 +105,25 @@ DEVICE = {
 
 
 def described(cls: type) -> dict[str, str]:
-    return {field.name: str(field.type) if field.default is MISSING else f"={field.type}" for field in fields(cls)}
+    return {
+        field.name: str(field.type) if field.default is field.default_factory is MISSING else f"={field.type}"
+        for field in fields(cls)
+    }
 
 
-def test_messages_are_those_of_protocol_1() -> None:
-    assert PROTOCOL_VERSION == 1
+def test_messages_are_those_of_protocol_2() -> None:
+    assert PROTOCOL_VERSION == 2
     assert {name: described(cls) for name, cls in (*HOST_TYPES.items(), *WORKER_TYPES.items())} == SCHEMA
     assert described(PromptItem) == PROMPT_ITEM
+    assert described(SegmentOptions) == OPTIONS
     assert described(Device) == DEVICE
     assert MAX_LINE_BYTES == 4 * 2**20
 
 
-def test_the_hosts_side_imports_neither_torch_nor_numpy() -> None:
+def test_the_hosts_side_imports_neither_torch_nor_the_engine() -> None:
     code = (
         "import sys, dsm.client.process; "
-        "bad = {'torch', 'numpy', 'dsm.core', 'SimpleITK', 'dsm.worker'} & set(sys.modules); "
+        "bad = {'torch', 'scipy', 'SimpleITK', 'dsm.worker', 'dsm.inference'} & set(sys.modules); "
         "sys.exit(repr(bad) if bad else 0)"
     )
     parent = str(Path(dsm.__file__).parents[1])

@@ -20,6 +20,7 @@ import numpy as np
 import dsm
 from dsm.client.connection import Connection, check_connection
 from dsm.client.http import RemoteClient
+from dsm.core.options import SegmentOptions
 from dsm.wire.arrays import write_array
 from dsm.wire.messages import PromptItem, Result, Segment, SetVolume
 
@@ -127,17 +128,9 @@ def send_volume(client: Any, voxels: np.ndarray | None = None, key: str = "volum
 
 def ask(client: Any, *prompts: str, key: str = "volume", maps: bool = False, **options: Any) -> str:
     """Submit prompts and return the job."""
-    items = tuple(
-        PromptItem(
-            id=f"p{number}",
-            text=text,
-            file=client.new_file(".mask"),
-            probability_file=client.new_file(".npy") if maps else "",
-            uncertainty_file=client.new_file(".npy") if maps else "",
-        )
-        for number, text in enumerate(prompts)
-    )
-    return client.submit(Segment(id=client.new_id(), volume_key=key, prompts=items, **options))
+    items = tuple(PromptItem(id=f"p{number}", text=text, file=client.new_file()) for number, text in enumerate(prompts))
+    how = SegmentOptions(probabilities=maps, uncertainty=maps, **options)
+    return client.submit(Segment(id=client.new_id(), volume_key=key, prompts=items, options=how))
 
 
 def results(client: Any, job: str) -> list[Result]:

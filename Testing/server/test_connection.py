@@ -117,7 +117,7 @@ HEALTHY = (200, b'{"status": "ok", "workers": 1}')
         (
             {
                 "/healthz": (200, b'{"status": "starting", "workers": 0}'),
-                "/capabilities": (200, b'{"service": "dsm", "protocol": 1}'),
+                "/capabilities": (200, b'{"service": "dsm", "protocol": 2}'),
             },
             "remote.starting",
         ),

@@ -16,6 +16,7 @@ from relay import Relay
 from dsm.client.connection import RemoteError
 from dsm.client.http import RemoteClient
 from dsm.client.process import WorkerClient
+from dsm.core.boxes import Box
 from dsm.errors import DSMError, JobCancelled, WorkerError
 from dsm.models.store import model_entry
 from dsm.wire.arrays import read_array, read_mask
@@ -29,7 +30,7 @@ PROMPTS = ("kidneys", "liver", "größer als alles")
 def answers(client: object) -> list[tuple[object, ...]]:
     client.wait(client.submit(Load(id=client.new_id(), model="dsm-tiny")))
     client.wait(send_volume(client), timeout_s=120)
-    found = results(client, ask(client, *PROMPTS, maps=True, threshold=0.2, roi=(3, 0, 0, 40, 40, 30)))
+    found = results(client, ask(client, *PROMPTS, maps=True, threshold=0.2, region=Box((3, 0, 0), (40, 40, 30))))
     return [
         (
             one.prompt_id,
@@ -76,14 +77,12 @@ def test_the_volume_is_encoded_once(server: Server) -> None:
     assert not [event for event in events if isinstance(event, Progress) and event.stage == "encode"]
 
 
-def test_the_mode_reaches_the_worker(server: Server) -> None:
+def test_the_options_reach_the_worker(server: Server) -> None:
     with server.client() as client:
         client.wait(send_volume(client), timeout_s=120)
-        tumors = {mode: results(client, ask(client, "liver tumor", mode=mode))[0] for mode in ("auto", "fast")}
-        with pytest.raises(WorkerError, match="mode"):
-            results(client, ask(client, "liver", mode="slow"))
+        tumors = [results(client, ask(client, "liver tumor", fast=fast))[0] for fast in (False, True)]
     # Its diffusion prompts change what the network says of a tumor.
-    assert tumors["auto"].score != tumors["fast"].score
+    assert tumors[0].score != tumors[1].score
 
 
 def uploads(server: Server) -> int:

@@ -105,10 +105,10 @@ def test_a_client_that_dies_in_an_upload_leaves_nothing(server: Server) -> None:
         (b"{", 422),
         (b"[]", 422),
         (b'{"volume": "x", "prompts": "liver"}', 422),
-        (b'{"volume": "x", "prompts": ["liver"], "threshold": 7}', 422),
+        (b'{"volume": "x", "prompts": ["liver"], "options": {"threshold": 7}}', 422),
         (b'{"volume": "x", "prompts": ["liver"], "surprise": 1}', 422),
         (b'{"volume": "x", "prompts": ["' + b"x" * 5000 + b'"]}', 422),
-        (b'{"volume": "x", "roi": [1, 2, 3]}', 422),
+        (b'{"volume": "x", "options": {"region": [1, 2, 3]}}', 422),
         (b'{"volume": "x", "prompts": ["liver"]}', 404),
     ],
 )

@@ -13,6 +13,7 @@ import slicer
 from acting_backend import ActingBackend, wait_for_cancel
 from phantoms import mask_in, mask_of, plain_affine, roi_node, segment_ids, volume_node
 
+from dsm.core.options import SegmentOptions
 from dsm.errors import DSMError, InputError, PromptError, WorkerError
 from DSMSegmentLib import (
     ExistingPolicy,
@@ -347,7 +348,7 @@ class TestBadInput:
     @pytest.mark.parametrize("threshold", [0.0, 1.0, -1.0, 2.0, float("nan")])
     def test_threshold_out_of_range(self, threshold: float) -> None:
         with pytest.raises(InputError, match="threshold"):
-            JobOptions(threshold=threshold)
+            JobOptions(SegmentOptions(threshold=threshold))
 
     def test_job_runs_once(self, volume: Any) -> None:
         job = SegmentationJob(volume, "liver", FakeBackend(MASKS))

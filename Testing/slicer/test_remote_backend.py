@@ -14,6 +14,7 @@ from http_server import TOKENS, Server
 from phantoms import mask_in, segment_ids, tag_of
 from real_runs import LARGE, body_node, node_ids, poll_until, wait_until
 
+from dsm.core.options import SegmentOptions
 from dsm.models.store import model_entry
 from DSMSegmentLib import JobOptions, JobState, OutcomeStatus, RemoteBackend, Runs, SegmentationJob, WorkerBackend
 
@@ -127,7 +128,7 @@ def test_the_patient_is_not_sent(volume: Any, server: Server, backend: RemoteBac
 
 def test_maps_for_threshold_and_uncertainty_come_along(volume: Any, backend: RemoteBackend) -> None:
     runs = Runs(backend)
-    options = JobOptions(uncertainty=True, fast=True)
+    options = JobOptions(SegmentOptions(uncertainty=True, fast=True))
     job = runs.segment(volume, "liver", options=options, interactive=True)
     assert job.wait() is JobState.FINISHED, job.error
     (segment_id,) = segment_ids(job.segmentationNode)

@@ -22,6 +22,7 @@ from phantoms import (
 )
 
 from dsm.core.boxes import CroppedArray
+from dsm.core.options import SegmentOptions
 from dsm.errors import InputError
 from DSMSegmentLib import JobOptions, Runs
 from DSMSegmentLib.jobs.fake_backend import FakeBackend
@@ -112,7 +113,7 @@ def test_segment_that_undo_gives_back_is_not_changed_by_the_map_of_the_run_taken
     first.wait()
     node = first.segmentationNode
     runs.use(FakeBackend({"liver": mask_of(seed=3)}))
-    options = JobOptions(existing=ExistingPolicy.REPLACE, uncertainty=True)
+    options = JobOptions(SegmentOptions(uncertainty=True), existing=ExistingPolicy.REPLACE)
     runs.segment(volume, "liver", node, options, interactive=True).wait()
     assert runs.canSetThreshold(node, "DSM_liver")
     assert runs.undoLast(node)
@@ -169,10 +170,13 @@ def test_islands_are_kept_by_their_size() -> None:
     np.testing.assert_array_equal(keepIslands(speck, fraction=0.0, smallest=54), large)
 
 
-def written(volume: Any, text: str, mask: np.ndarray, node: Any = None, **options: Any) -> tuple[Runs, Any]:
+def written(
+    volume: Any, text: str, mask: np.ndarray, node: Any = None, *, postprocess: bool = True, **options: Any
+) -> tuple[Runs, Any]:
     """Runs that have found `mask`, and the segmentation."""
+    segment = SegmentOptions(postprocess=postprocess)
     runs = Runs(FakeBackend({text: mask}))
-    job = runs.segment(volume, text, node, JobOptions(**options), interactive=True)
+    job = runs.segment(volume, text, node, JobOptions(segment, **options), interactive=True)
     job.wait()
     return runs, job.segmentationNode
 

@@ -18,6 +18,7 @@ import slicer
 from phantoms import mask_in, roi_node, segment_ids, tag_of
 from real_runs import LARGE, body_node, counted_clients, node_ids, poll_until, wait_until
 
+from dsm.core.options import SegmentOptions
 from dsm.errors import WorkerError
 from dsm.models.store import model_entry
 from DSMSegmentLib import JobOptions, JobState, OutcomeStatus, Runs, SegmentationJob, WorkerBackend, volumeFromNode
@@ -167,7 +168,9 @@ def test_interpreter_that_does_not_exist_is_said_clearly(volume: Any, dsm_tiny: 
 
 def test_maps_of_probability_and_uncertainty_come_with_their_place(volume: Any, backend: WorkerBackend) -> None:
     runs = Runs(backend)
-    job = runs.segment(volume, "liver; liver tumor", options=JobOptions(uncertainty=True), interactive=True)
+    job = runs.segment(
+        volume, "liver; liver tumor", options=JobOptions(SegmentOptions(uncertainty=True)), interactive=True
+    )
     assert job.wait() is JobState.FINISHED, job.error
     written = [outcome.segmentId for outcome in job.outcomes if outcome.segmentId]
     assert written, "the tiny model found nothing: the test is void"

@@ -88,10 +88,7 @@ def test_file_that_is_no_array(host: Host, data: bytes) -> None:
         (["   "], {}, "prompt.empty"),
         (["x" * 10_000], {}, "prompt"),
         ([], {}, "prompt.empty"),
-        (["liver"], {"mode": "magic"}, "unsupported"),
-        (["liver"], {"threshold": 2.0}, "threshold"),
         (["liver"], {"key": "never sent"}, "no_volume"),
-        (["liver"], {"roi": (5, 5, 5, 0, 0, 0)}, "input.box"),
     ],
 )
 def test_segment_message_that_cannot_be_used(
@@ -101,16 +98,16 @@ def test_segment_message_that_cannot_be_used(
     assert len(encoded.results(encoded.segment("liver"))) == 1
 
 
-@pytest.mark.parametrize("names", [("../m", ""), ("", ""), ("/m", ""), ("m", "../p.npy"), ("m", "M"), ("a/b", "")])
-def test_result_files_outside_the_folder_are_refused(encoded: Host, names: tuple[str, str]) -> None:
-    item = PromptItem(id="p", text="liver", file=names[0], probability_file=names[1])
+@pytest.mark.parametrize("name", ["../m", "", "/m", "a/b"])
+def test_result_files_outside_the_folder_are_refused(encoded: Host, name: str) -> None:
+    item = PromptItem(id="p", text="liver", file=name)
     job = encoded.submit(Segment(id=encoded.new_id(), volume_key="volume", prompts=(item,)))
     assert refused(encoded, job).code in ("protocol.path", "protocol")
     assert not (encoded.folder.parent / "m").exists()
 
 
 def test_two_prompts_may_not_share_a_file(encoded: Host) -> None:
-    items = tuple(PromptItem(id=text, text=text, file="same.mask") for text in ("liver", "spleen"))
+    items = tuple(PromptItem(id=text, text=text, file=file) for text, file in (("liver", "same"), ("spleen", "Same")))
     job = encoded.submit(Segment(id=encoded.new_id(), volume_key="volume", prompts=items))
     assert refused(encoded, job).code == "protocol"
 
@@ -228,8 +225,8 @@ def test_folder_that_the_host_took_away(tiny_model: Path, tmp_path: Path) -> Non
         pipes.say(type="set_volume", id="2", key="v", array="a.npy", affine=AFFINE)
         assert pipes.hear_end("2")["type"] == "done"
         shutil.rmtree(folder)
-        item = {"id": "p", "text": "liver", "file": "m", "probability_file": "p.npy"}
-        pipes.say(type="segment", id="3", volume_key="v", prompts=[item], threshold=0.2)
+        item = {"id": "p", "text": "liver", "file": "m"}
+        pipes.say(type="segment", id="3", volume_key="v", prompts=[item], options={"probabilities": True})
         assert pipes.hear_end("3")["code"] == "output"
         pipes.say(type="release", id="4")
         assert pipes.hear_end("4")["type"] == "done"

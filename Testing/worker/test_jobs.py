@@ -13,11 +13,13 @@ import pytest
 from worker_host import AFFINE, SMALL, Host, Pipes, files, phantom, slowdown
 
 from dsm._version import __version__
+from dsm.core.boxes import Box
+from dsm.core.options import SegmentOptions
 from dsm.errors import WorkerError
 from dsm.models.store import write_manifest
 from dsm.text.bank import EmbeddingBank
 from dsm.wire.arrays import read_array, read_mask
-from dsm.wire.messages import Measure, Progress, PromptItem, Release, Result, Segment
+from dsm.wire.messages import PROTOCOL_VERSION, Measure, Progress, PromptItem, Release, Result, Segment
 
 pytestmark = pytest.mark.xdist_group("worker")  # one worker for all of them
 
@@ -33,10 +35,10 @@ def stages(host: Host, job: str) -> tuple[list[str], bool]:
 def test_ready_comes_before_torch_is_imported() -> None:
     with Pipes() as pipes:
         began = time.monotonic()
-        pipes.say(type="hello", protocol=1, folder=str(Path.cwd()))
+        pipes.say(type="hello", protocol=PROTOCOL_VERSION, folder=str(Path.cwd()))
         ready = pipes.hear()
         assert time.monotonic() - began < 10 * slowdown()
-        assert (ready["type"], ready["protocol"], ready["worker"]) == ("ready", 1, __version__)
+        assert (ready["type"], ready["protocol"], ready["worker"]) == ("ready", PROTOCOL_VERSION, __version__)
         assert ready["pid"] == pipes.process.pid
         maps = Path(f"/proc/{ready['pid']}/maps")
         if maps.exists():
@@ -53,7 +55,7 @@ def test_masks_are_those_of_the_segmenter(encoded: Host, tiny_model: Path) -> No
     prompts = ["liver", "left kidney", "liver tumor"]
     results = encoded.results(encoded.segment(*prompts, threshold=0.3, maps=True))
     scan = Segmenter.from_pretrained(tiny_model).encode(Volume(phantom(SMALL), np.array(AFFINE)))
-    expected = scan.segment(prompts, threshold=0.3, probabilities=True, uncertainty=True)
+    expected = scan.segment(prompts, SegmentOptions(threshold=0.3, probabilities=True, uncertainty=True))
     assert [result.prompt_id for result in results] == ["p0", "p1", "p2"]
     assert [result.name for result in results] == prompts
     assert any(result.found for result in results), "a model that finds nothing tests nothing"
@@ -80,8 +82,8 @@ def test_masks_are_those_of_the_segmenter(encoded: Host, tiny_model: Path) -> No
 
 def test_fast_mode_leaves_the_diffusion_prompts_out(encoded: Host) -> None:
     maps = []
-    for mode in ("auto", "fast", "auto"):
-        (result,) = encoded.results(encoded.segment("liver tumor", maps=True, mode=mode))
+    for fast in (False, True, False):
+        (result,) = encoded.results(encoded.segment("liver tumor", maps=True, fast=fast))
         maps.append(read_array(encoded.folder, result.probability_file))
     np.testing.assert_array_equal(maps[0], maps[2])
     assert maps[0].shape != maps[1].shape or (maps[0] != maps[1]).any()
@@ -122,34 +124,34 @@ def test_a_key_with_new_voxels_is_encoded_anew(encoded: Host) -> None:
 def test_a_region_is_encoded_unless_the_whole_volume_is(host: Host) -> None:
     array = phantom((90, 40, 36))  # 27 cm: more than the region and 6 cm on both sides
     array[0, 0, 0] = 11  # no other test has this volume
-    roi = (40, 10, 10, 50, 30, 30)
-    seen, cached = stages(host, host.set_volume(array, key="part", roi=roi))
+    region = Box((40, 10, 10), (50, 30, 30))
+    seen, cached = stages(host, host.set_volume(array, key="part", region=region))
     assert "encode" in seen
     assert not cached
-    assert stages(host, host.set_volume(array, key="part", roi=roi)) == ([], True)
+    assert stages(host, host.set_volume(array, key="part", region=region)) == ([], True)
     # Another region is another encoding, and so is the whole volume.
-    other = (41, 10, 10, 50, 30, 30)
-    assert "encode" in stages(host, host.set_volume(array, key="other part", roi=other))[0]
+    other = Box((41, 10, 10), (50, 30, 30))
+    assert "encode" in stages(host, host.set_volume(array, key="other part", region=other))[0]
     assert "encode" in stages(host, host.set_volume(array))[0]
     # Which then serves every region.
-    for box in (roi, other, (1, 1, 1, 5, 5, 5)):
-        assert stages(host, host.set_volume(array, key=str(box), roi=box)) == ([], True)
-    (result,) = host.results(host.segment("liver", key=str(roi), roi=roi, threshold=0.1))
+    for box in (region, other, Box((1, 1, 1), (5, 5, 5))):
+        assert stages(host, host.set_volume(array, key=str(box), region=box)) == ([], True)
+    (result,) = host.results(host.segment("liver", key=str(region), region=region, threshold=0.1))
     assert result.voxels
     for axis in range(3):
-        assert roi[axis] <= result.offset_ijk[axis]
-        assert result.offset_ijk[axis] + result.size[axis] <= roi[axis + 3]
+        assert region.start[axis] <= result.offset_ijk[axis]
+        assert result.offset_ijk[axis] + result.size[axis] <= region.stop[axis]
 
 
 def test_an_mr_is_encoded_whole(host: Host) -> None:
     array = phantom((90, 40, 36))
-    assert not stages(host, host.set_volume(array, modality="MR", roi=(40, 10, 10, 50, 30, 30)))[1]
+    assert not stages(host, host.set_volume(array, modality="MR", region=Box((40, 10, 10), (50, 30, 30))))[1]
     assert stages(host, host.set_volume(array, modality="MR")) == ([], True)
 
 
 def test_a_region_outside_of_the_volume_is_refused(host: Host) -> None:
     with pytest.raises(WorkerError) as caught:
-        host.wait(host.set_volume(phantom(SMALL), roi=(900, 0, 0, 910, 5, 5)), timeout_s=200)
+        host.wait(host.set_volume(phantom(SMALL), region=Box((900, 0, 0), (910, 5, 5))), timeout_s=200)
     assert caught.value.code == "input.roi"
 
 
@@ -216,14 +218,14 @@ def test_region_cuts_the_masks(encoded: Host) -> None:
     box = tuple(slice(o, o + n) for o, n in zip(whole.offset_ijk, whole.size, strict=True))
     full[box] = read_mask(encoded.folder, whole.file, whole.size)
     i, j, k = (o + n // 2 for o, n in zip(whole.offset_ijk, whole.size, strict=True))
-    roi = (0, 0, 0, i, j, k)
-    cut = encoded.results(encoded.segment("liver", threshold=0.2, postprocess=False, roi=roi, maps=True))[0]
+    region = Box((0, 0, 0), (i, j, k))
+    cut = encoded.results(encoded.segment("liver", threshold=0.2, postprocess=False, region=region, maps=True))[0]
     inside = np.zeros(SMALL, np.uint8)
     box = tuple(slice(o, o + n) for o, n in zip(cut.offset_ijk, cut.size, strict=True))
     inside[box] = read_mask(encoded.folder, cut.file, cut.size)
     np.testing.assert_array_equal(inside[:i, :j, :k], full[:i, :j, :k])
     assert inside.sum() == full[:i, :j, :k].sum() == cut.voxels
-    far = encoded.results(encoded.segment("liver", threshold=0.2, roi=(500, 500, 500, 600, 600, 600)))[0]
+    far = encoded.results(encoded.segment("liver", threshold=0.2, region=Box((500, 500, 500), (600, 600, 600))))[0]
     assert (far.empty, far.found, far.file, far.size) == (True, False, "", (0, 0, 0))
 
 
@@ -240,8 +242,8 @@ def test_a_prompt_that_names_two_structures_gives_two_results(encoded: Host) -> 
     first, second = encoded.results(encoded.segment("kidneys", maps=True, threshold=0.2))
     assert {first.name, second.name} == {"left kidney", "right kidney"}
     assert first.prompt_id == second.prompt_id == "p0"
-    stem = first.probability_file.removesuffix(".npy")
-    assert second.probability_file == f"{stem}-2.npy"
+    stem = first.probability_file.removesuffix(".probability.npy")
+    assert second.probability_file == f"{stem}-2.probability.npy"
     assert (encoded.folder / second.probability_file).is_file()
 
 
@@ -257,7 +259,7 @@ def test_jobs_run_in_the_order_they_were_sent(host: Host) -> None:
 
 
 def test_a_prompt_in_another_script_comes_back_unharmed(encoded: Host) -> None:
-    item = PromptItem(id="Ärger 肝臓 \U0001fac0", text="liver", file="one.mask")
+    item = PromptItem(id="Ärger 肝臓 \U0001fac0", text="liver", file="one")
     job = encoded.submit(Segment(id="Auftrag-ß", volume_key="volume", prompts=(item,)))
     (result,) = encoded.results(job)
     assert (result.id, result.prompt_id) == ("Auftrag-ß", "Ärger 肝臓 \U0001fac0")
@@ -305,4 +307,4 @@ def test_every_line_of_the_worker_is_json_with_its_version(tmp_path: Path) -> No
         pipes.say(type="hello", folder=str(tmp_path))
         pipes.say(type="release", id="1")
         for _ in range(2):
-            assert json.loads(json.dumps(pipes.hear()))["protocol"] == 1
+            assert json.loads(json.dumps(pipes.hear()))["protocol"] == PROTOCOL_VERSION

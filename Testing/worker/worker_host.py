@@ -19,6 +19,7 @@ import numpy as np
 
 import dsm
 from dsm.client.process import WorkerClient
+from dsm.core.options import SegmentOptions
 from dsm.wire.arrays import write_array
 from dsm.wire.messages import Load, Progress, PromptItem, Result, Segment, SetVolume
 
@@ -57,13 +58,12 @@ class Host(WorkerClient):
             PromptItem(
                 id=f"p{number}",
                 text=text,
-                file=self.new_file(".mask"),
-                probability_file=self.new_file(".npy") if maps else "",
-                uncertainty_file=self.new_file(".npy") if maps else "",
+                file=self.new_file(),
             )
             for number, text in enumerate(prompts)
         )
-        return self.submit(Segment(id=self.new_id(), volume_key=key, prompts=items, **options))
+        how = SegmentOptions(probabilities=maps, uncertainty=maps, **options)
+        return self.submit(Segment(id=self.new_id(), volume_key=key, prompts=items, options=how))
 
     def results(self, job: str, timeout_s: float = 200.0) -> list[Result]:
         events: list[Progress | Result] = []

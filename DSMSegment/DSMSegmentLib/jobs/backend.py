@@ -125,7 +125,7 @@ class WorkerBackend:
         run = ClientRun(self._runningClient(numClosed, cancel), onProgress, onFinding, cancel)
         done = run.load(str(entry.path.resolve()), self._device)
         self._provenance = Provenance(entry.name, entry.digest, __version__, done.device or self._device)
-        run.segment(run.sendVolume(volume, request.roi), request)
+        run.segment(run.sendVolume(volume, request.options.region), request)
 
     def choose(self, model: str, device: str) -> None:
         """Take another model or device for the runs to come."""

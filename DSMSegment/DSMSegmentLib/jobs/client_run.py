@@ -12,7 +12,7 @@ from dsm.core.boxes import Box, CroppedArray, Index3
 from dsm.core.volume import Volume
 from dsm.errors import OutputError, WorkerError
 from dsm.wire.arrays import content_key, read_array, read_mask, write_array
-from dsm.wire.messages import Done, Index6, Load, Progress, PromptItem, Request, Result, Segment, SetVolume
+from dsm.wire.messages import Done, Load, Progress, PromptItem, Request, Result, Segment, SetVolume
 from DSMSegmentLib.jobs.cancel_token import CancelToken
 from DSMSegmentLib.jobs.job_progress import JobProgress
 from DSMSegmentLib.jobs.request import SegmentRequest
@@ -65,7 +65,7 @@ class ClientRun:
             return key  # the whole volume serves a region, too
         if region is not None and volume.modality == "CT":  # an MR image is encoded whole in any case
             key += f" {region.start} {region.stop}"
-            request = replace(request, key=key, roi=_corners(region))
+            request = replace(request, key=key, region=region)
             if self._isKept(request):
                 return key
         name = self._client.new_file(".npy")
@@ -99,9 +99,7 @@ class ClientRun:
             PromptItem(
                 id=str(index),
                 text=text,
-                file=self._client.new_file(".mask"),
-                probability_file=self._client.new_file(".npy") if request.probabilities else "",
-                uncertainty_file=self._client.new_file(".npy") if request.uncertainty else "",
+                file=self._client.new_file(),
             )
             for index, text in enumerate(request.prompts)
         )
@@ -110,10 +108,7 @@ class ClientRun:
                 id=self._client.new_id(),
                 volume_key=volumeKey,
                 prompts=items,
-                threshold=request.threshold,
-                postprocess=request.postprocess,
-                roi=_corners(request.roi),
-                mode="fast" if request.fast else "auto",
+                options=request.options,
             )
         )
 
@@ -149,7 +144,3 @@ class ClientRun:
 
     def _map(self, file: str, offset: Index3) -> CroppedArray | None:
         return CroppedArray(read_array(self._client.folder, file), offset) if file else None
-
-
-def _corners(box: Box | None) -> Index6 | None:
-    return (*box.start, *box.stop) if box is not None else None

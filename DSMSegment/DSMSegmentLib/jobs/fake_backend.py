@@ -49,7 +49,7 @@ class FakeBackend:
         """See `Backend.segment`."""
         for index, text in enumerate(request.prompts):
             cancel.check()
-            mask = _inside(self._masks.get(text, np.zeros(volume.shape, np.uint8)), request.roi)
+            mask = _inside(self._masks.get(text, np.zeros(volume.shape, np.uint8)), request.options.region)
             found = bool(mask.any())
             onFinding(
                 index,
@@ -59,9 +59,9 @@ class FakeBackend:
                     score=0.9 if found else 0.1,
                     volumeMl=float(np.count_nonzero(mask)) * volume.voxel_volume_mm3 / 1000.0,
                     seconds=0.0,
-                    threshold=request.threshold,
-                    probability=_map(mask) if request.probabilities else None,
-                    uncertainty=_map(mask) if request.uncertainty else None,
+                    threshold=request.options.threshold,
+                    probability=_map(mask) if request.options.probabilities else None,
+                    uncertainty=_map(mask) if request.options.uncertainty else None,
                 ),
             )
             onProgress(JobProgress("decode", index + 1, len(request.prompts)))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import queue
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import partial
 
 import slicer
 
 from dsm.core.boxes import Box
+from dsm.core.options import SegmentOptions
 from dsm.core.volume import Volume
 from dsm.errors import DSMError, InputError, JobCancelled, OutputError
 from dsm.text.prompt import Prompt, parse_prompts
@@ -52,31 +53,22 @@ class JobOptions:
     """How a run segments and writes.
 
     Args:
-        threshold: Probability from which a voxel is inside, 0 to 1.
+        segment: How the prompts are segmented. The region comes from `roi`, and which maps are made from where they are
+            to be kept.
         existing: What to do with segments that have the name of a prompt.
         overlap: What to do where segments overlap.
-        postprocess: Whether small islands are dropped: organs keep their largest part, tumors all of 0.1 ml or more.
         keepEmpty: Whether a prompt that found nothing leaves an empty segment.
-        fast: Whether the diffusion prompts of tumors are left out.
-        uncertainty: Whether maps of uncertainty are made, too.
         roi: Only voxels inside are segmented; None for the whole volume. Of a CT that was not read yet, only they and 6
             cm around them are read. A segment that is replaced keeps what it has outside.
         into: Ids of the segments that get what a prompt finds, by its canonical name; others go by `existing`.
     """
 
-    threshold: float = 0.5
+    segment: SegmentOptions = field(default_factory=SegmentOptions)
     existing: ExistingPolicy = ExistingPolicy.ADD
     overlap: OverlapPolicy = OverlapPolicy.ALLOW
-    postprocess: bool = True
     keepEmpty: bool = False
-    fast: bool = False
-    uncertainty: bool = False
     roi: slicer.vtkMRMLMarkupsROINode | None = None
     into: Mapping[str, Sequence[str]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if not 0.0 < self.threshold < 1.0:
-            raise InputError(f"The threshold is {self.threshold}; it must lie between 0 and 1.", code="input.threshold")
 
 
 class SegmentationJob:
@@ -141,12 +133,12 @@ class SegmentationJob:
         self._prompts, self._skipped = self._plan(parse_prompts(prompts))
         self._request = SegmentRequest(
             prompts=tuple(prompt.canonical_text for prompt in self._prompts),
-            threshold=self._options.threshold,
-            postprocess=self._options.postprocess,
-            roi=roi,
-            probabilities=probabilities is not None,
-            uncertainty=uncertainties is not None and self._options.uncertainty,
-            fast=self._options.fast,
+            options=replace(
+                self._options.segment,
+                region=roi,
+                probabilities=probabilities is not None,
+                uncertainty=uncertainties is not None and self._options.segment.uncertainty,
+            ),
         )
         self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._cancel = CancelToken()
@@ -194,7 +186,7 @@ class SegmentationJob:
     @property
     def region(self) -> Box | None:
         """Its voxels in which masks are wanted; None for all."""
-        return self._request.roi
+        return self._request.options.region
 
     @property
     def encodeSeconds(self) -> float | None:
@@ -350,7 +342,7 @@ class SegmentationJob:
         others = self._writer.protectedSegmentIds(segmentId)
         for store, values in ((self._probabilities, finding.probability), (self._uncertainties, finding.uncertainty)):
             if store is not None:
-                map_ = SegmentMap(values, affine, self._request.roi, others) if values is not None else None
+                map_ = SegmentMap(values, affine, self._request.options.region, others) if values is not None else None
                 store.put(node, segmentId, map_)
 
     def _note(self, outcome: SegmentOutcome) -> None:

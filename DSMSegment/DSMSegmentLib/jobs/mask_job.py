@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import slicer
 
+from dsm.core.options import SegmentOptions
 from dsm.errors import DSMError, InputError, JobCancelled
 from dsm.text.prompt import parse_prompts
 from DSMSegmentLib.jobs.backend import Backend
@@ -24,7 +25,7 @@ class MaskJob:
         volumeNode: What to segment.
         prompt: One structure.
         backend: Computes the mask.
-        threshold: Probability from which a voxel is inside.
+        options: How it is segmented; None for the usual ones.
         target: The segmentation that is to get the mask; None where that is not known yet.
         onFinished: Called once with the job, on the main thread.
 
@@ -41,7 +42,7 @@ class MaskJob:
         prompt: str,
         backend: Backend,
         *,
-        threshold: float = 0.5,
+        options: SegmentOptions | None = None,
         target: slicer.vtkMRMLSegmentationNode | None = None,
         onFinished: Callable[[MaskJob], None] | None = None,
     ) -> None:
@@ -65,7 +66,7 @@ class MaskJob:
         self._call = BackgroundCall(
             lambda: backend.segment(
                 volume,
-                SegmentRequest((self.prompt.canonical_text,), threshold=threshold),
+                SegmentRequest((self.prompt.canonical_text,), options or SegmentOptions()),
                 onProgress=lambda _: None,
                 onFinding=lambda _, finding: found.append(finding),
                 cancel=self._cancel,

@@ -7,6 +7,7 @@ from functools import partial
 
 import slicer
 
+from dsm.core.options import SegmentOptions
 from dsm.errors import DSMError, InputError
 from DSMSegmentLib.jobs.backend import Backend
 from DSMSegmentLib.jobs.job import JobOptions, JobState, SegmentationJob
@@ -176,7 +177,7 @@ class Runs:
         volumeNode: slicer.vtkMRMLScalarVolumeNode,
         prompt: str,
         *,
-        threshold: float = 0.5,
+        options: SegmentOptions | None = None,
         target: slicer.vtkMRMLSegmentationNode | None = None,
         onFinished: Callable[[MaskJob], None] | None = None,
     ) -> MaskJob:
@@ -188,7 +189,7 @@ class Runs:
         """
         self._checkIdle()
         self._job = job = MaskJob(
-            volumeNode, prompt, self._backend, threshold=threshold, target=target, onFinished=onFinished
+            volumeNode, prompt, self._backend, options=options, target=target, onFinished=onFinished
         )
         return job
 

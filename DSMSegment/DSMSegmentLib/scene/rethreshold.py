@@ -6,7 +6,8 @@ import numpy as np
 import slicer
 
 from dsm.core.boxes import CroppedArray
-from dsm.errors import InputError, OutputError
+from dsm.core.options import check_threshold
+from dsm.errors import OutputError
 from dsm.inference.component_policy import kept_fraction, smallest_part_ml
 from DSMSegmentLib.scene.islands import keepIslands
 from DSMSegmentLib.scene.map_store import SegmentMap
@@ -48,8 +49,7 @@ def setThreshold(
         InputError: If the threshold does not lie between 0 and 1.
         OutputError: If the segmentation does not take the mask.
     """
-    if not 0.0 < threshold < 1.0:
-        raise InputError(f"The threshold is {threshold}; it must lie between 0 and 1.", code="input.threshold")
+    check_threshold(threshold)
     segmentation = segmentationNode.GetSegmentation()
     voxelMl = float(abs(np.linalg.det(probability.affine[:3, :3]))) / 1000.0
     mask = _above(probability.values.array, threshold)

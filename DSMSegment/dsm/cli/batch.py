@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from dsm.cli.output_check import require_package
 from dsm.cli.prompt_argument import add_prompt_argument
+from dsm.cli.segment_options import add_segment_options, segment_options
 
 if TYPE_CHECKING:
     from dsm.cohort.outcome import Outcome
@@ -37,9 +38,8 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
         help="of the masks (default: auto, which is DICOM SEG for DICOM and .seg.nrrd for files)",
     )
     parser.add_argument("--model", default="dsm-small", help="name or folder (default: %(default)s)")
-    parser.add_argument("--threshold", type=float, default=0.5, help="probability of a voxel inside (default: 0.5)")
+    add_segment_options(parser)
     parser.add_argument("--modality", choices=("CT", "MR"), help="by default what the files say or look like")
-    parser.add_argument("--no-postprocess", action="store_true", help="keep all components of an organ")
     parser.add_argument("--workers", type=int, default=1, help="worker processes a device (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="one, or several with commas: cuda:0,cuda:1 (default: cpu)")
     parser.add_argument(
@@ -64,15 +64,12 @@ def run(options: argparse.Namespace) -> int:
         require_package("highdicom", extra="dicom")
     if options.workers < 1:
         raise InputError(f"There cannot be {options.workers} workers.", code="input.workers", hint="Give 1 or more.")
-    if not 0 < options.threshold < 1:
-        raise InputError("The threshold must lie between 0 and 1.", code="threshold", hint="0.5 is usual.")
     assert set(_FORMATS) == set(get_args(Format))  # noqa: S101  (that module is not imported to print the help)
     settings = Settings(
         prompts=tuple(options.prompt),
         model=options.model,
         model_sha256=verify_model(find_model(options.model)).digest,
-        threshold=options.threshold,
-        postprocess=not options.no_postprocess,
+        options=segment_options(options),
         modality=options.modality,
         format=options.format,
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dsm.cli.output_check import check_distinct, check_output, check_output_folder, check_space, require_package
 from dsm.cli.progress_bar import ProgressBar
 from dsm.cli.prompt_argument import add_prompt_argument
+from dsm.cli.segment_options import add_segment_options, segment_options
 from dsm.errors import InputError
 
 if TYPE_CHECKING:
@@ -47,12 +48,9 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
     parser.add_argument("--report", metavar="FILE", type=Path, help="also write what was found and how, as .json")
     parser.add_argument("--probabilities", metavar="DIR", type=Path, help="also write a probability map a prompt")
     parser.add_argument("--uncertainty", metavar="DIR", type=Path, help="also write an uncertainty map a prompt")
-    parser.add_argument("--fast", action="store_true", help="leave out the diffusion prompts of tumors")
     parser.add_argument("--seed", type=int, default=0, help="of the diffusion prompts (default: %(default)s)")
     parser.add_argument("--model", default="dsm-small", help="name or folder (default: %(default)s)")
-    parser.add_argument(
-        "--threshold", type=_fraction, default=0.5, help="probability of a voxel inside (default: %(default)s)"
-    )
+    add_segment_options(parser)
     parser.add_argument("--series", metavar="UID", help="which DICOM series, where the folder holds several")
     parser.add_argument("--modality", choices=("CT", "MR"), help="by default what the file says or looks like")
     parser.add_argument(
@@ -67,9 +65,6 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument(
         "--estimate", action="store_true", help="only say how long the encoding would take, and how much memory"
-    )
-    parser.add_argument(
-        "--no-postprocess", action="store_true", help="keep every part of an organ, not the largest connected one alone"
     )
     parser.set_defaults(run=run)
 
@@ -108,12 +103,12 @@ def run(options: argparse.Namespace) -> int:
         scan = segmenter.encode(volume, progress=progress)
         results = scan.segment(
             prompts,
-            threshold=options.threshold,
-            probabilities=options.probabilities is not None,
-            uncertainty=options.uncertainty is not None,
-            fast=options.fast,
+            segment_options(
+                options,
+                probabilities=options.probabilities is not None,
+                uncertainty=options.uncertainty is not None,
+            ),
             sampling=Sampling(seed=options.seed),
-            postprocess=not options.no_postprocess,
             progress=progress,
         )
         progress("write", 0, 1)
@@ -129,13 +124,6 @@ def run(options: argparse.Namespace) -> int:
         print(f"note: {note.text}")
     _print_table(results)
     return 0
-
-
-def _fraction(text: str) -> float:
-    value = float(text)
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"{text} does not lie between 0 and 1.")
-    return value
 
 
 def _check_outputs(options: argparse.Namespace, prompts: Sequence[Prompt]) -> None:

@@ -21,8 +21,8 @@ from dsm.client.connection import Connection, RemoteError, check_connection
 from dsm.client.jobs import JobClient, JobEvent, StartThread, start_thread
 from dsm.client.volumes import RemoteVolumes
 from dsm.errors import DSMError, ProtocolError, WorkerError
-from dsm.wire.arrays import numbered, resolve_in_folder
-from dsm.wire.codec import from_fields
+from dsm.wire.arrays import MASK_SUFFIX, PROBABILITY_SUFFIX, UNCERTAINTY_SUFFIX, numbered, resolve_in_folder
+from dsm.wire.codec import from_fields, to_fields
 from dsm.wire.messages import Done, Error, Load, Progress, Release, Request, Result, Segment, SetVolume
 
 logger = logging.getLogger(__name__)
@@ -235,12 +235,7 @@ class RemoteClient(JobClient):
         body = {
             "volume": self._volumes.id_of(request.volume_key),
             "prompts": [item.text for item in request.prompts],
-            "threshold": request.threshold,
-            "postprocess": request.postprocess,
-            "probabilities": any(item.probability_file for item in request.prompts),
-            "uncertainty": any(item.uncertainty_file for item in request.prompts),
-            "mode": request.mode,
-            "roi": list(request.roi) if request.roi is not None else None,
+            "options": to_fields(request.options),
         }
         num_of_prompt: dict[int, int] = {}
         for event in self._results(request.id, body):
@@ -250,19 +245,20 @@ class RemoteClient(JobClient):
 
     def _result(self, request: Segment, event: Mapping[str, Any], nth: int) -> Result:
         item = request.prompts[int(event["prompt"])]
+        file = numbered(item.file, nth)
         fields = {
             **event,
             "id": request.id,
             "prompt_id": item.id,
-            "file": self._written(numbered(item.file, nth), _decoded(event["mask"])),
-            "probability_file": self._written(numbered(item.probability_file, nth), _map(event["probability"])),
-            "uncertainty_file": self._written(numbered(item.uncertainty_file, nth), _map(event["uncertainty"])),
+            "file": self._written(file + MASK_SUFFIX, _decoded(event["mask"])),
+            "probability_file": self._written(file + PROBABILITY_SUFFIX, _map(event["probability"])),
+            "uncertainty_file": self._written(file + UNCERTAINTY_SUFFIX, _map(event["uncertainty"])),
         }
         return from_fields(Result, fields, where="result")
 
     def _written(self, name: str, content: bytes) -> str:
-        """Write a file, and return its name; empty for no content, or when nobody asked for it."""
-        if not name or not content:
+        """Write a file, and return its name; empty for no content."""
+        if not content:
             return ""
         resolve_in_folder(self.folder, name).write_bytes(content)
         return name

@@ -79,7 +79,7 @@ class JobClient(ABC):
         """Return a job id that this client has not given out."""
         return f"job-{next(self._counter)}"
 
-    def new_file(self, suffix: str) -> str:
+    def new_file(self, suffix: str = "") -> str:
         """Return an unused name for a file in `folder`, e.g. `new_file(".npy")`."""
         return f"file-{next(self._counter)}{suffix}"
 

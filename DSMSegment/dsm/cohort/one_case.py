@@ -118,8 +118,7 @@ class CaseRunner:
                         client,
                         volume,
                         self._prompts,
-                        threshold=self._settings.threshold,
-                        postprocess=self._settings.postprocess,
+                        self._settings.options,
                     )
                     return results, time.perf_counter() - began, attempt
             except WorkerError as error:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from dsm._version import __version__
+from dsm.core.options import SegmentOptions
 
 Format = Literal["auto", "dcm", "seg.nrrd", "nii.gz"]
 
@@ -20,8 +21,7 @@ class Settings:
         prompts: Texts, as typed.
         model: Name of the model.
         model_sha256: Its digest.
-        threshold: Probability above which a voxel is inside.
-        postprocess: Keep the largest part of an organ alone.
+        options: How prompts are segmented.
         modality: `"CT"` or `"MR"` instead of what the files say; None as a rule.
         format: Of the masks; `"auto"` is DICOM SEG for DICOM, else `.seg.nrrd`.
         version: Of the engine.
@@ -30,8 +30,7 @@ class Settings:
     prompts: tuple[str, ...]
     model: str
     model_sha256: str
-    threshold: float = 0.5
-    postprocess: bool = True
+    options: SegmentOptions = field(default_factory=SegmentOptions)
     modality: str | None = None
     format: Format = "auto"
     version: str = __version__

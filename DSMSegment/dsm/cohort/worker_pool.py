@@ -13,6 +13,7 @@ import numpy as np
 
 from dsm.client.process import WorkerClient
 from dsm.core.boxes import CroppedArray
+from dsm.core.options import SegmentOptions
 from dsm.core.volume import Volume
 from dsm.errors import WorkerError
 from dsm.inference.result import PromptResult
@@ -101,7 +102,7 @@ class _Slot:
 
 
 def segment_in(
-    client: WorkerClient, volume: Volume, prompts: Sequence[Prompt], *, threshold: float, postprocess: bool
+    client: WorkerClient, volume: Volume, prompts: Sequence[Prompt], options: SegmentOptions
 ) -> list[PromptResult]:
     """Encode a volume in a worker, segment prompts, and release the volume.
 
@@ -120,7 +121,7 @@ def segment_in(
             client.submit(SetVolume(id=client.new_id(), key=key, array=array, affine=rows, modality=volume.modality))
         )
         (client.folder / array).unlink(missing_ok=True)
-        found = _segment(client, key, prompts, threshold=threshold, postprocess=postprocess)
+        found = _segment(client, key, prompts, options)
         return [_result(client, one, prompt, volume) for one, prompt in zip(found, prompts, strict=True)]
     finally:
         (client.folder / array).unlink(missing_ok=True)
@@ -128,12 +129,10 @@ def segment_in(
             client.submit(Release(id=client.new_id(), volume_key=key))
 
 
-def _segment(
-    client: WorkerClient, key: str, prompts: Sequence[Prompt], *, threshold: float, postprocess: bool
-) -> list[Result]:
+def _segment(client: WorkerClient, key: str, prompts: Sequence[Prompt], options: SegmentOptions) -> list[Result]:
     # A structure goes by its name: what was typed may name two. Free text goes as it is.
     items = tuple(
-        PromptItem(id=str(number), text=prompt.name if prompt.structure else prompt.text, file=client.new_file(".mask"))
+        PromptItem(id=str(number), text=prompt.name if prompt.structure else prompt.text, file=client.new_file())
         for number, prompt in enumerate(prompts)
     )
     found: dict[str, Result] = {}
@@ -142,7 +141,7 @@ def _segment(
         if isinstance(event, Result):
             found[event.prompt_id] = event
 
-    job = Segment(id=client.new_id(), volume_key=key, prompts=items, threshold=threshold, postprocess=postprocess)
+    job = Segment(id=client.new_id(), volume_key=key, prompts=items, options=options)
     client.wait(client.submit(job), on_event=keep)
     return [found[item.id] for item in items]
 

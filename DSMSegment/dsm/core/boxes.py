@@ -122,6 +122,15 @@ class CroppedArray:
         i, j, k = (o + s for o, s in zip(self.offset_ijk, self.array.shape, strict=True))
         return Box(self.offset_ijk, (i, j, k))
 
+    def inside(self, region: Box) -> CroppedArray:
+        """Return the part that lies in `region` (a view); an array of no voxels where they do not meet."""
+        box = self.box.intersect(region)
+        if box.is_empty:
+            return CroppedArray(self.array[:0, :0, :0], (0, 0, 0))
+        start = _index3([a - b for a, b in zip(box.start, self.offset_ijk, strict=True)])
+        stop = _index3([a - b for a, b in zip(box.stop, self.offset_ijk, strict=True)])
+        return CroppedArray(self.array[Box(start, stop).slices], box.start)
+
     def paste_into(self, shape: Sequence[int]) -> np.ndarray:
         """Return the full array of `shape` `(I, J, K)`, zero outside the box, in the dtype of the crop.
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from dsm._version import __version__
 from dsm.core.boxes import CroppedArray
+from dsm.core.options import SegmentOptions
 from dsm.core.volume import Volume
 from dsm.errors import ImageError, InputError
 from dsm.evaluation.case_rows import case_rows
@@ -152,7 +153,7 @@ def _evaluate_case(
     wanted = {name: exact_prompt(name) for name in entry.targets if prompts is None or name in prompts}
     began = time.perf_counter()
     scan = segmenter.encode(volume)
-    results = dict(zip(wanted, scan.segment(list(wanted.values()), fast=fast), strict=True))
+    results = dict(zip(wanted, scan.segment(list(wanted.values()), SegmentOptions(fast=fast)), strict=True))
     network = time.perf_counter() - began
     rows = case_rows(entry, label, scan, results, fast=fast)
     metrics = time.perf_counter() - began - network

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from dsm.core.boxes import CroppedArray
+from dsm.core.options import SegmentOptions
 from dsm.evaluation.bootstrap import bootstrap_mean
 from dsm.evaluation.lesions import count_false_positives, true_lesions
 from dsm.evaluation.mask_pair import MaskPair
@@ -32,7 +33,7 @@ def froc_points(scan: Scan, prompt: Prompt, truth: np.ndarray, *, fast: bool) ->
     """
     crop, points = CroppedArray.from_mask(truth), []
     for confidence in CONFIDENCES:
-        result = scan.segment([prompt], fast=fast, part_confidence=confidence)[0]
+        result = scan.segment([prompt], SegmentOptions(fast=fast), part_confidence=confidence)[0]
         pair = MaskPair.of(crop, result.mask, scan.volume.spacing_mm)
         found = sum(lesion.is_found for lesion in true_lesions(pair))
         points.append({"confidence": confidence, "found": found, "false_positives": count_false_positives(pair)})

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dsm.core.boxes import Box
 from dsm.core.input_note import InputNote
+from dsm.core.options import SegmentOptions
 from dsm.core.volume import Volume
-from dsm.errors import PromptError
 from dsm.inference.anatomy import AnatomyCheck
 from dsm.inference.component_policy import kept_fraction, smallest_part_ml
 from dsm.inference.dropped_rims import without_dropped_rims
@@ -45,6 +46,7 @@ _BATCH = 8
 # A mask is at least half sure inside by its threshold, so below this the presence head says "not here" (under 0.1).
 _SMALLEST_SCORE = 0.05
 _SAMPLING = Sampling()
+_OPTIONS = SegmentOptions()
 # Of the host with its margin, which is about twice the organ.
 _FILLED = 0.2
 
@@ -85,13 +87,9 @@ class Scan:
     def segment(
         self,
         prompts: str | Sequence[str] | Sequence[Prompt],
+        options: SegmentOptions = _OPTIONS,
         *,
-        threshold: float = 0.5,
-        probabilities: bool = False,
-        uncertainty: bool = False,
-        fast: bool = False,
         sampling: Sampling = _SAMPLING,
-        postprocess: bool = True,
         part_confidence: float | None = None,
         progress: Progress = ignore_progress,
         on_result: Callable[[PromptResult], None] | None = None,
@@ -100,16 +98,12 @@ class Scan:
 
         Args:
             prompts: Text (`;` or a new line separates prompts), several texts, or parsed prompts.
-            threshold: Probability above which a voxel is inside.
-            probabilities: Also return a probability map a prompt.
-            uncertainty: Also return an uncertainty map a prompt.
-            fast: Leave out the visual prompts of tumors.
+            options: How they are segmented. Post-processing keeps the largest connected part of an organ, and drops
+                specks of free-text prompts. A tumor keeps all parts of 0.1 ml or more; if its organ is in the image,
+                those that touch it and are not mostly other organs; of a trained tumor, those that are sure enough. In
+                a solid organ of which no lesion had training labels, a tumor is what differs from the rest of the
+                organ (`dsm.inference.organ_outliers`).
             sampling: How visual prompts are drawn.
-            postprocess: Keep the largest connected part of an organ, and drop specks of free-text prompts. A tumor
-                keeps all parts of 0.1 ml or more; if its organ is in the image, those that touch it and are not mostly
-                other organs; of a trained tumor, those that are sure enough. In a solid organ of which no
-                lesion had training labels, a tumor is what differs from the rest of the organ
-                (`dsm.inference.organ_outliers`).
             part_confidence: Least mean probability of a part of a trained tumor; by default what the model says.
             progress: Stages `"text"` and `"decode"`; may raise `JobCancelled`.
             on_result: Called with each result as soon as it is there.
@@ -118,12 +112,9 @@ class Scan:
             One result a prompt, in their order.
 
         Raises:
-            PromptError: If a prompt is empty or too long, or the threshold lies outside of 0 to 1.
+            PromptError: If a prompt is empty or too long.
         """
-        if not 0 < threshold < 1:
-            raise PromptError(
-                f"The threshold is {threshold}; it must lie between 0 and 1.", code="threshold", hint="0.5 is usual."
-            )
+        threshold, postprocess = options.threshold, options.postprocess
         parsed = _parsed(prompts)
         progress("text", 0, len(parsed))
         vectors, notes = self._embedder.embed(parsed)
@@ -135,7 +126,7 @@ class Scan:
             progress("decode", start, len(parsed))
             began = time.perf_counter()
             text = torch.from_numpy(vectors[start : start + _BATCH])
-            answers = self._decode(batch, text, None if fast else sampling, spread=uncertainty)
+            answers = self._decode(batch, text, None if options.fast else sampling, spread=options.uncertainty)
             share = (time.perf_counter() - began) / len(batch)
             for row, prompt in enumerate(batch):
                 if row:
@@ -149,14 +140,15 @@ class Scan:
                     answers[row],
                     notes=(*notes[start + row], *self._filled_host(prompt, own, threshold)),
                     seconds=share,
-                    threshold=threshold,
-                    probabilities=probabilities,
+                    options=options,
                     keep_fraction=kept_fraction(prompt) if postprocess else 0.0,
                     smallest_voxels=self._smallest_voxels(prompt) if postprocess else 0,
                 )
                 if result.found:
                     flags = check(prompt.name, result.mask, result.volume_ml)
                     result = replace(result, warnings=(*flags, *result.warnings))
+                if options.region is not None:
+                    result = self._inside(result, options.region)
                 results.append(result)
                 if on_result is not None:
                     on_result(result)
@@ -190,8 +182,7 @@ class Scan:
         *,
         notes: Sequence[str],
         seconds: float,
-        threshold: float,
-        probabilities: bool,
+        options: SegmentOptions,
         keep_fraction: float,
         smallest_voxels: int,
     ) -> PromptResult:
@@ -200,6 +191,7 @@ class Scan:
         `seconds` were spent on it before.
         """
         began = time.perf_counter()
+        threshold = options.threshold
         native = native_mask(
             logits,
             self.grid,
@@ -210,7 +202,7 @@ class Scan:
         value = score(native.mean_probability, answer.presence)
         found = native.num_voxels > 0 and value >= _SMALLEST_SCORE
         probability = None
-        if probabilities:
+        if options.probabilities:
             rimless = without_dropped_rims(answer.logits, logits, threshold=threshold, faintest=FAINTEST_PROBABILITY)
             probability = native_probability(rimless, self.grid)
         return PromptResult(
@@ -225,6 +217,19 @@ class Scan:
             probability=probability,
             uncertainty=None if answer.mean is None else native_uncertainty(answer.mean, self.grid),
             warnings=(*prompt.warnings, *notes, *self._warnings(prompt), *(note.text for note in self.notes)),
+        )
+
+    def _inside(self, result: PromptResult, region: Box) -> PromptResult:
+        """Return the part of a result in a region; what lies outside of it alone is not found."""
+        mask = result.mask.inside(region)
+        num_voxels = int(np.count_nonzero(mask.array))
+        return replace(
+            result,
+            mask=mask,
+            found=num_voxels > 0,
+            volume_ml=num_voxels * self.volume.voxel_volume_mm3 / 1000,
+            probability=result.probability and result.probability.inside(region),
+            uncertainty=result.uncertainty and result.uncertainty.inside(region),
         )
 
     def _decode(

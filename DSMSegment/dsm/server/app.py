@@ -21,7 +21,7 @@ from starlette.routing import Match
 from dsm._version import __version__
 from dsm.errors import DSMError
 from dsm.server.http_errors import ServerError, status_of
-from dsm.server.job import Job, JobSpec
+from dsm.server.job import Job
 from dsm.server.messages import (
     Capabilities,
     Health,
@@ -208,17 +208,7 @@ def remove_volume(service: Served, user: User, volume_id: Id) -> Response:
 @_routes.post("/jobs", operation_id="submit", status_code=202)
 def submit(service: Served, user: User, asked: Annotated[JobRequest, Body()]) -> JobResponse:
     """Accept a job: from now on it ends with an answer, also when a worker dies."""
-    spec = JobSpec(
-        volume=asked.volume,
-        prompts=tuple(asked.prompts),
-        threshold=asked.threshold,
-        postprocess=asked.postprocess,
-        probabilities=asked.probabilities,
-        uncertainty=asked.uncertainty,
-        mode=asked.mode,
-        roi=tuple(asked.roi) if asked.roi is not None else None,  # type: ignore[arg-type]  # six: the model says so
-    )
-    return _job_response(service.scheduler.submit(user, spec))
+    return _job_response(service.scheduler.submit(user, asked))
 
 
 @_routes.get("/jobs/{job_id}", operation_id="show_job")

@@ -7,11 +7,12 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from dsm.core.options import SegmentOptions
+
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
-Mode = Literal["auto", "fast"]
 
 _OPEN = ("waiting", "running")
 
@@ -23,22 +24,12 @@ class JobSpec:
     Args:
         volume: Its id.
         prompts: May be empty: then the volume is encoded for the jobs that follow.
-        threshold: Probability above which a voxel is inside.
-        postprocess: Drop the islands of structures that have one part.
-        probabilities: Send probability maps, too.
-        uncertainty: Send uncertainty maps, too.
-        mode: As in `dsm.wire.messages.Segment`.
-        roi: Voxels `(i0, j0, k0, i1, j1, k1)` that matter; None for all.
+        options: How they are segmented.
     """
 
     volume: str
-    prompts: tuple[str, ...]
-    threshold: float = 0.5
-    postprocess: bool = True
-    probabilities: bool = False
-    uncertainty: bool = False
-    mode: Mode = "auto"
-    roi: tuple[int, int, int, int, int, int] | None = None
+    prompts: tuple[str, ...] = ()
+    options: SegmentOptions = field(default_factory=SegmentOptions)
 
 
 def error_event(code: str, text: str, hint: str = "") -> dict[str, Any]:

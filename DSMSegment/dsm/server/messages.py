@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
-from dsm.server.job import Mode, State
-from dsm.text.prompt import MAX_PROMPT_CHARACTERS, MAX_PROMPTS
-
-
-def _whole(value: object) -> object:
-    """JSON has one kind of number: 3.0 is an integer, too."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-Voxels = Annotated[int, Field(ge=0, le=2**31), BeforeValidator(_whole)]
-
+from dsm.core.options import SegmentOptions
+from dsm.errors import ProtocolError
+from dsm.server.job import JobSpec, State
+from dsm.wire.codec import from_fields
 
 Map = Annotated[str, Field(description="A `.npy` file, zlib, base64; empty if not asked for.")]
 
@@ -71,21 +65,23 @@ class VolumeShown(BaseModel):
     expires_in_s: float
 
 
-class JobRequest(BaseModel):
-    """What to do with a volume."""
+def _decoded(body: object) -> JobSpec:
+    """Read the body as every other message is read: nothing is converted, and an error names the field."""
+    if not isinstance(body, dict):
+        raise ProtocolError("The body is no JSON object.", code="request")
+    _check_names(body, JobSpec)
+    if isinstance(options := body.get("options"), dict):
+        _check_names(options, SegmentOptions)
+    return from_fields(JobSpec, body, where="job")
 
-    model_config = ConfigDict(extra="forbid", strict=True)
 
-    volume: Annotated[str, Field(max_length=64)]
-    prompts: Annotated[
-        list[Annotated[str, Field(min_length=1, max_length=MAX_PROMPT_CHARACTERS)]], Field(max_length=MAX_PROMPTS)
-    ] = []
-    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    postprocess: bool = True
-    probabilities: bool = False
-    uncertainty: bool = False
-    mode: Annotated[Mode, Field(description="`fast` leaves out the diffusion prompts of tumors.")] = "auto"
-    roi: Annotated[list[Voxels], Field(min_length=6, max_length=6)] | None = None
+def _check_names(body: dict[str, object], cls: type) -> None:
+    """Refuse what is misspelt; messages between programs ignore what they do not know."""
+    if unknown := body.keys() - {field.name for field in fields(cls)}:
+        raise ProtocolError(f"There is no field '{min(unknown)[:40]}'.", code="request")
+
+
+JobRequest = Annotated[JobSpec, BeforeValidator(_decoded)]
 
 
 class JobResponse(BaseModel):

@@ -123,23 +123,13 @@ class LocalWorker:
             PromptItem(
                 id=str(number),
                 text=text,
-                file=client.new_file(".mask"),
-                probability_file=client.new_file(".npy") if spec.probabilities else "",
-                uncertainty_file=client.new_file(".npy") if spec.uncertainty else "",
+                file=client.new_file(),
             )
             for number, text in enumerate(spec.prompts)
         )
         yield from self._run_request(
             job_id,
-            Segment(
-                id=client.new_id(),
-                volume_key=spec.volume,
-                prompts=items,
-                threshold=spec.threshold,
-                postprocess=spec.postprocess,
-                roi=spec.roi,
-                mode=spec.mode,
-            ),
+            Segment(id=client.new_id(), volume_key=spec.volume, prompts=items, options=spec.options),
         )
 
     def cancel(self, job_id: str) -> None:

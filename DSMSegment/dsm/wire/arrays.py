@@ -16,6 +16,11 @@ import numpy as np
 
 from dsm.errors import ImageError, ProtocolError
 
+# Behind `PromptItem.file`: what the files of a result are called.
+MASK_SUFFIX = ".mask"
+PROBABILITY_SUFFIX = ".probability.npy"
+UNCERTAINTY_SUFFIX = ".uncertainty.npy"
+
 # One plain name: no separators, drives, streams, control characters or leading dot on any platform.
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", re.ASCII)
 _ZLIB_LEVEL = 1  # masks are long runs: level 6 is four times slower and 10 % smaller
@@ -187,6 +192,5 @@ def _whole_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def numbered(name: str, number: int) -> str:
-    """Name of the file for one of the structures that a prompt names: `"a.mask"`, for the second `"a-2.mask"`."""
-    stem, dot, suffix = name.rpartition(".") if "." in name else (name, "", "")
-    return f"{stem}-{number}{dot}{suffix}" if name and number > 1 else name
+    """Beginning of the names of files for one of the structures that a prompt names: `"a"`, for the second `"a-2"`."""
+    return f"{name}-{number}" if number > 1 else name

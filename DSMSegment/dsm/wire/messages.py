@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from dsm.core.boxes import Box, Index3
+from dsm.core.options import SegmentOptions
 from dsm.errors import ProtocolError
 from dsm.wire.codec import from_fields, to_fields
 
 # Raised when an old host and a new worker, or the other way round, would misunderstand each other. New optional
 # fields and new message types do not need it: unknown fields are ignored, unknown types answered with an error.
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 # 200 prompts of 4 kB, each character escaped, fit; voxels never travel in a line.
 MAX_LINE_BYTES = 4 * 2**20
 MAX_ID_LENGTH = 128
 
-Index3: TypeAlias = tuple[int, int, int]
-Index6: TypeAlias = tuple[int, int, int, int, int, int]
 Row: TypeAlias = tuple[float, float, float, float]
 Affine: TypeAlias = tuple[Row, Row, Row, Row]
 
@@ -79,8 +79,8 @@ class SetVolume:
         affine: Rows of the 4x4 matrix from voxel index to RAS millimetres.
         modality: `"CT"` or `"MR"`.
         name: What the user calls the volume; used in messages only.
-        roi: Voxels `(i0, j0, k0, i1, j1, k1)`, half-open, that matter under this key: encode only them and what is near
-            them, unless the whole volume is encoded already. None for the whole volume.
+        region: Voxels that matter under this key: encode only them and what is near them, unless the whole volume is
+            encoded already. None for the whole volume.
     """
 
     id: str
@@ -89,29 +89,25 @@ class SetVolume:
     affine: Affine
     modality: str = "CT"
     name: str = "volume"
-    roi: Index6 | None = None
+    region: Box | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptItem:
     """One prompt of a `Segment` message.
 
-    A text that names several structures (`"kidneys"`) gives a `Result` for each; the files of the second get `-2`
-    before their suffix, and so on.
+    A text that names several structures (`"kidneys"`) gives a `Result` for each; the files of the second begin with
+    `file` and `-2`, and so on.
 
     Args:
         id: The host's name for this prompt; comes back in `Result.prompt_id`.
         text: A prompt, e.g. `"left kidney"`.
-        file: Name of the mask file to write in the host's folder.
-        probability_file: Name of the probability file (`.npy`) to write; empty for none.
-        uncertainty_file: Name of the uncertainty file (`.npy`) to write; empty for none.
+        file: How the names of the files of its result begin, in the host's folder.
     """
 
     id: str
     text: str
     file: str
-    probability_file: str = ""
-    uncertainty_file: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,19 +118,13 @@ class Segment:
         id: Job id.
         volume_key: `SetVolume.key` of an encoded volume.
         prompts: At least one.
-        threshold: Probability above which a voxel is inside, between 0 and 1.
-        postprocess: Drop the islands of structures that have one part.
-        roi: Voxels `(i0, j0, k0, i1, j1, k1)`, half-open; masks are cut at this box. None for the whole volume.
-        mode: `"auto"`, or `"fast"`: leave out the diffusion prompts of tumors.
+        options: How they are segmented.
     """
 
     id: str
     volume_key: str
     prompts: tuple[PromptItem, ...]
-    threshold: float = 0.5
-    postprocess: bool = True
-    roi: Index6 | None = None
-    mode: str = "auto"
+    options: SegmentOptions = field(default_factory=SegmentOptions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from dsm._version import __version__
-from dsm.errors import InputError, ProtocolError
+from dsm.errors import DSMError, InputError, ProtocolError
 from dsm.wire.lines import LineBuffer
 from dsm.wire.messages import (
     Cancel,
@@ -146,7 +146,7 @@ class Inbox:
     def _receive(self, line: bytes) -> None:
         try:
             message = decode_request(line)
-        except ProtocolError as error:
+        except DSMError as error:  # of the message, or of a value in it
             self._send(error_message(error, job_id_of(line)))
             return
         if isinstance(message, Cancel):

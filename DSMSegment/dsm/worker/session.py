@@ -14,15 +14,25 @@ import numpy as np
 
 from dsm.core.boxes import Box, CroppedArray, Index3
 from dsm.core.memory import peak_memory_bytes
+from dsm.core.options import SegmentOptions
 from dsm.core.volume import Volume
 from dsm.errors import InputError, ModelNotFoundError, PromptError, ProtocolError, WeightsError
 from dsm.models.store import find_model, verify_model
 from dsm.progress import Progress
 from dsm.text.prompt import MAX_PROMPTS, Prompt, parse_prompts
-from dsm.wire.arrays import content_key, numbered, read_array, resolve_in_folder, write_array, write_mask
+from dsm.wire.arrays import (
+    MASK_SUFFIX,
+    PROBABILITY_SUFFIX,
+    UNCERTAINTY_SUFFIX,
+    content_key,
+    numbered,
+    read_array,
+    resolve_in_folder,
+    write_array,
+    write_mask,
+)
 from dsm.wire.messages import (
     Done,
-    Index6,
     Load,
     Measure,
     PromptItem,
@@ -46,12 +56,8 @@ class EncodedScan(Protocol):
     def segment(
         self,
         prompts: Sequence[Prompt],
+        options: SegmentOptions,
         *,
-        threshold: float,
-        probabilities: bool,
-        uncertainty: bool,
-        fast: bool,
-        postprocess: bool,
         progress: Progress,
         on_result: Callable[[PromptResult], None],
     ) -> list[PromptResult]:
@@ -194,7 +200,7 @@ class Session:
         volume = Volume(array, np.asarray(job.affine), modality=job.modality, name=job.name)
         progress.check()
         content = content_key(volume.array, job.affine, job.modality)
-        region = _region(job.roi, volume.shape) if job.roi is not None else None
+        region = job.region.clip(volume.shape) if job.region is not None else None
         if region is not None and region.is_empty:
             raise InputError("The region lies outside of the volume.", code="input.roi")
         if content in self._volumes or job.modality != "CT":  # an MR image is encoded whole in any case
@@ -217,53 +223,44 @@ class Session:
         return volume
 
     def _segment(self, job: Segment, progress: JobProgress) -> bool:
-        _known("mode", job.mode, "auto", "fast")
         volume = self._encoded(job.volume_key)
         items = _items_by_prompt(job.prompts, self._folder)
-        region = _region(job.roi, volume.shape)
         waiting = {_identity(prompt): wanted for prompt, wanted in items}
 
         def send_result(result: PromptResult) -> None:
             progress.check()
             for item in waiting.pop(_identity(result.prompt)):
-                self._send(self._write(result, item, job.id, region, volume.voxel_volume_mm3))
+                self._send(self._write(result, item, job.id, volume.voxel_volume_mm3))
 
         volume.scan.segment(
             [prompt for prompt, _ in items],
-            threshold=job.threshold,
-            probabilities=any(item.probability_file for item in job.prompts),
-            uncertainty=any(item.uncertainty_file for item in job.prompts),
-            fast=job.mode == "fast",
-            postprocess=job.postprocess,
+            job.options,
             progress=progress,
             on_result=send_result,
         )
         return False
 
-    def _write(
-        self, result: PromptResult, item: PromptItem, job_id: str, region: Box, voxel_volume_mm3: float
-    ) -> Result:
-        inside = _cut(result.mask, region)
-        mask = CroppedArray.from_mask(inside.array)
-        i, j, k = (a + b for a, b in zip(inside.offset_ijk, mask.offset_ijk, strict=True))
+    def _write(self, result: PromptResult, item: PromptItem, job_id: str, voxel_volume_mm3: float) -> Result:
+        mask = CroppedArray.from_mask(result.mask.array)
+        i, j, k = (a + b for a, b in zip(result.mask.offset_ijk, mask.offset_ijk, strict=True))
         voxels = int(np.count_nonzero(mask.array))
         if voxels:
-            write_mask(self._folder, item.file, mask.array)
-        probability_file, probability_offset = self._write_map(item.probability_file, result.probability, region)
-        uncertainty_file, uncertainty_offset = self._write_map(item.uncertainty_file, result.uncertainty, region)
+            write_mask(self._folder, item.file + MASK_SUFFIX, mask.array)
+        probability_file, probability_offset = self._write_map(item.file + PROBABILITY_SUFFIX, result.probability)
+        uncertainty_file, uncertainty_offset = self._write_map(item.file + UNCERTAINTY_SUFFIX, result.uncertainty)
         return Result(
             id=job_id,
             prompt_id=item.id,
             name=result.prompt.name,
             kind=result.prompt.kind,
-            file=item.file if voxels else "",
+            file=item.file + MASK_SUFFIX if voxels else "",
             offset_ijk=(i, j, k) if voxels else (0, 0, 0),
             size=mask.box.size,
             voxels=voxels,
             volume_mm3=voxels * voxel_volume_mm3,
             score=float(result.score),
             empty=voxels == 0,
-            found=bool(result.found) and voxels > 0,
+            found=result.found,
             threshold=float(result.threshold),
             seconds=float(result.seconds),
             warnings=(*result.prompt.warnings, *(w for w in result.warnings if w not in result.prompt.warnings)),
@@ -274,13 +271,12 @@ class Session:
             uncertainty_offset_ijk=uncertainty_offset,
         )
 
-    def _write_map(self, file: str, map_: CroppedArray | None, region: Box) -> tuple[str, Index3]:
-        """Write a map where it was asked for; returns the file, empty for none, and where the map starts."""
-        if not file or map_ is None:
+    def _write_map(self, file: str, map_: CroppedArray | None) -> tuple[str, Index3]:
+        """Write a map if there is one; returns the file, empty for none, and where the map starts."""
+        if map_ is None:
             return "", (0, 0, 0)
-        inside = _cut(map_, region)
-        write_array(self._folder, file, inside.array)
-        return file, inside.offset_ijk
+        write_array(self._folder, file, map_.array)
+        return file, map_.offset_ijk
 
     def _release(self, job: Release) -> bool:
         if job.volume_key:
@@ -322,13 +318,8 @@ def _items_by_prompt(items: Sequence[PromptItem], folder: Path) -> list[tuple[Pr
     files: list[str] = []
     for item in items:
         for number, prompt in enumerate(parse_prompts(item.text), start=1):
-            one = replace(
-                item,
-                file=numbered(item.file, number),
-                probability_file=numbered(item.probability_file, number),
-                uncertainty_file=numbered(item.uncertainty_file, number),
-            )
-            files += [one.file, *(name for name in (one.probability_file, one.uncertainty_file) if name)]
+            one = replace(item, file=numbered(item.file, number))
+            files.append(one.file)
             found.setdefault(_identity(prompt), (prompt, []))[1].append(one)
     for name in files:
         resolve_in_folder(folder, name)
@@ -337,22 +328,3 @@ def _items_by_prompt(items: Sequence[PromptItem], folder: Path) -> list[tuple[Pr
     if len(found) > MAX_PROMPTS:
         raise PromptError(f"There are {len(found)} prompts; {MAX_PROMPTS} is the most.", hint="Send several jobs.")
     return list(found.values())
-
-
-def _region(roi: Index6 | None, shape: Index3) -> Box:
-    """Return the part of the volume in which masks are wanted."""
-    if roi is None:
-        return Box((0, 0, 0), shape)
-    return Box(roi[:3], roi[3:]).clip(shape)
-
-
-def _cut(crop: CroppedArray, region: Box) -> CroppedArray:
-    """Return the part of `crop` inside `region`; an array of no voxels where they do not meet."""
-    box = crop.box.intersect(region)
-    if box.is_empty:
-        return CroppedArray(crop.array[:0, :0, :0], (0, 0, 0))
-    local = Box(
-        tuple(a - b for a, b in zip(box.start, crop.offset_ijk, strict=True)),  # type: ignore[arg-type]
-        tuple(a - b for a, b in zip(box.stop, crop.offset_ijk, strict=True)),  # type: ignore[arg-type]
-    )
-    return CroppedArray(crop.array[local.slices], box.start)

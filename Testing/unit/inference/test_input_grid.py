@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dsm.core.options import SegmentOptions
 from dsm.core.volume import Volume
 
 AXIS_ORDERS = [(axes, signs) for axes in permutations(range(3)) for signs in product((1.0, -1.0), repeat=3)]
@@ -39,7 +40,7 @@ def affine_of(axes, signs, spacing, angles_deg=(0, 0, 0), origin=(-90.0, 40.0, 7
 
 
 def segment(segmenter, volume, **options):
-    (result,) = segmenter.encode(volume, **options).segment("liver", postprocess=False)
+    (result,) = segmenter.encode(volume, **options).segment("liver", SegmentOptions(postprocess=False))
     return result
 
 
@@ -93,7 +94,7 @@ def test_air_around_the_body_changes_nothing(make_segmenter, order, start, size,
     expected[inside] = mask
     scan = make_segmenter().encode(Volume(array, affine_of(*order, (1.5, 1.5, 1.5))))
     assert scan.grid.box.num_voxels < array.size
-    (result,) = scan.segment("liver", postprocess=False)
+    (result,) = scan.segment("liver", SegmentOptions(postprocess=False))
     np.testing.assert_array_equal(result.full_mask(), expected)
 
 
@@ -127,4 +128,4 @@ def test_slabs_are_exact(make_segmenter):
     segmenter = make_segmenter()
     scan = segmenter.encode(volume, max_slab=32)
     assert scan.num_slabs == 3
-    np.testing.assert_array_equal(scan.segment("liver", postprocess=False)[0].full_mask(), mask)
+    np.testing.assert_array_equal(scan.segment("liver", SegmentOptions(postprocess=False))[0].full_mask(), mask)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dsm.core.boxes import Box
+from dsm.core.options import SegmentOptions
 from dsm.core.volume import Volume
 from dsm.inference.body_grid import CONTEXT_MM, make_working_grid
 from dsm.inference.encoding_cache import encoding_keys
@@ -68,8 +69,10 @@ def test_what_is_found_lies_where_it_lies_in_the_whole_volume(make_segmenter, si
     affine = np.diag([*(MM * sign for sign in signs), 1.0])
     volume = volume_of(affine)
     segmenter = make_segmenter(vectors={"liver tumor": (0.6, 5.0)})  # any part, above 115 HU
-    whole = segmenter.encode(volume).segment("liver tumor", postprocess=False)[0].full_mask()
-    part = segmenter.encode(volume, region=REGION).segment("liver tumor", postprocess=False)[0].full_mask()
+    whole = segmenter.encode(volume).segment("liver tumor", SegmentOptions(postprocess=False))[0].full_mask()
+    part = (
+        segmenter.encode(volume, region=REGION).segment("liver tumor", SegmentOptions(postprocess=False))[0].full_mask()
+    )
     assert part.shape == SHAPE
     assert part[REGION.slices].any()
     np.testing.assert_array_equal(part[REGION.slices], whole[REGION.slices])

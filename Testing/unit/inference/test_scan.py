@@ -3,8 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from dsm.core.boxes import Box
+from dsm.core.options import SegmentOptions
 from dsm.core.volume import Volume
-from dsm.errors import JobCancelled, PromptError
+from dsm.errors import InputError, JobCancelled, PromptError
 from dsm.inference import scan as scan_module
 from dsm.text.prompt import parse_prompts
 
@@ -26,7 +28,7 @@ def volume():
 def test_organ_keeps_its_largest_part(make_segmenter, volume):
     scan = make_segmenter(vectors={"liver": SOFT}).encode(volume)
     assert scan.segment("liver")[0].full_mask().sum() == 12**3
-    assert scan.segment("liver", postprocess=False)[0].full_mask().sum() == 12**3 + 4**3 + 4 * 5 * 5
+    assert scan.segment("liver", SegmentOptions(postprocess=False))[0].full_mask().sum() == 12**3 + 4**3 + 4 * 5 * 5
 
 
 def test_tumor_keeps_all_parts(make_segmenter, volume):
@@ -40,7 +42,9 @@ def test_tumor_keeps_the_parts_at_its_organ(make_segmenter, volume):
     scan = segmenter.encode(volume)
     assert scan.segment("liver tumor")[0].full_mask().sum() == 4 * 5 * 5
     # Everything on demand; and an organ that the model has no query for decides nothing.
-    assert scan.segment("liver tumor", postprocess=False)[0].full_mask().sum() == 12**3 + 4**3 + 4 * 5 * 5
+    assert (
+        scan.segment("liver tumor", SegmentOptions(postprocess=False))[0].full_mask().sum() == 12**3 + 4**3 + 4 * 5 * 5
+    )
     assert scan.segment("lung tumor")[0].full_mask().sum() == 12**3 + 4**3 + 4 * 5 * 5
 
 
@@ -52,7 +56,7 @@ def test_free_words_lose_specks_only(make_segmenter, volume):
 
 
 def test_result_describes_itself(make_segmenter, volume):
-    (result,) = make_segmenter(vectors={"liver": BRIGHT}).encode(volume).segment("Liver", threshold=0.4)
+    (result,) = make_segmenter(vectors={"liver": BRIGHT}).encode(volume).segment("Liver", SegmentOptions(threshold=0.4))
     assert result.found
     assert result.prompt.name == "liver"
     assert result.prompt.text == "Liver"
@@ -89,7 +93,9 @@ def test_structure_that_is_not_in_the_image_is_not_found(make_segmenter, volume)
 
 
 def test_probability_map_on_request(make_segmenter, volume):
-    (result,) = make_segmenter(vectors={"liver": SOFT}).encode(volume).segment("liver", probabilities=True)
+    (result,) = (
+        make_segmenter(vectors={"liver": SOFT}).encode(volume).segment("liver", SegmentOptions(probabilities=True))
+    )
     assert result.probability.array.dtype == np.float16
     full = result.probability.paste_into(SHAPE)
     np.testing.assert_array_equal(full[3:15, 3:15, 3:15] > 0.5, True)
@@ -99,15 +105,15 @@ def test_probability_map_on_request(make_segmenter, volume):
 
 def test_higher_threshold_gives_a_smaller_mask(make_segmenter, volume):
     scan = make_segmenter(stride=2, vectors={"liver": SOFT}).encode(volume)
-    sizes = [scan.segment("liver", threshold=t)[0].volume_ml for t in (0.05, 0.5, 0.95)]
+    sizes = [scan.segment("liver", SegmentOptions(threshold=t))[0].volume_ml for t in (0.05, 0.5, 0.95)]
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[0] > sizes[2]
 
 
 @pytest.mark.parametrize("threshold", [0.0, 1.0, -1, float("nan")])
 def test_impossible_threshold(make_segmenter, volume, threshold):
-    with pytest.raises(PromptError, match="threshold"):
-        make_segmenter().encode(volume).segment("liver", threshold=threshold)
+    with pytest.raises(InputError, match="threshold"):
+        make_segmenter().encode(volume).segment("liver", SegmentOptions(threshold=threshold))
 
 
 def test_prompts_as_text_texts_or_parsed(make_segmenter, volume):
@@ -196,7 +202,9 @@ class TestCalibrationOfTrainedTumors:
 
     def test_unsure_parts_are_dropped(self, make_segmenter, volume):
         vectors = {"liver tumor": self.UNSURE}
-        scan = make_segmenter(vectors=vectors, trained=self.TUMOR, tumor_part_confidence={"liver tumor": 0.9}).encode(volume)
+        scan = make_segmenter(vectors=vectors, trained=self.TUMOR, tumor_part_confidence={"liver tumor": 0.9}).encode(
+            volume
+        )
         assert scan.segment("liver tumor")[0].full_mask().sum() == self.BRIGHT_VOXELS
         everything = scan.segment("liver tumor", part_confidence=0.5)[0]
         assert everything.full_mask().sum() == self.BRIGHT_VOXELS + self.TISSUE_VOXELS
@@ -207,8 +215,10 @@ class TestCalibrationOfTrainedTumors:
             return (whole != kept) * 29.0 - 20.0
 
         monkeypatch.setattr("dsm.inference.scan.without_dropped_rims", shown)
-        scan = make_segmenter(vectors={"liver tumor": self.UNSURE}, trained=self.TUMOR, tumor_part_confidence={"liver tumor": 0.9})
-        result = scan.encode(volume).segment("liver tumor", probabilities=True)[0]
+        scan = make_segmenter(
+            vectors={"liver tumor": self.UNSURE}, trained=self.TUMOR, tumor_part_confidence={"liver tumor": 0.9}
+        )
+        result = scan.encode(volume).segment("liver tumor", SegmentOptions(probabilities=True))[0]
         assert result.full_mask().sum() == self.BRIGHT_VOXELS
         assert np.count_nonzero(result.probability.array > 0.5) == self.TISSUE_VOXELS
 
@@ -217,7 +227,7 @@ class TestCalibrationOfTrainedTumors:
         before, after = (
             make_segmenter(vectors=vectors, trained=self.TUMOR, tumor_offset=offset)
             .encode(volume)
-            .segment("liver tumor", probabilities=True)[0]
+            .segment("liver tumor", SegmentOptions(probabilities=True))[0]
             for offset in (0.0, 2.0)
         )
         assert before.full_mask().sum() == self.BRIGHT_VOXELS
@@ -226,7 +236,9 @@ class TestCalibrationOfTrainedTumors:
 
     def test_other_names_are_left_alone(self, make_segmenter, volume):
         vectors = {"liver tumor": self.UNSURE, "liver": self.UNSURE}
-        scan = make_segmenter(vectors=vectors, tumor_offset=-9.0, tumor_part_confidence={"liver tumor": 0.9}).encode(volume)
+        scan = make_segmenter(vectors=vectors, tumor_offset=-9.0, tumor_part_confidence={"liver tumor": 0.9}).encode(
+            volume
+        )
         untrained, organ = scan.segment("liver tumor; liver")
         assert untrained.full_mask().sum() == self.BRIGHT_VOXELS + self.TISSUE_VOXELS
         assert organ.found
@@ -235,5 +247,19 @@ class TestCalibrationOfTrainedTumors:
 def test_offset_of_organs_moves_the_organs_of_the_set_only(make_segmenter, volume):
     vectors = {"liver": (0.46, 5.0), "heart": (0.46, 5.0)}  # tissue has a logit of -0.9
     scan = make_segmenter(vectors=vectors, trained=("liver",), organ_offset=2.0).encode(volume)
-    liver, heart = scan.segment("liver; heart", postprocess=False)
+    liver, heart = scan.segment("liver; heart", SegmentOptions(postprocess=False))
     assert liver.full_mask().sum() > heart.full_mask().sum() > 0
+
+
+def test_a_region_cuts_what_is_found(make_segmenter, volume):
+    scan = make_segmenter(vectors={"liver": SOFT}).encode(volume)
+    region = Box((0, 0, 0), (9, 40, 40))
+    (whole,) = scan.segment("liver", SegmentOptions(probabilities=True))
+    (part,) = scan.segment("liver", SegmentOptions(probabilities=True, region=region))
+    expected = whole.full_mask()
+    expected[9:] = 0
+    np.testing.assert_array_equal(part.full_mask(), expected)
+    assert part.volume_ml == pytest.approx(whole.volume_ml / 2)
+    assert part.probability.box == whole.probability.box.intersect(region)
+    (outside,) = scan.segment("liver", SegmentOptions(region=Box((500, 500, 500), (501, 501, 501))))
+    assert (outside.found, outside.volume_ml) == (False, 0.0)

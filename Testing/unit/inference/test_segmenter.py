@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from dsm.core.options import SegmentOptions
 from dsm.core.volume import Volume
 from dsm.errors import DeviceError, JobCancelled, ModelNotFoundError, OutOfMemoryError, WeightsError
 from dsm.inference import encode
@@ -133,9 +134,9 @@ class TestSlabs:
 class TestPrompts:
     def test_companions_do_not_change_a_result(self, segmenter, volume):
         scan = segmenter.encode(volume)
-        together = scan.segment("liver; spleen; liver tumor; heart", probabilities=True)
+        together = scan.segment("liver; spleen; liver tumor; heart", SegmentOptions(probabilities=True))
         for result in together:
-            (alone,) = scan.segment([result.prompt], probabilities=True)
+            (alone,) = scan.segment([result.prompt], SegmentOptions(probabilities=True))
             assert alone.score == pytest.approx(result.score, abs=1e-4)
             np.testing.assert_allclose(
                 alone.probability.array.astype(np.float32), result.probability.array.astype(np.float32), atol=2e-3

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from dsm.core.options import SegmentOptions
 from dsm.core.volume import Volume
 from dsm.inference.segmenter import Segmenter
 from dsm.inference.visual_prompt import Sampling, decode_with_visual_prompts, draw_visual_prompts
@@ -80,9 +81,13 @@ def test_mean_over_hypotheses(net, encoding):
 
 def test_fast_leaves_it_out(dsm_tiny, volume):
     scan = Segmenter.from_pretrained(dsm_tiny).encode(volume)
-    full, again = (scan.segment("liver tumor", probabilities=True, postprocess=False)[0] for _ in range(2))
-    fast = scan.segment("liver tumor", probabilities=True, postprocess=False, fast=True)[0]
-    other = scan.segment("liver tumor", probabilities=True, postprocess=False, sampling=Sampling(seed=9))[0]
+    full, again = (
+        scan.segment("liver tumor", SegmentOptions(probabilities=True, postprocess=False))[0] for _ in range(2)
+    )
+    fast = scan.segment("liver tumor", SegmentOptions(probabilities=True, postprocess=False, fast=True))[0]
+    other = scan.segment(
+        "liver tumor", SegmentOptions(probabilities=True, postprocess=False), sampling=Sampling(seed=9)
+    )[0]
     assert (full.probability.array == again.probability.array).all()
     assert full.probability.array.sum() != fast.probability.array.sum()
     assert full.probability.array.sum() != other.probability.array.sum()
@@ -90,11 +95,11 @@ def test_fast_leaves_it_out(dsm_tiny, volume):
 
 def test_uncertainty_is_largest_where_undecided(dsm_tiny, volume):
     scan = Segmenter.from_pretrained(dsm_tiny).encode(volume)
-    for result in scan.segment("liver; liver tumor", uncertainty=True):
+    for result in scan.segment("liver; liver tumor", SegmentOptions(uncertainty=True)):
         map_ = result.uncertainty.array
         assert map_.dtype == "float16"
         assert 0 <= map_.min() <= map_.max() <= 1
     assert scan.segment("liver")[0].uncertainty is None
-    organ = scan.segment("liver", uncertainty=True, probabilities=True)[0]
+    organ = scan.segment("liver", SegmentOptions(uncertainty=True, probabilities=True))[0]
     p = organ.probability.array.astype("float32")
     assert abs(2 * (p * (1 - p)) ** 0.5 - organ.uncertainty.array).max() < 0.01

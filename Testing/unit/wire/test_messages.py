@@ -11,7 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dsm.errors import ProtocolError
+from dsm.core.boxes import Box
+from dsm.core.options import SegmentOptions
+from dsm.errors import InputError, ProtocolError
 from dsm.wire import messages
 from dsm.wire.messages import (
     HOST_TYPES,
@@ -34,10 +36,16 @@ from dsm.wire.messages import (
 
 AFFINE = ((1.0, 0.0, 0.0, -5.0), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 2.5, 7.0), (0.0, 0.0, 0.0, 1.0))
 
+_CORNERS = st.tuples(*3 * [st.integers(-999, 999)])
+_SIZES = st.tuples(*3 * [st.integers(0, 999)])
 # from_type builds every message from its annotations, so a new field is covered without being named here. Lone
 # surrogates are left out: they are no text. Floats are finite in JSON.
 st.register_type_strategy(float, st.floats(allow_nan=False, allow_infinity=False))
 st.register_type_strategy(str, st.text(st.characters(exclude_categories=["Cs"]), max_size=40))
+st.register_type_strategy(Box, st.builds(lambda corner, size: Box(corner, corner).grow(size), _CORNERS, _SIZES))
+st.register_type_strategy(
+    SegmentOptions, st.builds(SegmentOptions, threshold=st.floats(0.01, 0.99), region=st.none() | st.from_type(Box))
+)
 
 
 # Generators of nested JSON warm up for seconds on a busy machine; that says nothing about the code.
@@ -78,7 +86,7 @@ def test_random_bytes_are_refused_or_understood_but_never_crash(line: bytes) -> 
     for decode in (decode_request, decode_event):
         try:
             decode(line)
-        except ProtocolError as error:
+        except (ProtocolError, InputError) as error:
             assert error.code
     assert isinstance(job_id_of(line), str)
 
@@ -97,7 +105,7 @@ def test_any_json_in_the_fields_is_refused_or_understood_but_never_crashes(name:
     line = json.dumps({"type": name, **values}).encode()
     try:
         message = decode_request(line)
-    except ProtocolError:
+    except (ProtocolError, InputError):
         return
     assert decode_request(encode_message(message)) == message
 
@@ -107,16 +115,19 @@ def test_any_json_in_the_fields_is_refused_or_understood_but_never_crashes(name:
 def test_a_flipped_byte_never_crashes(message: Any, place: int, flip: int) -> None:
     line = bytearray(encode_message(message))
     line[place % len(line)] ^= flip
-    with contextlib.suppress(ProtocolError):
+    with contextlib.suppress(ProtocolError, InputError):
         decode_request(bytes(line))
 
 
 def test_unknown_fields_are_ignored_so_that_newer_hosts_work() -> None:
-    assert decode_request(b'{"type":"cancel","id":"7","urgency":3,"protocol":1}') == Cancel(id="7")
+    assert decode_request(b'{"type":"cancel","id":"7","urgency":3,"protocol":2}') == Cancel(id="7")
 
 
 def test_a_line_without_version_is_taken_for_ours() -> None:
     assert decode_request(b'{"type":"hello","folder":"/data/x"}') == Hello(folder="/data/x")
+
+
+_SEGMENT = b'{"type":"segment","id":"7","volume_key":"v","prompts":[],"options":'
 
 
 @pytest.mark.parametrize(
@@ -124,7 +135,7 @@ def test_a_line_without_version_is_taken_for_ours() -> None:
     [
         (b'{"type":"dance","id":"7"}', "unsupported"),
         (b'{"type":"ready","id":"7"}', "unsupported"),
-        (b'{"type":"cancel","id":"7","protocol":2}', "unsupported"),
+        (b'{"type":"cancel","id":"7","protocol":1}', "unsupported"),
         (b'{"type":"cancel","id":"7","protocol":"x"}', "unsupported"),
         (b'{"id":"7"}', "protocol"),
         (b'{"type":["cancel"],"id":"7"}', "protocol"),
@@ -134,12 +145,12 @@ def test_a_line_without_version_is_taken_for_ours() -> None:
         (b'{"type":"cancel","id":"' + 129 * b"x" + b'"}', "protocol"),
         (b'{"type":"segment","id":"7","volume_key":"v","prompts":"liver"}', "protocol"),
         (b'{"type":"segment","id":"7","volume_key":"v","prompts":["liver"]}', "protocol"),
-        (b'{"type":"segment","id":"7","volume_key":"v","prompts":[],"threshold":true}', "protocol"),
-        (b'{"type":"segment","id":"7","volume_key":"v","prompts":[],"threshold":NaN}', "protocol"),
-        (b'{"type":"segment","id":"7","volume_key":"v","prompts":[],"threshold":1e999}', "protocol"),
-        (b'{"type":"segment","id":"7","volume_key":"v","prompts":[],"roi":[0,0,0,1,1]}', "protocol"),
-        (b'{"type":"segment","id":"7","volume_key":"v","prompts":[],"roi":[0,0,0,1,1,1.5]}', "protocol"),
-        (b'{"type":"segment","id":"7","volume_key":"v","prompts":[],"postprocess":1}', "protocol"),
+        (b'{"type":"segment","id":"7","volume_key":"v","prompts":[],"options":{"threshold":true}}', "protocol"),
+        (b'{"type":"segment","id":"7","volume_key":"v","prompts":[],"options":{"threshold":NaN}}', "protocol"),
+        (b'{"type":"segment","id":"7","volume_key":"v","prompts":[],"options":{"threshold":1e999}}', "protocol"),
+        (_SEGMENT + b'{"region":{"start":[0,0,0],"stop":[1,1]}}}', "protocol"),
+        (_SEGMENT + b'{"region":{"start":[0,0,0],"stop":[1,1,1.5]}}}', "protocol"),
+        (_SEGMENT + b'{"postprocess":1}}', "protocol"),
         (b'{"type":"set_volume","id":"7","key":"v","array":"a.npy","affine":[[1,0,0,0]]}', "protocol"),
         (b"[1,2]", "protocol"),
         (b"null", "protocol"),
@@ -156,6 +167,20 @@ def test_bad_line_is_refused_with_a_code(line: bytes, code: str) -> None:
         decode_request(line)
     assert caught.value.code == code
     assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        (b'{"threshold":2.0}', "input.threshold"),
+        (b'{"threshold":0}', "input.threshold"),
+        (b'{"region":{"start":[5,5,5],"stop":[0,0,0]}}', "input.box"),
+    ],
+)
+def test_options_that_cannot_be_used_are_refused_while_they_are_read(options: bytes, code: str) -> None:
+    with pytest.raises(InputError) as caught:
+        decode_request(_SEGMENT + options + b"}")
+    assert caught.value.code == code
 
 
 def test_message_names_the_place_of_the_mistake() -> None:
