@@ -1,4 +1,4 @@
-"""Who may talk to the server: this computer alone, or whoever shows the token."""
+"""Access control of the server: this computer only, or with a token."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a request must bring along.
+    """Requirements of a request.
 
     Args:
         host: That the server listens on.
@@ -56,7 +56,7 @@ class Access:
         return cls(host, token)
 
     def guard(self, app: web.Application) -> None:
-        """Let the rules stand before all that the server answers, web sockets too."""
+        """Enforce the rules on all requests, web sockets included."""
 
         @web.middleware
         async def check_first(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -94,12 +94,12 @@ class Access:
 
 
 def token_cookie(token: str) -> str:
-    """Return the cookie that shows a token, for a program that talks to a server."""
+    """Return the cookie with a token, for programs that call a server."""
     return f"{_COOKIE}={token}"
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address can only be reached from this computer."""
+    """Return whether a host name or address is reachable from this computer only."""
     if host == "localhost":
         return True
     try:

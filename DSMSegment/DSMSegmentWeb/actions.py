@@ -1,4 +1,4 @@
-"""What the buttons of the page do; `application.py` does it."""
+"""Actions of the page; implemented in `application.py`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 
 class Actions(Protocol):
-    """What the buttons of the page do."""
+    """Protocol of the page's actions."""
 
     def segment(self, prompts: list[str], typed: str) -> None:
         """Run the prompts."""
@@ -15,28 +15,28 @@ class Actions(Protocol):
         """Stop the run."""
 
     def undo(self) -> None:
-        """Take back the last run or stroke."""
+        """Undo the last run or stroke."""
 
     def select(self, segment_id: str) -> None:
-        """Show a segment, and let the tools work on it."""
+        """Show a segment, and select it for the tools."""
 
     def recolor(self, segment_id: str, color: str) -> None:
-        """Give a segment a colour, as `#rrggbb`."""
+        """Set the colour of a segment, as `#rrggbb`."""
 
     def toggle(self, segment_id: str) -> None:
         """Show or hide a segment."""
 
     def toggle_uncertainty(self, segment_id: str) -> None:
-        """Show where the network was undecided about a segment, or hide that."""
+        """Show or hide the uncertainty map of a segment."""
 
     def consent(self, agreed: bool) -> None:
-        """Say whether the scan may be sent to the server that the page asks about."""
+        """Answer whether the scan may be sent to the server."""
 
     def choose_series(self, series_uid: str) -> None:
-        """Open one of the series that the page asks about."""
+        """Open one of the offered series."""
 
     def cancel_series(self, *_: Any) -> None:
-        """Open none of them."""
+        """Open none of the offered series."""
 
     def edit(self, name: str) -> None:
-        """Apply a filter to the segment that is selected."""
+        """Apply a filter to the selected segment."""

@@ -1,4 +1,4 @@
-"""The application behind the page: what its buttons do, and what it shows of the scene."""
+"""Application behind the page: its actions and its view of the scene."""
 
 from __future__ import annotations
 
@@ -79,12 +79,12 @@ class Application:
         server.controller.on_server_bind.add(self._bind)
 
     def close(self) -> None:
-        """End the worker, and remove what was sent."""
+        """Stop the worker, and remove uploads."""
         self._runs.close()
         self._opening.close()
 
     async def open(self, path: Path, series_uid: str | None = None) -> None:
-        """Open a scan in place of the one that is shown; see `Opening.open`."""
+        """Open a scan, replacing the current one; see `Opening.open`."""
         await self._opening.open(path, series_uid=series_uid)
 
     def segment(self, prompts: list[str], typed: str) -> None:
@@ -207,7 +207,7 @@ class Application:
             state.error = error.one_line
 
     def _bind(self, web_server: Any) -> None:
-        """Called when the web server is there and has not begun to listen."""
+        """Register the routes of the web server before it listens."""
         self._access.guard(web_server.app)
         self._transfer.add_routes(web_server.app)
 
@@ -269,7 +269,7 @@ class Application:
             state.dirty("prompts", "typed")  # the browser may have changed them since
 
     def _show_segments(self) -> None:
-        """Call when masks have changed."""
+        """Update the page after a change of masks."""
         self._viewer.make_surfaces()
         self._show_rows()
 

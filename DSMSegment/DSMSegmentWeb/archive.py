@@ -1,4 +1,4 @@
-"""A zip of a DICOM series that a browser sent: what is taken out of it, and which ones are refused."""
+"""Safe extraction of an uploaded zip of a DICOM series."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CHUNK_BYTES = 1 << 20
 
 
 def unpack(archive: Path, folder: Path, *, max_bytes: int = MAX_UNPACKED_BYTES, max_files: int = MAX_FILES) -> None:
-    """Take the files out of a zip, into one folder and under names of ours: 00000, 00001...
+    """Extract the files of a zip into one folder under generated names: 00000, 00001...
 
     So no name in the zip can lead out of the folder, and series that were exported into many folders are read as one.
 
@@ -56,7 +56,7 @@ def unpack(archive: Path, folder: Path, *, max_bytes: int = MAX_UNPACKED_BYTES, 
 
 
 def _unpack_one(packed: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, room: int) -> int:
-    """Unpack at most `room` bytes and one more chunk; returns how many were unpacked."""
+    """Extract at most `room` bytes and one more chunk; returns the number of extracted bytes."""
     size = 0
     with packed.open(entry) as source, path.open("xb") as target:
         while size <= room and (chunk := source.read(_CHUNK_BYTES)):
@@ -66,7 +66,7 @@ def _unpack_one(packed: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, roo
 
 
 def _check_directory(archive: Path) -> None:
-    """Refuse a zip whose list of contents alone would fill the memory; `zipfile` reads it as a whole."""
+    """Refuse a zip whose directory alone would fill the memory; `zipfile` reads it as a whole."""
     with archive.open("rb") as stream:
         stream.seek(max(0, archive.stat().st_size - _END_BYTES))
         tail = stream.read()

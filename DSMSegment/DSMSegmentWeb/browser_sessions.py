@@ -1,4 +1,4 @@
-"""Browser sessions, each in a process of its own: none reaches the scene of another; closing one frees its memory."""
+"""Browser sessions, each in its own process: scenes are isolated; closing one frees its memory."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ABANDONED_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much the server keeps.
+    """Limits of the server.
 
     Args:
         scenes: At a time.
@@ -112,12 +112,12 @@ class BrowserSession:
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """Process id."""
         return self._process.pid
 
     @property
     def is_alive(self) -> bool:
-        """Whether the process is there."""
+        """True if the process is running."""
         return self._process.returncode is None
 
     @property
@@ -126,11 +126,11 @@ class BrowserSession:
         return time.monotonic() - self._used
 
     def note_use(self) -> None:
-        """Call for each message between the page and the scene."""
+        """Record a message between the page and the scene."""
         self._used = time.monotonic()
 
     async def close(self) -> None:
-        """End the process with all that it started, and remove its files."""
+        """Terminate the process and its children, and remove its files."""
         await _end(self._process)
         self._folder.cleanup()
 
@@ -150,12 +150,12 @@ class BrowserSessions:
         self._starting = asyncio.Lock()
 
     async def prepare(self) -> BrowserSession:
-        """Start a scene before anybody asks for one; the first browser gets it at once."""
+        """Start a spare scene in advance; the first browser gets it immediately."""
         async with self._starting:
             return await self._start()
 
     async def take(self, owner: str) -> BrowserSession:
-        """Return a scene for a browser that has none yet.
+        """Return a new scene for a browser.
 
         Raises:
             ResourceError: If there are as many as there may be, and all are in use.
@@ -167,14 +167,14 @@ class BrowserSessions:
             return scene
 
     def find(self, scene_id: str, owner: str) -> BrowserSession | None:
-        """Return a scene to the browser that it belongs to; None for all others, and when it is gone."""
+        """Return a scene to the browser that owns it; None for all others, and after it was closed."""
         scene = self._scenes.get(scene_id)
         if scene is None or not scene.is_alive or not hmac.compare_digest(scene.owner.encode(), owner.encode()):
             return None
         return scene
 
     async def close_idle(self) -> None:
-        """Close scenes that nobody uses, for ever."""
+        """Close idle scenes, in an endless loop."""
         while True:
             await asyncio.sleep(min(self._limits.idle_s / 4, 30.0))
             for scene in list(self._scenes.values()):
@@ -220,7 +220,7 @@ async def _ready_line(process: asyncio.subprocess.Process) -> dict[str, Any]:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """Close the pipe, which asks a scene to end, and kill it when it does not."""
+    """Close the pipe, which asks a scene to exit, and kill it if it does not."""
     if process.stdin is not None:
         process.stdin.close()
     try:

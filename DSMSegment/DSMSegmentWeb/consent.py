@@ -1,4 +1,4 @@
-"""Asking before the first scan is sent to a server."""
+"""Consent before the first scan is sent to a server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from DSMSegmentLib.panel.consent import consentText
 
 
 class Consent:
-    """Asks on the page, once a scene.
+    """Consent dialog, shown once per scene.
 
     Args:
         state: Of the page.
@@ -26,17 +26,17 @@ class Consent:
 
     @property
     def is_missing(self) -> bool:
-        """Whether somebody must agree first."""
+        """True if consent is required first."""
         return self._server is not None and not self._server.uploadAllowed
 
     def ask(self, then: Callable[[], None]) -> None:
-        """Ask, and go on if the answer is yes."""
+        """Ask for consent, and continue if it is given."""
         if self._server is not None:
             self._then = then
             self._state.consent = consentText(self._server.address, "the scene of this page is closed")
 
     def answer(self, *, agreed: bool) -> None:
-        """Take the answer."""
+        """Handle the answer."""
         then, self._then = self._then, None
         self._state.consent = ""
         if agreed and self._server is not None and then is not None:

@@ -1,4 +1,4 @@
-"""The question whether a scan may be sent to a server."""
+"""Dialog that asks for consent to send a scan to a server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from DSMSegmentWeb.actions import Actions
 
 
 def consent_dialog(actions: Actions) -> None:
-    """Add the dialog; it is open while there is something to agree to. Escape is no."""
+    """Add the dialog, open while consent is requested. Escape means no."""
     with v3.VDialog(
         model_value=("!!consent",),
         update_modelValue=(actions.consent, "[false]"),

@@ -1,4 +1,4 @@
-"""The tools that correct the segment that is selected in the list."""
+"""Correction tools for the selected segment."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _THRESHOLD_TITLE = (
 
 
 def correction_tools(actions: Actions) -> None:
-    """Add the tools; they are not there while no segment is selected."""
+    """Add the tools; hidden while no segment is selected."""
     with html.Div(v_if="selected", classes="dsm-tools"):
         html.H2("Correct {{ (rows.find((row) => row.id === selected) || {}).name }}")
         with html.Div(v_if="(rows.find((row) => row.id === selected) || {}).threshold != null", classes="dsm-line"):

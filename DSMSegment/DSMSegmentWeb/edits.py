@@ -1,4 +1,4 @@
-"""Corrections by hand, on the segment that is selected in the list: strokes in a view, and filters at one press."""
+"""Manual corrections of the selected segment: strokes in a view, and filters."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MAX_STROKES = 10
 
 
 class Edits:
-    """The tools of the page.
+    """Correction tools of the page.
 
     Args:
         editor: Trame-slicer's segment editor.
@@ -45,7 +45,7 @@ class Edits:
         editor.set_undo_stack(self._strokes)
 
     def use(self, tool: str, segment_id: str, brush_mm: float) -> None:
-        """Take a tool in hand: `"paint"`, `"erase"`, `"cut"` or `"keep"` (scissors), or `""` for none."""
+        """Activate a tool: `"paint"`, `"erase"`, `"cut"` or `"keep"` (scissors), or `""` for none."""
         if not segment_id or tool not in (*_BRUSHES, *_SCISSORS):
             self._editor.set_active_effect_type(SegmentationEffectNoTool)
             return
@@ -76,7 +76,7 @@ class Edits:
         self._on_edit(take_back)
 
     def forget(self) -> None:
-        """Forget all strokes."""
+        """Clear the undo history of strokes."""
         self._strokes.clear()
 
     def _take_back_stroke(self) -> bool:
@@ -95,7 +95,7 @@ class Edits:
 
 
 def journaled(segmentation_node: Any, segment_id: str) -> Callable[[], bool]:
-    """Call before a segment is changed; returns what takes the change back."""
+    """Record a segment before a change; returns its undo function."""
     journal = RunJournal(segmentation_node)
     journal.noteChanging(segment_id)
 
@@ -107,7 +107,7 @@ def journaled(segmentation_node: Any, segment_id: str) -> Callable[[], bool]:
 
 
 def _note_by_hand(segmentation_node: Any, segment_id: str) -> None:
-    """Say in the tags of a segment, and so in DICOM SEG, that the network did not make it alone."""
+    """Tag a segment as manually edited, for DICOM SEG too."""
     segment = segmentation_node.GetSegmentation().GetSegment(segment_id)
     if segment is not None and segment.HasTag(ALGORITHM_TYPE_TAG):
         tagEdited(segmentation_node, segment_id)

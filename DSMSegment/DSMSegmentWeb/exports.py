@@ -1,4 +1,4 @@
-"""What is shown, as a file to take home: a segmentation for Slicer or a PACS, a label map, or the whole scene."""
+"""Export of the current view: a segmentation for Slicer or a PACS, a label map, or the whole scene."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from DSMSegmentLib.scene.segment_tags import tagsOf
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """What is written: a scan, its segmentation, the files of its DICOM series, and the path without its suffix."""
+    """Exported data: scan, segmentation, files of the DICOM series, and the path without its suffix."""
 
     volume_node: Any
     segmentation_node: Any
@@ -30,7 +30,7 @@ class _Shown:
 
 
 def export(kind: str, volume_node: Any, segmentation_node: Any, folder: Path, dicom_files: Sequence[str] = ()) -> Path:
-    """Write what is shown into an empty folder.
+    """Export the current view into an empty folder.
 
     Args:
         kind: `"seg.nrrd"`, `"nii.gz"`, `"json"` (the names of the label map's values), `"dcm"` (DICOM SEG) or `"mrb"`.

@@ -1,4 +1,4 @@
-"""The variables of the page, as they are before a scan is open."""
+"""Initial values of the page's variables, before a scan is open."""
 
 from __future__ import annotations
 
@@ -55,5 +55,5 @@ def initial_state() -> dict[str, Any]:
 
 
 def _icon() -> str:
-    """Return the icon as a data address; an installed engine comes without the extension's resources."""
+    """Return the icon as a data URL; an installed engine lacks the extension's resources."""
     return "data:image/png;base64," + base64.b64encode(_ICON.read_bytes()).decode() if _ICON.is_file() else ""

@@ -1,4 +1,4 @@
-"""Opening a scan: a file, or the series of a folder; where it holds several, the user chooses on the page."""
+"""Opening of a scan: a file, or a series of a folder; the user chooses among several."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from DSMSegmentWeb.transfer import TemporaryFolder
 
 
 class Opening:
-    """Reads scans, and keeps the folder of the one that is open and of the one that waits for a choice.
+    """Read scans, and manage the folders of the open scan and of a pending choice.
 
     Args:
         state: Of the page.
@@ -32,7 +32,7 @@ class Opening:
         self._waiting: tuple[Path, TemporaryFolder | None] | None = None
 
     async def open(self, path: Path, *, series_uid: str | None = None, folder: TemporaryFolder | None = None) -> None:
-        """Open a scan in place of the one that is shown; when it cannot be read, all stays as it is.
+        """Open a scan, replacing the current one; if it cannot be read, nothing changes.
 
         Args:
             path: A file, or a folder of DICOM files.
@@ -70,7 +70,7 @@ class Opening:
             state.series = []
 
     async def choose(self, series_uid: str) -> None:
-        """Open one of the series that the page shows; when it cannot be read, another one can be chosen."""
+        """Open one of the offered series; if it cannot be read, another one can be chosen."""
         if self._waiting is None or self._state.opening:
             return
         path, folder = self._waiting
@@ -81,7 +81,7 @@ class Opening:
                 state.error = error.one_line
 
     def cancel(self) -> None:
-        """Choose none of the series; the scan that was open stays."""
+        """Choose none of the series; the current scan stays."""
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             _remove(waiting[1])
@@ -89,7 +89,7 @@ class Opening:
             state.series, state.error = [], ""
 
     def close(self) -> None:
-        """Remove what was sent."""
+        """Remove uploads."""
         self.cancel()
         _remove(self._folder)
 
@@ -110,7 +110,7 @@ def _line(series: Series) -> dict[str, str]:
 
 
 def _without_our_path(error: DSMError, path: Path) -> InputError:
-    """Return an error about a file that was sent: the user knows its name, not where the server put it."""
+    """Return an error about an upload without its path on the server."""
     text = str(error).replace(f"{path}/", "").replace(str(path), _name(path))
     if path.is_dir():
         text = text[:1].upper() + text[1:]
@@ -118,7 +118,7 @@ def _without_our_path(error: DSMError, path: Path) -> InputError:
 
 
 def _name(path: Path) -> str:
-    """Return what to call a scan: the names of folders that were sent are ours."""
+    """Return the display name of a scan: names of upload folders are generated."""
     return "the folder" if path.is_dir() else path.name
 
 

@@ -1,4 +1,4 @@
-"""The page: the panel on the left, the four views beside it."""
+"""Page layout: the panel on the left, four views beside it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ styles = ["dsm_web/page.css"]
 
 
 def build_page(server: Server, views: LayoutManager, actions: Actions) -> VAppLayout:
-    """Lay the page out. What it shows is in the state of the server (`application.py`)."""
+    """Build the page. Its contents are in the state of the server (`application.py`)."""
     with VAppLayout(server) as layout:
         layout.root.theme = "dark"
         with v3.VNavigationDrawer(permanent=True, width=330, raw_attrs=['aria-label="Segmentation"']):

@@ -1,4 +1,4 @@
-"""The server that segments in place of this computer: `dsm web --remote`."""
+"""Remote server that segments instead of this computer: `dsm web --remote`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TOKEN_VARIABLE = "DSM_REMOTE_TOKEN"  # noqa: S105  (its name, not its value)
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """Where the server is, and what it asks for.
+    """Address and credentials of the server.
 
     Args:
         address: Of `dsm serve`, in full.
@@ -49,9 +49,9 @@ class Remote:
 
     @property
     def arguments(self) -> list[str]:
-        """For the processes of the scenes; they have the token in their environment."""
+        """Command line arguments for scene processes; the token is in their environment."""
         return ["--remote", self.address, *(["--certificate", self.certificate] if self.certificate else [])]
 
     def test(self) -> ConnectionTest:
-        """Try the server and say what is wrong, if something is; sends no scan."""
+        """Test the server and return the problem, if any; sends no scan."""
         return check_connection(self.address, self.token, certificate_file=self.certificate or None)

@@ -1,4 +1,4 @@
-"""The list of results, and what one does most often to each."""
+"""Result list, with the most frequent actions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _COLORS = f"background: linear-gradient(to right, {', '.join(COLORS)})"
 
 
 def result_list(actions: Actions) -> None:
-    """Add the list; it is not there while there is no result."""
+    """Add the list; hidden while there is no result."""
     with html.Div(v_if="rows.length"):
         html.H2("Results")
         with html.Ul(classes="dsm-rows"):

@@ -1,4 +1,4 @@
-"""The result list: the segments that are there, and the prompts of the last run that found nothing."""
+"""Rows of the result list: existing segments, and prompts of the last run without a result."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def segment_rows(
 
 
 def missing_rows(outcomes: Sequence[SegmentOutcome]) -> list[Row]:
-    """Return a row for each prompt that became no segment."""
+    """Return a row for each prompt without a segment."""
     notes = {OutcomeStatus.NOT_FOUND: "not found", OutcomeStatus.SKIPPED: "skipped, it is there already"}
     return [
         Row(outcome.prompt.name, "", notes[outcome.status], outcome.score)

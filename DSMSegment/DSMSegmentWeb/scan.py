@@ -1,4 +1,4 @@
-"""What can be opened: an image file, or one series of a folder of DICOM files."""
+"""Scans that can be opened: an image file, or one series of a DICOM folder."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Scan:
 
 
 def series_to_choose_from(path: Path) -> list[Series]:
-    """Return the CT and MR series of a folder, most slices first; none where there is nothing to choose."""
+    """Return the CT and MR series of a folder, most slices first; empty if there is no choice."""
     scans = [series for series in list_series(path) if series.modality in _MODALITIES] if path.is_dir() else []
     return sorted(scans, key=lambda series: -series.size[2]) if len(scans) > 1 else []
 

@@ -1,4 +1,4 @@
-"""What the page says, before the first run on a scan, about how long it will take."""
+"""Estimated time of the first run on a scan."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class ScanEstimate:
-    """Learns from the runs of all scenes of a server.
+    """Estimates learned from the runs of all scenes of a server.
 
     Args:
         state: Of the page; `estimate` is the sentence, empty where nothing is known.
@@ -33,13 +33,13 @@ class ScanEstimate:
         self._file = file
 
     def show(self, volume: Volume) -> None:
-        """Call when a scan was opened."""
+        """Show the estimate of a newly opened scan."""
         engine = self._runs.backend.engine
         estimate = self._estimates().of(volume, engine) if engine else None
         self._state.estimate = estimateText(estimate) if estimate else ""
 
     def learn(self, job: SegmentationJob) -> None:
-        """Call when a run has ended: the scan is encoded now, unless it came to nothing."""
+        """Update the estimates from a finished run."""
         engine = self._runs.backend.engine
         if engine and job.encodeSeconds is not None:
             self._estimates().learn(engine, speedOf(job.volume, engine, job.encodeSeconds))
@@ -47,7 +47,7 @@ class ScanEstimate:
             self._state.estimate = ""
 
     def _estimates(self) -> RunEstimates:
-        """Read anew each time: other scenes write, too."""
+        """Read the estimates from disk: other scenes write them, too."""
         try:
             known = json.loads(self._file.read_text(encoding="utf-8"))
         except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""`python -m DSMSegmentWeb.scene_process`: one scene and its page. `scenes.py` starts it, and ends it by its pipe."""
+"""`python -m DSMSegmentWeb.scene_process`: one scene and its page, started and stopped by `browser_sessions.py`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _END_S = 5.0
 
 
 def main() -> None:
-    """Serve until the standard input ends."""
+    """Serve until standard input is closed."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", required=True)
     parser.add_argument("--device", required=True)
@@ -73,7 +73,7 @@ def _backend(options: argparse.Namespace) -> Backend:
 
 
 def _chest_ct() -> Path:
-    """Return the CT that comes in the package slicerio: 128 x 128 x 34 voxels of 3 x 3 x 10 mm."""
+    """Return the CT of the package slicerio: 128 x 128 x 34 voxels of 3 x 3 x 10 mm."""
     return Path(str(resources.files("slicerio") / "data" / "CTChest4.nrrd"))
 
 

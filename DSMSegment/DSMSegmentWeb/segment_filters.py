@@ -1,4 +1,4 @@
-"""What changes a whole segment at one press: its largest part alone, without specks, or smoother."""
+"""Filters of a segment: largest component, removal of small components, smoothing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Filter = Callable[[slicer.vtkOrientedImageData], slicer.vtkOrientedImageData]
 
 
 def largest_part(image: slicer.vtkOrientedImageData) -> slicer.vtkOrientedImageData:
-    """Return the largest connected part of a mask. Voxels are connected by their faces, as in Slicer's Islands."""
+    """Return the largest connected component of a mask (6-connectivity, as in Slicer's Islands)."""
     parts = _numbered_parts(image, min_voxels=0)
     voxels = cropFromOrientedImage(parts).array
     voxels[voxels > 1] = 0  # parts are numbered from the largest
@@ -27,14 +27,14 @@ def largest_part(image: slicer.vtkOrientedImageData) -> slicer.vtkOrientedImageD
 
 
 def without_specks(image: slicer.vtkOrientedImageData) -> slicer.vtkOrientedImageData:
-    """Return a mask without its parts of less than a millilitre; the largest part always stays."""
+    """Return a mask without components of less than a millilitre; the largest one always stays."""
     voxel_ml = abs(float(np.prod(image.GetSpacing()))) / 1000.0
     largest = int(np.count_nonzero(cropFromOrientedImage(largest_part(image)).array))
     return _numbered_parts(image, min_voxels=min(round(_SPECK_ML / voxel_ml), largest))
 
 
 def smoother(image: slicer.vtkOrientedImageData) -> slicer.vtkOrientedImageData:
-    """Return a mask in which each voxel is what most of its neighbours are: a median over 3 voxels an axis.
+    """Return a smoothed mask: the median over 3 voxels per axis.
 
     Axes with a spacing of more than twice the smallest are left out.
     """
@@ -51,7 +51,7 @@ FILTERS: Mapping[str, Filter] = {"largest": largest_part, "specks": without_spec
 
 
 def _numbered_parts(image: slicer.vtkOrientedImageData, *, min_voxels: int) -> slicer.vtkOrientedImageData:
-    """Return the parts of a mask as numbers, 1 for the largest; those with fewer voxels are left out."""
+    """Return the labelled components of a mask, 1 for the largest; smaller ones are left out."""
     cast = vtk.vtkImageCast()
     cast.SetInputData(image)
     cast.SetOutputScalarTypeToUnsignedInt()
@@ -64,7 +64,7 @@ def _numbered_parts(image: slicer.vtkOrientedImageData, *, min_voxels: int) -> s
 
 
 def _padded(image: slicer.vtkOrientedImageData, reach: np.ndarray) -> vtk.vtkImageData:
-    """Return the mask with an empty rim: it is cropped to what it covers, and a filter would take its edge for more."""
+    """Return the mask with an empty margin: filters would otherwise extend its cropped border."""
     low, high = np.reshape(image.GetExtent(), (3, 2)).T
     pad = vtk.vtkImageConstantPad()
     pad.SetInputData(image)
@@ -75,7 +75,7 @@ def _padded(image: slicer.vtkOrientedImageData, reach: np.ndarray) -> vtk.vtkIma
 
 
 def _placed(voxels: vtk.vtkImageData, image: slicer.vtkOrientedImageData) -> slicer.vtkOrientedImageData:
-    """Return voxels of the grid of a mask as an oriented image."""
+    """Return an array on the grid of a mask as an oriented image."""
     placed = slicer.vtkOrientedImageData()
     placed.DeepCopy(voxels)
     matrix = vtk.vtkMatrix4x4()

@@ -1,4 +1,4 @@
-"""The question which series of a folder is to be opened."""
+"""Dialog for choosing a series of a folder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from DSMSegmentWeb.actions import Actions
 
 
 def series_dialog(actions: Actions) -> None:
-    """Add the dialog; it is open while there are series to choose from. Escape is Cancel."""
+    """Add the dialog, open while a choice is pending. Escape means Cancel."""
     with v3.VDialog(
         model_value=("series.length > 0",),
         update_modelValue=actions.cancel_series,

@@ -1,4 +1,4 @@
-"""Start the server, say where it is, and serve until it is told to end."""
+"""Web server: start, announce the address, and serve until interrupted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from DSMSegmentWeb.session_proxy import SessionProxy
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
-    """What to serve, and where.
+    """Options of the server.
 
     Args:
         scan: That each scene starts with; None for the chest CT of the package slicerio.
@@ -107,7 +107,7 @@ def _scene_arguments(options: ServeOptions, folder: Path) -> list[str]:
 
 
 def _told_to_end() -> asyncio.Event:
-    """Return an event that Ctrl+C and SIGTERM set."""
+    """Return an event set by Ctrl+C and SIGTERM."""
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -117,7 +117,7 @@ def _told_to_end() -> asyncio.Event:
 
 
 def _announce(access: Access, port: int, *, opens_browser: bool) -> None:
-    """Print the address, and who can reach it."""
+    """Print the address, and who can access it."""
     query = f"?token={access.token}" if access.token else ""
     host = f"[{access.host}]" if ":" in access.host else access.host
     address = f"http://{host}:{port}/{query}"

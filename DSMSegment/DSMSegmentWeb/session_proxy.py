@@ -1,4 +1,4 @@
-"""The server's front: lets browsers in, gives each its scene, and passes on what page and scene say to each other."""
+"""Reverse proxy: authenticates browsers, assigns each a scene, and forwards its traffic."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _Socket = web.WebSocketResponse | ClientWebSocketResponse
 
 
 class SessionProxy:
-    """The addresses `/` (a new scene) and `/scene/ID/...` (one that is there).
+    """Routes `/` (a new scene) and `/scene/ID/...` (an existing one).
 
     Args:
         scenes: All of this server.
@@ -131,7 +131,7 @@ class SessionProxy:
 
 
 async def _pump(scene: BrowserSession, source: _Socket, target: _Socket) -> None:
-    """Pass on messages until one side is closed."""
+    """Forward messages until one side is closed."""
     async for message in source:
         scene.note_use()
         if message.type is WSMsgType.BINARY:

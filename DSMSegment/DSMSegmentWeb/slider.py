@@ -1,4 +1,4 @@
-"""A slider of the panel."""
+"""Slider widget of the panel."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Bound = float | tuple[str]
 
 
 def slider(variable: str, low: Bound, high: Bound, *, step: float, label: str) -> None:
-    """Add a slider that moves a variable of the page; the label is for those who do not see what it stands beside."""
+    """Add a slider bound to a page variable; the label is for screen readers."""
     v3.VSlider(
         v_model=(variable,),
         min=low,

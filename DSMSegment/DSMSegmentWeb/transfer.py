@@ -1,4 +1,4 @@
-"""Files in and out over HTTP, beside the page's web socket: streamed, so that neither side holds them in memory."""
+"""Uploads and downloads over HTTP, streamed beside the page's web socket."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ TemporaryFolder = tempfile.TemporaryDirectory[str]
 
 
 class OpenScan(Protocol):
-    """Opens what was sent."""
+    """Callback that opens an upload."""
 
     async def __call__(self, path: Path, *, folder: TemporaryFolder) -> None:
-        """Open a file or a folder; it lies in the temporary folder, which becomes the callee's unless it raises."""
+        """Open a file or a folder in the temporary folder, which the callee then owns unless it raises."""
 
 
 class Transfer:
-    """The addresses `upload`, `upload-folder` and `export/KIND`.
+    """Routes `upload`, `upload-folder` and `export/KIND`.
 
     Args:
         open_scan: Opens what was sent.
@@ -53,7 +53,7 @@ class Transfer:
         self._show_error = show_error
 
     def add_routes(self, app: web.Application) -> None:
-        """Make the addresses known."""
+        """Register the routes."""
         app.router.add_post("/upload", self._receive_file)
         app.router.add_post("/upload-folder", self._receive_folder)
         app.router.add_get("/export/{kind}", self._send)

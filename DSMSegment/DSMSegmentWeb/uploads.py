@@ -1,4 +1,4 @@
-"""Files that a browser sends: what they may be called, how large they may be, and that they stand on their own."""
+"""Validation of uploads: names, sizes, and no references to other files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MHA_DATA = re.compile(rb"^\s*ElementDataFile\s*=\s*(\S+)", re.MULTILINE)
 
 
 def checked_name(name: str) -> str:
-    """Return the name of a file that was sent, fit for a folder of ours.
+    """Return a safe file name for an upload.
 
     Raises:
         ImageError: If it is of no type that can be opened.
@@ -38,7 +38,7 @@ def checked_name(name: str) -> str:
 
 
 async def receive(chunks: AsyncIterator[bytes], path: Path, *, max_bytes: int = MAX_UPLOAD_BYTES) -> None:
-    """Write what arrives into a file, and stop where it gets too large.
+    """Write an upload to a file, up to a size limit.
 
     Raises:
         ImageError: If more than `max_bytes` arrive.
@@ -59,7 +59,7 @@ async def receive_folder(
     max_bytes: int = MAX_UPLOAD_BYTES,
     max_files: int = MAX_FILES,
 ) -> None:
-    """Write the files of a folder under names of ours, 00000, 00001..., whatever they are called.
+    """Write the files of a folder under generated names: 00000, 00001...
 
     Raises:
         ImageError: If there are more files or bytes than are allowed.
@@ -81,7 +81,7 @@ async def receive_folder(
 
 
 def too_large(name: str, max_bytes: int = MAX_UPLOAD_BYTES) -> ImageError:
-    """Return the error for a file that is too large to be sent."""
+    """Return the error for a file above the upload limit."""
     return ImageError(
         f"{name} is larger than {max_bytes / (1 << 20):.0f} MiB.",
         code="bad_image.too_large",
@@ -90,7 +90,7 @@ def too_large(name: str, max_bytes: int = MAX_UPLOAD_BYTES) -> ImageError:
 
 
 def check_self_contained(path: Path) -> None:
-    """Refuse a header that names another file as its data: whoever sent it could read files of the server with it.
+    """Refuse a header whose data is in another file: it could expose files of the server.
 
     Raises:
         ImageError: If the voxels are not in the file itself.

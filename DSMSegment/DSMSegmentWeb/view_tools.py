@@ -1,4 +1,4 @@
-"""What lies over each view: a button that fits the view to the scan, and a slider through the slices."""
+"""Controls over each view: a button that fits the view to the scan, and a slice slider."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TITLES = {"Red": "Axial", "Green": "Coronal", "Yellow": "Sagittal"}
 
 
 def view_tools(_server: Server, _view_id: str, view: Any) -> None:
-    """Fill the corner of a view."""
+    """Add the controls in the corner of a view."""
     with html.Div(classes="view-corner"):
         html.Span(_title(view))
         v3.VBtn(
@@ -27,7 +27,7 @@ def view_tools(_server: Server, _view_id: str, view: Any) -> None:
 
 
 def slice_tools(server: Server, view_id: str, view: Any) -> None:
-    """Fill the corner of a slice view, and put the slider at its lower edge."""
+    """Add the controls in the corner of a slice view, and the slider at its lower edge."""
     view_tools(server, view_id, view)
     with html.Div(classes="view-slider"):
         Slider(

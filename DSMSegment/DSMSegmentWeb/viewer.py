@@ -1,4 +1,4 @@
-"""The scene and its four views: one scan, one segmentation, drawn on the server."""
+"""Scene with four views of one scan and one segmentation, rendered on the server."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if sys.platform == "linux" and not os.environ.get("DISPLAY"):
 
 
 class Viewer:
-    """What is shown. There is at most one scan; opening another one takes the place of the first.
+    """View of at most one scan; opening another one replaces it.
 
     Args:
         server: That the views are streamed from.
@@ -57,11 +57,11 @@ class Viewer:
 
     @property
     def editor(self) -> Any:
-        """Trame-slicer's segment editor: what paints, and what keeps the surfaces in the 3-D view up to date."""
+        """Trame-slicer's segment editor, which also updates the surfaces in the 3-D view."""
         return self.slicer.segmentation_editor
 
     def show(self, volume: Volume, name: str) -> None:
-        """Show a scan with an empty segmentation, in place of what was shown before."""
+        """Show a scan with an empty segmentation, replacing the previous one."""
         self._remove_shown()
         self.volume_node = add_volume_node(self.scene, volume, name)
         self.segmentation_node = createSegmentation(self.volume_node)
@@ -72,7 +72,7 @@ class Viewer:
 
     @property
     def window_level(self) -> tuple[float, float]:
-        """Width and middle of the values that are shown between black and white."""
+        """Window and level of the slice views."""
         display = self.volume_node.GetDisplayNode()
         return display.GetWindow(), display.GetLevel()
 
@@ -89,11 +89,11 @@ class Viewer:
         return low, high
 
     def make_surfaces(self) -> None:
-        """Let the editor see segments that it did not make itself: it keeps the surfaces of the 3-D view."""
+        """Create surfaces of segments that the editor did not make itself."""
         self.editor.active_segmentation.trigger_modified()
 
     def fit_3d(self) -> None:
-        """Point the camera of the 3-D view at the segments, from the front; there are none yet when a scan is opened.
+        """Point the camera of the 3-D view at the segments, from the front.
 
         By their bounds in the scene: their surfaces are made later, when the view is drawn.
         """

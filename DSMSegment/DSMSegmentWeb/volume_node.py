@@ -1,4 +1,4 @@
-"""A scan that was read from a file, as a volume node with its display and its place in the subject hierarchy."""
+"""Volume node of a scan read from a file, with display and subject hierarchy item."""
 
 from __future__ import annotations
 
