@@ -94,8 +94,8 @@ class DSMSegmentParameterNode:
     existingPolicy: What to do with segments that have the name of a prompt.
     overlapPolicy: What to do where segments overlap.
     threshold: Probability from which a voxel is inside.
-    postprocess: Drop small islands: organs keep their largest part, tumors all of 0.1 ml or more.
-    keepEmpty: A prompt that finds nothing leaves an empty segment.
+    postprocess: Remove small islands: organs keep their largest part, tumors all of 0.1 ml or more.
+    keepEmpty: Create an empty segment for a prompt without a result.
     fast: Leave out the diffusion prompts of tumors.
     uncertainty: Make maps of uncertainty, too.
     """
@@ -282,7 +282,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         backend = self.logic.backend
         report = self._log.report(device=backend.provenance.device, worker=getattr(backend, "log", ""))
         slicer.app.clipboard().setText(report)
-        self._run.say(_("The report was copied; paste it where you ask for help."))
+        self._run.say(_("The report was copied to the clipboard."))
 
     def reasonNotReady(self) -> str:
         """Return the reason why no run can start, after asking for consents; empty when one can."""

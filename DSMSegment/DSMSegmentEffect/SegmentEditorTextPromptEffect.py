@@ -175,7 +175,7 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
         elif job.error is not None:
             self._statusLabel.text = job.error.one_line
         elif _segmentOf(node) is None or self._target != _targetOf(node):
-            self._statusLabel.text = _("Another segment or time point was chosen meanwhile; nothing was changed.")
+            self._statusLabel.text = _("Another segment or sequence item was selected meanwhile; nothing was changed.")
         elif job.volumeNode.GetScene() is None:
             self._statusLabel.text = _("The volume was removed meanwhile; nothing was changed.")
         else:

@@ -9,19 +9,17 @@ from DSMSegmentWeb.actions import Actions
 from DSMSegmentWeb.slider import slider
 
 _TOOLS = {
-    "paint": ("Paint", "mdi-brush", "Paint with a ball"),
-    "erase": ("Erase", "mdi-eraser", "Erase with a ball"),
-    "cut": ("Cut", "mdi-content-cut", "Scissors: take away what you draw round, through all slices"),
-    "keep": ("Keep", "mdi-selection", "Scissors: keep only what you draw round, through all slices"),
+    "paint": ("Paint", "mdi-brush", "Paint with a sphere brush"),
+    "erase": ("Erase", "mdi-eraser", "Erase with a sphere brush"),
+    "cut": ("Cut", "mdi-content-cut", "Scissors: erase inside the outline, through all slices"),
+    "keep": ("Keep", "mdi-selection", "Scissors: erase outside the outline, through all slices"),
 }
 _FILTERS = {
-    "largest": ("Largest part", "Keep only the largest connected part"),
-    "specks": ("No specks", "Take away parts of less than a millilitre"),
-    "smooth": ("Smooth", "Make each voxel what most of its neighbours are"),
+    "largest": ("Keep largest", "Keep only the largest island"),
+    "specks": ("Remove small", "Remove islands of less than a millilitre"),
+    "smooth": ("Smooth", "Median filter of 3 × 3 × 3 voxels"),
 }
-_THRESHOLD_TITLE = (
-    "Probability from which a voxel is inside. Moving it starts from the answer of the network; Undo brings edits back."
-)
+_THRESHOLD_TITLE = "Minimum probability of a segmented voxel. Changing it discards manual edits; Undo restores them."
 
 
 def correction_tools(actions: Actions) -> None:

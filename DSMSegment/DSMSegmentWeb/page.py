@@ -25,17 +25,17 @@ _HAS_SEGMENT = "rows.some((row) => row.id) && !running"
 _EXPORTS = {
     "seg.nrrd": ("Slicer segmentation", _HAS_SEGMENT),
     "nii.gz": ("Label map", _HAS_SEGMENT),
-    "json": ("Names of the label map's values", _HAS_SEGMENT),
-    "dcm": ("DICOM SEG, of a DICOM series", f"is_dicom && {_HAS_SEGMENT}"),
+    "json": ("Label names (JSON)", _HAS_SEGMENT),
+    "dcm": ("DICOM SEG (DICOM series only)", f"is_dicom && {_HAS_SEGMENT}"),
     "mrb": ("Slicer scene", "volume_name && !running"),
 }
-_UNCERTAINTY_TITLE = "Also make a map of where the network is undecided; takes more time and memory."
+_UNCERTAINTY_TITLE = "Also compute an uncertainty map; takes more time and memory."
 # Width and middle in HU.
 _CT_WINDOWS = {"Soft tissue": (400, 40), "Lung": (1500, -600), "Bone": (1800, 400)}
 # Stands in place of the page when the server does not answer any more; page.js waits for it to come back.
 LOST = """<main id="dsm-lost" class="dsm-lost" role="alert"><h1>The server does not answer</h1>
-<p>The page goes on by itself as soon as it does. A scene that was closed, or a server that was started anew, has
-forgotten what was not exported.</p><p><a href="">Try now</a></p></main>"""
+<p>The page reconnects automatically. After a scene was closed, or the server was restarted, everything that was
+not exported is lost.</p><p><a href="">Try now</a></p></main>"""
 # trame serves what stands here, and puts it into the page.
 serve = {"dsm_web": str(Path(__file__).with_name("static"))}
 scripts = ["dsm_web/page.js"]
@@ -107,7 +107,7 @@ def _prompt(actions: Actions) -> None:
         v_model=("prompts",),
         v_model_search=("typed",),
         items=("vocabulary",),
-        label="What to segment",
+        label="Structures",
         placeholder="liver; left kidney",
         multiple=True,
         chips=True,
@@ -141,7 +141,7 @@ def _prompt(actions: Actions) -> None:
     with html.Details(classes="dsm-options"):
         html.Summary("Next run: threshold {{ threshold.toFixed(2) }}{{ uncertainty ? ', uncertainty maps' : '' }}")
         with html.Div(classes="dsm-line"):
-            html.Span("Threshold", classes="dsm-number", title="Probability from which a voxel is inside")
+            html.Span("Threshold", classes="dsm-number", title="Minimum probability of a segmented voxel")
             slider("threshold", 0.05, 0.95, step=0.05, label="Threshold of the next run")
         v3.VCheckbox(
             v_model=("uncertainty",),

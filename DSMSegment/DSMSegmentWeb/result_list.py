@@ -35,7 +35,7 @@ def result_list(actions: Actions) -> None:
                     type="button",
                     classes="dsm-name",
                     click=(actions.select, "[row.id]"),
-                    raw_attrs=[':aria-pressed="row.id === selected"', 'title="Go to it"'],
+                    raw_attrs=[':aria-pressed="row.id === selected"', 'title="Show in the slices"'],
                 )
                 html.Span("{{ row.name }}", v_else=True, classes="dsm-name")
                 html.Span("{{ row.note }}", classes="dsm-number dsm-note")
@@ -43,7 +43,7 @@ def result_list(actions: Actions) -> None:
                     "{{ row.score.toFixed(2) }}",
                     v_if="row.score !== null",
                     classes="dsm-number dsm-score",
-                    raw_attrs=['title="Score: how sure the network is that it is there, 0 to 1"'],
+                    raw_attrs=['title="Score: confidence that the structure is present, 0 to 1"'],
                 )
                 v3.VBtn(
                     v_if="row.id",
@@ -63,7 +63,7 @@ def result_list(actions: Actions) -> None:
                     raw_attrs=[
                         ':aria-pressed="row.id === uncertain"',
                         ":aria-label=\"'Uncertainty of ' + row.name\"",
-                        'title="Where the network was undecided"',
+                        'title="Uncertainty map"',
                     ],
                 )
         with html.Div(v_if="uncertain", classes="dsm-legend"):

@@ -18,7 +18,7 @@ def series_dialog(actions: Actions) -> None:
         raw_attrs=['aria-labelledby="dsm-series-title"'],
     ):
         with v3.VCard(classes="dsm-dialog dsm-series"):
-            html.H2("Which series?", id="dsm-series-title")
+            html.H2("Choose a series", id="dsm-series-title")
             v3.VProgressLinear(v_show="opening", indeterminate=True, raw_attrs=['aria-label="Reading the series"'])
             html.Div("{{ error }}", v_if="error", classes="dsm-series-error", raw_attrs=['role="alert"'])
             with html.Ul():

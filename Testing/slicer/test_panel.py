@@ -92,7 +92,7 @@ def finish(panel: Any) -> None:
 def test_cancel_during_encoding_takes_effect_within_two_seconds(panel: Any) -> None:
     panel.ui.inputVolumeSelector.setCurrentNode(body_node(LARGE, "Large"))
     start(panel, PROMPTS)
-    process_until(panel, lambda: panel.ui.statusLabel.text.startswith("Reading the volume"))
+    process_until(panel, lambda: panel.ui.statusLabel.text.startswith("Encoding the volume"))
     before = slicer.mrmlScene.GetNumberOfNodes()
     start_s = time.monotonic()
     panel.ui.applyButton.click()
@@ -106,7 +106,7 @@ def test_cancel_during_encoding_takes_effect_within_two_seconds(panel: Any) -> N
 def test_killed_worker_is_said_and_the_next_run_works(panel: Any, backend: WorkerBackend, volume: Any) -> None:
     panel.ui.inputVolumeSelector.setCurrentNode(body_node(LARGE, "Large"))
     start(panel, PROMPTS)
-    process_until(panel, lambda: panel.ui.statusLabel.text.startswith("Reading the volume"))
+    process_until(panel, lambda: panel.ui.statusLabel.text.startswith("Encoding the volume"))
     os.kill(backend.workerPid, signal.SIGKILL)
     finish(panel)
     assert "ended unexpectedly" in panel.ui.statusLabel.text
@@ -123,7 +123,7 @@ def test_threshold_of_a_result_moves_without_the_network(panel: Any, backend: Wo
     node = panel.ui.outputSegmentationSelector.currentNode()
     volume_ml = panel.widget._results._table.rows[0].volumeMl
     panel.ui.resultsTable.selectRow(0)
-    assert panel.ui.thresholdLabel.text.startswith("Of liver, at once")
+    assert panel.ui.thresholdLabel.text.startswith("Applies to liver immediately")
     panel.ui.thresholdSlider.value = 0.2
     process_until(panel, lambda: panel.widget._results._table.rows[0].volumeMl != volume_ml)
     more = panel.widget._results._table.rows[0].volumeMl
@@ -212,7 +212,7 @@ def test_setup_tests_the_real_worker_and_gives_a_first_estimate(panel: Any, back
     panel.ui.testButton.click()
     process_until(panel, lambda: "PyTorch" in panel.ui.statusLabel.text)
     assert panel.ui.deviceComboBox.count >= 2
-    assert status.text == "Measuring how fast this computer reads a volume..."
+    assert status.text == "Measuring the encoding speed..."
     assert not panel.ui.testButton.enabled
     process_until(panel, lambda: label.visible)
     estimate = panel.widget._estimate._estimates.of(volumeFromNode(large), backend.engine)
@@ -247,7 +247,7 @@ def test_closing_during_a_run_leaves_no_process_and_no_file(
     panel = panel_host.Panel(module)
     panel.ui.inputVolumeSelector.setCurrentNode(body_node(LARGE, "Large"))
     start(panel, PROMPTS)
-    process_until(panel, lambda: panel.ui.statusLabel.text.startswith("Reading the volume"))
+    process_until(panel, lambda: panel.ui.statusLabel.text.startswith("Encoding the volume"))
     pid, folder = own.workerPid, own._client.folder
     assert folder.is_dir()
     panel.close()

@@ -419,7 +419,7 @@ def install(name: str, function: str) -> Callable[[Desk, pytest.MonkeyPatch], No
         desk.asked_folder = str(desk.folder)
         monkeypatch.setattr(f"DSMSegmentLib.{function}", lambda *_: desk.missing.clear())
         mouse.click(getattr(desk.ui, name))
-        desk.panel.wait_until(lambda: "The worker works" in desk.status)
+        desk.panel.wait_until(lambda: "The worker is ready" in desk.status)
 
     return step
 

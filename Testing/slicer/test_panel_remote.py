@@ -111,7 +111,7 @@ class TestConnection:
                 began = time.thread_time()
                 panel.process_events()
                 turns.append(time.thread_time() - began)
-            assert panel.ui.connectionLabel.text == "Asking the server..."
+            assert panel.ui.connectionLabel.text == "Contacting the server..."
             assert max(turns) < 0.1
             panel.ui.placeComboBox.setCurrentIndex(0)
             assert not panel.widget.logic.isRunning
@@ -148,7 +148,7 @@ class TestConsent:
         for _ in range(2):  # it is asked again
             panel.ui.applyButton.click()
             assert not panel.widget.logic.isRunning
-        assert panel.ui.statusLabel.text == "Nothing was sent: you did not agree."
+        assert panel.ui.statusLabel.text == "Nothing was sent: consent was not given."
         assert len(asked) == 2
         for part in (server.address, "voxels", "prompts", "Names, identifiers and dates", "NOT ENCRYPTED"):
             assert part in asked[0]
@@ -206,7 +206,7 @@ class TestRun:
         enter(panel, server.address)
         panel.ui.inputVolumeSelector.setCurrentNode(body_node(LARGE, "Large"))
         start(panel, "liver\nspleen")
-        process_until(panel, lambda: panel.ui.statusLabel.text.startswith("Reading the volume"))
+        process_until(panel, lambda: panel.ui.statusLabel.text.startswith("Encoding the volume"))
         before = node_ids()
         start_s = time.monotonic()
         panel.ui.applyButton.click()
@@ -233,7 +233,7 @@ class TestRun:
             enter(panel, own.address)
             panel.ui.inputVolumeSelector.setCurrentNode(body_node(LARGE, "Large"))
             start(panel, "liver\nspleen")
-            process_until(panel, lambda: panel.ui.statusLabel.text.startswith("Reading the volume"))
+            process_until(panel, lambda: panel.ui.statusLabel.text.startswith("Encoding the volume"))
             before = node_ids()
             own.process.send_signal(signal.SIGKILL)
             finish(panel)

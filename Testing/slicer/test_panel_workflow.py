@@ -311,7 +311,7 @@ class TestRun:
         job._arrived(JobProgress("encode", 3, 10, etaS=12.4))  # as the backend does, on its thread
         process_until(panel, lambda: panel.ui.progressBar.maximum == 10)
         assert panel.ui.progressBar.value == 3
-        assert panel.ui.statusLabel.text == "Reading the volume... about 12 s left"
+        assert panel.ui.statusLabel.text == "Encoding the volume... about 12 s left"
         job._arrived(JobProgress("decode", 1, 2))
         process_until(panel, lambda: panel.ui.statusLabel.text == "Segmenting 2 of 2...")
         panel.ui.applyButton.click()
@@ -388,7 +388,7 @@ class TestResults:
         panel.ui.undoButton.click()
         assert slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSegmentationNode") is None
         assert not panel.ui.undoButton.enabled
-        assert panel.ui.undoButton.toolTip == "There is no run to take back."
+        assert panel.ui.undoButton.toolTip == "There is no run to undo."
 
     def test_undo_of_a_new_segmentation_selects_no_other_to_write_to(self, panel: Any) -> None:
         first = run(panel, "liver")
@@ -571,7 +571,7 @@ class TestThreshold:
         store.put(node, "DSM_liver", SegmentMap(CroppedArray(probability, (0, 0, 0)), ijkToRAS(volume)))
         panel.ui.keepLargestCheckBox.setChecked(False)
         panel.ui.resultsTable.selectRow(0)
-        assert panel.ui.thresholdLabel.text.startswith("Of liver, at once")
+        assert panel.ui.thresholdLabel.text.startswith("Applies to liver immediately")
         before = cells(panel, 3)
         panel.ui.thresholdSlider.value = 0.75
         process_until(panel, lambda: cells(panel, 3) != before)
@@ -590,7 +590,7 @@ class TestThreshold:
         process_until(panel, lambda: panel.ui.statusLabel.text.startswith("liver was edited by hand"))
         np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), corrected)
         assert cells(panel, 2) == ["edited"]
-        assert panel.ui.thresholdLabel.text == "Of the next run. liver was edited by hand, and stays as it is."
+        assert panel.ui.thresholdLabel.text == "Applies to the next run. liver was edited manually and stays unchanged."
         assert panel.widget._parameterNode.threshold == 0.75, "it is that of the next run"
 
 
@@ -853,7 +853,7 @@ class TestSetup:
     ) -> None:
         monkeypatch.setattr("DSMSegmentLib.install.dependencies.installMissing", bare_panel.missing.clear)
         bare_panel.ui.installButton.click()
-        process_until(bare_panel, lambda: "The worker works" in bare_panel.ui.statusLabel.text)
+        process_until(bare_panel, lambda: "The worker is ready" in bare_panel.ui.statusLabel.text)
         assert bare_panel.ui.deviceComboBox.count == 3
 
     def test_package_that_the_worker_cannot_import_is_said(
@@ -1220,7 +1220,7 @@ class TestSequence:
         panel.ui.allTimePointsCheckBox.setChecked(True)
         run(panel, "liver")
         panel.ui.undoButton.click()
-        assert panel.ui.statusLabel.text == "The last run was taken back."
+        assert panel.ui.statusLabel.text == "The last run was undone."
         assert node_ids() == before
         assert not panel.ui.undoButton.enabled
         assert cells(panel, 1) == []
@@ -1264,17 +1264,17 @@ class TestSequence:
         self, browser: Any, panel: Any, volume: Any, mapped_at_the_second: Any
     ) -> None:
         node, label, slider = mapped_at_the_second, panel.ui.thresholdLabel, panel.ui.thresholdSlider
-        assert label.text.startswith("Of liver, at once")
+        assert label.text.startswith("Applies to liver immediately")
         browser.SetSelectedItemNumber(2)
         slider.value = 0.7  # before the panel has taken notice
-        process_until(panel, lambda: "another time point" in label.text)
+        process_until(panel, lambda: "another sequence item" in label.text)
         slider.value = 0.75
         QTest.qWait(200)
         np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), MASKS["liver"])
         with pytest.raises(InputError, match="another time point"):
             panel.widget.logic.setThreshold(node, "DSM_liver", 0.75)
         browser.SetSelectedItemNumber(1)
-        process_until(panel, lambda: label.text.startswith("Of liver, at once"))
+        process_until(panel, lambda: label.text.startswith("Applies to liver immediately"))
         assert slider.value == 0.5, "the threshold of this time point"
         slider.value = 0.8
         process_until(panel, lambda: tag_of(segment_of(node, "DSM_liver"), "DSM.Threshold") == "0.8")
@@ -1305,7 +1305,7 @@ class TestSequence:
         browser.SetSelectedItemNumber(2)
         process_until(panel, lambda: not slicer.util.getNodes("*uncertainty"))
         assert not button.enabled
-        assert button.toolTip == "The map of liver is that of another time point."
+        assert button.toolTip == "The map of liver belongs to another sequence item."
         browser.SetSelectedItemNumber(1)
         process_until(panel, lambda: button.enabled)
         button.click()

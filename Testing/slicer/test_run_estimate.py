@@ -153,7 +153,7 @@ class TestWatch:
 
 def test_sentence() -> None:
     assert estimateText(RunEstimate(25.4, 2_610_000_000)) == (
-        "Reading this volume takes about 25 s and 2.6 GB of memory, once; later prompts take a fraction."
+        "Encoding this volume takes about 25 s and 2.6 GB of memory, once; later prompts are fast."
     )
     assert "about 1 s and 0.1 GB" in estimateText(RunEstimate(0.2, 1))
     assert "about 4 minutes" in estimateText(RunEstimate(240.0, 1))

@@ -67,7 +67,7 @@ def test_all_is_within_reach_at_1280_by_800(page: Any) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "no sideways scrolling"
     panel = page.locator(".v-navigation-drawer__content")
     assert panel.evaluate("element => element.scrollWidth <= element.clientWidth")
-    for name in ("Paint", "Erase", "Cut", "Keep", "Largest part", "No specks", "Smooth"):
+    for name in ("Paint", "Erase", "Cut", "Keep", "Keep largest", "Remove small", "Smooth"):
         button = page.get_by_role("button", name=name, exact=True)
         button.scroll_into_view_if_needed()
         box = button.bounding_box()

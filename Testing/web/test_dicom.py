@@ -35,7 +35,7 @@ def zipped_exam(folder: Path) -> tuple[Path, str, str]:
 def test_cancelling_the_choice_of_a_series_keeps_the_scan(page: Any, tmp_path: Path) -> None:
     before = page.inner_text(".dsm-volume")
     page.set_input_files("#dsm-file", zipped_exam(tmp_path)[0])
-    dialog = page.get_by_role("dialog", name="Which series?")
+    dialog = page.get_by_role("dialog", name="Choose a series")
     dialog.wait_for(timeout=60_000)
     page.keyboard.press("Escape")
     dialog.wait_for(state="detached")
@@ -45,7 +45,7 @@ def test_cancelling_the_choice_of_a_series_keeps_the_scan(page: Any, tmp_path: P
 def test_zip_with_two_series_and_dicom_seg(page: Any, tmp_path: Path) -> None:
     archive, uid, _ = zipped_exam(tmp_path)
     page.set_input_files("#dsm-file", archive)
-    dialog = page.get_by_role("dialog", name="Which series?")
+    dialog = page.get_by_role("dialog", name="Choose a series")
     dialog.wait_for(timeout=60_000)
     assert [item.split("\n") for item in dialog.get_by_role("listitem").all_inner_texts()] == [
         [f"CT: {DESCRIPTION}", "20 slices of 48 × 44"],
@@ -104,7 +104,7 @@ def test_dsm_web_asks_for_the_series_of_a_folder(start_server: Any, browser: Any
     with start_server(str(tmp_path / "exam")) as (_, address):
         page = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
         page.goto(address, timeout=200_000)
-        dialog = page.get_by_role("dialog", name="Which series?")
+        dialog = page.get_by_role("dialog", name="Choose a series")
         dialog.wait_for(timeout=120_000)
         dialog.get_by_role("button", name="CT:").click()
         dialog.get_by_role("alert").wait_for(timeout=30_000)

@@ -89,7 +89,7 @@ def test_uploaded_scan_takes_the_place_of_the_first(page: Any, tmp_path: Path) -
     page.wait_for_function("document.querySelector('.dsm-volume').innerText === 'small'", timeout=30_000)
     assert names(page) == []
     # From what the chest CT took: a hundredth of it, for a hundredth of the voxels.
-    assert page.inner_text("#dsm-estimate").startswith("Reading this volume takes about 1 s and 0.1 GB of memory")
+    assert page.inner_text("#dsm-estimate").startswith("Encoding this volume takes about 1 s and 0.1 GB of memory")
     prompt(page, "liver")
     page.wait_for_function("document.querySelector('#dsm-status').innerText.startsWith('Finished')", timeout=60_000)
     assert not page.locator("#dsm-estimate").count(), "it is encoded now"

@@ -86,7 +86,7 @@ def test_filters_at_one_press(lung: Any) -> None:
     with_speck = wait_for_volume(lung, start)
     press(lung, "Paint")
     assert start < with_speck < start + 1
-    for name in ("Largest part", "No specks"):
+    for name in ("Keep largest", "Remove small"):
         press(lung, name)
         # Without the speck, and without what the mask itself has in parts that touch at a corner only.
         assert start - 1 < wait_for_volume(lung, with_speck) < start + 0.05, name

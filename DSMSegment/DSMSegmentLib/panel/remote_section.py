@@ -49,7 +49,7 @@ class RemoteSection:
         if not self._edits[0].text.strip():
             return _("Enter the address of the server in the Setup section.")
         if not self.backend.address:
-            return _("The address of the server is none; write it as https://server:8470.")
+            return _("The server address is invalid; write it as https://server:8470.")
         return "" if self._edits[1].text.strip() else _("Enter the token for the server in the Setup section.")
 
     @property
@@ -89,7 +89,7 @@ class RemoteSection:
 
     def _onTest(self, _checked: bool = False) -> None:
         self._onEdited()
-        self._ui.connectionLabel.text = _("Asking the server...")
+        self._ui.connectionLabel.text = _("Contacting the server...")
         self._ui.testConnectionButton.enabled = False
         self._call = BackgroundCall(self.backend.test, self._onTested)
 

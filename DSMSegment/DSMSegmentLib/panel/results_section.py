@@ -148,7 +148,7 @@ class ResultsSection:
         self._table.setRows(resultRows(node, self._outcomes))
         selected = self._table.selected
         self._ui.resultsCollapsibleButton.visible = bool(self._table.rows)
-        self._enable(self._ui.undoButton, self._runs.canUndo(node), _("There is no run to take back."))
+        self._enable(self._ui.undoButton, self._runs.canUndo(node), _("There is no run to undo."))
         idle = node is not None and not self._runs.isRunning
         segments = [row for row in selected if row.segmentId]
         self._enable(self._ui.editButton, idle and bool(segments), _("Select a segment first."))
@@ -158,7 +158,7 @@ class ResultsSection:
         hasMap = len(segments) == 1 and self._runs.uncertaintyOf(node, segments[0].segmentId) is not None
         reason = _("Select a result of a run with uncertainty maps (see Advanced).")
         if len(segments) == 1 and self._runs.isUncertaintyElsewhere(node, segments[0].segmentId):
-            reason = _("The map of {name} is that of another time point.").format(name=segments[0].name)
+            reason = _("The map of {name} belongs to another sequence item.").format(name=segments[0].name)
         self._enable(self._ui.uncertaintyButton, hasMap or self._overlay.isShown, reason)
         self._ui.uncertaintyButton.setChecked(self._overlay.isShown)
         self._enable(self._ui.exportButton, there, _("There is no segment."))
@@ -231,7 +231,7 @@ class ResultsSection:
         self._watches.stop(node)
         if self._runs.undoLast(node):
             self._outcomes = []
-            self._say(_("The last run was taken back."))
+            self._say(_("The last run was undone."))
         if node.GetScene() is None:  # the run had made it
             self._node = None
             # Slicer's list goes on to the next segmentation when the selected one goes: the next run would write there.

@@ -38,11 +38,11 @@ class ResultsTable:
         table.setColumnCount(len(titles))
         table.setHorizontalHeaderLabels(titles)
         tips = {
-            _STATUS: _("Check: there is something to know about this result; hold the mouse over it."),
+            _STATUS: _("Check: this result has warnings; hover over it to read them."),
             _VOLUME: _("Volume of the segment."),
-            _SCORE: _("How sure the network is, 0 to 1: for ranking, not the chance that the segment is right."),
-            _SECONDS: _("Time that the prompt took, once the volume was read."),
-            _REVIEWED: _("Your mark: Slicer's own tables call such a segment completed."),
+            _SCORE: _("Confidence of the network, 0 to 1: for ranking, not a calibrated probability."),
+            _SECONDS: _("Time for the prompt, after the volume was encoded."),
+            _REVIEWED: _("Reviewed by you; Slicer's segment tables show it as completed."),
         }
         for column, tip in tips.items():
             table.horizontalHeaderItem(column).setToolTip(tip)

@@ -117,7 +117,7 @@ class SetupSection:
     def confirm(self) -> str:
         """Ask for the consents that a run needs; returns the reason why it cannot start, or nothing."""
         if self._settings.isRemote:
-            return "" if self._remote.confirmUpload() else _("Nothing was sent: you did not agree.")
+            return "" if self._remote.confirmUpload() else _("Nothing was sent: consent was not given.")
         return "" if self._confirmLicence() else _("The licence of the model was not accepted.")
 
     def _confirmLicence(self) -> bool:
@@ -204,7 +204,7 @@ class SetupSection:
         ui.deleteModelButton.toolTip = (
             _("Delete the files of this model.")
             if ui.deleteModelButton.enabled
-            else _("This model came with the extension.")
+            else _("This model is bundled with the extension.")
         )
         ui.installFolderButton.visible = bool(self._missing)
         ui.installButton.visible = bool(self._missing) and not dependencies.whyNotLocal(self._missing)
@@ -217,7 +217,7 @@ class SetupSection:
         if self._settings.isRemote:
             return _("Volumes are sent to {address} and segmented there.").format(address=self._remote.backend.address)
         if self._devices and self._call is not None:
-            return _("Measuring how fast this computer reads a volume...")
+            return _("Measuring the encoding speed...")
         if not self._devices:
             return _("Ready. Press Test to see which devices can be used.")
         usable = [device for device in self._devices if device.usable]
@@ -259,7 +259,7 @@ class SetupSection:
             return
         self._devices = ready.devices
         self._fillDevices()
-        self._say(_("The worker works, with PyTorch {version}.").format(version=ready.torch))
+        self._say(_("The worker is ready, with PyTorch {version}.").format(version=ready.torch))
         engine = self._backend.engine
         if engine is not None:
             self._call = BackgroundCall(self._backend.measure, partial(self._onSpeed, engine))
@@ -272,7 +272,7 @@ class SetupSection:
 
     def _onRelease(self, _checked: bool = False) -> None:
         self._backend.release()
-        self._say(_("The worker gives back its memory; the next run loads the model again."))
+        self._say(_("The worker's memory was freed; the next run loads the model again."))
 
     def _onInstallModel(self, _checked: bool = False) -> None:
         chosen = qt.QFileDialog.getOpenFileName(

@@ -18,8 +18,8 @@ def stageText(progress: JobProgress) -> str:
         "load": _("Starting the worker and loading the model..."),
         "upload": _("Sending the volume to the server..."),
         "waiting": _("Waiting for the server..."),
-        "encode": _("Reading the volume..."),
-        "text": _("Reading the prompts..."),
+        "encode": _("Encoding the volume..."),
+        "text": _("Encoding the prompts..."),
         "decode": _("Segmenting..."),
         "write": _("Writing..."),
     }
@@ -46,11 +46,11 @@ def estimateText(estimate: RunEstimate) -> str:
     else:
         duration = _("{minutes:.0f} minutes").format(minutes=seconds / _MINUTE_S)
     if not estimate.memoryBytes:
-        return _("Reading this volume takes the server about {duration}, once; later prompts take a fraction.").format(
+        return _("Encoding this volume on the server takes about {duration}, once; later prompts are fast.").format(
             duration=duration
         )
     return _(
-        "Reading this volume takes about {duration} and {memory:.1f} GB of memory, once; later prompts take a fraction."
+        "Encoding this volume takes about {duration} and {memory:.1f} GB of memory, once; later prompts are fast."
     ).format(duration=duration, memory=max(estimate.memoryBytes / _GB, 0.1))
 
 

@@ -63,21 +63,21 @@ class ThresholdSection:
         self._node, self._segmentId = segmentationNode, segmentId
         segment = segmentationNode.GetSegmentation().GetSegment(segmentId) if segmentationNode and segmentId else None
         if segment is None:
-            self._label.text = _("Of the next run. Select a result to move its own threshold.")
+            self._label.text = _("Applies to the next run. Select a result to change its own threshold.")
         elif self._runs.isThresholdElsewhere(segmentationNode, segmentId):
             self._label.text = _(
-                "Of the next run. The probabilities of {name} are those of another time point."
+                "Applies to the next run. The probabilities of {name} belong to another sequence item."
             ).format(name=segment.GetName())
         elif isEdited(segment):
-            self._label.text = _("Of the next run. {name} was edited by hand, and stays as it is.").format(
+            self._label.text = _("Applies to the next run. {name} was edited manually and stays unchanged.").format(
                 name=segment.GetName()
             )
         elif not self._runs.canSetThreshold(segmentationNode, segmentId):
-            self._label.text = _("Of the next run. The probabilities of {name} are not kept any more.").format(
+            self._label.text = _("Applies to the next run. The probabilities of {name} are not in memory.").format(
                 name=segment.GetName()
             )
         else:
-            self._label.text = _("Of {name}, at once, and of the next run.").format(name=segment.GetName())
+            self._label.text = _("Applies to {name} immediately, and to the next run.").format(name=segment.GetName())
             self._showing = True
             self._slider.value = float(tagOf(segment, THRESHOLD_TAG) or self._slider.value)
             self._showing = False
