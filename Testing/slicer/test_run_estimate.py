@@ -157,4 +157,4 @@ def test_sentence() -> None:
     )
     assert "about 1 s and 0.1 GB" in estimateText(RunEstimate(0.2, 1))
     assert "about 4 minutes" in estimateText(RunEstimate(240.0, 1))
-    assert "the server about 25 s, once" in estimateText(RunEstimate(25.0, 0))
+    assert "the server takes about 25 s, once" in estimateText(RunEstimate(25.0, 0))
