@@ -417,7 +417,7 @@ def install(name: str, function: str) -> Callable[[Desk, pytest.MonkeyPatch], No
             desk.panel.widget._setup._missing = []
             desk.panel.widget._setup._apply()
         desk.asked_folder = str(desk.folder)
-        monkeypatch.setattr(f"DSMSegmentLib.{function}", lambda *_: desk.missing.clear())
+        monkeypatch.setattr(f"DSMSegmentLib.install.{function}", lambda *_: desk.missing.clear())
         mouse.click(getattr(desk.ui, name))
         desk.panel.wait_until(lambda: "The worker is ready" in desk.status)
 
