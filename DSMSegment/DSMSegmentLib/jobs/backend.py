@@ -1,4 +1,4 @@
-"""What a job needs from whatever computes the masks, and the worker process as the one that ships."""
+"""Protocol of a segmentation backend, and the worker process as the default one."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Backend(Protocol):
 
     @property
     def provenance(self) -> Provenance:
-        """What makes the masks; complete once a run has started to deliver."""
+        """Provenance of the masks; complete once a run has started to deliver."""
 
     @property
     def engine(self) -> Engine | None:
-        """What the time of a run depends on; None where there is no model."""
+        """Engine on which the time of a run depends; None without a model."""
 
     def segment(
         self,

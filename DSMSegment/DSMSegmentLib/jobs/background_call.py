@@ -1,4 +1,4 @@
-"""One function on a thread, asked from a timer whether it is done."""
+"""A function call on a background thread, polled from a timer."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class BackgroundCall(Generic[_Result]):
         self._thread = startThread(self._run, "dsm-background")
 
     def poll(self) -> bool:
-        """Return whether the call is over; the first time that it is, `onDone` is called."""
+        """Return whether the call is over; `onDone` is called the first time that it is."""
         collectionGuard().tend()
         if self._thread.is_alive():
             self._thread.join(_WAIT_S)

@@ -19,7 +19,7 @@ class CancelToken:
 
     @property
     def requested(self) -> bool:
-        """Whether the run is to stop."""
+        """True if the run is to stop."""
         return self._requested
 
     def check(self) -> None:

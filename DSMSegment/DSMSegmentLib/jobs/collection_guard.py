@@ -1,4 +1,4 @@
-"""Garbage is collected on the main thread only, while helper threads of ours live.
+"""Garbage collection on the main thread only, while helper threads live.
 
 Python's collector runs in whichever thread allocates next. What it finds there may hold objects of Qt or VTK, e.g. the
 widgets of a closed panel, whose destructors must run in the main thread: elsewhere they crash the application. The
@@ -21,7 +21,7 @@ _ATTRIBUTE = "_dsmCollectionGuard"
 
 
 class CollectionGuard:
-    """Starts helper threads and keeps the collector off them; needs a Qt application, else it only starts them.
+    """Starts helper threads and pauses the collector; without a Qt application, it only starts them.
 
     What a thread was given to call is let go on the main thread, too, once the thread has ended: with it go the nodes
     and widgets that it refers to. Guards do not nest: make no second one, see `collectionGuard`.
@@ -36,7 +36,7 @@ class CollectionGuard:
 
     @property
     def isHolding(self) -> bool:
-        """Whether automatic collection is paused."""
+        """True while automatic collection is paused."""
         return self._thresholds is not None
 
     def start(self, function: Callable[[], None], name: str) -> threading.Thread:

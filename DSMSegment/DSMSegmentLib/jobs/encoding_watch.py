@@ -1,4 +1,4 @@
-"""How long reading a volume took, as the progress of a run tells it: the same from a worker and from a server."""
+"""Encoding time measured from the progress of a run, on a worker or a server."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ _POLL_WAIT_S = 0.01
 
 
 class JobState(Enum):
-    """Where a job stands. Only `RUNNING` can be cancelled; the three after it are final."""
+    """State of a job. Only `RUNNING` can be cancelled; the three after it are final."""
 
     READY = "ready"
     RUNNING = "running"
@@ -50,7 +50,7 @@ class JobState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class JobOptions:
-    """How a run segments and writes.
+    """Options of a run.
 
     Args:
         segment: How the prompts are segmented. The region comes from `roi`, and which maps are made from where they are
@@ -155,17 +155,17 @@ class SegmentationJob:
 
     @property
     def segmentationNode(self) -> slicer.vtkMRMLSegmentationNode | None:
-        """Where the results are; None until the first one has arrived, unless it was given."""
+        """Output segmentation; None until the first result has arrived, unless it was given."""
         return self._writer.segmentationNode
 
     @property
     def journal(self) -> RunJournal | None:
-        """What the run changed, for undo."""
+        """Journal of the changes, for undo."""
         return self._writer.journal
 
     @property
     def time(self) -> str | None:
-        """What the sequence calls the time point that is written; None of a node that is the same at all times."""
+        """Index value of the sequence item that is written; None for a node outside of sequences."""
         return self._time
 
     @property
@@ -175,7 +175,7 @@ class SegmentationJob:
 
     @property
     def volumeNode(self) -> slicer.vtkMRMLScalarVolumeNode:
-        """What is segmented."""
+        """Segmented volume node."""
         return self._volumeNode
 
     @property
@@ -190,7 +190,7 @@ class SegmentationJob:
 
     @property
     def encodeSeconds(self) -> float | None:
-        """How long reading the volume or region took; None while that is not over, and where it was known already."""
+        """Encoding time of the volume or region; None before it is over, and if it was encoded already."""
         return self._watch.seconds
 
     @property
@@ -201,7 +201,7 @@ class SegmentationJob:
 
     @property
     def isOver(self) -> bool:
-        """Whether the job has ended, in whatever way."""
+        """True once the job has ended, in any way."""
         return self.state not in (JobState.READY, JobState.RUNNING)
 
     def start(self) -> None:
@@ -368,11 +368,11 @@ class SegmentationJob:
             self._onFinished(self)
 
     def _showsItsTime(self) -> bool:
-        """Whether the segmentation is at the time point of the start, as one is that is the same at all times."""
+        """Return whether the segmentation shows the sequence item of the start, or is outside of sequences."""
         return timeOf(self.segmentationNode) == self._time
 
     def _nodesAreGone(self) -> bool:
-        """Whether the user closed the scene or deleted a node that the run needs."""
+        """Return whether the user closed the scene or deleted a node that the run needs."""
         nodes = [self._volumeNode, self.segmentationNode]
         return any(node is not None and node.GetScene() is not self._scene for node in nodes)
 

@@ -76,7 +76,7 @@ class MaskJob:
 
     @property
     def isOver(self) -> bool:
-        """Whether the job has ended, in whatever way."""
+        """True once the job has ended, in any way."""
         return self.state is not JobState.RUNNING
 
     def imageIn(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> slicer.vtkOrientedImageData | None:

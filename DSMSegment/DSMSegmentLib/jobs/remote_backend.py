@@ -50,7 +50,7 @@ class RemoteBackend:
 
     @property
     def address(self) -> str:
-        """Where the server is, in full, as consent is asked and remembered for it; empty if it is no address."""
+        """Full address of the server, the key of its consent; empty if it is invalid."""
         try:
             return str(Address.parse(self._address))
         except RemoteError:

@@ -1,4 +1,4 @@
-"""How long the first run on a volume will take: from how long an earlier one took, or from a measurement."""
+"""Estimated time of the first run on a volume, from earlier runs or a measurement."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MEGAVOXEL = 1e6
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """What the cost of an encoding depends on, beside the volume.
+    """Model and device on which the cost of an encoding depends, beside the volume.
 
     Args:
         key: Stands for model and device, or for a server.
@@ -31,7 +31,7 @@ class Engine:
 
 @dataclass(frozen=True, slots=True)
 class RunEstimate:
-    """What reading a volume will take, once; the prompts after that take a fraction of it.
+    """Predicted one-time cost of encoding a volume; later prompts take a fraction of it.
 
     Args:
         seconds: On the wall, if the machine is as busy as it was in the run that this was learned from.
@@ -43,7 +43,7 @@ class RunEstimate:
 
 
 class RunEstimates:
-    """Learns from runs what a voxel of the working grid costs: the cost of an encoding is linear in their number.
+    """Encoding speeds learned from runs: the cost is linear in the voxels of the working grid.
 
     Args:
         known: Seconds a million voxels, by `Engine.key`.
@@ -58,11 +58,11 @@ class RunEstimates:
         self._keep = keep
 
     def knows(self, engine: Engine) -> bool:
-        """Whether a run of this engine was seen, or its speed was measured."""
+        """Return whether a run of this engine was recorded, or its speed was measured."""
         return engine.key in self._known or engine.key in self._measured
 
     def of(self, volume: Volume, engine: Engine, region: Box | None = None) -> RunEstimate | None:
-        """Return what to expect; None where nothing is known of this engine. Takes tens of milliseconds.
+        """Return the estimate for a volume; None for an unknown engine. Takes tens of milliseconds.
 
         Args:
             volume: What will be read.
@@ -78,13 +78,13 @@ class RunEstimates:
         return RunEstimate(speed * math.prod(shape) / _MEGAVOXEL, int(memory))
 
     def learn(self, engine: Engine, speed: float) -> None:
-        """Take in what `speedOf` says of a run; the newest one counts, since it is how the machine is now."""
+        """Record the result of `speedOf` for a run; the newest one counts."""
         self._known[engine.key] = speed
         if self._keep is not None:
             self._keep(dict(self._known))
 
     def measured(self, engine: Engine, speed: float) -> None:
-        """Take in what a million working voxels took in a measurement: it counts until a run was seen, and is not kept.
+        """Record a measured speed, valid until a run is recorded; it is not stored.
 
         A run has more in it: the cropping, the resampling, and the memory of the whole volume.
         """
@@ -92,7 +92,7 @@ class RunEstimates:
 
 
 def speedOf(volume: Volume, engine: Engine, seconds: float, region: Box | None = None) -> float:
-    """Return what a million working voxels took, in seconds, where reading a volume, or a region, took `seconds`."""
+    """Return the seconds per million working voxels of an encoding that took `seconds`."""
     return seconds * _MEGAVOXEL / math.prod(_workingShape(volume, engine, region))
 
 

@@ -1,4 +1,4 @@
-"""What happened, line by line, and a report of it for whoever helps."""
+"""Log of the module, and a report for support."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MAX_LINES = 500
 
 
 class RunLog:
-    """The newest lines, with the time of day."""
+    """The newest log lines, with the time of day."""
 
     def __init__(self) -> None:
         self._lines: list[str] = []
@@ -30,7 +30,7 @@ class RunLog:
         self._lines = [*self._lines, f"{now} {text}"][-_MAX_LINES:]
 
     def report(self, *, device: str = "", worker: str = "") -> str:
-        """Return the log with what one needs to know about the computer; no image and no name of a patient is in it.
+        """Return the log with system information; it contains no image and no patient name.
 
         Args:
             device: That was used last.

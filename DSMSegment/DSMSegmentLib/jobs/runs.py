@@ -36,7 +36,7 @@ class Runs:
 
     @property
     def backend(self) -> Backend:
-        """What computes the masks."""
+        """Backend that computes the masks."""
         return self._backend
 
     def use(self, backend: Backend) -> None:
@@ -52,12 +52,12 @@ class Runs:
 
     @property
     def segmentationNode(self) -> slicer.vtkMRMLSegmentationNode | None:
-        """Where the newest run writes; None until its first result has arrived."""
+        """Output of the newest run; None until its first result has arrived."""
         return self._job.segmentationNode if self._job is not None else None
 
     @property
     def isRunning(self) -> bool:
-        """Whether a run is going on."""
+        """True while a run is in progress."""
         return self._job is not None and not self._job.isOver
 
     def segment(
@@ -232,7 +232,7 @@ class Runs:
             self._job.cancel()
 
     def canUndo(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> bool:
-        """Whether a run on this segmentation can be taken back."""
+        """Return whether a run on this segmentation can be undone."""
         return not self.isRunning and self._history.canUndo(segmentationNode)
 
     def undoLast(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> bool:
@@ -240,11 +240,11 @@ class Runs:
         return self.canUndo(segmentationNode) and self._history.undoLast(segmentationNode)
 
     def canSetThreshold(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None, segmentId: str) -> bool:
-        """Whether the probabilities of a segment, at the time point that is shown, are kept."""
+        """Return whether the probabilities of a segment at the shown sequence item are in memory."""
         return not self.isRunning and self._probabilities.get(segmentationNode, segmentId) is not None
 
     def isThresholdElsewhere(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None, segmentId: str) -> bool:
-        """Whether the probabilities of a segment are kept only for other time points than the one that is shown."""
+        """Return whether only other sequence items have probabilities of a segment."""
         return self._probabilities.hasMapAtOtherItem(segmentationNode, segmentId)
 
     def setThreshold(
@@ -299,7 +299,7 @@ class Runs:
         return self._uncertainties.get(segmentationNode, segmentId)
 
     def isUncertaintyElsewhere(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None, segmentId: str) -> bool:
-        """Whether the maps of uncertainty of a segment are only of other time points than the one that is shown."""
+        """Return whether only other sequence items have uncertainty maps of a segment."""
         return self._uncertainties.hasMapAtOtherItem(segmentationNode, segmentId)
 
     def sceneClosing(self) -> None:

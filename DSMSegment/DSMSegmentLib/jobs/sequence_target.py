@@ -1,4 +1,4 @@
-"""Where a run over all time points writes: a sequence that it makes, or the one that a segmentation shows already."""
+"""Output of a run over all sequence items: a new sequence, or the one that a segmentation shows."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from DSMSegmentLib.scene.undo import Journal
 
 
 class SequenceTarget(Protocol):
-    """Takes the segmentations of one time point after the other; the browser shows each while it is written."""
+    """Output that stores the segmentations item by item; the browser shows each while it is written."""
 
     @property
     def segmentationNode(self) -> slicer.vtkMRMLSegmentationNode:
-        """Shows one time point, and is written to."""
+        """Proxy node that shows one item, and is written to."""
 
     @property
     def journal(self) -> Journal:
-        """What was changed, for undo."""
+        """Journal of the changes, for undo."""
 
     @property
     def nodes(self) -> tuple[slicer.vtkMRMLNode, ...]:
-        """What must not be deleted meanwhile."""
+        """Nodes that must not be deleted during the run."""
 
     def begin(self) -> None:
-        """Call when the browser shows the next time point."""
+        """Prepare the item that the browser shows now."""
 
     def keep(self, item: int, job: SegmentationJob) -> None:
-        """Call when the job of a time point is over and has changed something, or has finished."""
+        """Store the result of an item whose job is over, if it changed something or finished."""
 
     def end(self) -> None:
-        """Call at the end, also when nothing was kept, or nodes have been deleted."""
+        """Finish the output, also if nothing was stored or nodes were deleted."""
 
 
 class NewSequence:
@@ -73,7 +73,7 @@ class NewSequence:
         self.journal.noteItem(value, [outcome.segmentId for outcome in job.outcomes if outcome.segmentId])
 
     def end(self) -> None:
-        """Let the browser show the segmentation of the time point that it shows; without any, nothing is left."""
+        """Show the segmentation of the current item in the browser; remove the sequence if it is empty."""
         if self.journal.isEmpty or any(node.GetScene() is not self._scene for node in self.nodes):
             self.journal.discard()
             return

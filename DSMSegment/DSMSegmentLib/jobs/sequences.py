@@ -79,7 +79,7 @@ class SequenceRun:
 
     @property
     def isOver(self) -> bool:
-        """Whether the last time point is done, or the run was stopped."""
+        """True once the last item is done, or the run was stopped."""
         return self._ended
 
     @property
@@ -105,7 +105,7 @@ class SequenceRun:
 
     @property
     def error(self) -> object:
-        """Why the run failed; None when it did not."""
+        """Error of the run; None if it did not fail."""
         return self._job.error
 
     def _next(self) -> SegmentationJob:
@@ -143,7 +143,7 @@ class SequenceRun:
         return True
 
     def _nodesAreGone(self) -> bool:
-        """Whether the user closed the scene, or deleted a node that the run fills."""
+        """Return whether the user closed the scene, or deleted a node that the run fills."""
         return any(node.GetScene() is not self._scene for node in self._target.nodes)
 
     def _finish(self) -> None:
