@@ -1,4 +1,4 @@
-"""The way to a server: HTTP or HTTPS requests with a token, and what exactly is wrong when there is no way."""
+"""HTTP or HTTPS connection to a server with a token, and diagnosis of connection errors."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class RemoteError(DSMError):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a server is.
+    """Address of a server.
 
     Args:
         host: Name or number.
@@ -268,7 +268,7 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionTest:
-    """What a test found.
+    """Result of a connection test.
 
     Args:
         ok: Whether jobs can be sent.

@@ -37,7 +37,7 @@ _BUSY_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class RemoteReady:
-    """What the server said of itself; the part of `Ready` that a host asks for."""
+    """Capabilities of the server: the part of `Ready` that clients need."""
 
     pid: int
     worker: str
@@ -98,7 +98,7 @@ class RemoteClient(JobClient):
 
     @property
     def alive(self) -> bool:
-        """Whether requests are taken."""
+        """True while requests are accepted."""
         return not self._closed
 
     @property
@@ -224,7 +224,7 @@ class RemoteClient(JobClient):
         self._note(Progress(id=job_id, stage="upload", done=done, total=total))
 
     def _is_unwanted(self, job_id: str) -> bool:
-        """Whether a job was cancelled, or has ended for this side: then nothing is tried again."""
+        """Return whether a job was cancelled or has ended for this client: then nothing is retried."""
         return self._closed or job_id in self._cancelled or job_id not in self._open_jobs
 
     def _encode(self, job_id: str, volume: str) -> None:

@@ -1,4 +1,4 @@
-"""What clients of a worker and of a server share: jobs by id, the events that arrived, and waiting for them."""
+"""Common part of worker and server clients: jobs by id, received events, and waiting for them."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class JobClient(ABC):
     @property
     @abstractmethod
     def alive(self) -> bool:
-        """Whether requests are taken."""
+        """True while requests are accepted."""
 
     @abstractmethod
     def submit(self, request: Request) -> str:

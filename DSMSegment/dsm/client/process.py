@@ -1,4 +1,4 @@
-"""The host's end of the worker: starts the process, sends requests, collects events, and always cleans up."""
+"""Client of the worker process: starts it, sends requests, collects events, and always cleans up."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class WorkerClient(JobClient):
 
     @property
     def alive(self) -> bool:
-        """Whether the worker can take requests."""
+        """True while the worker can take requests."""
         return not self._ended and not self._closed
 
     @property
