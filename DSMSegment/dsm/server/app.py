@@ -136,14 +136,14 @@ async def _sweep(service: Service) -> None:
 
 @_routes.get("/healthz", operation_id="health")
 def health(service: Served) -> Health:
-    """Whether jobs can be run now; needs no token."""
+    """Return whether jobs can be run now; needs no token."""
     alive = service.scheduler.num_alive
     return Health(status="ok" if alive else "starting", workers=alive, waiting_jobs=service.scheduler.num_waiting)
 
 
 @_routes.get("/capabilities", operation_id="capabilities")
 def capabilities(service: Served, user: User) -> Capabilities:
-    """What the server is, has, and allows."""
+    """Return model, version and limits of the server."""
     limits = service.limits
     return Capabilities(
         service="dsm",

@@ -1,4 +1,4 @@
-"""Errors of the engine as answers of the server: a status, and a JSON object of code, text and hint."""
+"""HTTP responses of errors: a status, and a JSON object of code, text and hint."""
 
 from __future__ import annotations
 
@@ -31,6 +31,6 @@ def status_of(error: DSMError) -> int:
 
 
 def not_found(what: str) -> ServerError:
-    """There is no such thing, or it belongs to somebody else: both look the same from outside."""
+    """Return the error for a missing object or one of another user: both look the same."""
     code = "no_volume" if what == "volume" else "not_found"
     return ServerError(f"There is no such {what} (any more).", code=code, hint="Send it again.")

@@ -19,7 +19,7 @@ _OPEN = ("waiting", "running")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSpec:
-    """What to do with a volume.
+    """Prompts and options of a job.
 
     Args:
         volume: Its id.
@@ -63,7 +63,7 @@ class Job:
 
     @property
     def is_open(self) -> bool:
-        """Whether it waits or runs."""
+        """True while it is queued or running."""
         return self.state in _OPEN
 
     def touch(self) -> None:

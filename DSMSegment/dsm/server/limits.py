@@ -1,4 +1,4 @@
-"""How much one user, and all users together, may take."""
+"""Limits per user, and of all users together."""
 
 from __future__ import annotations
 

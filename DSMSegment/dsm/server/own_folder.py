@@ -1,4 +1,4 @@
-"""A folder for voxels that its process owns: readable by nobody else, gone at the end, whatever happens."""
+"""Private temporary folder for voxels, removed when its process ends."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class RayWorker:
 
     @property
     def alive(self) -> bool:
-        """Whether the actor has not been found dead."""
+        """True until the actor is found dead."""
         return self._alive
 
     def load(self) -> None:

@@ -1,4 +1,4 @@
-"""Jobs that wait, and the workers that do them; a job goes where its volume is encoded already."""
+"""Scheduling of jobs on workers, preferring the worker that has the volume encoded."""
 
 from __future__ import annotations
 
@@ -68,17 +68,17 @@ class Scheduler:
 
     @property
     def closing(self) -> bool:
-        """Whether the server ends."""
+        """True while the server shuts down."""
         return self._closing
 
     @property
     def num_alive(self) -> int:
-        """Workers that have the model loaded."""
+        """Number of workers with a loaded model."""
         return sum(lane.ready for lane in self._lanes)
 
     @property
     def num_waiting(self) -> int:
-        """Jobs that wait."""
+        """Number of queued jobs."""
         return len(self._waiting)
 
     def submit(self, user: str, spec: JobSpec) -> Job:
@@ -160,7 +160,7 @@ class Scheduler:
             return job
 
     def note_encoding(self, seconds: float) -> None:
-        """Learn how long an encoding takes here."""
+        """Record the time of an encoding."""
         self._encoding_s = seconds if not self._encoding_s else 0.8 * self._encoding_s + 0.2 * seconds
 
     def pause(self, seconds: float) -> bool:
@@ -180,7 +180,7 @@ class Scheduler:
         return next((job for job in self._waiting if job.spec.volume not in elsewhere), self._waiting[0])
 
     def put_back(self, job: Job) -> bool:
-        """Let a job wait again, first in line, after its worker died. False when it had its tries."""
+        """Requeue a job at the head after its worker died. False when it has no tries left."""
         with self._changed:
             if job.attempts >= _MAX_ATTEMPTS or self._closing:
                 return False

@@ -1,4 +1,4 @@
-"""What the application serves: users, their volumes, and workers for their jobs."""
+"""Parts of the service: users, their volumes, and workers for their jobs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceOptions:
-    """What is served, and to whom.
+    """Options of the service.
 
     Args:
         users: Names and hashed tokens.

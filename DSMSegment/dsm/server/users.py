@@ -1,4 +1,4 @@
-"""Who may use the server: bearer tokens, of which only hashes are kept."""
+"""Authentication: bearer tokens, of which only hashes are stored."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Users:
         return cls({token: "default"}), token
 
     def find(self, token: str) -> str | None:
-        """Return whose token it is; a look-up by hash tells nothing by its time."""
+        """Return the user of a token (lookup by digest: no timing side channel)."""
         return self._users.get(_digest(token))
 
 

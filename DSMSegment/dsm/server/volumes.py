@@ -1,4 +1,4 @@
-"""Volumes that users uploaded, as files, until nobody used them for a while."""
+"""Uploaded volumes, stored as files until they expire."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MAX_VOXELS = 2**31
 
 @dataclass(eq=False)
 class StoredVolume:
-    """A file `.npy` and what is known of it."""
+    """A `.npy` file and its metadata."""
 
     id: str
     user: str
@@ -136,7 +136,7 @@ class VolumeStore:
         volume.path.unlink(missing_ok=True)
 
     def expire(self) -> list[str]:
-        """Remove what nobody used for too long, and return the ids."""
+        """Remove expired volumes, and return their ids."""
         horizon = self._clock() - self._limits.volume_idle_s
         with self._lock:
             old = [volume for volume in self._volumes.values() if not volume.pins and volume.last_used < horizon]

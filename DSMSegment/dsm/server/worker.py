@@ -1,4 +1,4 @@
-"""What encodes and segments for a lane, and the worker process of this machine as the one that does."""
+"""Protocol of a server's worker, and the local worker process."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Worker(Protocol):
 
     @property
     def alive(self) -> bool:
-        """Whether it can still be used; a dead one stays dead."""
+        """True while it can be used; a dead one stays dead."""
 
     def load(self) -> None:
         """Load the model.
@@ -57,7 +57,7 @@ class Worker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WorkerSetup:
-    """What every worker of a server is given.
+    """Settings common to all workers of a server.
 
     Args:
         model: Name or folder.
@@ -91,7 +91,7 @@ class LocalWorker:
 
     @property
     def alive(self) -> bool:
-        """Whether the process takes requests."""
+        """True while the process takes requests."""
         return self._client.alive
 
     def load(self) -> None:

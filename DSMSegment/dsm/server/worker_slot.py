@@ -1,4 +1,4 @@
-"""One worker of the server, and the thread that feeds it."""
+"""Worker slot of the server, with its thread."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _PAUSE_S = 15.0
 
 
 class Queue(Protocol):
-    """Where a lane finds jobs."""
+    """Job queue of a worker slot."""
 
     @property
     def closing(self) -> bool:
-        """Whether the server ends."""
+        """True while the server shuts down."""
 
     def take(self, encoded: Sequence[str], since: float) -> Job | None:
         """Wait for the next job for a worker that has `encoded` volumes, the last since then; None at the end."""
