@@ -1,4 +1,4 @@
-"""Where the network can run, found without importing PyTorch (which takes seconds)."""
+"""Devices of this machine, found without importing PyTorch (which takes seconds)."""
 
 from __future__ import annotations
 

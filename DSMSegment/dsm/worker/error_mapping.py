@@ -1,4 +1,4 @@
-"""Exceptions to error messages with the codes that hosts know."""
+"""Mapping of exceptions to error messages with stable codes."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ class Inbox:
             return message
 
     def is_cancelled(self) -> bool:
-        """Whether the host cancelled the running job."""
+        """Return whether the client cancelled the running job."""
         return self._cancel.is_set()
 
     def finish(self) -> None:
