@@ -51,7 +51,7 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """What the three planes show, cut to the body: the image in RAS order, its voxel size, and the segments."""
+    """Data of the three planes, cropped to the body: image in RAS order, voxel size, and segments."""
 
     image: np.ndarray
     spacing_mm: np.ndarray
