@@ -12,7 +12,7 @@ from dsm.errors import InputError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentOptions:
-    """How prompts are segmented.
+    """Segmentation options of a prompt.
 
     Args:
         threshold: Probability above which a voxel is inside, between 0 and 1.
