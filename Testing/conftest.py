@@ -90,8 +90,9 @@ def no_network() -> Iterator[None]:
 def no_models_of_the_user(tmp_path_factory) -> Iterator[None]:
     """Models that whoever runs the tests has installed do not take part, in no process of theirs."""
     patch = pytest.MonkeyPatch()
-    for name in ("XDG_DATA_HOME", "LOCALAPPDATA"):
+    for name in ("XDG_DATA_HOME", "XDG_CACHE_HOME", "LOCALAPPDATA"):
         patch.setenv(name, str(tmp_path_factory.getbasetemp() / "user-data"))
+    patch.setenv("DSM_PRECISION", "float32")  # the same results on every machine, and nothing is measured
     yield
     patch.undo()
 

@@ -28,6 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", required=True)
     parser.add_argument("--device", required=True)
+    parser.add_argument("--precision", required=True)
     parser.add_argument("--speeds", required=True, type=Path)
     parser.add_argument("--series")
     parser.add_argument("--remote")
@@ -67,7 +68,7 @@ def main() -> None:
 
 def _backend(options: argparse.Namespace) -> Backend:
     if not options.remote:
-        return WorkerBackend(options.model, device=options.device)
+        return WorkerBackend(options.model, device=options.device, precision=options.precision)
     remote = Remote.at(options.remote, options.certificate, os.environ)
     return RemoteBackend(remote.address, remote.token, certificateFile=remote.certificate)
 

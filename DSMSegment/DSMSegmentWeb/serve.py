@@ -15,6 +15,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from dsm.core.precision import AUTO
 from dsm.errors import ConfigError, MissingDependencyError
 from dsm.models.store import find_model
 from DSMSegmentWeb.access import Access
@@ -32,6 +33,7 @@ class ServeOptions:
         series: UID of the DICOM series; None asks on the page where the folder of the scan holds several.
         model: Name or folder.
         device: `"cpu"`, `"cuda"`, ...
+        precision: Of the encoding, see `dsm.core.precision`.
         remote: The server that segments in place of this computer, if one does; model and device are its own then.
         host: Address to listen on.
         port: 0 takes any that is free.
@@ -43,6 +45,7 @@ class ServeOptions:
     series: str | None = None
     model: str = "dsm-small"
     device: str = "cpu"
+    precision: str = AUTO
     remote: Remote | None = None
     host: str = "127.0.0.1"
     port: int = 8080
@@ -96,7 +99,8 @@ async def _serve(options: ServeOptions, access: Access, folder: Path) -> None:
 
 
 def _scene_arguments(options: ServeOptions, folder: Path) -> list[str]:
-    arguments = ["--model", options.model, "--device", options.device, "--speeds", str(folder / "speeds.json")]
+    arguments = ["--model", options.model, "--device", options.device, "--precision", options.precision]
+    arguments += ["--speeds", str(folder / "speeds.json")]
     if options.remote:
         arguments += options.remote.arguments
     if options.series:

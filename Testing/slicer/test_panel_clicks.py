@@ -170,6 +170,15 @@ def device(desk: Desk) -> None:
     assert desk.backend.chosen[1] == Settings().device == "cpu"
 
 
+def precision(desk: Desk) -> None:
+    desk.open("setup")
+    assert entries(desk.ui.precisionComboBox) == ["Automatic (fastest)", "float32", "bfloat16", "int8"]
+    mouse.choose(desk.ui.precisionComboBox, "int8")
+    assert desk.backend.chosen[2] == Settings().precision == "int8"
+    mouse.choose(desk.ui.precisionComboBox, "Automatic (fastest)")
+    assert desk.backend.chosen[2] == Settings().precision == "auto"
+
+
 def install_model(desk: Desk) -> None:
     desk.open("setup")
     shutil.copytree(desk.folder / "models" / "dsm-test", desk.folder / "new" / "dsm-new")
@@ -433,6 +442,7 @@ STEPS: dict[str, Callable[..., None]] = {
     "placeComboBox": place,
     "modelComboBox": model,
     "deviceComboBox": device,
+    "precisionComboBox": precision,
     "installModelButton": install_model,
     "openModelFolderButton": open_model_folder,
     "deleteModelButton": delete_model,

@@ -113,11 +113,13 @@ def test_memory_is_what_the_engine_predicts(dsm_tiny: Path) -> None:
 def test_engines_are_told_apart(dsm_tiny: Path) -> None:
     backend = WorkerBackend(str(dsm_tiny), device="cpu")
     cpu = backend.engine
-    backend.choose(str(dsm_tiny), "cuda")
+    backend.choose(str(dsm_tiny), "cuda", "auto")
     assert cpu is not None
     assert backend.engine is not None
     assert backend.engine.key != cpu.key
-    backend.choose("no such model", "cpu")
+    backend.choose(str(dsm_tiny), "cpu", "int8")
+    assert backend.engine.key != cpu.key
+    backend.choose("no such model", "cpu", "auto")
     assert backend.engine is None
     assert RemoteBackend().engine is None
     assert RemoteBackend("server:8470", "token").engine == SERVER

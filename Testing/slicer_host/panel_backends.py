@@ -17,7 +17,7 @@ class PanelBackend(ActingBackend):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.chosen: tuple[str, str] = ("", "")
+        self.chosen: tuple[str, str, str] = ("", "", "")
         self.requests: list[Any] = []
         self.released = self.closed = 0
         self.log = "worker log"
@@ -26,8 +26,8 @@ class PanelBackend(ActingBackend):
         self.requests.append(request)
         super().segment(volume, request, **options)
 
-    def choose(self, model: str, device: str) -> None:
-        self.chosen = (model, device)
+    def choose(self, model: str, device: str, precision: str) -> None:
+        self.chosen = (model, device, precision)
 
     def test(self) -> Ready:
         devices = (

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from dsm import __version__
 from dsm.client.process import WorkerClient
+from dsm.core.precision import AUTO
 from dsm.core.segment_tags import Provenance
 from dsm.core.volume import Volume
 from dsm.errors import DSMError, WorkerError
@@ -61,6 +62,7 @@ class WorkerBackend:
     Args:
         model: Name of an installed model, or the path of a model folder.
         device: `"cpu"`, `"cuda"`, ...
+        precision: Of the encoding, see `dsm.core.precision`.
         python: Interpreter of the worker; None for Slicer's own, or this one outside of Slicer.
         environment: Variables for the worker only.
     """
@@ -70,11 +72,13 @@ class WorkerBackend:
         model: str = "dsm-small",
         *,
         device: str = "cpu",
+        precision: str = AUTO,
         python: str | None = None,
         environment: dict[str, str] | None = None,
     ) -> None:
         self._model = model
         self._device = device
+        self._precision = precision
         # PythonSlicer sets up the libraries that Slicer's interpreter needs; Slicer itself is no interpreter.
         self._python = python or shutil.which("PythonSlicer") or sys.executable
         self._sharesPackages = python is None
@@ -94,7 +98,7 @@ class WorkerBackend:
         """The model and the device as they were chosen."""
         try:
             entry = model_entry(find_model(self._model))
-            return Engine(f"{entry.digest} {self._device}", ModelConfig.load(entry.path))
+            return Engine(f"{entry.digest} {self._device} {self._precision}", ModelConfig.load(entry.path))
         except DSMError:
             return None
 
@@ -123,13 +127,13 @@ class WorkerBackend:
         numClosed = self._numClosed
         entry = model_entry(find_model(self._model))
         run = ClientRun(self._runningClient(numClosed, cancel), onProgress, onFinding, cancel)
-        done = run.load(str(entry.path.resolve()), self._device)
+        done = run.load(str(entry.path.resolve()), self._device, self._precision)
         self._provenance = Provenance(entry.name, entry.digest, __version__, done.device or self._device)
         run.segment(run.sendVolume(volume, request.options.region), request)
 
-    def choose(self, model: str, device: str) -> None:
-        """Take another model or device for the runs to come."""
-        self._model, self._device = model, device
+    def choose(self, model: str, device: str, precision: str) -> None:
+        """Take another model, device or precision for the runs to come."""
+        self._model, self._device, self._precision = model, device, precision
 
     def test(self) -> Ready:
         """Start the worker and load the model, to see whether it works; may be called on a helper thread.
@@ -143,7 +147,8 @@ class WorkerBackend:
         numClosed = self._numClosed
         entry = model_entry(find_model(self._model))
         client = self._runningClient(numClosed)
-        client.wait(client.submit(Load(id=client.new_id(), model=str(entry.path.resolve()), device=self._device)))
+        load = Load(id=client.new_id(), model=str(entry.path.resolve()), device=self._device, precision=self._precision)
+        client.wait(client.submit(load))
         return client.ready
 
     def measure(self) -> float:

@@ -9,6 +9,7 @@ from functools import partial
 
 from dsm.client.jobs import JobClient
 from dsm.core.boxes import Box, CroppedArray, Index3
+from dsm.core.precision import AUTO
 from dsm.core.volume import Volume
 from dsm.errors import OutputError, WorkerError
 from dsm.wire.arrays import content_key, read_array, read_mask, write_array
@@ -40,9 +41,9 @@ class ClientRun:
         self._onFinding = onFinding
         self._cancel = cancel
 
-    def load(self, model: str, device: str = "auto") -> Done:
+    def load(self, model: str, device: str = "auto", precision: str = AUTO) -> Done:
         """Make a model ready."""
-        return self._request(Load(id=self._client.new_id(), model=model, device=device))
+        return self._request(Load(id=self._client.new_id(), model=model, device=device, precision=precision))
 
     def sendVolume(self, volume: Volume, region: Box | None = None) -> str:
         """Hand over the voxels and have them encoded; returns their key. They are sent only where they are not kept.

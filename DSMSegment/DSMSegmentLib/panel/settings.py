@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from dsm.core.precision import AUTO, PRECISIONS
 from dsm.text.prompt import split_prompts
 from DSMSegmentLib.application import qt
 
@@ -35,6 +36,16 @@ class Settings:
     @device.setter
     def device(self, device: str) -> None:
         self._set("device", device)
+
+    @property
+    def precision(self) -> str:
+        """Of the encoding: one of `dsm.core.precision`."""
+        precision = str(self._get("precision", AUTO))
+        return precision if precision in PRECISIONS else AUTO
+
+    @precision.setter
+    def precision(self, precision: str) -> None:
+        self._set("precision", precision)
 
     @property
     def encodingSpeeds(self) -> dict[str, float]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import slicer
 
+from dsm.core.precision import AUTO, PRECISIONS
 from dsm.errors import DSMError
 from dsm.models.card import licence_key, licence_of
 from dsm.models.library import ModelLibrary, trained_names
@@ -65,10 +66,12 @@ class SetupSection:
         self._remote = RemoteSection(ui, settings, self._apply, say)
         self._fillModels()
         self._fillDevices()
+        self._fillPrecisions()
         ui.placeComboBox.setCurrentIndex(int(settings.isRemote))
         ui.placeComboBox.currentIndexChanged.connect(self._onPlace)
         ui.modelComboBox.currentIndexChanged.connect(self._onModel)
         ui.deviceComboBox.currentIndexChanged.connect(self._onDevice)
+        ui.precisionComboBox.currentIndexChanged.connect(self._onPrecision)
         ui.installButton.clicked.connect(self._onInstall)
         ui.installFolderButton.clicked.connect(self._onInstallFromFolder)
         ui.installFreeTextButton.clicked.connect(self._onInstallForFreeText)
@@ -172,6 +175,13 @@ class SetupSection:
         combo.setCurrentIndex(combo.findData(chosen))
         combo.blockSignals(False)
 
+    def _fillPrecisions(self) -> None:
+        combo = self._ui.precisionComboBox
+        combo.addItem(_("Automatic (fastest)"), AUTO)
+        for precision in PRECISIONS:
+            combo.addItem(precision, precision)
+        combo.setCurrentIndex(combo.findData(self._settings.precision))
+
     def _onModel(self, _index: Any = None) -> None:
         if self.model is not None:
             self._settings.model = self.model.name
@@ -179,6 +189,10 @@ class SetupSection:
 
     def _onDevice(self, _index: Any = None) -> None:
         self._settings.device = self._ui.deviceComboBox.currentData or "auto"
+        self._apply()
+
+    def _onPrecision(self, _index: Any = None) -> None:
+        self._settings.precision = self._ui.precisionComboBox.currentData or AUTO
         self._apply()
 
     def _onPlace(self, index: int) -> None:
@@ -193,7 +207,7 @@ class SetupSection:
 
     def _apply(self) -> None:
         if self.model is not None:
-            self._backend.choose(str(self.model.path), self._settings.device)
+            self._backend.choose(str(self.model.path), self._settings.device, self._settings.precision)
         self._update()
         self._onChanged()
 

@@ -16,6 +16,7 @@ def stageText(progress: JobProgress) -> str:
     """Return the current stage of a run."""
     texts: dict[str, str] = {
         "load": _("Starting the worker and loading the model..."),
+        "measure": _("Measuring which precision is fastest, once for this computer and model..."),
         "upload": _("Sending the volume to the server..."),
         "waiting": _("Waiting for the server..."),
         "encode": _("Encoding the volume..."),

@@ -44,7 +44,7 @@ def whole_run(model: str, scan: Path, out: Path) -> dict[str, Any]:
     with clock.stage("read"):
         volume = read_volume(scan)
     with clock.stage("model"):
-        segmenter = Segmenter.from_pretrained(model)
+        segmenter = Segmenter.from_pretrained(model, precision="float32")
     with clock.stage("encode"):
         encoded = segmenter.encode(volume)
     with clock.stage("prompts"):
@@ -65,7 +65,7 @@ def prompt_costs(model: str, counts: Sequence[int]) -> dict[str, Any]:
     Returns:
         CPU seconds: `"encode"`, and of each count of prompts.
     """
-    segmenter = Segmenter.from_pretrained(model)
+    segmenter = Segmenter.from_pretrained(model, precision="float32")
     volume = phantom_ct()
     clock = Stopwatch()
     with clock.stage("encode"):
@@ -83,7 +83,7 @@ def size_costs(model: str, depths: Sequence[int]) -> dict[str, Any]:
     Returns:
         For each depth, CPU seconds of `"encode"` and `"prompts"`.
     """
-    segmenter = Segmenter.from_pretrained(model)
+    segmenter = Segmenter.from_pretrained(model, precision="float32")
     costs = {}
     for depth in depths:
         volume = phantom_ct((512, 512, depth))

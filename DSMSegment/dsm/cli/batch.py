@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from dsm.cli.output_check import require_package
+from dsm.cli.precision_argument import add_precision_argument
 from dsm.cli.prompt_argument import add_prompt_argument
 from dsm.cli.segment_options import add_segment_options, segment_options
 
@@ -42,6 +43,7 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
     parser.add_argument("--modality", choices=("CT", "MR"), help="by default what the files say or look like")
     parser.add_argument("--workers", type=int, default=1, help="worker processes a device (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="one, or several with commas: cuda:0,cuda:1 (default: cpu)")
+    add_precision_argument(parser)
     parser.add_argument(
         "--engine",
         choices=("local", "ray"),
@@ -71,6 +73,7 @@ def run(options: argparse.Namespace) -> int:
         model_sha256=verify_model(find_model(options.model)).digest,
         options=segment_options(options),
         modality=options.modality,
+        precision=options.precision,
         format=options.format,
     )
     devices = [name.strip() for name in options.device.split(",") if name.strip()] * options.workers

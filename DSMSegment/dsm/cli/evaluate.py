@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dsm.cli.output_check import check_output, require_package
+from dsm.cli.precision_argument import add_precision_argument
 from dsm.errors import InputError
 
 
@@ -29,6 +30,7 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
         "--unseen", metavar="TEXT", help="trained names, separated by `;`, to answer as if their labels were not shown"
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps or auto (default: %(default)s)")
+    add_precision_argument(parser, default="float32")
     parser.add_argument("--fast", action="store_true", help="leave out the visual prompts of tumors")
     parser.add_argument("--montages", metavar="DIR", type=Path, help="also draw the masks of each case")
     parser.add_argument(
@@ -75,6 +77,7 @@ def run(options: argparse.Namespace) -> int:
         out=options.out,
         montages=options.montages,
         device=options.device,
+        precision=options.precision,
         fast=options.fast,
         compare_with=other,
     )
@@ -99,7 +102,9 @@ def _run_clicks(options: argparse.Namespace) -> int:
         options.dataset,
         click_model=ClickSegmenter.from_folder(options.click_model),
         clicks=options.clicks,
-        model=None if options.no_text_prior else Segmenter.from_pretrained(options.model, device=options.device),
+        model=None
+        if options.no_text_prior
+        else Segmenter.from_pretrained(options.model, device=options.device, precision=options.precision),
         cases=_split(options.cases, ","),
         names=_split(options.prompts, ";"),
         split=options.split,

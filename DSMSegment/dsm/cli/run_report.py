@@ -43,6 +43,7 @@ def run_report(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {"dsm": __version__, "torch": installed_version("torch")},
         "device": str(segmenter.device),
+        "precision": segmenter.precision,
         "model": {"name": segmenter.config.name, "sha256": segmenter.entry.digest if segmenter.entry else None},
         "input": {
             "path": str(input_path),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dsm.cli.output_check import check_distinct, check_output, check_output_folder, check_space, require_package
+from dsm.cli.precision_argument import add_precision_argument
 from dsm.cli.progress_bar import ProgressBar
 from dsm.cli.prompt_argument import add_prompt_argument
 from dsm.cli.segment_options import add_segment_options, segment_options
@@ -57,12 +58,7 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
         "--orientation", metavar="LETTERS", help="axis directions, e.g. LPS, of a NIfTI file that does not say them"
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps or auto (default: %(default)s)")
-    parser.add_argument(
-        "--precision",
-        choices=("float32", "bfloat16", "int8"),
-        default="float32",
-        help="int8 encodes a third faster on processors, bfloat16 on those that compute in it (default: %(default)s)",
-    )
+    add_precision_argument(parser)
     parser.add_argument(
         "--estimate", action="store_true", help="only say how long the encoding would take, and how much memory"
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dsm.cli.output_check import require_package
+from dsm.cli.precision_argument import add_precision_argument
 from dsm.errors import ConfigError
 
 
@@ -31,6 +32,7 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--model", default="dsm-small", help="name or folder (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="one, or several with commas: cuda:0,cuda:1 (default: cpu)")
+    add_precision_argument(parser)
     parser.add_argument("--workers", type=int, default=1, help="worker processes a device (default: %(default)s)")
     parser.add_argument(
         "--ray", action="store_true", help="workers on a Ray cluster: that of RAY_ADDRESS, else one of this machine"
@@ -72,6 +74,7 @@ def run(options: argparse.Namespace) -> int:
         key=options.tls_key,
         model=options.model,
         devices=[name.strip() for name in options.device.split(",") if name.strip()] * options.workers,
+        precision=options.precision,
         folder=options.folder,
         limits=limits,
         on_ray=options.ray,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dsm.cli.output_check import require_package
+from dsm.cli.precision_argument import add_precision_argument
 
 
 def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
@@ -29,6 +30,7 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
     parser.add_argument("--series", metavar="UID", help="which DICOM series (default: the page asks)")
     parser.add_argument("--model", default="dsm-small", help="name or folder (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default: %(default)s)")
+    add_precision_argument(parser)
     parser.add_argument(
         "--remote",
         metavar="URL",
@@ -70,6 +72,7 @@ def run(options: argparse.Namespace) -> int:
             series=options.series,
             model=options.model,
             device=options.device,
+            precision=options.precision,
             remote=Remote.at(options.remote, options.certificate, os.environ) if options.remote else None,
             host=options.host,
             port=options.port,

@@ -27,7 +27,9 @@ def run_locally(cases: Sequence[Case], folder: Path, settings: Settings, devices
     work.mkdir(exist_ok=True)
     # No more workers than cases: each takes seconds to start and a model's memory.
     used = devices[: max(1, len(cases))]
-    pool = WorkerPool(used, model=settings.model, model_sha256=settings.model_sha256, folder=work)
+    pool = WorkerPool(
+        used, model=settings.model, model_sha256=settings.model_sha256, precision=settings.precision, folder=work
+    )
     runner = CaseRunner(folder, settings, pool)
     executor = ThreadPoolExecutor(len(used) + 1, thread_name_prefix="dsm-case")
     waiting: set[Future[Outcome]] = {executor.submit(runner.run, case) for case in cases}

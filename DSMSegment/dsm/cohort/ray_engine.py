@@ -81,7 +81,9 @@ class _Actor:
         work.mkdir(exist_ok=True)
         # Ray shows an actor its own GPU alone, and calls it the first.
         own = "cuda" if device.startswith("cuda") else device
-        pool = WorkerPool([own], model=settings.model, model_sha256=settings.model_sha256, folder=work)
+        pool = WorkerPool(
+            [own], model=settings.model, model_sha256=settings.model_sha256, precision=settings.precision, folder=work
+        )
         self._runner = CaseRunner(Path(folder), settings, pool)
 
     def run(self, case: Case) -> Outcome:

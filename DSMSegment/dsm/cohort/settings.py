@@ -9,6 +9,7 @@ from typing import Literal
 
 from dsm._version import __version__
 from dsm.core.options import SegmentOptions
+from dsm.core.precision import AUTO
 
 Format = Literal["auto", "dcm", "seg.nrrd", "nii.gz"]
 
@@ -23,6 +24,7 @@ class Settings:
         model_sha256: Its digest.
         options: How prompts are segmented.
         modality: `"CT"` or `"MR"` instead of what the files say; None as a rule.
+        precision: Of the encoding, see `dsm.core.precision`.
         format: Of the masks; `"auto"` is DICOM SEG for DICOM, else `.seg.nrrd`.
         version: Of the engine.
     """
@@ -32,6 +34,7 @@ class Settings:
     model_sha256: str
     options: SegmentOptions = field(default_factory=SegmentOptions)
     modality: str | None = None
+    precision: str = AUTO
     format: Format = "auto"
     version: str = __version__
 

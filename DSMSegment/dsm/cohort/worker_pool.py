@@ -34,12 +34,14 @@ class WorkerPool:
         devices: One worker each; a device may occur several times.
         model: Name or folder.
         model_sha256: Digest that the worker must find.
+        precision: Of the encoding, see `dsm.core.precision`.
         folder: Where workers and this process exchange voxels.
     """
 
-    def __init__(self, devices: Sequence[str], *, model: str, model_sha256: str, folder: Path) -> None:
+    def __init__(self, devices: Sequence[str], *, model: str, model_sha256: str, precision: str, folder: Path) -> None:
         self._model = model
         self._sha256 = model_sha256
+        self._precision = precision
         self._folder = folder
         self._idle: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
         self._slots = [_Slot(device) for device in devices]
@@ -86,7 +88,17 @@ class WorkerPool:
                 raise WorkerError("The workers were closed.", code="worker.closed")
         client = slot.client
         # Answered at once when it is loaded already.
-        client.wait(client.submit(Load(id=client.new_id(), model=self._model, sha256=self._sha256, device=slot.device)))
+        client.wait(
+            client.submit(
+                Load(
+                    id=client.new_id(),
+                    model=self._model,
+                    sha256=self._sha256,
+                    device=slot.device,
+                    precision=self._precision,
+                )
+            )
+        )
         return client
 
 

@@ -46,6 +46,7 @@ def evaluate_dataset(
     split: str | None = None,
     montages: Path | str | None = None,
     device: str = "cpu",
+    precision: str = "float32",
     fast: bool = False,
     compare_with: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -62,6 +63,7 @@ def evaluate_dataset(
         split: `"validation"` or `"training"`; default both.
         montages: Folder for one PNG a case.
         device: Where to run.
+        precision: Of the encoding, see `Segmenter.from_pretrained`.
         fast: Without the visual prompts of tumors.
         compare_with: Another report; the paired differences to it are added as `comparison`.
 
@@ -79,7 +81,9 @@ def evaluate_dataset(
     entries = [_with_absent_names(entry, absent) for entry in entries]
     if prompts is not None:
         prompts = [*prompts, *absent]
-    segmenter = model if isinstance(model, Segmenter) else Segmenter.from_pretrained(model, device=device)
+    segmenter = (
+        model if isinstance(model, Segmenter) else Segmenter.from_pretrained(model, device=device, precision=precision)
+    )
     segmenter = _as_if_unseen(segmenter, unseen) if unseen else segmenter
     rows: dict[str, dict[str, dict[str, Any]]] = {}
     seconds: dict[str, dict[str, float]] = {}
@@ -89,7 +93,7 @@ def evaluate_dataset(
         mean = float(np.mean(dice)) if dice else float("nan")
         logger.info("%s: mean Dice %.3f, %.1f s", entry.case_id, mean, sum(seconds[entry.case_id].values()))
     report = {
-        "model": {"name": segmenter.config.name, "dsm": __version__},
+        "model": {"name": segmenter.config.name, "dsm": __version__, "precision": segmenter.precision},
         "dataset": folder.name,
         "split": split or "all",
         "fast": fast,

@@ -9,10 +9,9 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from dsm.core.precision import PRECISIONS
 from dsm.errors import DeviceError
 from dsm.ops.int8_convolution import has_int8
-
-PRECISIONS = ("float32", "bfloat16", "int8")
 
 T = TypeVar("T")
 
@@ -25,10 +24,15 @@ def check_precision(precision: str, device: torch.device) -> None:
     """
     if precision not in PRECISIONS:
         raise DeviceError(f"There is no precision {precision!r}.", hint=f"Use {' or '.join(PRECISIONS)}.")
-    if precision == "int8" and not (device.type == "cpu" and has_int8()):
-        raise DeviceError(f"The device {str(device)!r} does not compute in int8 here.", hint="Use float32.")
-    if precision == "bfloat16" and not has_bfloat16(device):
-        raise DeviceError(f"The device {str(device)!r} does not compute in bfloat16.", hint="Use float32.")
+    if not is_available(precision, device):
+        raise DeviceError(f"The device {str(device)!r} does not compute in {precision}.", hint="Use auto or float32.")
+
+
+def is_available(precision: str, device: torch.device) -> bool:
+    """Whether the device computes in this precision, one of `PRECISIONS`, without emulating it."""
+    if precision == "int8":
+        return device.type == "cpu" and has_int8()
+    return precision == "float32" or has_bfloat16(device)
 
 
 def has_bfloat16(device: torch.device) -> bool:

@@ -9,8 +9,10 @@ from pathlib import Path
 import torch
 
 from dsm.core.boxes import Box
+from dsm.core.precision import AUTO
 from dsm.core.scan_check import check_scan
 from dsm.core.volume import Volume
+from dsm.inference.auto_precision import measured_precision, remembered_precision
 from dsm.inference.body_grid import make_working_grid
 from dsm.inference.device import checked_device
 from dsm.inference.encode import encode_tensor
@@ -18,7 +20,7 @@ from dsm.inference.encoding_cache import EncodingCache, encoding_keys
 from dsm.inference.estimate import Estimate, estimate_encoding, seconds_per_megavoxel
 from dsm.inference.fast_network import fast_on_cpu
 from dsm.inference.int8_network import int8_on_cpu
-from dsm.inference.precision import autocast_for, check_precision, to_float32
+from dsm.inference.precision import autocast_for, check_precision, is_available, to_float32
 from dsm.inference.preprocess import prepare
 from dsm.inference.retained_memory import retain_freed_memory
 from dsm.inference.scan import Scan
@@ -77,7 +79,7 @@ class Segmenter:
         name_or_path: str | Path,
         *,
         device: str | torch.device = "cpu",
-        precision: str = "float32",
+        precision: str = AUTO,
         progress: Progress = ignore_progress,
     ) -> Segmenter:
         """Load a model after checking every file of it.
@@ -86,9 +88,10 @@ class Segmenter:
             name_or_path: A name such as `"dsm-small"`, or a model folder.
             device: `"cpu"`, `"cuda"`, `"cuda:1"`, `"mps"` or `"auto"`.
             precision: `"float32"`; `"int8"` for an encoding on a CPU that is a third cheaper, with masks that agree to
-                a Dice of 0.995; or `"bfloat16"` where the device computes in it, as much cheaper, with 0.999
-                (`docs/explanation/performance.md`).
-            progress: Stage `"load"`; may raise `JobCancelled`.
+                a Dice of 0.995; `"bfloat16"` where the device computes in it, as much cheaper, with 0.999
+                (`docs/explanation/performance.md`); or `"auto"` for the fastest on this device: measured the first
+                time, in a few seconds, and remembered (`dsm.inference.auto_precision`).
+            progress: Stages `"load"` and, the first time, `"measure"`; may raise `JobCancelled`.
 
         Raises:
             ModelNotFoundError: If there is no such model.
@@ -99,13 +102,16 @@ class Segmenter:
         folder = find_model(name_or_path)
         entry = verify_model(folder)
         checked = checked_device(device)
-        check_precision(precision, checked)
+        if precision == AUTO:
+            precision = remembered_precision(entry.digest, checked) or AUTO
+        else:
+            check_precision(precision, checked)
         progress("load", 1, 2)
-        net, config = load_model(folder, device=checked)
-        if checked.type == "cpu":
-            net = fast_on_cpu(net)
-        if precision == "int8":
-            net = int8_on_cpu(net)
+        net, config = _load_network(folder, checked, precision)
+        if precision == AUTO:
+            int8 = _load_network(folder, checked, "int8")[0] if is_available("int8", checked) else None
+            precision = measured_precision(net, int8, config, digest=entry.digest, progress=progress)
+            net = int8 if precision == "int8" and int8 is not None else net
         embedder = PromptEmbedder(EmbeddingBank.of_model(folder), tower=config.text_tower)
         progress("load", 2, 2)
         return cls(net, config, embedder, entry=entry, precision=precision)
@@ -201,3 +207,10 @@ class Segmenter:
             if self.cache and (encoding := self.cache.load(key, device=self.device)):
                 return encoding, region
         return None, None
+
+
+def _load_network(folder: Path, device: torch.device, precision: str) -> tuple[DSMNet, ModelConfig]:
+    net, config = load_model(folder, device=device)
+    if device.type == "cpu":
+        net = fast_on_cpu(net)
+    return (int8_on_cpu(net) if precision == "int8" else net), config

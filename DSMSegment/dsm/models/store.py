@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dsm.core.user_folders import user_data_dir
 from dsm.errors import ModelNotFoundError, WeightsError
 from dsm.models.config import CONFIG_FILE, ModelConfig
 from dsm.text.bank_file import BANK_FILE, bank_path
@@ -51,14 +51,8 @@ class ModelEntry:
 
 
 def user_model_dir() -> Path:
-    """Return the folder for models that a user installs, after the convention of the operating system."""
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Application Support"
-    else:
-        base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(base, "dsmsegment", "models")
+    """Return the folder for models that a user installs."""
+    return user_data_dir() / "models"
 
 
 def model_dirs() -> list[Path]:

@@ -30,6 +30,7 @@ def serve(
     key: Path | None,
     model: str,
     devices: Sequence[str],
+    precision: str,
     folder: Path | None,
     limits: Limits,
     on_ray: bool,
@@ -45,6 +46,7 @@ def serve(
         key: Likewise.
         model: Name or folder.
         devices: A worker process for each.
+        precision: Of the encoding, see `dsm.core.precision`.
         folder: Where voxels are kept, in a folder of their own; None for the system's temporary files.
         limits: Of users.
         on_ray: Whether workers are actors of a Ray cluster, and Ray Serve takes the requests.
@@ -66,6 +68,7 @@ def serve(
         model_path=str(entry.path.resolve()),
         model_sha256=entry.digest,
         devices=tuple(devices),
+        precision=precision,
         folder=folder,
     )
     scheme = "https" if certificate else "http"

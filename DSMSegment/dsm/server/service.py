@@ -40,6 +40,7 @@ class ServiceOptions:
         model_path: Its folder.
         model_sha256: Its digest.
         devices: A worker for each.
+        precision: Of the encoding, see `dsm.core.precision`.
         folder: Where voxels are kept, in a folder of their own; None for the system's temporary files.
     """
 
@@ -49,6 +50,7 @@ class ServiceOptions:
     model_path: str
     model_sha256: str
     devices: Sequence[str]
+    precision: str
     folder: Path | None
 
 
@@ -68,7 +70,7 @@ def open_service(options: ServiceOptions, start_worker: Callable[[WorkerSetup, s
         volumes_folder.mkdir()
         work_folder.mkdir()
         volumes = VolumeStore(volumes_folder, options.limits)
-        setup = WorkerSetup(options.model_path, options.model_sha256, work_folder)
+        setup = WorkerSetup(options.model_path, options.model_sha256, options.precision, work_folder)
         starts = [partial(start_worker, setup, device) for device in options.devices]
         yield Service(
             users=options.users,

@@ -62,11 +62,13 @@ class WorkerSetup:
     Args:
         model: Name or folder.
         model_sha256: Digest that the worker must find.
+        precision: Of the encoding, see `dsm.core.precision`.
         folder: Where it exchanges voxels with its process; None for the system's temporary files.
     """
 
     model: str
     model_sha256: str
+    precision: str
     folder: Path | None
 
 
@@ -97,7 +99,13 @@ class LocalWorker:
     def load(self) -> None:
         """Load the model."""
         client, setup = self._client, self._setup
-        load = Load(id=client.new_id(), model=setup.model, sha256=setup.model_sha256, device=self._device)
+        load = Load(
+            id=client.new_id(),
+            model=setup.model,
+            sha256=setup.model_sha256,
+            device=self._device,
+            precision=setup.precision,
+        )
         client.wait(client.submit(load))
         client.poll()
 

@@ -9,6 +9,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 
 from dsm.core.memory import main_memory
+from dsm.core.processor import processor_name
 from dsm.wire.messages import Device
 
 _DRIVER_TIMEOUT_S = 5.0
@@ -31,9 +32,10 @@ def find_devices() -> tuple[Device, ...]:
     """
     torch = torch_version()
     memory = main_memory()
-    name = platform.processor() or platform.machine() or "CPU"
     reason = "" if torch else _NO_TORCH
-    cpu = Device(id="cpu", name=name, free=memory.free, total=memory.total, usable=bool(torch), reason=reason)
+    cpu = Device(
+        id="cpu", name=processor_name(), free=memory.free, total=memory.total, usable=bool(torch), reason=reason
+    )
     return (cpu, *(_apple_gpu(torch) if sys.platform == "darwin" else _nvidia_gpus(torch)))
 
 

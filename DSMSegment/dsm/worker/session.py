@@ -15,6 +15,7 @@ import numpy as np
 from dsm.core.boxes import Box, CroppedArray, Index3
 from dsm.core.memory import peak_memory_bytes
 from dsm.core.options import SegmentOptions
+from dsm.core.precision import AUTO, PRECISIONS
 from dsm.core.volume import Volume
 from dsm.errors import InputError, ModelNotFoundError, PromptError, ProtocolError, WeightsError
 from dsm.models.store import find_model, verify_model
@@ -81,16 +82,16 @@ class Engine(Protocol):
 class EngineFactory(Protocol):
     """Makes an engine from a model folder."""
 
-    def __call__(self, folder: Path, *, device: str, progress: Progress) -> Engine:
-        """Load the model in `folder` on `device`."""
+    def __call__(self, folder: Path, *, device: str, precision: str, progress: Progress) -> Engine:
+        """Load the model in `folder` on `device`; `precision` as in `Load`."""
 
 
-def load_segmenter(folder: Path, *, device: str, progress: Progress) -> Engine:
+def load_segmenter(folder: Path, *, device: str, precision: str, progress: Progress) -> Engine:
     """Load the real engine; PyTorch is imported here and not before."""
     progress("load", 0, 1)
     from dsm.inference.segmenter import Segmenter  # noqa: PLC0415  (seconds: `ready` does not wait for it)
 
-    return Segmenter.from_pretrained(folder, device=device, progress=progress)
+    return Segmenter.from_pretrained(folder, device=device, precision=precision, progress=progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +100,15 @@ class _Model:
     digest: str
     text_bank_sha256: str
     wanted_device: str
+    wanted_precision: str
 
     @property
     def device(self) -> str:
         return str(self.engine.device)
+
+    @property
+    def wanted(self) -> tuple[str, str, str, str]:
+        return self.digest, self.text_bank_sha256, self.wanted_device, self.wanted_precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +174,7 @@ class Session:
         )
 
     def _load(self, job: Load, progress: JobProgress) -> bool:
-        _known("precision", job.precision, "auto")
+        _known("precision", job.precision, AUTO, *PRECISIONS)
         entry = verify_model(find_model(job.model))
         if job.sha256 and job.sha256 != entry.digest:
             raise WeightsError(
@@ -176,11 +182,11 @@ class Session:
                 hint="Install the model again, or update the host.",
                 details=f"digest {entry.digest}, expected {job.sha256}",
             )
-        loaded, wanted = self._model, (entry.digest, entry.text_bank_sha256, job.device)
-        if loaded and (loaded.digest, loaded.text_bank_sha256, loaded.wanted_device) == wanted:
+        loaded, wanted = self._model, (entry.digest, entry.text_bank_sha256, job.device, job.precision)
+        if loaded and loaded.wanted == wanted:
             return True
         self._free()  # first, so that two models never need memory at the same time
-        engine = self._load_engine(entry.path, device=job.device, progress=progress)
+        engine = self._load_engine(entry.path, device=job.device, precision=job.precision, progress=progress)
         self._model = _Model(engine, *wanted)
         return False
 
