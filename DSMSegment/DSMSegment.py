@@ -46,7 +46,8 @@ from DSMSegmentLib.panel.settings import Settings
 from DSMSegmentLib.panel.setup_section import SetupSection
 from DSMSegmentLib.panel.structure_tree import StructureTree
 from DSMSegmentLib.registration import registerEffect, registerSampleData, reloadEffect, whenStarted
-from DSMSegmentLib.scene.mrml import modalityOfNode
+from DSMSegmentLib.scene.modality_choice import ModalityChoice
+from DSMSegmentLib.scene.mrml import decideModality, modalityOfNode
 from DSMSegmentLib.scene.output_choice import OutputChoice
 from DSMSegmentLib.scene.time_point import browserOf
 
@@ -98,6 +99,7 @@ class DSMSegmentParameterNode:
     keepEmpty: Create an empty segment for a prompt without a result.
     fast: Leave out the diffusion prompts of tumors.
     uncertainty: Make maps of uncertainty, too.
+    modality: Take the volume for CT or MR whatever it looks like.
     """
 
     inputVolume: slicer.vtkMRMLScalarVolumeNode
@@ -112,6 +114,7 @@ class DSMSegmentParameterNode:
     keepEmpty: bool = False
     fast: bool = False
     uncertainty: bool = False
+    modality: ModalityChoice = ModalityChoice.AUTOMATIC
 
 
 class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: ignore[misc]
@@ -142,7 +145,9 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         self._tree = StructureTree(self.ui.structureTree, self.ui.structureFilterEdit, self._prompts.append)
         self._history = HistoryMenu(self.ui.historyButton, self._settings, self._prompts.setText)
         estimates = RunEstimates(self._settings.encodingSpeeds, self._settings.keepEncodingSpeeds)
-        self._estimate = EstimateSection(self.ui.estimateLabel, estimates, self.logic, self._updateContext)
+        self._estimate = EstimateSection(
+            self.ui.estimateLabel, estimates, self.logic, self._modality, self._updateContext
+        )
         self._setup = SetupSection(
             self.ui,
             self._settings,
@@ -300,6 +305,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
             overlap=parameters.overlapPolicy,
             keepEmpty=parameters.keepEmpty,
             roi=parameters.roi,
+            modality=parameters.modality.value,
             into=into or {},
         )
         volumeNode, all4D = volumeNode or parameters.inputVolume, parameters.allTimePoints
@@ -335,7 +341,8 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         self._prompts.setText(parameters.prompts)
         self._output.follow(parameters)
         running = self.logic.isRunning
-        self._prompts.setContext(modalityOfNode(parameters.inputVolume), self._trained, self._setup.readsFreeText)
+        self._prompts.setContext(self._modality(parameters.inputVolume), self._trained, self._setup.readsFreeText)
+        self._showModality(parameters.inputVolume, parameters.modality.value)
         reason = self._setup.reason
         if not reason and not parameters.inputVolume:
             reason = _("Select a CT or MR volume first.")
@@ -348,6 +355,16 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
             self._estimate.show(parameters.inputVolume, parameters.roi)
             self._results.setNode(parameters.outputSegmentation)
         self.ui.logTextEdit.setPlainText(self._log.text)
+
+    def _modality(self, volumeNode: Any) -> str:
+        return modalityOfNode(volumeNode, self._parameterNode.modality.value if self._parameterNode else "")
+
+    def _showModality(self, volumeNode: Any, chosen: str) -> None:
+        """Say what the volume is taken for, and why."""
+        found = modalityOfNode(volumeNode)
+        self.ui.modalityComboBox.setItemText(0, ModalityChoice.automaticLabel(found))
+        self.ui.inputNotesLabel.text = decideModality(volumeNode, chosen).reason if found else ""
+        self.ui.inputNotesLabel.visible = bool(found)
 
 
 class DSMSegmentLogic(Runs, ScriptedLoadableModuleLogic):  # type: ignore[misc]

@@ -18,6 +18,8 @@ from dsm.core.options import SegmentOptions
 from dsm.errors import DSMError, InputError
 from DSMSegmentLib import Backend, JobOptions, JobProgress, JobState, Runs, SegmentationJob
 from DSMSegmentLib.panel.summary import finishedText, progressText, resultText
+from DSMSegmentLib.scene.modality_choice import ModalityChoice
+from DSMSegmentLib.scene.mrml import decideModality
 from DSMSegmentLib.scene.uncertainty_overlay import UncertaintyOverlay
 from DSMSegmentWeb import page
 from DSMSegmentWeb.access import Access
@@ -65,6 +67,7 @@ class Application:
         self._moved = ""
         # Not the scan itself: its voxels are in the scene.
         self._dicom_files: tuple[str, ...] = ()
+        self._notes: list[str] = []
         server.enable_module(page)
         self._state.update(initial_state())
         self._consent = Consent(self._state, backend)
@@ -75,6 +78,7 @@ class Application:
         page.build_page(server, self._viewer.layout, self)
         server.state.change("tool", "brush_mm", "selected")(self._use_tool)
         server.state.change("shown_window", "shown_level")(self._show_window)
+        server.state.change("modality")(self._show_modality)
         server.state.change("segment_threshold")(self._move_threshold)
         server.controller.on_server_bind.add(self._bind)
 
@@ -109,7 +113,7 @@ class Application:
                 self._viewer.volume_node,
                 "; ".join([*prompts, typed]),
                 self._viewer.segmentation_node,
-                JobOptions(SegmentOptions.from_form(state.to_dict())),
+                JobOptions(SegmentOptions.from_form(state.to_dict()), modality=ModalityChoice(state.modality).value),
                 interactive=True,
                 onProgress=self._show_progress,
                 onResult=lambda _outcome: self._show_segments(),
@@ -227,7 +231,9 @@ class Application:
         with self._state as state:
             state.volume_name = self._viewer.volume_node.GetName()
             state.is_dicom = bool(scan.dicom_files)
-            state.is_ct = scan.volume.modality == "CT"
+            state.modality = ""
+            self._notes = [note.text for note in scan.volume.notes if note.code != "modality.guessed"]
+            self._show_modality("")
             state.value_low, state.value_high = (round(value) for value in self._viewer.value_range)
             state.shown_window, state.shown_level = (round(value) for value in self._viewer.window_level)
             state.error = ""
@@ -295,6 +301,16 @@ class Application:
     def _show_window(self, shown_window: float, shown_level: float, **_: Any) -> None:
         if self._viewer.volume_node is not None and float(shown_window) > 0:
             self._viewer.window_level = float(shown_window), float(shown_level)
+
+    def _show_modality(self, modality: str, **_: Any) -> None:
+        """Say what the scan is taken for, and what else was assumed about it."""
+        node, state = self._viewer.volume_node, self._state
+        if node is None:
+            return
+        decided = decideModality(node, ModalityChoice(modality).value)
+        state.is_ct = decided.modality == "CT"
+        state.found_modality = decideModality(node).modality
+        state.input_notes = [decided.reason, *self._notes]
 
     def _show_threshold(self) -> None:
         shown = self._selected_threshold()

@@ -24,6 +24,9 @@ def initial_state() -> dict[str, Any]:
         "volume_name": "",
         "is_dicom": False,
         "is_ct": True,
+        "modality": "",  # as the user chose; empty for what was found out
+        "found_modality": "",
+        "input_notes": [],
         "value_low": 0,
         "value_high": 1,
         "shown_window": 1,

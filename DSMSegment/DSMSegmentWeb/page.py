@@ -30,6 +30,7 @@ _EXPORTS = {
     "mrb": ("Slicer scene", "volume_name && !running"),
 }
 _UNCERTAINTY_TITLE = "Also compute an uncertainty map; takes more time and memory."
+_MODALITY_TITLE = "Take the scan for CT (Hounsfield units) or MR, whatever its header and values say."
 # Width and middle in HU.
 _CT_WINDOWS = {"Soft tissue": (400, 40), "Lung": (1500, -600), "Bone": (1800, 400)}
 # Stands in place of the page when the server does not answer any more; page.js waits for it to come back.
@@ -71,6 +72,7 @@ def _heading() -> None:
         html.Div("{{ volume_name || 'No scan is open' }}", classes="dsm-grow dsm-volume", title=("volume_name",))
         _open_button("Open file", "dsm-file")
         _open_button("Folder", "dsm-folder")
+    html.Div("{{ note }}", v_for="note in input_notes", key="note", classes="dsm-small dsm-input-note")
     html.Div("Or drop a file or a folder on the page.", v_if="!rows.length && !running", classes="dsm-small")
     # Not shown: the buttons press them.
     with html.Div(style="display: none"):
@@ -139,10 +141,24 @@ def _prompt(actions: Actions) -> None:
             click=actions.undo,
         )
     with html.Details(classes="dsm-options"):
-        html.Summary("Next run: threshold {{ threshold.toFixed(2) }}{{ uncertainty ? ', uncertainty maps' : '' }}")
+        html.Summary(
+            "Next run: threshold {{ threshold.toFixed(2) }}{{ uncertainty ? ', uncertainty maps' : '' }}"
+            "{{ modality ? `, as ${modality}` : '' }}"
+        )
         with html.Div(classes="dsm-line"):
             html.Span("Threshold", classes="dsm-number", title="Minimum probability of a segmented voxel")
             slider("threshold", 0.05, 0.95, step=0.05, label="Threshold of the next run")
+        with html.Label(classes="dsm-line"):
+            html.Span("Modality", classes="dsm-number", title=_MODALITY_TITLE)
+            with html.Select(
+                classes="dsm-grow dsm-select",
+                id="dsm-modality",
+                disabled=("running",),
+                raw_attrs=['v-model="modality"'],
+            ):
+                html.Option("Automatic{{ found_modality ? ` (${found_modality})` : '' }}", value="")
+                html.Option("CT", value="CT")
+                html.Option("MR", value="MR")
         v3.VCheckbox(
             v_model=("uncertainty",),
             label="Uncertainty maps",

@@ -28,6 +28,7 @@ DONE = Outcome(
     modality="CT",
     shape=(5, 6, 7),
     spacing_mm=(0.7, 0.7, 2.5),
+    notes=("Taken for CT: why.", "A slice was left out."),
     findings=(LIVER, NOTHING),
     file="segmentations/a.seg.nrrd",
 )
@@ -40,6 +41,7 @@ def test_a_row_a_prompt_and_one_for_a_failure(tmp_path: Path) -> None:
         rows = list(csv.DictReader(stream))
     assert [row["case"] for row in rows] == ["a", "a", "b"]
     assert rows[0]["prompt"] == "'=1+1"  # else a spreadsheet would compute it
+    assert rows[0]["notes"] == "Taken for CT: why. A slice was left out."
     assert (rows[0]["volume_ml"], rows[0]["score"], rows[0]["spacing_mm"]) == ("1512.4", "0.9123", "0.7x0.7x2.5")
     assert (rows[1]["found"], rows[1]["file"]) == ("False", "")
     assert (rows[2]["status"], rows[2]["error"], rows[2]["name"]) == ("failed", "Umlaut ü.", "")

@@ -147,6 +147,20 @@ def test_modality_follows_units_then_dicom_then_values() -> None:
     assert volumeFromNode(mr).modality == "CT"
 
 
+def test_the_reason_is_said_and_the_user_has_the_last_word() -> None:
+    node = volume_node(plain_affine())
+    (note,) = volumeFromNode(node).notes
+    assert note.text.startswith("Taken for CT: ")
+    chosen = volumeFromNode(node, "MR")
+    assert (chosen.modality, chosen.notes[0].text) == ("MR", "Taken for MR, as you chose.")
+    assert modalityOfNode(node, "MR") == "MR"
+    hounsfield = slicer.vtkCodedEntry()
+    hounsfield.SetValueSchemeMeaning("[hnsf'U]", "UCUM", "Hounsfield unit")
+    node.SetVoxelValueUnits(hounsfield)
+    assert "Hounsfield" in volumeFromNode(node).notes[0].text
+    assert volumeFromNode(node, "MR").modality == "MR"
+
+
 class TestInputThatCannotBeUsed:
     def test_no_volume(self) -> None:
         with pytest.raises(InputError, match="No volume"):

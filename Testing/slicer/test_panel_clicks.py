@@ -19,6 +19,7 @@ from phantoms import browser_of_frames, mask_of, plain_affine, roi_node, segment
 
 import DSMSegment as module
 from DSMSegmentLib.panel.settings import Settings
+from DSMSegmentLib.scene.modality_choice import ModalityChoice
 from DSMSegmentLib.scene.policy import ExistingPolicy, OverlapPolicy
 
 panel_host = pytest.importorskip("panel_host", reason="PySide6 is not installed")
@@ -177,6 +178,20 @@ def precision(desk: Desk) -> None:
     assert desk.backend.chosen[2] == Settings().precision == "int8"
     mouse.choose(desk.ui.precisionComboBox, "Automatic (fastest)")
     assert desk.backend.chosen[2] == Settings().precision == "auto"
+
+
+def modality(desk: Desk) -> None:
+    desk.open("advanced")
+    assert entries(desk.ui.modalityComboBox) == ["Automatic (CT)", "CT", "MR"]
+    assert desk.ui.inputNotesLabel.text.startswith("Taken for CT: ")
+    mouse.choose(desk.ui.modalityComboBox, "MR")
+    assert desk.parameters.modality is ModalityChoice.MR
+    assert desk.ui.inputNotesLabel.text == "Taken for MR, as you chose."
+    desk.run("liver")
+    assert desk.backend.volumes[-1].modality == "MR"
+    mouse.choose(desk.ui.modalityComboBox, "Automatic (CT)")
+    desk.run("spleen")
+    assert desk.backend.volumes[-1].modality == "CT"
 
 
 def install_model(desk: Desk) -> None:
@@ -477,6 +492,7 @@ STEPS: dict[str, Callable[..., None]] = {
     "exportButton": export,
     "saveCorrectionButton": save_correction,
     "thresholdSlider": threshold,
+    "modalityComboBox": modality,
     "keepLargestCheckBox": tick("keepLargestCheckBox", "postprocess"),
     "keepEmptyCheckBox": tick("keepEmptyCheckBox", "keepEmpty"),
     "fastCheckBox": tick("fastCheckBox", "fast"),

@@ -19,11 +19,13 @@ class PanelBackend(ActingBackend):
         super().__init__(*arguments)
         self.chosen: tuple[str, str, str] = ("", "", "")
         self.requests: list[Any] = []
+        self.volumes: list[Any] = []
         self.released = self.closed = 0
         self.log = "worker log"
 
     def segment(self, volume: Any, request: Any, **options: Any) -> None:
         self.requests.append(request)
+        self.volumes.append(volume)
         super().segment(volume, request, **options)
 
     def choose(self, model: str, device: str, precision: str) -> None:

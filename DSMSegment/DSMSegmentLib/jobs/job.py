@@ -60,6 +60,7 @@ class JobOptions:
         keepEmpty: Whether a prompt that found nothing leaves an empty segment.
         roi: Only voxels inside are segmented; None for the whole volume. Of a CT that was not read yet, only they and 6
             cm around them are read. A segment that is replaced keeps what it has outside.
+        modality: `"CT"` or `"MR"` as the user chose; empty to find out (`decideModality`).
         into: Ids of the segments that get what a prompt finds, by its canonical name; others go by `existing`.
     """
 
@@ -68,6 +69,7 @@ class JobOptions:
     overlap: OverlapPolicy = OverlapPolicy.ALLOW
     keepEmpty: bool = False
     roi: slicer.vtkMRMLMarkupsROINode | None = None
+    modality: str = ""
     into: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
@@ -112,7 +114,7 @@ class SegmentationJob:
         onFinished: Callable[[SegmentationJob], None] | None = None,
     ) -> None:
         self._options = options or JobOptions()
-        self._volume = volumeFromNode(volumeNode)
+        self._volume = volumeFromNode(volumeNode, self._options.modality)
         self._volumeNode = volumeNode
         self._time = timeOf(segmentationNode)  # now, as the voxels are: the browser may be stepped during the run
         self._scene = volumeNode.GetScene()

@@ -15,7 +15,7 @@ from DSMSegmentLib.jobs.job import JobState, SegmentationJob
 from DSMSegmentLib.jobs.run_estimate import Engine, RunEstimate, RunEstimates, speedOf
 from DSMSegmentLib.jobs.runs import Runs
 from DSMSegmentLib.panel.summary import estimateText
-from DSMSegmentLib.scene.mrml import arrayIJK, ijkToRAS, modalityOfNode
+from DSMSegmentLib.scene.mrml import arrayIJK, ijkToRAS
 from DSMSegmentLib.scene.roi import boxFromRoi
 
 # What a worker and a server keep encoded for one user.
@@ -30,13 +30,22 @@ class EstimateSection:
         label: Where the sentence goes.
         estimates: What earlier runs took, or a measurement.
         runs: Whose backend the next run uses.
+        modality: Returns the modality that a volume is taken for; empty without an image.
         onLearned: Called when more is known; then `refresh` may have more to say.
     """
 
-    def __init__(self, label: Any, estimates: RunEstimates, runs: Runs, onLearned: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        label: Any,
+        estimates: RunEstimates,
+        runs: Runs,
+        modality: Callable[[Any], str],
+        onLearned: Callable[[], None],
+    ) -> None:
         self._label = label
         self._estimates = estimates
         self._runs = runs
+        self._modality = modality
         self._onLearned = onLearned
         self._engine = runs.backend.engine
         self._shown: Any = _NOTHING
@@ -63,7 +72,7 @@ class EstimateSection:
             self._say("")
             return
         array, affine = arrayIJK(volumeNode.GetImageData()), ijkToRAS(volumeNode)
-        modality = modalityOfNode(volumeNode)
+        modality = self._modality(volumeNode)
         # On a helper thread: it looks at every voxel of a volume of floats.
         self._call = BackgroundCall(
             lambda: self._estimates.of(Volume(array, affine, modality), engine, region), self._onEstimated
@@ -111,9 +120,10 @@ class EstimateSection:
         image = volumeNode.GetImageData() if volumeNode is not None else None
         if image is None:
             return None
+        modality = self._modality(volumeNode)
         # A server reads all of a volume, and so does the worker of an MR.
-        isWhole = self._engine is None or self._engine.config is None or modalityOfNode(volumeNode) != "CT"
-        return volumeNode.GetID(), image.GetMTime(), self._engine, None if isWhole else region
+        isWhole = self._engine is None or self._engine.config is None or modality != "CT"
+        return volumeNode.GetID(), image.GetMTime(), modality, self._engine, None if isWhole else region
 
     def _onSpeed(self, engine: Engine, speed: float | None, _error: Exception | None) -> None:
         if speed is not None:

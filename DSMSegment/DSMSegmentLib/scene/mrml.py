@@ -14,25 +14,30 @@ import vtk
 from vtk.util import numpy_support
 
 from dsm.core.boxes import Box, CroppedArray
-from dsm.core.modality import guess_modality
+from dsm.core.input_note import InputNote
+from dsm.core.modality import MODALITIES, ModalityGuess, guess_modality
 from dsm.core.volume import Volume
 from dsm.errors import GeometryError, InputError
 
 BINARY_LABELMAP = "Binary labelmap"
 _SCALARS = "ImageScalars"
 _NUM_REMEMBERED = 32
-_GUESSES: dict[int, str] = {}
+_GUESSES: dict[int, ModalityGuess] = {}
 
 _Resample = slicer.vtkOrientedImageDataResample
 
 
-def volumeFromNode(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> Volume:
+def volumeFromNode(volumeNode: slicer.vtkMRMLScalarVolumeNode, modality: str = "") -> Volume:
     """Return the image of a volume node as an `[I, J, K]` view with its affine to RAS millimetres.
 
     Voxels are not copied: the view keeps the node's memory alive, and sees later changes to it.
 
     Args:
         volumeNode: A scalar volume with one component.
+        modality: `"CT"` or `"MR"` as the user chose; empty to find out.
+
+    Returns:
+        The volume; its note says why it is taken for CT or MR.
 
     Raises:
         InputError: If there is no volume, it is a label map, or it holds no image.
@@ -49,14 +54,38 @@ def volumeFromNode(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> Volume:
     if image is None or image.GetPointData().GetScalars() is None:
         raise InputError(f"{name} holds no image.", code="input.empty", hint="Load it again.")
     array = arrayIJK(image)
-    return Volume(array, ijkToRAS(volumeNode), modality=_modality(volumeNode), name=name)
+    decided = decideModality(volumeNode, modality)
+    note = InputNote("modality.decided", decided.reason)
+    return Volume(array, ijkToRAS(volumeNode), modality=decided.modality, name=name, notes=(note,))
 
 
-def modalityOfNode(volumeNode: slicer.vtkMRMLScalarVolumeNode | None) -> str:
-    """Return `"CT"` or `"MR"`; empty where there is no image."""
+def modalityOfNode(volumeNode: slicer.vtkMRMLScalarVolumeNode | None, chosen: str = "") -> str:
+    """Return `"CT"` or `"MR"`; empty where there is no image. See `decideModality`."""
     if volumeNode is None or volumeNode.GetImageData() is None:
         return ""
-    return _modality(volumeNode)
+    return decideModality(volumeNode, chosen).modality
+
+
+def decideModality(volumeNode: slicer.vtkMRMLScalarVolumeNode, chosen: str = "") -> ModalityGuess:
+    """Return the modality of a volume and the reason: the user's choice, units, DICOM header, or voxel values.
+
+    Args:
+        volumeNode: A volume with an image.
+        chosen: `"CT"` or `"MR"` as the user chose; empty to find out.
+    """
+    if chosen:
+        return ModalityGuess(chosen, f"Taken for {chosen}, as you chose.")
+    units = volumeNode.GetVoxelValueUnits()
+    if units is not None and units.GetCodeValue() == "[hnsf'U]":
+        return ModalityGuess("CT", "Taken for CT: the values are in Hounsfield units.")
+    hierarchy = volumeNode.GetScene() and volumeNode.GetScene().GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode")
+    if hierarchy:
+        # A volume that was just added has no item yet, and Slicer logs a warning about an item that is none.
+        item = hierarchy.GetItemByDataNode(volumeNode)
+        said = str(hierarchy.GetItemAttribute(item, "DICOM.Modality")) if item else ""
+        if said in MODALITIES:
+            return ModalityGuess(said, f"Taken for {said}, as the DICOM header says.")
+    return _guess(volumeNode.GetImageData())
 
 
 def setVolume(volumeNode: slicer.vtkMRMLScalarVolumeNode, volume: Volume) -> None:
@@ -292,28 +321,13 @@ def _scalars(array: np.ndarray) -> vtk.vtkDataArray:
     return scalars
 
 
-def _modality(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> str:
-    """CT or MR: by the units, else as DICOM says, else by the values as for files (`dsm.core.modality`)."""
-    units = volumeNode.GetVoxelValueUnits()
-    if units is not None and units.GetCodeValue() == "[hnsf'U]":
-        return "CT"
-    hierarchy = volumeNode.GetScene() and volumeNode.GetScene().GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode")
-    if hierarchy:
-        # A volume that was just added has no item yet, and Slicer logs a warning about an item that is none.
-        item = hierarchy.GetItemByDataNode(volumeNode)
-        said = hierarchy.GetItemAttribute(item, "DICOM.Modality") if item else ""
-        if said in ("CT", "MR"):
-            return str(said)
-    return _guess(volumeNode.GetImageData())
-
-
-def _guess(image: vtk.vtkImageData) -> str:
+def _guess(image: vtk.vtkImageData) -> ModalityGuess:
     """Guess the modality once for each state of an image: the panel needs it often."""
     time = image.GetMTime()  # VTK gives each change of any object a time of its own
     if time not in _GUESSES:
         if len(_GUESSES) >= _NUM_REMEMBERED:
             _GUESSES.pop(next(iter(_GUESSES)))
-        _GUESSES[time] = guess_modality(arrayIJK(image)).modality
+        _GUESSES[time] = guess_modality(arrayIJK(image))
     return _GUESSES[time]
 
 

@@ -96,6 +96,7 @@ class CaseRunner:
             modality=volume.modality,
             shape=volume.shape,
             spacing_mm=volume.spacing_mm,
+            notes=tuple(case.redact(note.text) for note in volume.notes),
             findings=tuple(self._finding(result, volume) for result in results),
             worker_seconds=round(seconds, 3),
             attempts=attempts,

@@ -56,6 +56,7 @@ class Outcome:
         modality: CT or MR.
         shape: Voxels.
         spacing_mm: Voxel size.
+        notes: What was assumed about the input, and why: sentences.
         findings: One a prompt.
         file: The masks, relative to the folder of the cohort; empty when nothing was found or the format cannot say it.
         thumbnail: A picture, likewise.
@@ -73,6 +74,7 @@ class Outcome:
     modality: str = ""
     shape: tuple[int, ...] = ()
     spacing_mm: tuple[float, ...] = ()
+    notes: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     file: str = ""
     thumbnail: str = ""
