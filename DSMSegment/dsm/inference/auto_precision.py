@@ -86,7 +86,7 @@ def fastest(speeds: Mapping[str, float]) -> str:
 
 
 def _key(digest: str, device: torch.device) -> str:
-    """What the speed depends on."""
+    """Return the key of an entry: all that the speed depends on."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name()
     return f"{name}, {torch.get_num_threads()} threads, PyTorch {torch.__version__}, model {digest[:16]}"
 

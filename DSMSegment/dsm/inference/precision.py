@@ -29,7 +29,7 @@ def check_precision(precision: str, device: torch.device) -> None:
 
 
 def is_available(precision: str, device: torch.device) -> bool:
-    """Whether the device computes in this precision, one of `PRECISIONS`, without emulating it."""
+    """Return whether the device computes in this precision, one of `PRECISIONS`, without emulating it."""
     if precision == "int8":
         return device.type == "cpu" and has_int8()
     return precision == "float32" or has_bfloat16(device)
