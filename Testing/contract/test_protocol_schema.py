@@ -90,6 +90,7 @@ OPTIONS = {
     "threshold": "=float",
     "postprocess": "=bool",
     "fast": "=bool",
+    "guess": "=bool",
     "probabilities": "=bool",
     "uncertainty": "=bool",
     "region": "=Box | None",

@@ -34,6 +34,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         name="dsm-tiny",
         organs=ORGANS,
         tumors=TUMORS,
+        trained=(*ORGANS, *TUMORS),
         channels=(8, 12, 16, 24),
         num_blocks=(1, 1, 1, 1),
         decoder_channels=(12, 16, 24),

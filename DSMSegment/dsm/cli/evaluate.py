@@ -32,6 +32,7 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps or auto (default: %(default)s)")
     add_precision_argument(parser, default="float32")
     parser.add_argument("--fast", action="store_true", help="leave out the visual prompts of tumors")
+    parser.add_argument("--guess", action="store_true", help="let the network guess at names that it has not learned")
     parser.add_argument("--montages", metavar="DIR", type=Path, help="also draw the masks of each case")
     parser.add_argument(
         "--compare", metavar="FILE", type=Path, help="another report: also report the paired differences to it"
@@ -79,6 +80,7 @@ def run(options: argparse.Namespace) -> int:
         device=options.device,
         precision=options.precision,
         fast=options.fast,
+        guess=options.guess,
         compare_with=other,
     )
     for name, label in report["labels"].items():

@@ -68,10 +68,16 @@ def write_json(path: Path, report: Mapping[str, Any]) -> None:
 
 
 def _described(result: PromptResult) -> dict[str, Any]:
+    status = result.name_status
     return {
         "prompt": result.prompt.text,
         "name": result.prompt.name,
         "kind": result.prompt.kind,
+        "name_kind": status.kind if status else None,
+        "learned_name": status.learned_name or None if status else None,
+        "rule": status.rule if status else None,
+        "near": list(status.near) if status else [],
+        "guess": result.guess,
         "found": result.found,
         "score": round(result.score, 4),
         "volume_ml": round(result.volume_ml, 3),

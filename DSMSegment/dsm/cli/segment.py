@@ -212,11 +212,22 @@ def _series_files(options: argparse.Namespace) -> tuple[str, ...]:
 
 
 def _print_table(results: list[PromptResult]) -> None:
-    width = max(len(result.prompt.name) for result in results)
+    width = max(len("prompt"), *(len(result.prompt.name) for result in results))
     print(f"{'prompt':{width}}  found    volume ml  score  seconds")
     for result in results:
-        found = "yes" if result.found else "no"
         numbers = f"{result.volume_ml:11.1f}  {result.score:5.2f}  {result.seconds:7.2f}"
-        print(f"{result.prompt.name:{width}}  {found:5}  {numbers}")
+        print(f"{result.prompt.name:{width}}  {_found(result):7}{numbers}")
         for warning in result.warnings:
             print(f"{'':{width}}  note: {warning}")
+
+
+def _found(result: PromptResult) -> str:
+    """Return `yes`, `no`, or how the answer differs from one of a learned name: `unknown`, `guess`, `check`."""
+    kind = result.name_status.kind if result.name_status else "learned"
+    if kind == "unknown" and not result.guess:
+        return "unknown"
+    if not result.found:
+        return "no"
+    if result.guess:
+        return "guess"
+    return "check" if kind == "related" else "yes"

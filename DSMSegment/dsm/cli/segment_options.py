@@ -20,6 +20,11 @@ def add_segment_options(parser: argparse.ArgumentParser) -> None:
         "--no-postprocess", action="store_true", help="keep every part of an organ, not the largest connected one alone"
     )
     parser.add_argument("--fast", action="store_true", help="leave out the diffusion prompts of tumors")
+    parser.add_argument(
+        "--guess",
+        action="store_true",
+        help="let the network guess at names that it has not learned; by default they have no mask",
+    )
 
 
 def segment_options(arguments: argparse.Namespace, **maps: Any) -> SegmentOptions:
@@ -27,7 +32,11 @@ def segment_options(arguments: argparse.Namespace, **maps: Any) -> SegmentOption
     from dsm.core.options import SegmentOptions
 
     return SegmentOptions(
-        threshold=arguments.threshold, postprocess=not arguments.no_postprocess, fast=arguments.fast, **maps
+        threshold=arguments.threshold,
+        postprocess=not arguments.no_postprocess,
+        fast=arguments.fast,
+        guess=arguments.guess,
+        **maps,
     )
 
 

@@ -1,45 +1,92 @@
-"""`dsm vocabulary`: list and search the names of structures."""
+"""`dsm vocabulary`: list and search the names of structures, and what a model knows of them."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dsm.errors import PromptError
+
+if TYPE_CHECKING:
+    from dsm.text.name_status import NameStatus
+    from dsm.text.structure import Structure
+
+
+_MODEL = "dsm-small"
 
 
 def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
     """Add the command."""
-    parser = subparsers.add_parser("vocabulary", parents=parents, help="list or search the names that DSM knows")
+    parser = subparsers.add_parser(
+        "vocabulary",
+        parents=parents,
+        help="list or search the names that DSM knows",
+        description="List or search names. Those that the model has learned come first, then those that it answers in "
+        "place of them, by a related name or a rule on the image; the rest has no mask.",
+    )
     parser.add_argument("word", nargs="?", default="", metavar="WORD", help="part of a name or of a synonym")
+    parser.add_argument("--model", help=f"name or folder (default: {_MODEL}, where it is installed)")
+    parser.add_argument("--kind", choices=("learned", "related", "unknown"), help="only names of this kind")
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print names, with synonyms where a word was searched for."""
+    """Print names with their kind, code and, where a word was searched for, synonyms."""
+    from dsm.text.name_status import NameKind, name_status
+    from dsm.text.prompt import parse_prompts
     from dsm.text.vocabulary import load_vocabulary
 
+    learned = _learned(options.model)
     vocabulary = load_vocabulary()
     found = vocabulary.search(options.word)
     if not found:
         near = ", ".join(vocabulary.suggest(options.word))
         msg = f"No name contains {options.word[:80]!r}."
-        raise PromptError(msg, hint=f"Near it: {near}." if near else "Any words can be a prompt all the same.")
+        raise PromptError(msg, hint=f"Near it: {near}." if near else "`dsm vocabulary --kind learned` lists names.")
+    order = list(NameKind)
+    rows = [(structure, name_status(parse_prompts(structure.name)[0], learned)) for structure in found]
+    rows = [row for row in rows if options.kind in (None, row[1].kind)]
+    rows.sort(key=lambda row: order.index(row[1].kind))
     if options.json:
-        print(json.dumps([_described(structure) for structure in found], indent=1, ensure_ascii=False))
+        print(json.dumps([_described(*row) for row in rows], indent=1, ensure_ascii=False))
         return 0
-    for structure in found:
-        synonyms = f" ({', '.join(structure.synonyms)})" if options.word and structure.synonyms else ""
-        print(f"{structure.name}{synonyms}")
+    width = max((len(structure.name) for structure, _ in rows), default=0)
+    for structure, status in rows:
+        synonyms = f"  ({', '.join(structure.synonyms)})" if options.word and structure.synonyms else ""
+        code = structure.terminology.type
+        print(f"{structure.name:{width}}  {_kind(status):24}  {code.scheme} {code.value:12}{synonyms}".rstrip())
     return 0
 
 
-def _described(structure: Any) -> dict[str, Any]:
+def _learned(model: str | None) -> tuple[str, ...]:
+    """Return the names that a model has learned; none where the default model is not installed."""
+    from dsm.errors import ModelNotFoundError
+    from dsm.models.config import ModelConfig
+    from dsm.models.store import find_model
+
+    try:
+        return ModelConfig.load(find_model(model or _MODEL)).trained
+    except ModelNotFoundError:
+        if model is not None:
+            raise
+        return ()
+
+
+def _kind(status: NameStatus) -> str:
+    if status.learned_name:
+        return f"as {status.learned_name}"
+    return f"by image: {status.rule}" if status.rule else str(status.kind)
+
+
+def _described(structure: Structure, status: NameStatus) -> dict[str, Any]:
     code = structure.terminology.type
     return {
         "name": structure.name,
+        "name_kind": status.kind,
+        "learned_name": status.learned_name or None,
+        "rule": status.rule,
         "kind": structure.kind,
         "synonyms": list(structure.synonyms),
         "hosts": list(structure.hosts),

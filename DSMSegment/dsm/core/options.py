@@ -20,6 +20,7 @@ class SegmentOptions:
         fast: Leave out the diffusion prompts of tumors.
         probabilities: Also return a map of probabilities for each prompt.
         uncertainty: Also return a map of uncertainty for each prompt.
+        guess: Let the network guess at names that it has not learned; by default they have no mask.
         region: Voxels in which masks are wanted; None for the whole volume.
 
     Raises:
@@ -31,6 +32,7 @@ class SegmentOptions:
     fast: bool = False
     probabilities: bool = False
     uncertainty: bool = False
+    guess: bool = False
     region: Box | None = None
 
     def __post_init__(self) -> None:

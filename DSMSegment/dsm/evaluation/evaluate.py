@@ -48,6 +48,7 @@ def evaluate_dataset(
     device: str = "cpu",
     precision: str = "float32",
     fast: bool = False,
+    guess: bool = False,
     compare_with: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Segment every case with the names annotated in it and compare with its labels.
@@ -65,6 +66,7 @@ def evaluate_dataset(
         device: Where to run.
         precision: Of the encoding, see `Segmenter.from_pretrained`.
         fast: Without the visual prompts of tumors.
+        guess: Let the network guess at names that it has not learned; by default they have no mask.
         compare_with: Another report; the paired differences to it are added as `comparison`.
 
     Returns:
@@ -88,7 +90,9 @@ def evaluate_dataset(
     rows: dict[str, dict[str, dict[str, Any]]] = {}
     seconds: dict[str, dict[str, float]] = {}
     for entry in entries:
-        rows[entry.case_id], seconds[entry.case_id] = _evaluate_case(segmenter, entry, prompts, montages, fast=fast)
+        rows[entry.case_id], seconds[entry.case_id] = _evaluate_case(
+            segmenter, entry, prompts, montages, fast=fast, guess=guess
+        )
         dice = [row["dice"] for row in rows[entry.case_id].values() if row["dice"] is not None]
         mean = float(np.mean(dice)) if dice else float("nan")
         logger.info("%s: mean Dice %.3f, %.1f s", entry.case_id, mean, sum(seconds[entry.case_id].values()))
@@ -97,6 +101,7 @@ def evaluate_dataset(
         "dataset": folder.name,
         "split": split or "all",
         "fast": fast,
+        "guess": guess,
         "unseen": list(unseen),
         **summarize(rows),
         "seconds": seconds,
@@ -151,13 +156,16 @@ def _evaluate_case(
     montages: Path | str | None,
     *,
     fast: bool,
+    guess: bool,
 ) -> tuple[dict[str, dict[str, Any]], dict[str, float]]:
     """Rows by name, and the seconds that the network and the metrics took."""
     volume, label = read_case(entry)
     wanted = {name: exact_prompt(name) for name in entry.targets if prompts is None or name in prompts}
     began = time.perf_counter()
     scan = segmenter.encode(volume)
-    results = dict(zip(wanted, scan.segment(list(wanted.values()), SegmentOptions(fast=fast)), strict=True))
+    results = dict(
+        zip(wanted, scan.segment(list(wanted.values()), SegmentOptions(fast=fast, guess=guess)), strict=True)
+    )
     network = time.perf_counter() - began
     rows = case_rows(entry, label, scan, results, fast=fast)
     metrics = time.perf_counter() - began - network

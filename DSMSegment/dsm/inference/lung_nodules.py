@@ -18,9 +18,6 @@ from dsm.inference.host_organs import map_host_organs
 from dsm.inference.logit_components import REJECTED_LOGIT
 from dsm.inference.working_grid import WorkingGrid
 
-LUNGS = frozenset({"left lung", "right lung"})
-NODULES = frozenset({"lung tumor", "lung metastasis"})
-
 # All lengths in features (3 mm).
 _CLOSED = 12.0  # dents into which no ball of this radius fits are part of the lung
 # What a ball of this radius does not fit into is a vessel or the edge of something else; of what does, so much of the

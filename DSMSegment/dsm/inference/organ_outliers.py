@@ -19,9 +19,6 @@ from dsm.inference.host_organs import map_host_organs
 from dsm.inference.logit_components import REJECTED_LOGIT
 from dsm.inference.working_grid import WorkingGrid
 
-# Organs of one tissue. What is in a hollow organ, or in a gland thinner than its own border, is no sign of anything.
-SOLID = frozenset({"liver", "spleen", "left kidney", "right kidney", "pancreas"})
-
 OUTLIER = 3.5  # modified z-score: Iglewicz and Hoaglin, How to detect and handle outliers (1993)
 _OF_A_RIM = OUTLIER / 2
 _SMOOTH = 0.7  # features (3 mm) of a Gaussian

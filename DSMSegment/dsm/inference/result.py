@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dsm.core.boxes import CroppedArray, Index3
+from dsm.text.name_status import NameStatus
 from dsm.text.prompt import Prompt
 
 
@@ -26,6 +27,8 @@ class PromptResult:
         probability: float16 map where it was asked for; 0 outside its box.
         uncertainty: float16 map where it was asked for, 0 sure to 1 undecided; see `native_uncertainty`.
         warnings: What the user should know, one sentence each.
+        name_status: Kind of the name for the model; None where no name was asked for.
+        guess: The network's guess at a name that it has not learned.
     """
 
     prompt: Prompt
@@ -39,6 +42,8 @@ class PromptResult:
     probability: CroppedArray | None = None
     uncertainty: CroppedArray | None = None
     warnings: tuple[str, ...] = ()
+    name_status: NameStatus | None = None
+    guess: bool = False
 
     def full_mask(self) -> np.ndarray:
         """Return the mask on the whole input grid, uint8 `[I, J, K]`."""

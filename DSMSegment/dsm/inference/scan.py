@@ -19,9 +19,9 @@ from dsm.inference.component_policy import kept_fraction, smallest_part_ml
 from dsm.inference.dropped_rims import without_dropped_rims
 from dsm.inference.feature_samples import values_at
 from dsm.inference.host_organ import covered_fraction, host_region, keep_parts_at
-from dsm.inference.logit_components import keep_sure_parts
-from dsm.inference.lung_nodules import LUNGS, NODULES, nodule_logits
-from dsm.inference.organ_outliers import SOLID, deviation_logits
+from dsm.inference.logit_components import REJECTED_LOGIT, keep_sure_parts
+from dsm.inference.lung_nodules import nodule_logits
+from dsm.inference.organ_outliers import deviation_logits
 from dsm.inference.postprocess import (
     FAINTEST_PROBABILITY,
     NOTHING,
@@ -38,8 +38,8 @@ from dsm.nn.dsm_net import DSMNet, Encoding
 from dsm.nn.prompt_batch import PromptBatch
 from dsm.progress import Progress, ignore_progress
 from dsm.text.embed import PromptEmbedder
+from dsm.text.name_status import ImageRule, NameKind, NameStatus, name_status
 from dsm.text.prompt import Prompt, parse_prompts
-from dsm.text.vocabulary import load_vocabulary
 
 # Their logits are in memory together: 6 MB each for a trunk of 36 x 24 x 45 cm.
 _BATCH = 8
@@ -51,12 +51,28 @@ _OPTIONS = SegmentOptions()
 _FILLED = 0.2
 
 
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A prompt, the status of its name, and the prompt that the network decodes for it, if any."""
+
+    prompt: Prompt
+    status: NameStatus
+    network: Prompt | None
+
+    @property
+    def is_guess(self) -> bool:
+        return self.status.kind is NameKind.UNKNOWN and self.network is not None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Answer:
-    """Output for one prompt, on the CPU: logits `(i, j, k)`, presence logit, and mean probability over hypotheses."""
+    """Output for one prompt, on the CPU: logits `(i, j, k)`, presence logit, and mean probability over hypotheses.
+
+    An image rule has no presence logit.
+    """
 
     logits: Tensor
-    presence: float
+    presence: float | None
     mean: Tensor | None
 
 
@@ -114,45 +130,39 @@ class Scan:
         Raises:
             PromptError: If a prompt is empty or too long.
         """
-        threshold, postprocess = options.threshold, options.postprocess
-        parsed = _parsed(prompts)
-        progress("text", 0, len(parsed))
-        vectors, notes = self._embedder.embed(parsed)
-        progress("text", len(parsed), len(parsed))
+        questions = [self._question(prompt, guess=options.guess) for prompt in _parsed(prompts)]
+        progress("text", 0, len(questions))
+        vectors, notes = self._embedded(questions)
+        progress("text", len(questions), len(questions))
         results: list[PromptResult] = []
         check = AnatomyCheck(self.volume, self.grid.orientation.box_from_ras(self.grid.box, self.volume.shape))
-        for start in range(0, len(parsed), _BATCH):
-            batch = parsed[start : start + _BATCH]
-            progress("decode", start, len(parsed))
+        for start in range(0, len(questions), _BATCH):
+            batch = questions[start : start + _BATCH]
+            progress("decode", start, len(questions))
             began = time.perf_counter()
-            text = torch.from_numpy(vectors[start : start + _BATCH])
-            answers = self._decode(batch, text, None if options.fast else sampling, spread=options.uncertainty)
+            how = None if options.fast else sampling
+            answers = self._decode(batch, vectors[start : start + _BATCH], how, spread=options.uncertainty)
             share = (time.perf_counter() - began) / len(batch)
-            for row, prompt in enumerate(batch):
+            for row, question in enumerate(batch):
                 if row:
-                    progress("decode", start + row, len(parsed))
-                own = answers[row].logits
-                if postprocess:
-                    own = self._tumor_parts(prompt, own, threshold, part_confidence)
+                    progress("decode", start + row, len(questions))
                 result = self._result(
-                    prompt,
-                    own,
+                    question,
                     answers[row],
-                    notes=(*notes[start + row], *self._filled_host(prompt, own, threshold)),
+                    notes=notes[start + row],
                     seconds=share,
                     options=options,
-                    keep_fraction=kept_fraction(prompt) if postprocess else 0.0,
-                    smallest_voxels=self._smallest_voxels(prompt) if postprocess else 0,
+                    part_confidence=part_confidence,
                 )
                 if result.found:
-                    flags = check(prompt.name, result.mask, result.volume_ml)
+                    flags = check(question.prompt.name, result.mask, result.volume_ml)
                     result = replace(result, warnings=(*flags, *result.warnings))
                 if options.region is not None:
                     result = self._inside(result, options.region)
                 results.append(result)
                 if on_result is not None:
                     on_result(result)
-        progress("decode", len(parsed), len(parsed))
+        progress("decode", len(questions), len(questions))
         return results
 
     def is_trained_tumor(self, prompt: Prompt) -> bool:
@@ -163,44 +173,77 @@ class Scan:
         self, prompt: Prompt, voxels: np.ndarray, *, fast: bool = False, sampling: Sampling = _SAMPLING
     ) -> np.ndarray:
         """Return the logits of a prompt at voxels of the input grid `(n, 3)`: float32 `(n,)`, before any threshold."""
-        vectors, _ = self._embedder.embed([prompt])
-        (answer,) = self._decode([prompt], torch.from_numpy(vectors), None if fast else sampling, spread=False)
+        questions = [self._question(prompt, guess=True)]
+        vectors, _ = self._embedded(questions)
+        (answer,) = self._decode(questions, vectors, None if fast else sampling, spread=False)
+        if answer is None:
+            return np.full(len(voxels), REJECTED_LOGIT, np.float32)
         return values_at(answer.logits, self.grid, voxels)
 
     def sample_anomaly(self, voxels: np.ndarray) -> np.ndarray:
         """Return the anomaly map at voxels of the input grid `(n, 3)`: float32 `(n,)` in [0, 1]."""
         return values_at(self._encoding.anomalies[-1][0], self.grid, voxels)
 
+    def _question(self, prompt: Prompt, *, guess: bool) -> _Question:
+        status = name_status(prompt, self._config.trained, modality=self.volume.modality)
+        network = None
+        if status.learned_name:
+            (network,) = parse_prompts([status.learned_name])
+        elif status.kind is NameKind.LEARNED or (status.kind is NameKind.UNKNOWN and guess):
+            network = prompt
+        return _Question(prompt, status, network)
+
+    def _embedded(self, questions: Sequence[_Question]) -> tuple[list[Tensor | None], list[tuple[str, ...]]]:
+        """Return text vectors of the network's prompts, None without one, and warnings about their words."""
+        asked = [row for row, question in enumerate(questions) if question.network is not None]
+        vectors: list[Tensor | None] = [None] * len(questions)
+        notes: list[tuple[str, ...]] = [()] * len(questions)
+        if asked:
+            embedded, odd = self._embedder.embed([network for q in questions if (network := q.network) is not None])
+            for place, row in enumerate(asked):
+                vectors[row], notes[row] = torch.from_numpy(embedded[place]), odd[place]
+        return vectors, notes
+
     def _smallest_voxels(self, prompt: Prompt) -> int:
         return round(smallest_part_ml(prompt) * 1000 / self.volume.voxel_volume_mm3)
 
     def _result(
         self,
-        prompt: Prompt,
-        logits: Tensor,
-        answer: _Answer,
+        question: _Question,
+        answer: _Answer | None,
         *,
         notes: Sequence[str],
         seconds: float,
         options: SegmentOptions,
-        keep_fraction: float,
-        smallest_voxels: int,
+        part_confidence: float | None,
     ) -> PromptResult:
-        """Bring the logits of one prompt to the input grid; those of `answer` are from before parts were dropped.
-
-        `seconds` were spent on it before.
-        """
+        """Resample the answer to one prompt to the input grid; `seconds` is the time spent before."""
         began = time.perf_counter()
-        threshold = options.threshold
+        threshold, postprocess, prompt = options.threshold, options.postprocess, question.prompt
+        if answer is None:
+            return PromptResult(
+                prompt=prompt,
+                mask=NOTHING,
+                shape=self.volume.shape,
+                found=False,
+                score=0.0,
+                volume_ml=0.0,
+                seconds=seconds,
+                threshold=threshold,
+                warnings=self._warnings(question, notes),
+                name_status=question.status,
+            )
+        logits = self._tumor_parts(question, answer.logits, threshold, part_confidence) if postprocess else None
+        logits = answer.logits if logits is None else logits
         native = native_mask(
             logits,
             self.grid,
             threshold=threshold,
-            keep_fraction=keep_fraction,
-            smallest_voxels=smallest_voxels,
+            keep_fraction=kept_fraction(prompt) if postprocess else 0.0,
+            smallest_voxels=self._smallest_voxels(prompt) if postprocess else 0,
         )
-        value = score(native.mean_probability, answer.presence)
-        found = native.num_voxels > 0 and value >= _SMALLEST_SCORE
+        value = native.mean_probability if answer.presence is None else score(native.mean_probability, answer.presence)
+        found = native.num_voxels > 0 and (answer.presence is None or value >= _SMALLEST_SCORE)
         probability = None
         if options.probabilities:
             rimless = without_dropped_rims(answer.logits, logits, threshold=threshold, faintest=FAINTEST_PROBABILITY)
@@ -216,7 +259,9 @@ class Scan:
             threshold=threshold,
             probability=probability,
             uncertainty=None if answer.mean is None else native_uncertainty(answer.mean, self.grid),
-            warnings=(*prompt.warnings, *notes, *self._warnings(prompt), *(note.text for note in self.notes)),
+            warnings=self._warnings(question, (*notes, *self._filled_host(question, logits, threshold))),
+            name_status=question.status,
+            guess=question.is_guess,
         )
 
     def _inside(self, result: PromptResult, region: Box) -> PromptResult:
@@ -233,56 +278,60 @@ class Scan:
         )
 
     def _decode(
-        self, prompts: Sequence[Prompt], text: Tensor, sampling: Sampling | None, *, spread: bool
-    ) -> list[_Answer]:
-        """Decode all prompts; with `spread`, also return the mean probability."""
-        outliers = [self._outliers(prompt) for prompt in prompts]
-        asked = [row for row, own in enumerate(outliers) if own is None]
-        rest = {row: own for row, own in enumerate(outliers) if own is not None}
-        answers = dict(zip(asked, self._ask(prompts, text, asked, sampling, spread=spread), strict=True))
-        # Of the rest the network only says whether it is there: no visual prompt is drawn.
-        presences = self._ask(prompts, text, list(rest), None, spread=False)
-        for (row, own), answer in zip(rest.items(), presences, strict=True):
-            answers[row] = _Answer(own, answer.presence, own.sigmoid() if spread else None)
-        return [answers[row] for row in range(len(prompts))]
+        self,
+        questions: Sequence[_Question],
+        vectors: Sequence[Tensor | None],
+        sampling: Sampling | None,
+        *,
+        spread: bool,
+    ) -> list[_Answer | None]:
+        """Decode all questions, None where there is no answer; with `spread`, also return the mean probability."""
+        answers: list[_Answer | None] = [None] * len(questions)
+        asked = [row for row, question in enumerate(questions) if question.network is not None]
+        prompts = [network for question in questions if (network := question.network) is not None]
+        text = [vector for vector in vectors if vector is not None]
+        if asked:
+            own = self._ask(prompts, torch.stack(text), sampling, spread=spread)
+            for row, answer in zip(asked, own, strict=True):
+                answers[row] = answer
+        for row, question in enumerate(questions):
+            marked = self._by_rule(question)
+            if marked is not None:
+                answers[row] = _Answer(marked, None, marked.sigmoid() if spread else None)
+        return answers
 
     @torch.inference_mode()
     def _ask(
-        self, prompts: Sequence[Prompt], text: Tensor, rows: Sequence[int], sampling: Sampling | None, *, spread: bool
+        self, prompts: Sequence[Prompt], text: Tensor, sampling: Sampling | None, *, spread: bool
     ) -> list[_Answer]:
-        """Decode a subset of the prompts."""
-        if not rows:
-            return []
-        some, device = [prompts[row] for row in rows], self._encoding.embedding.device
+        """Decode prompts with the network; `text` `(prompts, dim)`."""
+        device = self._encoding.embedding.device
         batch = PromptBatch(
-            text=text[list(rows)].to(device),
-            organ_index=_rows(some, self._config.organs, device),
-            is_tumor=torch.tensor([prompt.kind == "tumor" for prompt in some], device=device),
-            tumor_index=_rows(some, self._config.tumors, device),
-            structure_index=_rows(some, self._config.structures, device),
+            text=text.to(device),
+            organ_index=_rows(prompts, self._config.organs, device),
+            is_tumor=torch.tensor([prompt.kind == "tumor" for prompt in prompts], device=device),
+            tumor_index=_rows(prompts, self._config.tumors, device),
+            structure_index=_rows(prompts, self._config.structures, device),
         )
         decoded, mean = decode_with_visual_prompts(self._net, self._encoding, batch, sampling, spread=spread)
         logits, presence = decoded.logits[0].float().cpu(), decoded.presence[0].tolist()
         mean = None if mean is None else mean.float().cpu()
-        for row, prompt in enumerate(some):
+        for row, prompt in enumerate(prompts):
             if offset := self._offset(prompt):
                 logits[row] += offset
                 if mean is not None:
                     mean[row] = (torch.logit(mean[row], eps=1e-6) + offset).sigmoid()
-        return [_Answer(logits[row], presence[row], None if mean is None else mean[row]) for row in range(len(rows))]
+        return [_Answer(logits[row], presence[row], None if mean is None else mean[row]) for row in range(len(prompts))]
 
-    def _outliers(self, prompt: Prompt) -> Tensor | None:
-        """Return logits of a tumor in known organs without a trained lesion; else None."""
-        rows = tuple(self._host_rows(prompt))
-        hosts = {self._config.organs[row] for row in rows}
-        known = set(self._config.trained) - self._hosts_of_trained_tumors()
-        if not hosts or not hosts <= known:
-            return None
-        is_nodule = hosts <= LUNGS and prompt.name in NODULES and self.volume.modality == "CT"
-        if not is_nodule and not hosts <= SOLID:
+    def _by_rule(self, question: _Question) -> Tensor | None:
+        """Return logits of an image rule; None without a rule, or where its organ is not in the image."""
+        rule = question.status.rule
+        rows = tuple(self._host_rows(question.prompt))
+        if rule is None or not rows:
             return None
         if rows not in self._deviations:
-            self._deviations[rows] = self._nodules(rows) if is_nodule else self._deviation(rows)
+            of_hosts = self._nodules if rule is ImageRule.LUNG_NODULES else self._deviation
+            self._deviations[rows] = of_hosts(rows)
         return self._deviations[rows]
 
     def _deviation(self, rows: Sequence[int]) -> Tensor | None:
@@ -296,11 +345,6 @@ class Scan:
     def _nodules(self, rows: Sequence[int]) -> Tensor | None:
         return nodule_logits(self._host_logits(rows), self.volume, self.grid)
 
-    def _hosts_of_trained_tumors(self) -> set[str]:
-        """Return organs with trained lesions: the network generalises to other names of lesions there."""
-        known = [load_vocabulary().get(name) for name in self._config.tumors if name in self._config.trained]
-        return {host for structure in known if structure is not None for host in structure.hosts}
-
     @torch.inference_mode()
     def _host_logits(self, rows: Sequence[int]) -> Tensor:
         queries, embedding = self._encoding.organ_queries, self._encoding.embedding
@@ -312,21 +356,22 @@ class Scan:
         organs = self._net.mask_head(self._encoding.organ_queries, embedding)[0].float().cpu()
         host = organs[list(rows)].amax(dim=0).clamp_min(0)
         others = [row for row in range(len(organs)) if row not in rows]
-        return organs[others].amax(dim=0) > host
+        return organs[others].amax(dim=0) > host if others else torch.zeros_like(host, dtype=torch.bool)
 
     def _offset(self, prompt: Prompt) -> float:
         if prompt.name in self._config.organs:
             return self._config.organ_offset
         return self._config.tumor_offset if self.is_trained_tumor(prompt) else 0.0
 
-    def _tumor_parts(self, prompt: Prompt, logits: Tensor, threshold: float, confidence: float | None) -> Tensor:
+    def _tumor_parts(self, question: _Question, logits: Tensor, threshold: float, confidence: float | None) -> Tensor:
         """Return tumor logits without misplaced or uncertain components; others unchanged."""
-        if self._outliers(prompt) is not None:
+        if question.network is None:
             return logits  # it was looked for in its host alone
-        if self.is_trained_tumor(prompt):
-            least = self._config.tumor_part_confidence.get(prompt.name, 0.0) if confidence is None else confidence
+        if self.is_trained_tumor(question.network):
+            own = self._config.tumor_part_confidence.get(question.network.name, 0.0)
+            least = own if confidence is None else confidence
             logits = keep_sure_parts(logits, threshold=threshold, confidence=least)
-        return self._at_its_host(prompt, logits, threshold)
+        return self._at_its_host(question.prompt, logits, threshold)
 
     def _at_its_host(self, prompt: Prompt, logits: Tensor, threshold: float) -> Tensor:
         """Return tumor logits without components outside of its organ; others unchanged."""
@@ -340,6 +385,8 @@ class Scan:
             return self._claimed_by_others(rows, some)[:, 0, 0]
 
         region = self._host_region(rows)
+        if prompt.structure is not None and prompt.structure.laterality and not region.any():
+            return torch.full_like(logits, REJECTED_LOGIT)  # it may be on the other side
         return keep_parts_at(region, logits, threshold=threshold, belongs_elsewhere=belongs_elsewhere)
 
     def _host_region(self, rows: Sequence[int]) -> np.ndarray:
@@ -351,10 +398,11 @@ class Scan:
         hosts = prompt.structure.hosts if prompt.kind == "tumor" and prompt.structure is not None else ()
         return [self._config.organs.index(host) for host in hosts if host in self._config.organs]
 
-    def _filled_host(self, prompt: Prompt, logits: Tensor, threshold: float) -> list[str]:
-        """A warning where the mask of a tumor without labels is rather its organ: healthy ones are marked like this."""
+    def _filled_host(self, question: _Question, logits: Tensor, threshold: float) -> list[str]:
+        """Return a warning where a guess at a tumor covers much of its organ, as in healthy ones."""
+        prompt = question.prompt
         rows = self._host_rows(prompt)
-        if not rows or self.is_trained_tumor(prompt) or prompt.structure is None:
+        if not rows or not question.is_guess or prompt.structure is None:
             return []
         region = self._host_region(rows)
         if not region.any() or covered_fraction(region, logits, threshold=threshold) < _FILLED:
@@ -362,28 +410,19 @@ class Scan:
         hosts = " and ".join(prompt.structure.hosts)
         return [f"The mask fills much of the {hosts}: rather the organ itself than something in it."]
 
-    def _warnings(self, prompt: Prompt) -> list[str]:
-        warnings = []
-        if prompt.name not in self._config.trained:
-            warnings.append(f"{prompt.name!r} was not in the training labels; treat the result as a candidate.")
-        if self._outliers(prompt) is not None and prompt.structure is not None:
-            warnings.append(self._what_is_marked(prompt.structure.hosts))
+    def _warnings(self, question: _Question, notes: Sequence[str]) -> tuple[str, ...]:
+        prompt, warnings = question.prompt, list(question.prompt.warnings)
+        if question.is_guess:
+            warnings.append(f"A guess: this model has not learned {prompt.name!r}, and such masks are mostly wrong.")
+        elif question.status.text:
+            warnings.append(question.status.text)
         structure = prompt.structure
         if structure is not None and structure.modalities and self.volume.modality not in structure.modalities:
             fitting = " or ".join(structure.modalities)
             warnings.append(
                 f"{prompt.name!r} is looked for in {fitting} as a rule; this image is {self.volume.modality}."
             )
-        return warnings
-
-    def _what_is_marked(self, hosts: Sequence[str]) -> str:
-        if LUNGS.intersection(hosts):
-            return (
-                "Marked is what is solid and lies in aerated lung; what is below 15 mm, or lies flat at the chest wall "
-                "or at the hilum, is missed."
-            )
-        how = "is darker than" if self.volume.modality == "CT" else "differs from"
-        return f"Marked is what {how} the rest of the {' and '.join(hosts)}; vessels, fat and cysts can be among it."
+        return (*warnings, *notes, *(note.text for note in self.notes))
 
 
 def _parsed(prompts: str | Sequence[str] | Sequence[Prompt]) -> list[Prompt]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +59,9 @@ def make_tiny(folder: Path | str, *, bank: Path | str = SHARED_BANK) -> Path:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     vectors = EmbeddingBank.of_model(bank)
+    # It answers as a trained model does, so that the program around it can be tested.
     config = preset("dsm-tiny")
+    config = replace(config, trained=(*config.organs, *config.tumors))
     raw = np.stack([_known(vectors.vector(name)) for name in config.organs])
     net = DSMNet(config, torch.from_numpy(vectors.centred(raw)))
     fill_with_noise(net, np.random.default_rng(_SEED))

@@ -35,6 +35,7 @@ class LesionIndex:
         self._by_host: dict[tuple[str, _Words], str] = {}
         self._of_organ: dict[_Words, str] = {}
         self._anywhere: dict[_Words, str] = {}
+        self._declared = {entry["name"]: entry["lesion"] for entry in content["structures"] if entry.get("lesion")}
         self._generic = {entry["name"] for entry in content["structures"] if entry.get("generic")}
         for entry in content["structures"]:
             if entry["kind"] == "tumor" and entry.get("side") is None:
@@ -44,6 +45,12 @@ class LesionIndex:
     def is_lesion(self, words: Sequence[str]) -> bool:
         """Return whether normalised words describe an abnormality."""
         return self._class(words) is not None
+
+    def class_of(self, structure: Structure) -> str:
+        """Return the class of a lesion: `"tumor"`, `"cyst"`, `"metastasis"` …; empty if it is none."""
+        if structure.kind != "tumor":
+            return ""
+        return self._declared.get(structure.name) or self._class(normalise(structure.name).split()) or ""
 
     def is_generic(self, structure: Structure) -> bool:
         """Return whether `structure` is a kind of lesion without a location: "tumor", "cyst"."""

@@ -2,14 +2,15 @@
 
 Grammar: prompts are separated by `;` or new lines. Each is looked up in the vocabulary in any spelling; if that fails
 and it is a list of known things ("liver, spleen and pancreas") it is split; if that fails and a lesion word is in it,
-lesion and organ decide together. What is left is free text: it goes to the text tower as it is, with a warning.
+lesion and organ decide together. What is left is free text, of which a model knows nothing. No word is dropped: the
+part of a structure, or a side that it does not have, makes a prompt free text, too, with the whole as a suggestion.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dsm.errors import PromptError
 from dsm.text.structure import Kind, Structure
@@ -136,15 +137,15 @@ def _readings(text: str) -> list[str]:
 
 
 def _named(text: str, reading: str, vocabulary: Vocabulary) -> list[Prompt]:
-    """A name, synonym or part of one structure, or of a left and a right one."""
+    """A name or synonym of one structure, or of a left and a right one."""
     structures = vocabulary.find_all(reading)
     side, _ = split_side(normalise(reading).split())
-    warnings = []
     if structures and vocabulary.is_part(reading):
-        warnings.append(f"'{text}' is a part of: {structures[0].name}. All of it will be segmented.")
+        return [_unknown(text, vocabulary, part_of=structures)]
+    warnings = []
     if side is None and len(structures) > 1 and not _is_plural(reading):
         warnings.append(f"'{text}' names no side: left and right will be segmented.")
-    return [_prompt(text, structure, side, warnings) for structure in structures]
+    return [_prompt(text, structure, side, warnings, vocabulary) for structure in structures]
 
 
 def _listed(_text: str, reading: str, vocabulary: Vocabulary) -> list[Prompt]:
@@ -168,13 +169,32 @@ def _described(text: str, reading: str, vocabulary: Vocabulary) -> list[Prompt]:
     warnings = []
     if {"and", "or"}.intersection(words) or "&" in text:
         warnings.append(f"'{text}' is read as one thing: put ';' between two.")
-    return [_prompt(text, lesion, side, warnings)]
+    return [_prompt(text, lesion, side, warnings, vocabulary)]
 
 
-def _prompt(text: str, structure: Structure, side: Side | None, warnings: list[str]) -> Prompt:
+def _prompt(text: str, structure: Structure, side: Side | None, warnings: list[str], vocabulary: Vocabulary) -> Prompt:
     if side and structure.laterality is None:
-        warnings = [*warnings, f"The side is ignored: '{structure.name}' has no left and right in the vocabulary."]
+        one_sided = _on_side(structure, side, vocabulary)
+        if one_sided is None:
+            return _unknown(text, vocabulary, without_sides=structure)
+        structure = one_sided
     return Prompt(text, structure.name, structure.kind, structure, tuple(warnings))
+
+
+def _on_side(lesion: Structure, side: Side, vocabulary: Vocabulary) -> Structure | None:
+    """Return a lesion of paired organs on one side, or on both as it is; None for what has no sides."""
+    paired = [host for host in map(vocabulary.get, lesion.hosts) if host and host.laterality]
+    hosts = [host for host in paired if side in (host.laterality, "both")]
+    if not hosts or side == "both":
+        return lesion if hosts else None
+    side_code = hosts[0].terminology.modifier or hosts[0].terminology.region_modifier
+    return replace(
+        lesion,
+        name=f"{side} {lesion.name}",
+        hosts=tuple(host.name for host in hosts),
+        laterality=side,
+        terminology=replace(lesion.terminology, region_modifier=side_code if lesion.terminology.region else None),
+    )
 
 
 def _is_generic(prompt: Prompt, vocabulary: Vocabulary) -> bool:
@@ -186,13 +206,25 @@ def _is_plural(reading: str) -> bool:
     return last.endswith("s") and last != normalise(last)
 
 
-def _unknown(text: str, vocabulary: Vocabulary) -> Prompt:
+def _unknown(
+    text: str,
+    vocabulary: Vocabulary,
+    *,
+    part_of: Sequence[Structure] = (),
+    without_sides: Structure | None = None,
+) -> Prompt:
+    """Free text: of words, of a part of structures, or of a side of a structure that has none."""
     words = normalise(text).split()
-    suggestions = tuple(vocabulary.suggest(text))
-    warning = f"'{text}' is not in the vocabulary: it is segmented as free text, which is less reliable."
-    if suggestions:
-        warning += f" Did you mean '{suggestions[0]}'?"
-    warnings = [warning]
+    whole = [structure.name for structure in part_of] or ([without_sides.name] if without_sides else [])
+    suggestions = tuple(whole or vocabulary.suggest(text))
+    if part_of:
+        warnings = [f"'{text}' is a part of '{whole[0]}', which has no name of its own in the vocabulary."]
+    elif without_sides:
+        warnings = [f"'{text}' names a side, and '{whole[0]}' has no left and right in the vocabulary."]
+    else:
+        warnings = [f"'{text}' is not in the vocabulary."]
+        if suggestions:
+            warnings[0] += f" Did you mean '{suggestions[0]}'?"
     if relations := _RELATIONS.intersection(words):
         warnings.append(f"'{sorted(relations)[0]}' is not understood: DSM knows things, not where they are.")
     kind: Kind = "tumor" if vocabulary.lesions.is_lesion(words) else "organ"

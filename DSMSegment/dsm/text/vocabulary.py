@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from functools import cache, cached_property
 from pathlib import Path
 
+from dsm.text.foreign_names import ARTICLES, FOREIGN_NAMES
 from dsm.text.lesion_index import LesionIndex
 from dsm.text.structure import Code, Structure, Terminology
 from dsm.text.vocabulary_file import read_structures
@@ -42,7 +43,8 @@ class Vocabulary:
 
     def find_all(self, text: str) -> list[Structure]:
         """Return the structures that `text` names in any spelling: none, one, or a left and a right one."""
-        return [self._by_name[name] for name in self._lookup(*_key(text))]
+        names = self._lookup(*_key(text)) or self._foreign_lookup(text)
+        return [self._by_name[name] for name in names]
 
     def is_part(self, text: str) -> bool:
         """Return whether `text` names a part of a structure rather than the whole."""
@@ -99,6 +101,27 @@ class Vocabulary:
             return []
         pair = [self._index.get((one, words)) for one in ("left", "right")]
         return [name for name in pair if name]
+
+    def _foreign_lookup(self, text: str) -> list[str]:
+        """Return names for German, French or Spanish words: whole ("linker Vorhof"), or of one side or both."""
+        words = [word for word in normalise(text).split() if word not in ARTICLES]
+        whole = self._foreign_names.get(tuple(sorted(words)))
+        if whole in self._by_name:
+            return [whole]
+        side, rest = split_side(words)
+        name = self._foreign_names.get(tuple(sorted(rest)))
+        if name is None:
+            return []
+        names = self._lookup(side, key(name.split()))
+        return [found for found in names if found in (name, f"left {name}", f"right {name}")]
+
+    @cached_property
+    def _foreign_names(self) -> dict[tuple[str, ...], str]:
+        return {
+            tuple(sorted(word for word in normalise(text).split() if word not in ARTICLES)): name
+            for name, texts in FOREIGN_NAMES.items()
+            for text in texts
+        }
 
     @cached_property
     def _index(self) -> dict[_Key, str]:

@@ -13,6 +13,10 @@ _SIDES: dict[str, Side] = {
     **dict.fromkeys(("left", "l", "lt", "lft", "sinister", "sinistra", "sinistrum"), "left"),
     **dict.fromkeys(("right", "r", "rt", "rgt", "dexter", "dextra", "dextrum"), "right"),
     **dict.fromkeys(("both", "bilateral"), "both"),
+    # German, French, Spanish, as `normalise` leaves them: without a plural's "s".
+    **dict.fromkeys(("link", "linke", "linker", "linken", "gauche", "izquierdo", "izquierda"), "left"),
+    **dict.fromkeys(("recht", "rechte", "rechter", "rechten", "droit", "droite", "derecho", "derecha"), "right"),
+    **dict.fromkeys(("beide", "beidseitig", "ambo", "amba"), "both"),
 }
 
 _FILLERS = frozenset(
@@ -140,6 +144,7 @@ _PLURAL_ENDINGS = (("omata", "oma", 5), ("ae", "a", 5), ("ies", "y", 5), ("sses"
 _SINGULAR_ENDINGS = ("ss", "us", "is", "os", "ceps")
 _SINGULAR = frozenset(["pancreas", "psoas", "iliopsoas", "gas", "atlas", "pons", "lens", "dens", "ascites", "diabetes"])
 _SPINE = re.compile(r"\b([ctl])[\s-]spine\b")  # before the "L" of "L-spine" is read as a side
+_ELISION = re.compile(r"\b[ld]['’](?=\w)")  # "l'estomac": no "L" for left
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -151,6 +156,7 @@ def normalise(text: str) -> str:
     """
     plain = "".join(char for char in unicodedata.normalize("NFKD", text).casefold() if not unicodedata.combining(char))
     plain = _SPINE.sub(r"\1spine", plain)
+    plain = _ELISION.sub("", plain)
     plain = plain.replace("'s ", " ").replace("’s ", " ")
     return " ".join(_one_form(word) for word in _WORD.findall(plain))
 

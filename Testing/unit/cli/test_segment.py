@@ -130,10 +130,23 @@ def test_dicom_segmentation_of_a_dicom_series(scan_file, tiny_model, tmp_path, c
     assert "no DICOM series" in capsys.readouterr().err
 
 
-def test_notes_are_printed(scan_file, tiny_model, tmp_path, capsys):
-    out = str(tmp_path / "o.seg.nrrd")
-    assert main(["segment", str(scan_file), "-p", "heart", "-o", out, "--model", str(tiny_model)]) == 0
-    assert "note: 'heart' was not in the training labels" in capsys.readouterr().out
+def test_unknown_name_has_no_mask_but_by_a_guess(scan_file, tiny_model, tmp_path, capsys):
+    def run(*options):
+        out, report = tmp_path / "o.seg.nrrd", tmp_path / "o.json"
+        arguments = ["-p", "heart; liver", "-o", str(out), "--report", str(report), "--model", str(tiny_model)]
+        assert main(["segment", str(scan_file), *arguments, "--threshold", "0.1", *options]) == 0
+        heart, liver = json.loads(report.read_text())["prompts"]
+        assert (liver["name_kind"], liver["guess"]) == ("learned", False)
+        return heart, capsys.readouterr().out
+
+    heart, table = run()
+    assert (heart["name_kind"], heart["found"], heart["guess"], heart["near"]) == ("unknown", False, False, [])
+    assert "heart   unknown" in table
+    assert "does not know 'heart'" in table
+    heart, table = run("--guess")
+    assert (heart["name_kind"], heart["found"], heart["guess"]) == ("unknown", True, True)
+    assert "heart   guess" in table
+    assert "note: A guess" in table
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, JobCancelled("stop")])

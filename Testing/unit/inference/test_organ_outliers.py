@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from dsm.core.options import SegmentOptions
 from dsm.core.volume import Volume
 from dsm.inference import scan
 from dsm.inference.visual_prompt import Sampling
@@ -91,15 +92,15 @@ def test_visual_prompts_are_drawn_for_what_the_network_answers_alone(make_segmen
     )
     segmenter.net.organ_levels = [2.0, 0.2]
     how = Sampling(seed=3)
-    results = segmenter.encode(volume_of((LESION, 10))).segment("spleen; liver tumor; lesion", sampling=how)
-    assert drawn == {how: [0.5, 0.75], None: [0.25]}
+    scan_ = segmenter.encode(volume_of((LESION, 10)))
+    results = scan_.segment("spleen; liver tumor; lesion", SegmentOptions(guess=True), sampling=how)
+    assert drawn == {how: [0.5, 0.75]}
     assert [result.prompt.name for result in results] == ["spleen", "liver tumor", "lesion"]
     assert dice(results[1].full_mask(), LESION) > 0.75
 
 
 def test_an_organ_that_was_not_trained_says_nothing(found):
-    result = found(volume_of((LESION, 10)), trained=())
-    assert result.full_mask()[ORGAN].mean() > 0.9
+    assert not found(volume_of((LESION, 10)), trained=()).found
 
 
 def test_a_ranking_is_by_the_same_logits(make_segmenter):

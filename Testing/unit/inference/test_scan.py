@@ -32,12 +32,13 @@ def test_organ_keeps_its_largest_part(make_segmenter, volume):
 
 
 def test_tumor_keeps_all_parts(make_segmenter, volume):
-    scan = make_segmenter(vectors={"liver tumor": SOFT}).encode(volume)
+    scan = make_segmenter(vectors={"liver tumor": SOFT}, trained=("liver tumor",)).encode(volume)
     assert scan.segment("liver tumor")[0].full_mask().sum() == 12**3 + 4**3 + 4 * 5 * 5
 
 
 def test_tumor_keeps_the_parts_at_its_organ(make_segmenter, volume):
-    segmenter = make_segmenter(vectors={"liver tumor": SOFT, "lung tumor": SOFT})
+    vectors = {"liver tumor": SOFT, "lung tumor": SOFT}
+    segmenter = make_segmenter(vectors=vectors, trained=("liver tumor", "lung tumor"))
     segmenter.net.organ_levels = [2.0, 0.6]  # the liver is the bright block
     scan = segmenter.encode(volume)
     assert scan.segment("liver tumor")[0].full_mask().sum() == 4 * 5 * 5
@@ -50,7 +51,7 @@ def test_tumor_keeps_the_parts_at_its_organ(make_segmenter, volume):
 
 def test_free_words_lose_specks_only(make_segmenter, volume):
     scan = make_segmenter(vectors={"zorgon": SOFT}).encode(volume)
-    (result,) = scan.segment("zorgon")
+    (result,) = scan.segment("zorgon", SegmentOptions(guess=True))
     assert result.prompt.structure is None
     assert result.full_mask().sum() == 12**3
 
@@ -129,8 +130,8 @@ def test_no_prompt(make_segmenter, volume, prompts):
 
 
 def test_network_is_told_which_query_set(make_segmenter, volume):
-    segmenter = make_segmenter()
-    segmenter.encode(volume).segment("liver; heart; liver tumor; zorgon mass; spleen")
+    segmenter = make_segmenter(trained=("liver", "liver tumor"))
+    segmenter.encode(volume).segment("liver; heart; liver tumor; zorgon mass; spleen", SegmentOptions(guess=True))
     (batch,) = segmenter.net.batches
     assert batch.organ_index.tolist() == [1, -1, -1, -1, 0]
     assert batch.tumor_index.tolist() == [-1, -1, 0, -1, -1]
@@ -141,7 +142,7 @@ def test_encoded_once_decoded_in_batches(make_segmenter, volume):
     segmenter = make_segmenter()
     scan = segmenter.encode(volume)
     names = [f"vertebra L{n}" for n in range(1, 6)] + [f"vertebra T{n}" for n in range(1, 13)]
-    assert len(scan.segment(names)) == 17
+    assert len(scan.segment(names, SegmentOptions(guess=True))) == 17
     assert segmenter.net.calls == ["fine", "coarse", "decode", "decode", "decode"]
 
 
@@ -159,15 +160,52 @@ def test_results_stream_and_cancel_stops_them(make_segmenter, volume):
     assert len(scan.segment("liver; spleen; heart")) == 3
 
 
+class TestKindsOfNames:
+    def test_an_unknown_name_has_no_mask_and_costs_nothing(self, make_segmenter, volume):
+        segmenter = make_segmenter(vectors={"heart": SOFT, "zorgon": SOFT})
+        results = segmenter.encode(volume).segment(
+            "heart; zorgon", SegmentOptions(probabilities=True, uncertainty=True)
+        )
+        assert segmenter.net.calls == ["fine", "coarse"]
+        for result in results:
+            assert (result.found, result.guess, result.mask.array.size) == (False, False, 0)
+            assert result.name_status.kind == "unknown"
+            assert "does not know" in " ".join(result.warnings)
+            assert result.probability is None
+
+    def test_a_guess_is_marked(self, make_segmenter, volume):
+        segmenter = make_segmenter(vectors={"heart": SOFT})
+        heart, liver = segmenter.encode(volume).segment("heart; liver", SegmentOptions(guess=True))
+        assert (heart.found, heart.guess, heart.name_status.kind) == (True, True, "unknown")
+        assert (liver.guess, liver.name_status.kind) == (False, "learned")
+
+    def test_a_related_lesion_is_the_learned_one(self, make_segmenter, volume):
+        vectors = {"liver tumor": SOFT, "liver metastasis": (0.99, 5.0)}
+        scan = make_segmenter(vectors=vectors, trained=("liver", "liver tumor"), tumor_offset=0.4).encode(volume)
+        learned, related = scan.segment("liver tumor; liver metastasis")
+        assert learned.found
+        np.testing.assert_array_equal(learned.full_mask(), related.full_mask())
+        assert (related.name_status.kind, related.name_status.learned_name) == ("related", "liver tumor")
+        assert any("'liver tumor'" in warning for warning in related.warnings)
+
+    def test_a_lesion_of_one_side_stays_there(self, make_segmenter, volume):
+        trained = ("left lung", "right lung", "lung tumor")
+        organs = ("left lung", "right lung", "liver")
+        segmenter = make_segmenter(vectors={"lung tumor": SOFT}, organs=organs, trained=trained)
+        segmenter.net.organ_levels = [0.6, 2.0, 2.0]  # the left lung is the bright block, there is no right one
+        left, right, both = segmenter.encode(volume).segment("left lung tumor; right lung tumor; lung tumor")
+        assert left.full_mask().sum() == both.full_mask().sum() == 4 * 5 * 5
+        assert not right.found
+
+
 class TestWarnings:
     TUMOR = ("liver tumor",)
 
     def test_name_outside_the_training_labels(self, make_segmenter, volume):
         scan = make_segmenter(trained=("liver",)).encode(volume)
-        liver, spleen = scan.segment("liver; spleen")
-        said = [warning for warning in spleen.warnings if warning not in liver.warnings and "spleen" in warning]
-        assert not any("training labels" in warning for warning in liver.warnings)
-        assert any("not in the training labels" in warning and "candidate" in warning for warning in said)
+        liver, spleen = scan.segment("liver; spleen", SegmentOptions(guess=True))
+        assert not any("guess" in warning for warning in liver.warnings)
+        assert any("A guess" in warning and "'spleen'" in warning for warning in spleen.warnings)
 
     def test_modality_that_does_not_fit(self, make_segmenter):
         array = np.random.default_rng(0).uniform(0, 500, SHAPE).astype(np.float32)
@@ -183,14 +221,14 @@ class TestWarnings:
     def test_tumor_that_fills_its_organ(self, make_segmenter, volume, monkeypatch, trained, share, warned):
         monkeypatch.setattr(scan_module, "covered_fraction", lambda *_, **__: share)
         scan = make_segmenter(trained=trained).encode(volume)
-        scan.segment("liver tumor")
+        scan.segment("liver tumor", SegmentOptions(guess=True))
         (region,) = scan._host_regions.values()
         region[:] = True  # the liver of random weights may be nowhere
-        warnings = scan.segment("liver tumor")[0].warnings
+        warnings = scan.segment("liver tumor", SegmentOptions(guess=True))[0].warnings
         assert any("fills much of the liver" in warning for warning in warnings) is warned
 
     def test_those_of_prompt_and_words_come_first(self, make_segmenter, volume):
-        (result,) = make_segmenter().encode(volume).segment("zorgon")
+        (result,) = make_segmenter().encode(volume).segment("zorgon", SegmentOptions(guess=True))
         assert "not in the vocabulary" in result.warnings[0]
         assert "an odd word" in result.warnings
 
@@ -236,10 +274,9 @@ class TestCalibrationOfTrainedTumors:
 
     def test_other_names_are_left_alone(self, make_segmenter, volume):
         vectors = {"liver tumor": self.UNSURE, "liver": self.UNSURE}
-        scan = make_segmenter(vectors=vectors, tumor_offset=-9.0, tumor_part_confidence={"liver tumor": 0.9}).encode(
-            volume
-        )
-        untrained, organ = scan.segment("liver tumor; liver")
+        calibration = {"tumor_offset": -9.0, "tumor_part_confidence": {"liver tumor": 0.9}}
+        scan = make_segmenter(vectors=vectors, trained=(), **calibration).encode(volume)
+        untrained, organ = scan.segment("liver tumor; liver", SegmentOptions(guess=True))
         assert untrained.full_mask().sum() == self.BRIGHT_VOXELS + self.TISSUE_VOXELS
         assert organ.found
 
@@ -247,7 +284,7 @@ class TestCalibrationOfTrainedTumors:
 def test_offset_of_organs_moves_the_organs_of_the_set_only(make_segmenter, volume):
     vectors = {"liver": (0.46, 5.0), "heart": (0.46, 5.0)}  # tissue has a logit of -0.9
     scan = make_segmenter(vectors=vectors, trained=("liver",), organ_offset=2.0).encode(volume)
-    liver, heart = scan.segment("liver; heart", SegmentOptions(postprocess=False))
+    liver, heart = scan.segment("liver; heart", SegmentOptions(postprocess=False, guess=True))
     assert liver.full_mask().sum() > heart.full_mask().sum() > 0
 
 

@@ -1,5 +1,7 @@
 """Prompts as people type them."""
 
+from dataclasses import replace
+
 import pytest
 
 from dsm.errors import PromptError
@@ -57,7 +59,7 @@ def test_sides_in_any_spelling(text: str) -> None:
         ("splenic metastasis", "spleen tumor"),
         ("left renal cyst", "left kidney cyst"),
         ("renal cyst", "kidney cyst"),
-        ("nodule right upper lobe", "lung tumor"),
+        ("nodule right upper lobe", "right lung tumor"),
         ("mass, lung", "lung tumor"),
         ("lymphoma", "lymphoma"),
         ("tumor", "tumor"),
@@ -69,16 +71,52 @@ def test_lesion_and_organ_words(text: str, name: str) -> None:
     assert prompt.structure is not None
 
 
-def test_a_part_gives_the_whole_and_says_so() -> None:
-    prompt = only("aortic arch")
-    assert prompt.name == "aorta"
-    assert "part of" in prompt.warnings[0]
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("aortic arch", "aorta"),
+        ("head of the pancreas", "pancreas"),
+        ("left lobe of the liver", "liver"),
+        ("portal vein", "portal vein and splenic vein"),
+        ("left renal cortex", "left kidney"),
+    ],
+)
+def test_a_part_is_never_the_whole(text: str, whole: str) -> None:
+    prompt = only(text)
+    assert prompt.structure is None
+    assert prompt.suggestions[0] == whole
+    assert "is a part of" in prompt.warnings[0]
 
 
-def test_a_side_that_the_vocabulary_lacks_is_ignored_and_said_so() -> None:
-    prompt = only("left liver")
-    assert prompt.name == "liver"
-    assert "side is ignored" in prompt.warnings[0]
+@pytest.mark.parametrize(
+    ("text", "name"), [("left liver", "liver"), ("both pancreas", "pancreas"), ("right ascites", "ascites")]
+)
+def test_a_side_that_there_is_not_is_never_dropped(text: str, name: str) -> None:
+    prompt = only(text)
+    assert prompt.structure is None
+    assert prompt.suggestions == (name,)
+    assert "names a side" in prompt.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "host"),
+    [
+        ("right adrenal mass", "right adrenal tumor", "right adrenal gland"),
+        ("tumor in the left kidney", "left kidney tumor", "left kidney"),
+        ("left kidney tumor", "left kidney tumor", "left kidney"),
+    ],
+)
+def test_a_side_of_a_lesion_is_that_of_its_organ(text: str, name: str, host: str) -> None:
+    prompt = only(text)
+    assert prompt.name == name
+    assert prompt.structure is not None
+    assert (prompt.structure.hosts, prompt.structure.laterality) == ((host,), host.split(maxsplit=1)[0])
+    assert host.split(maxsplit=1)[0].capitalize() in prompt.structure.terminology.to_tag()
+    assert only(prompt.canonical_text) == replace(prompt, text=prompt.name)
+
+
+def test_both_sides_of_a_lesion_are_the_lesion() -> None:
+    assert only("bilateral renal tumors").name == "kidney tumor"
 
 
 @pytest.mark.parametrize(
@@ -103,7 +141,7 @@ def test_unknown_words_are_free_text_with_a_warning() -> None:
     assert prompt == Prompt(
         "the Mesenteric root", "mesenteric root", "organ", None, prompt.warnings, prompt.suggestions
     )
-    assert "free text" in prompt.warnings[0]
+    assert "not in the vocabulary" in prompt.warnings[0]
 
 
 def test_a_typo_is_free_text_with_a_suggestion() -> None:

@@ -1,0 +1,49 @@
+"""German, French and Spanish: understood, or not known."""
+
+import pytest
+
+from dsm.text.foreign_names import FOREIGN_NAMES
+from dsm.text.prompt import parse_prompts
+from dsm.text.vocabulary import load_vocabulary
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("Leber", ["liver"]),
+        ("die Milz", ["spleen"]),
+        ("rein gauche", ["left kidney"]),
+        ("le rein droit", ["right kidney"]),
+        ("les reins", ["left kidney", "right kidney"]),
+        ("linke Niere", ["left kidney"]),
+        ("rechte Nebenniere", ["right adrenal gland"]),
+        ("riñón izquierdo", ["left kidney"]),
+        ("l'estomac", ["stomach"]),
+        ("pulmón derecho", ["right lung"]),
+        ("veine cave inférieure", ["inferior vena cava"]),
+        ("linker Vorhof", ["left atrium"]),
+        ("tumeur du foie", ["liver tumor"]),
+        ("Lebertumor", ["liver tumor"]),
+        ("Parotis rechts", ["right parotid gland"]),
+        ("Leber; bazo; foie", ["liver", "spleen"]),
+        ("Leber, Milz", ["liver", "spleen"]),
+    ],
+)
+def test_understood(text: str, names: list[str]) -> None:
+    prompts = parse_prompts(text)
+    assert [prompt.name for prompt in prompts] == names
+    assert all(prompt.structure is not None for prompt in prompts)
+
+
+@pytest.mark.parametrize("text", ["Leber links", "Leberlappen", "tête du pancréas", "vessie gauche", "Kopf der Leber"])
+def test_what_is_not_understood_is_not_dropped(text: str) -> None:
+    (prompt,) = parse_prompts(text)
+    assert prompt.structure is None
+
+
+@pytest.mark.parametrize("name", FOREIGN_NAMES)
+def test_every_foreign_name_is_read_as_its_structure(name: str) -> None:
+    vocabulary = load_vocabulary()
+    pair = [f"{side} {name}" for side in ("left", "right") if vocabulary.get(f"{side} {name}")]
+    for text in FOREIGN_NAMES[name]:
+        assert [prompt.name for prompt in parse_prompts(text)] == ([name] if vocabulary.get(name) else pair), text

@@ -1,0 +1,94 @@
+"""Learned, related, unknown: what a model can be asked for."""
+
+import pytest
+
+from dsm.text.name_status import ImageRule, NameKind, NameStatus, name_status
+from dsm.text.prompt import parse_prompts
+
+LEARNED = (
+    *("liver", "spleen", "pancreas", "left kidney", "right kidney", "left lung", "right lung"),
+    *("liver tumor", "brain tumor", "peritumoral edema", "soft tissue sarcoma"),
+)
+
+
+def status(text: str, modality: str = "", learned: tuple[str, ...] = LEARNED) -> NameStatus:
+    (prompt,) = parse_prompts(text)
+    return name_status(prompt, learned, modality=modality)
+
+
+@pytest.mark.parametrize("text", ["liver", "Hepar", "HCC", "left kidney", "liver tumour"])
+def test_learned_in_any_spelling(text: str) -> None:
+    assert status(text) == NameStatus(NameKind.LEARNED)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("liver metastasis", "liver tumor"),
+        ("hepatic abscess", "liver tumor"),
+        ("glioblastoma", "brain tumor"),
+        ("brain metastases", "brain tumor"),
+        ("lipoma", "soft tissue sarcoma"),
+    ],
+)
+def test_a_learned_lesion_of_the_organ_answers_others(text: str, name: str) -> None:
+    found = status(text)
+    assert (found.kind, found.learned_name, found.rule, found.code) == (NameKind.RELATED, name, None, "name.related")
+    assert name in found.text
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("kidney tumor", ImageRule.ORGAN_OUTLIERS),
+        ("left renal mass", ImageRule.ORGAN_OUTLIERS),
+        ("pancreatic cyst", ImageRule.ORGAN_OUTLIERS),
+        ("lung nodule", ImageRule.LUNG_NODULES),
+        ("nodule in the left lung", ImageRule.LUNG_NODULES),
+    ],
+)
+def test_a_rule_on_the_image_answers_lesions_of_learned_organs(text: str, rule: ImageRule) -> None:
+    found = status(text, "CT")
+    assert (found.kind, found.rule, found.learned_name, found.code) == (NameKind.RELATED, rule, "", "name.rule")
+    assert "Check the mask" in found.text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("xyzzy", "femur right", "aneurysm", "L1 vertebra", "tumor", "GTV", "lesion", "cyst", "stomach tumor"),
+        *("head of the pancreas", "left liver", "intracranial hemorrhage", "liver hematoma", "bone metastasis"),
+        *("kidney stone", "lung cyst", "mass near the liver", "right adrenal mass"),
+    ],
+)
+def test_nothing_else_is_known(text: str) -> None:
+    found = status(text, "CT")
+    assert (found.kind, found.code, found.learned_name, found.rule) == (NameKind.UNKNOWN, "name.unknown", "", None)
+    assert "does not know" in found.text
+    assert "--guess" in found.text
+
+
+def test_a_lung_nodule_is_looked_for_in_ct_only() -> None:
+    assert status("lung tumor", "MR").kind is NameKind.UNKNOWN
+    assert status("lung tumor", "").kind is NameKind.RELATED
+
+
+def test_a_rule_needs_its_organ() -> None:
+    assert status("kidney tumor", learned=("left kidney",)).kind is NameKind.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("text", "near"),
+    [
+        ("pancrease", ("pancreas",)),
+        ("head of the pancreas", ("pancreas",)),
+        ("left liver", ("liver", "liver tumor")),
+        ("liver hematoma", ("liver", "liver tumor")),
+        ("xyzzy", ()),
+        ("femur right", ()),
+    ],
+)
+def test_near_names_are_learned_ones(text: str, near: tuple[str, ...]) -> None:
+    found = status(text)
+    assert set(found.near[:2]) == set(near)
+    assert all(name in found.text for name in near)
