@@ -49,7 +49,7 @@ from DSMSegmentLib.registration import registerEffect, registerSampleData, reloa
 from DSMSegmentLib.scene.modality_choice import ModalityChoice
 from DSMSegmentLib.scene.mrml import decideModality, modalityOfNode
 from DSMSegmentLib.scene.output_choice import OutputChoice
-from DSMSegmentLib.scene.time_point import browserOf
+from DSMSegmentLib.scene.sequence_item import browserOf
 
 _DOCUMENTATION = "https://github.com/DSMSegment/SlicerDSMSegment/blob/main/docs"
 
@@ -90,7 +90,7 @@ class DSMSegmentParameterNode:
     inputVolume: The volume to segment.
     prompts: One structure per line.
     roi: Segment only inside; none for the whole volume.
-    allTimePoints: Whether every time point of a sequence is segmented.
+    allSequenceItems: Whether every item of a sequence is segmented.
     outputSegmentation: Where to write; none makes a new segmentation.
     existingPolicy: What to do with segments that have the name of a prompt.
     overlapPolicy: What to do where segments overlap.
@@ -105,7 +105,7 @@ class DSMSegmentParameterNode:
     inputVolume: slicer.vtkMRMLScalarVolumeNode
     prompts: str = ""
     roi: slicer.vtkMRMLMarkupsROINode
-    allTimePoints: bool = False
+    allSequenceItems: bool = False
     outputSegmentation: slicer.vtkMRMLSegmentationNode
     existingPolicy: ExistingPolicy = ExistingPolicy.ADD
     overlapPolicy: OverlapPolicy = OverlapPolicy.ALLOW
@@ -308,7 +308,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
             modality=parameters.modality.value,
             into=into or {},
         )
-        volumeNode, all4D = volumeNode or parameters.inputVolume, parameters.allTimePoints
+        volumeNode, all4D = volumeNode or parameters.inputVolume, parameters.allSequenceItems
         self._results.startRun(volumeNode)
         if self._run.start(
             volumeNode,
@@ -350,7 +350,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
             reason = _("Type what to segment first, one structure per line.")
         self._run.update(reason)
         self._setup.setRunning(running)
-        self.ui.allTimePointsCheckBox.visible = browserOf(parameters.inputVolume) is not None
+        self.ui.allSequenceItemsCheckBox.visible = browserOf(parameters.inputVolume) is not None
         if not running:
             self._estimate.show(parameters.inputVolume, parameters.roi)
             self._results.setNode(parameters.outputSegmentation)

@@ -22,8 +22,8 @@ from DSMSegmentLib.jobs.mask_job import MaskJob
 from DSMSegmentLib.panel.prompt_edit import PromptEdit
 from DSMSegmentLib.scene.editor_bridge import EditWatch
 from DSMSegmentLib.scene.mrml import resampleInto
+from DSMSegmentLib.scene.sequence_item import timeOf
 from DSMSegmentLib.scene.tag_writer import tagFinding
-from DSMSegmentLib.scene.time_point import timeOf
 
 _ICON = Path(__file__).resolve().parents[1] / "Resources" / "Icons" / "DSMSegment.png"
 _SET, _ADD, _REMOVE = "Set", "Add", "Remove"

@@ -227,7 +227,7 @@ def test_selecting_another_segment_meanwhile_protects_it(effect: Any, node: Any,
         assert not mask_in(node, name, volume).any()
 
 
-def test_stepping_to_another_time_point_meanwhile_protects_it(effect: Any, volume: Any) -> None:
+def test_stepping_to_another_sequence_item_meanwhile_protects_it(effect: Any, volume: Any) -> None:
     browser = browser_of_frames(volume, (-1000, 0, 100))
     sequence = effect.runs.segmentSequence(volume, "liver", wait=True).segmentationNode
     editor = effect.scriptedEffect.parameterSetNode()

@@ -316,12 +316,12 @@ def roi(desk: Desk) -> None:
     assert desk.parameters.roi is node
 
 
-def all_time_points(desk: Desk) -> None:
+def all_sequence_items(desk: Desk) -> None:
     browser_of_frames(desk.volume, (-1000, 0, 100))
     desk.parameters.Modified()
     desk.panel.process_events()
-    mouse.click_box(desk.ui.allTimePointsCheckBox)
-    assert desk.parameters.allTimePoints
+    mouse.click_box(desk.ui.allSequenceItemsCheckBox)
+    assert desk.parameters.allSequenceItems
 
 
 def output(desk: Desk) -> None:
@@ -478,7 +478,7 @@ STEPS: dict[str, Callable[..., None]] = {
     "structureFilterEdit": filter_structures,
     "structureTree": structure_tree,
     "roiSelector": roi,
-    "allTimePointsCheckBox": all_time_points,
+    "allSequenceItemsCheckBox": all_sequence_items,
     "outputSegmentationSelector": output,
     "existingPolicyComboBox": pick_policy("existingPolicyComboBox", "existingPolicy", ExistingPolicy),
     "overlapPolicyComboBox": pick_policy("overlapPolicyComboBox", "overlapPolicy", OverlapPolicy),

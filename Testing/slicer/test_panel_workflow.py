@@ -1153,9 +1153,9 @@ class TestSequence:
         assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSequenceNode") == 2
         return slicer.mrmlScene.GetNthNodeByClass(1, "vtkMRMLSequenceNode")
 
-    def test_every_time_point_gets_its_segmentation(self, browser: Any, panel: Any, volume: Any) -> None:
-        assert panel.ui.allTimePointsCheckBox.visible
-        panel.ui.allTimePointsCheckBox.setChecked(True)
+    def test_every_sequence_item_gets_its_segmentation(self, browser: Any, panel: Any, volume: Any) -> None:
+        assert panel.ui.allSequenceItemsCheckBox.visible
+        panel.ui.allSequenceItemsCheckBox.setChecked(True)
         panel.screenshot(SCREENS / "sequence.png")
         run(panel, "liver")
         found = self.found()
@@ -1165,9 +1165,9 @@ class TestSequence:
         assert browser.GetSelectedItemNumber() == 1
         assert browser.GetProxyNode(found) is not None
 
-    def test_table_and_status_tell_of_all_time_points(self, browser: Any, panel: Any, backend: PanelBackend) -> None:
+    def test_table_and_status_tell_of_all_sequence_items(self, browser: Any, panel: Any, backend: PanelBackend) -> None:
         backend.after, backend.act = 0, lambda _: time.sleep(0.2)
-        panel.ui.allTimePointsCheckBox.setChecked(True)
+        panel.ui.allSequenceItemsCheckBox.setChecked(True)
         run(panel, "liver\npancreas")
         assert cells(panel, 1) == ["liver", "pancreas"]
         assert cells(panel, 2) == ["found", "not found"]
@@ -1175,10 +1175,10 @@ class TestSequence:
         assert counts == "3 found; not found: pancreas."
         assert float(seconds.removeprefix("Finished in ")) >= 0.6  # all three, of 0.2 s each, said in tenths
 
-    def test_rerun_at_all_time_points_goes_into_the_sequence_that_is_there(
+    def test_rerun_at_all_sequence_items_goes_into_the_sequence_that_is_there(
         self, browser: Any, panel: Any, backend: PanelBackend, volume: Any
     ) -> None:
-        panel.ui.allTimePointsCheckBox.setChecked(True)
+        panel.ui.allSequenceItemsCheckBox.setChecked(True)
         node = run(panel, "liver\nspleen")
         before = node_ids()
         backend._masks = {"liver": mask_of(seed=9)}
@@ -1190,8 +1190,8 @@ class TestSequence:
             np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), mask_of(seed=9))
             np.testing.assert_array_equal(mask_in(node, "DSM_spleen", volume), MASKS["spleen"])
 
-    def test_cancel_keeps_finished_time_points(self, browser: Any, panel: Any, backend: PanelBackend) -> None:
-        panel.ui.allTimePointsCheckBox.setChecked(True)
+    def test_cancel_keeps_finished_sequence_items(self, browser: Any, panel: Any, backend: PanelBackend) -> None:
+        panel.ui.allSequenceItemsCheckBox.setChecked(True)
 
         def stop_at_the_second(cancel: Any) -> None:
             if len(backend.requests) == 2:
@@ -1207,7 +1207,7 @@ class TestSequence:
         assert browser.GetSelectedItemNumber() == 1
 
     def test_prompt_that_is_refused_leaves_nothing(self, browser: Any, panel: Any) -> None:
-        panel.ui.allTimePointsCheckBox.setChecked(True)
+        panel.ui.allSequenceItemsCheckBox.setChecked(True)
         before = slicer.mrmlScene.GetNumberOfNodes()
         panel.ui.promptsTextEdit.setPlainText("x" * 400)
         panel.ui.applyButton.click()
@@ -1215,9 +1215,9 @@ class TestSequence:
         assert slicer.mrmlScene.GetNumberOfNodes() == before
         assert browser.GetSelectedItemNumber() == 1
 
-    def test_undo_takes_all_time_points_back(self, browser: Any, panel: Any) -> None:
+    def test_undo_takes_all_sequence_items_back(self, browser: Any, panel: Any) -> None:
         before = node_ids()
-        panel.ui.allTimePointsCheckBox.setChecked(True)
+        panel.ui.allSequenceItemsCheckBox.setChecked(True)
         run(panel, "liver")
         panel.ui.undoButton.click()
         assert panel.ui.statusLabel.text == "The last run was undone."
@@ -1226,8 +1226,8 @@ class TestSequence:
         assert cells(panel, 1) == []
         assert len(run(panel, "spleen").GetSegmentation().GetSegmentIDs()) == 1
 
-    def test_looking_at_another_time_point_is_no_edit_by_hand(self, browser: Any, panel: Any) -> None:
-        panel.ui.allTimePointsCheckBox.setChecked(True)
+    def test_looking_at_another_sequence_item_is_no_edit_by_hand(self, browser: Any, panel: Any) -> None:
+        panel.ui.allSequenceItemsCheckBox.setChecked(True)
         masks = iter((mask_of(seed=5), mask_of(seed=6), mask_of(seed=7)))
         backend = panel.widget.logic.backend
         backend.after, backend.act = 0, lambda _: backend._masks.update(liver=next(masks))
@@ -1246,10 +1246,10 @@ class TestSequence:
 
     @pytest.fixture
     def mapped_at_the_second(self, browser: Any, panel: Any, backend: PanelBackend) -> Any:
-        """A segmentation of all time points, with another liver and its maps at the one that is shown."""
-        panel.ui.allTimePointsCheckBox.setChecked(True)
+        """A segmentation of all sequence items, with another liver and its maps at the one that is shown."""
+        panel.ui.allSequenceItemsCheckBox.setChecked(True)
         node = run(panel, "liver")
-        panel.ui.allTimePointsCheckBox.setChecked(False)
+        panel.ui.allSequenceItemsCheckBox.setChecked(False)
         panel.ui.keepLargestCheckBox.setChecked(False)
         panel.ui.uncertaintyCheckBox.setChecked(True)
         backend._masks.update(liver=MASKS["spleen"])
@@ -1260,7 +1260,7 @@ class TestSequence:
         panel.ui.resultsTable.selectRow(0)
         return node
 
-    def test_threshold_moves_the_mask_of_its_own_time_point_only(
+    def test_threshold_moves_the_mask_of_its_own_sequence_item_only(
         self, browser: Any, panel: Any, volume: Any, mapped_at_the_second: Any
     ) -> None:
         node, label, slider = mapped_at_the_second, panel.ui.thresholdLabel, panel.ui.thresholdSlider
@@ -1271,11 +1271,11 @@ class TestSequence:
         slider.value = 0.75
         QTest.qWait(200)
         np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), MASKS["liver"])
-        with pytest.raises(InputError, match="another time point"):
+        with pytest.raises(InputError, match="another sequence item"):
             panel.widget.logic.setThreshold(node, "DSM_liver", 0.75)
         browser.SetSelectedItemNumber(1)
         process_until(panel, lambda: label.text.startswith("Applies to liver immediately"))
-        assert slider.value == 0.5, "the threshold of this time point"
+        assert slider.value == 0.5, "the threshold of this sequence item"
         slider.value = 0.8
         process_until(panel, lambda: tag_of(segment_of(node, "DSM_liver"), "DSM.Threshold") == "0.8")
         np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), MASKS["spleen"])
@@ -1296,7 +1296,7 @@ class TestSequence:
         QTest.qWait(200)
         np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), MASKS["liver"])
 
-    def test_map_of_uncertainty_is_shown_at_its_own_time_point_only(
+    def test_map_of_uncertainty_is_shown_at_its_own_sequence_item_only(
         self, browser: Any, panel: Any, mapped_at_the_second: Any
     ) -> None:
         button = panel.ui.uncertaintyButton
@@ -1311,15 +1311,15 @@ class TestSequence:
         button.click()
         assert slicer.util.getNodes("*uncertainty")
 
-    def test_failure_to_start_a_later_time_point_is_said_and_what_was_finished_stays(
+    def test_failure_to_start_a_later_sequence_item_is_said_and_what_was_finished_stays(
         self, browser: Any, panel: Any, volume: Any
     ) -> None:
         panel.ui.roiSelector.setCurrentNode(roi_node(volume, (0, 0, 0), SHAPE))
         browser.GetSequenceNode(volume).GetNthDataNode(2).SetOrigin(1000.0, 0.0, 0.0)
         before = node_ids()
-        panel.ui.allTimePointsCheckBox.setChecked(True)
+        panel.ui.allSequenceItemsCheckBox.setChecked(True)
         run(panel, "liver")
-        assert panel.ui.statusLabel.text.startswith("Time point 3: R lies outside of CT.")
+        assert panel.ui.statusLabel.text.startswith("Sequence item 3: R lies outside of CT.")
         assert panel.ui.applyButton.text == "Segment"
         assert self.found().GetNumberOfDataNodes() == 2
         panel.ui.undoButton.click()
@@ -1332,7 +1332,7 @@ class TestSequence:
         monkeypatch.setattr(module, "WorkerBackend", lambda **_: backend)
         panel = panel_host.Panel(module)
         before = node_ids()
-        panel.ui.allTimePointsCheckBox.setChecked(True)
+        panel.ui.allSequenceItemsCheckBox.setChecked(True)
         panel.ui.promptsTextEdit.setPlainText("liver")
         panel.ui.applyButton.click()
         process_until(panel, backend.delivered.is_set)
@@ -1341,5 +1341,5 @@ class TestSequence:
         assert node_ids() == before
         assert browser.GetSelectedItemNumber() == 1
 
-    def test_volume_that_is_no_time_point_has_no_such_choice(self, panel: Any) -> None:
-        assert not panel.ui.allTimePointsCheckBox.visible
+    def test_volume_that_is_no_sequence_item_has_no_such_choice(self, panel: Any) -> None:
+        assert not panel.ui.allSequenceItemsCheckBox.visible

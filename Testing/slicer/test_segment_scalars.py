@@ -73,7 +73,7 @@ def test_after_another_threshold(runs: Runs, volume: Any, postprocess: bool) -> 
     assert_exported(node, "DSM_liver")
 
 
-def test_at_each_time_point(runs: Runs, volume: Any) -> None:
+def test_at_each_sequence_item(runs: Runs, volume: Any) -> None:
     browser = browser_of_frames(volume, (-1000, 0, 100))
     node = runs.segmentSequence(volume, "liver", wait=True).segmentationNode
     for item in range(browser.GetNumberOfItems()):

@@ -1,4 +1,4 @@
-"""A run over all time points is one step of undo: nodes, time points and what a person added are as before it."""
+"""A run over all sequence items is one step of undo: nodes, sequence items and what a person added are as before it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from DSMSegmentLib import JobOptions, JobState, Runs, SegmentationJob
 from DSMSegmentLib.jobs.sequences import SequenceRun
 from DSMSegmentLib.panel.summary import finishedText
 from DSMSegmentLib.scene.policy import ExistingPolicy
-from DSMSegmentLib.scene.time_point import browserOf
+from DSMSegmentLib.scene.sequence_item import browserOf
 
 FRAMES = (-1000, 0, 100)
 LIVERS = {value: mask_of(seed=seed) for seed, value in enumerate(FRAMES, start=1)}
@@ -36,7 +36,7 @@ SPLEEN = mask_of(seed=9)
 
 
 class BackendByTime(ActingBackend):
-    """Finds another liver at each time point; tells time points by their only value."""
+    """Finds another liver at each sequence item; tells sequence items by their only value."""
 
     def segment(self, volume: Any, request: Any, **options: Any) -> None:
         self._masks = {"liver": self._liver(int(volume.array[0, 0, 0])), "spleen": SPLEEN}
@@ -48,7 +48,7 @@ class BackendByTime(ActingBackend):
 
 
 class BackendOfLater(BackendByTime):
-    """Has changed its mind about the liver, at every time point."""
+    """Has changed its mind about the liver, at every sequence item."""
 
     @staticmethod
     def _liver(frame: int) -> np.ndarray:
@@ -118,7 +118,7 @@ def test_run_adds_one_segmentation_and_one_sequence(runs: Runs, volume: Any, bro
     assert sorted(added) == ["vtkMRMLSegmentationDisplayNode", "vtkMRMLSegmentationNode", "vtkMRMLSequenceNode"]
 
 
-def test_undo_at_another_time_point_stays_there(runs: Runs, volume: Any, browser: Any) -> None:
+def test_undo_at_another_sequence_item_stays_there(runs: Runs, volume: Any, browser: Any) -> None:
     before = node_ids()
     node = runs.segmentSequence(volume, "liver", wait=True).segmentationNode
     browser.SetSelectedItemNumber(2)
@@ -165,14 +165,14 @@ def test_run_that_was_cancelled_before_its_first_result_leaves_nothing(
 
 
 def shift_frame(volume: Any, number: int, mm: float) -> None:
-    """Move one time point of the image to the patient's left."""
+    """Move one sequence item of the image to the patient's left."""
     browser = browserOf(volume)
     frame = browser.GetSequenceNode(volume).GetNthDataNode(number)
     x, y, z = frame.GetOrigin()
     frame.SetOrigin(x - mm, y, z)
 
 
-def test_run_whose_later_time_point_cannot_start_fails_and_is_taken_back(runs: Runs, volume: Any, browser: Any) -> None:
+def test_run_whose_later_sequence_item_cannot_start_is_taken_back(runs: Runs, volume: Any, browser: Any) -> None:
     options = JobOptions(roi=roi_node(volume, (0, 0, 0), SHAPE))
     shift_frame(volume, 2, 1000.0)
     before, shown, threads = node_ids(), browser.GetSelectedItemNumber(), set(threading.enumerate())
@@ -182,7 +182,7 @@ def test_run_whose_later_time_point_cannot_start_fails_and_is_taken_back(runs: R
     assert not runs.isRunning
     (end,) = ends
     assert finishedText(end) == (
-        "Time point 3: R lies outside of CT. Move the ROI over the volume, or choose none. 2 found."
+        "Sequence item 3: R lies outside of CT. Move the ROI over the volume, or choose none. 2 found."
     )
     assert browser.GetSelectedItemNumber() == shown
     found = sequence_of(run)
@@ -196,20 +196,20 @@ def test_run_whose_later_time_point_cannot_start_fails_and_is_taken_back(runs: R
     assert node_ids() == before
 
 
-def test_defect_between_two_time_points_ends_the_run(
+def test_defect_between_two_sequence_items_ends_the_run(
     runs: Runs, volume: Any, browser: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = runs.segmentSequence(volume, "liver")
     monkeypatch.setattr(SegmentationJob, "start", lambda _: 1 / 0)  # no input is known that does this
     assert run.wait() is JobState.FAILED
-    assert "Time point 2: it could not be started (ZeroDivisionError" in str(run.error)
+    assert "Sequence item 2: it could not be started (ZeroDivisionError" in str(run.error)
     assert sequence_of(run).GetNumberOfDataNodes() == 1
 
 
-def test_waiting_for_a_run_whose_later_time_point_cannot_start_raises(runs: Runs, volume: Any, browser: Any) -> None:
+def test_waiting_for_a_run_whose_later_sequence_item_cannot_start_raises(runs: Runs, volume: Any, browser: Any) -> None:
     options = JobOptions(roi=roi_node(volume, (0, 0, 0), SHAPE))
     shift_frame(volume, 1, 1000.0)
-    with pytest.raises(InputError, match="Time point 2: R lies outside of CT"):
+    with pytest.raises(InputError, match="Sequence item 2: R lies outside of CT"):
         runs.segmentSequence(volume, "liver", options, wait=True)
 
 
@@ -254,7 +254,7 @@ def test_deleting_the_segmentation_during_the_run_ends_it_without_a_trace(
     assert browser.GetSelectedItemNumber() == 1
 
 
-def test_later_run_at_one_time_point_is_taken_back_there(runs: Runs, volume: Any, browser: Any) -> None:
+def test_later_run_at_one_sequence_item_is_taken_back_there(runs: Runs, volume: Any, browser: Any) -> None:
     node = runs.segmentSequence(volume, "liver", wait=True).segmentationNode
     browser.SetSelectedItemNumber(0)
     runs.use(BackendOfLater({}))
@@ -265,12 +265,12 @@ def test_later_run_at_one_time_point_is_taken_back_there(runs: Runs, volume: Any
     for item, value in enumerate(FRAMES):
         browser.SetSelectedItemNumber(item)
         np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), LIVERS[value])
-    assert runs.undoLast(node), "the run over all time points is still a step"
+    assert runs.undoLast(node), "the run over all sequence items is still a step"
     assert node.GetScene() is None
 
 
 @pytest.mark.parametrize("gone", [0, 2])
-def test_run_at_one_time_point_is_taken_back_there_after_a_time_point_was_deleted(
+def test_run_at_one_sequence_item_is_taken_back_there_after_a_sequence_item_was_deleted(
     runs: Runs, volume: Any, browser: Any, gone: int
 ) -> None:
     node = runs.segmentSequence(volume, "liver", wait=True).segmentationNode
@@ -288,7 +288,7 @@ def test_run_at_one_time_point_is_taken_back_there_after_a_time_point_was_delete
         np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), LIVERS[value])
 
 
-def test_run_into_a_sequence_that_is_there_is_taken_back_at_all_time_points(
+def test_run_into_a_sequence_that_is_there_is_taken_back_at_all_sequence_items(
     runs: Runs, volume: Any, browser: Any
 ) -> None:
     node = runs.segmentSequence(volume, "liver", wait=True).segmentationNode

@@ -59,7 +59,7 @@ def volume_node(affine: np.ndarray, shape: tuple[int, ...] = SHAPE, name: str = 
 
 
 def browser_of_frames(volume: Any, values: tuple[int, ...]) -> Any:
-    """Make a volume show a 4D image, each time point of one value; the second one is shown."""
+    """Make a volume show a 4D image, each sequence item of one value; the second one is shown."""
     sequence = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceNode", "Frames")
     shape = slicer.util.arrayFromVolume(volume).shape
     for number, value in enumerate(values):

@@ -28,7 +28,7 @@ from DSMSegmentLib.scene.map_store import MapStore, SegmentMap
 from DSMSegmentLib.scene.mrml import affineInSegmentation, hasLinearParent, volumeFromNode
 from DSMSegmentLib.scene.policy import ExistingPolicy, OverlapPolicy
 from DSMSegmentLib.scene.roi import boxFromRoi
-from DSMSegmentLib.scene.time_point import timeOf
+from DSMSegmentLib.scene.sequence_item import timeOf
 from DSMSegmentLib.scene.writer import SegmentationWriter
 
 # What one `poll` may take before it lets the window draw; a write that has begun is finished.
@@ -79,7 +79,7 @@ class SegmentationJob:
     The network runs in the backend; the scene is only touched inside `poll`, which the host calls on its main thread
     from a timer, or which `wait` calls for scripts. Finished prompts stay, also when the user cancels or the run fails:
     the rest is then listed in `missing`, and `seconds` is how long it took. A segmentation that is part of a sequence
-    is written at the time point of the start only: a result that arrives while another one is shown fails the run.
+    is written at the sequence item of the start only: a result that arrives while another one is shown fails the run.
 
     Args:
         volumeNode: What to segment.
@@ -331,7 +331,7 @@ class SegmentationJob:
         node = self.segmentationNode
         if node is not None and not self._showsItsTime():
             raise OutputError(
-                f"{node.GetName()} shows another time point than at the start of the run.",
+                f"{node.GetName()} shows another sequence item than at the start of the run.",
                 code="output.time_point",
                 hint="Show that one again: finished segments are there. Then run the other prompts.",
             )

@@ -140,14 +140,14 @@ class Runs:
         onResult: Callable[[SegmentOutcome], None] | None = None,
         onFinished: Callable[[SegmentationJob], None] | None = None,
     ) -> SequenceRun:
-        """Segment `prompts` in every time point of the sequence that a volume shows; see `segment`.
+        """Segment `prompts` in every item of the sequence that a volume shows; see `segment`.
 
         The segmentations go into a new sequence, which the browser of the images shows, too, unless `segmentationNode`
-        shows one that the browser has already; `undoLast` takes all time points back in one step.
+        shows one that the browser has already; `undoLast` takes all sequence items back in one step.
 
         Raises:
-            InputError: If a run is going on, or the volume is no time point of a sequence.
-            DSMError: With `wait`, if the run failed; time points that were finished before are in the scene.
+            InputError: If a run is going on, or the volume is no item of a sequence.
+            DSMError: With `wait`, if the run failed; sequence items that were finished before are in the scene.
         """
         self._checkIdle()
 
@@ -267,8 +267,8 @@ class Runs:
                 user can take that back.
 
         Raises:
-            InputError: If its probabilities are not kept (any more), or only those of other time points; or if it was
-                changed by hand.
+            InputError: If its probabilities are not kept (any more), or only those of other sequence items; or if
+                it was changed by hand.
         """
         segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
         if not overEdits and segment is not None and isEdited(segment):
@@ -280,9 +280,9 @@ class Runs:
         probability = self._probabilities.get(segmentationNode, segmentId)
         if self.isThresholdElsewhere(segmentationNode, segmentId):
             raise InputError(
-                f"The probabilities of {segmentId} are those of another time point.",
+                f"The probabilities of {segmentId} are those of another sequence item.",
                 code="input.probability",
-                hint="Show that time point, or run its prompt at this one.",
+                hint="Show that sequence item, or run its prompt at this one.",
             )
         if probability is None:
             raise InputError(
@@ -295,7 +295,7 @@ class Runs:
     def uncertaintyOf(
         self, segmentationNode: slicer.vtkMRMLSegmentationNode | None, segmentId: str
     ) -> SegmentMap | None:
-        """Return the map of uncertainty of a segment, at the time point that is shown; None where there is none."""
+        """Return the map of uncertainty of a segment, at the sequence item that is shown; None where there is none."""
         return self._uncertainties.get(segmentationNode, segmentId)
 
     def isUncertaintyElsewhere(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None, segmentId: str) -> bool:

@@ -9,7 +9,7 @@ from slicer.util import NodeModify
 
 from DSMSegmentLib.jobs.job import SegmentationJob
 from DSMSegmentLib.scene.placement import createSegmentation
-from DSMSegmentLib.scene.sequence_journal import SequenceJournal, TimePointsJournal
+from DSMSegmentLib.scene.sequence_journal import SequenceItemsJournal, SequenceJournal
 from DSMSegmentLib.scene.undo import Journal
 
 
@@ -80,7 +80,7 @@ class NewSequence:
         # At once, or the browser would make a node of its own for a sequence that has none yet.
         with NodeModify(self._browser):
             self._browser.AddSynchronizedSequenceNode(self._sequence)
-            # A time point that was not segmented shows an empty segmentation, and gets none by being looked at.
+            # A sequence item that was not segmented shows an empty segmentation, and gets none by being looked at.
             self._browser.SetMissingItemMode(self._sequence, self._browser.MissingItemSetToDefault)
             self._browser.AddProxyNode(self.segmentationNode, self._sequence, False)
             self._browser.SetSaveChanges(self._sequence, True)
@@ -98,7 +98,7 @@ class ShownSequence:
         self, browser: slicer.vtkMRMLSequenceBrowserNode, segmentationNode: slicer.vtkMRMLSegmentationNode
     ) -> None:
         self.segmentationNode = segmentationNode
-        self.journal = TimePointsJournal(segmentationNode)
+        self.journal = SequenceItemsJournal(segmentationNode)
         self.nodes = browser, browser.GetSequenceNode(segmentationNode), segmentationNode
 
     def begin(self) -> None:

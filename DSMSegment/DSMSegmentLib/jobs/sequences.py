@@ -1,4 +1,4 @@
-"""All time points of a 4D image, one after another; the segmentations become a sequence beside it."""
+"""All sequence items of a 4D image, one after another; the segmentations become a sequence beside it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from DSMSegmentLib.jobs.job import JobState, SegmentationJob
 from DSMSegmentLib.jobs.job_progress import JobProgress
 from DSMSegmentLib.jobs.sequence_target import NewSequence, SequenceTarget, ShownSequence
 from DSMSegmentLib.scene.finding import SegmentOutcome
-from DSMSegmentLib.scene.time_point import TimePoint, browserOf
+from DSMSegmentLib.scene.sequence_item import SequenceItem, browserOf
 
 StartJob = Callable[..., SegmentationJob]
 
@@ -21,19 +21,19 @@ StartJob = Callable[..., SegmentationJob]
 class SequenceRun:
     """Steps the browser through its items and runs a job on each; what is finished stays, whatever comes after.
 
-    A later time point that cannot be started, for example since the region lies outside of it, ends the run as failed.
+    A later item that cannot be started, for example since the region lies outside of it, ends the run as failed.
 
     Args:
-        volumeNode: Shows the current time point.
-        startJob: Makes and starts the job of one time point; takes the callbacks of `SegmentationJob`, the
+        volumeNode: Shows the current sequence item.
+        startJob: Makes and starts the job of one sequence item; takes the callbacks of `SegmentationJob`, the
             segmentation to write to, and nothing else.
         segmentationNode: Where to write, if it shows a sequence of the same browser; otherwise a new sequence is made.
-        onProgress: Called with each progress; its note says which time point it is.
+        onProgress: Called with each progress; its note says which sequence item it is.
         onResult: Called with each outcome.
-        onFinished: Called at the end with the last job, which tells of all time points.
+        onFinished: Called at the end with the last job, which tells of all sequence items.
 
     Raises:
-        InputError: If the volume is no time point of a sequence.
+        InputError: If the volume is no item of a sequence.
     """
 
     def __init__(
@@ -51,14 +51,14 @@ class SequenceRun:
             raise InputError(
                 f"{volumeNode.GetName()} is not part of a sequence.",
                 code="input.sequence",
-                hint="Choose one time point.",
+                hint="Choose one sequence item.",
             )
         self._browser = browser
         self._volumeNode = volumeNode
         self._startJob = startJob
         self._onProgress, self._onResult, self._onFinished = onProgress, onResult, onFinished
         self._numItems = browser.GetNumberOfItems()
-        self._start = TimePoint.shownBy(volumeNode)
+        self._start = SequenceItem.shownBy(volumeNode)
         self._item = -1
         self._ended = False
         self._outcomes: list[SegmentOutcome] = []
@@ -84,7 +84,7 @@ class SequenceRun:
 
     @property
     def state(self) -> JobState:
-        """State of the current time point, or of the whole run at its end."""
+        """State of the current sequence item, or of the whole run at its end."""
         return self._job.state
 
     def poll(self) -> bool:
@@ -117,7 +117,7 @@ class SequenceRun:
     def _endItem(self) -> None:
         isFinished = self._job.state is JobState.FINISHED
         if not self._nodesAreGone():
-            # Of a time point that was not finished, too, the segments stay that are there.
+            # Of a sequence item that was not finished, too, the segments stay that are there.
             if isFinished or any(outcome.segmentId for outcome in self._job.outcomes):
                 self._target.keep(self._item, self._job)
             if isFinished and self._item + 1 < self._numItems and self._goesOn():
@@ -131,12 +131,12 @@ class SequenceRun:
             self._start.show()
 
     def _goesOn(self) -> bool:
-        """Start the next time point; where that fails, the job before stands for the run that failed."""
+        """Start the next sequence item; where that fails, the job before stands for the run that failed."""
         before = self._job
         try:
             self._job = self._next()
         except Exception as caught:
-            self._job.fail(_atTimePoint(self._item + 1, caught))
+            self._job.fail(_atItem(self._item + 1, caught))
             return False
         self._outcomes += before.outcomes
         self._seconds += before.seconds
@@ -154,16 +154,16 @@ class SequenceRun:
 
     def _report(self, progress: JobProgress) -> None:
         if self._onProgress is not None:
-            note = _("Time point {number} of {count}").format(number=self._item + 1, count=self._numItems)
+            note = _("Sequence item {number} of {count}").format(number=self._item + 1, count=self._numItems)
             self._onProgress(replace(progress, note=note))
 
 
-def _atTimePoint(number: int, caught: Exception) -> DSMError:
-    """Return the error with the time point, from 1: when it is read, the views show another one."""
+def _atItem(number: int, caught: Exception) -> DSMError:
+    """Return the error with the sequence item, from 1: when it is read, the views show another one."""
     error = caught
     if not isinstance(error, DSMError):  # a defect, but the panel must come back to life and say so
         error = DSMError(f"it could not be started ({type(caught).__name__}: {caught}).", hint="Please report this.")
     kind = InputError if isinstance(error, InputError) else DSMError
-    named = kind(f"Time point {number}: {error}", code=error.code, hint=error.hint, details=error.details)
+    named = kind(f"Sequence item {number}: {error}", code=error.code, hint=error.hint, details=error.details)
     named.__cause__ = caught
     return named

@@ -60,7 +60,7 @@ def resultRows(
         outcomes: Of the last run.
     """
     given = {outcome.prompt.name for outcome in outcomes if outcome.segmentId}
-    # One row a prompt, and not one a time point.
+    # One row a prompt, and not one a sequence item.
     missing = {outcome.prompt.name: outcome for outcome in outcomes if outcome.prompt.name not in given}
     rows = [
         ResultRow(

@@ -22,9 +22,9 @@ from DSMSegmentLib.scene.finding import SegmentOutcome
 from DSMSegmentLib.scene.layer_packer import LayerPacker
 from DSMSegmentLib.scene.placement import volumeOf
 from DSMSegmentLib.scene.segment_volumes import volumeOfSegment
+from DSMSegmentLib.scene.sequence_item import timeOf
 from DSMSegmentLib.scene.slice_jump import jumpToLargestSlice
 from DSMSegmentLib.scene.surface_maker import SurfaceMaker, hasSurfaces
-from DSMSegmentLib.scene.time_point import timeOf
 from DSMSegmentLib.scene.uncertainty_overlay import UncertaintyOverlay
 
 # A stroke of a brush is many changes: the masks are compared once it has ended.

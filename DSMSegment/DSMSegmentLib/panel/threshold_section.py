@@ -13,7 +13,7 @@ from DSMSegmentLib.application import qt
 from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.jobs.runs import Runs
 from DSMSegmentLib.scene.segment_tags import isEdited, tagOf
-from DSMSegmentLib.scene.time_point import timeOf
+from DSMSegmentLib.scene.sequence_item import timeOf
 
 # One write for all positions that the slider passed in the meantime.
 _DELAY_MS = 60

@@ -10,7 +10,7 @@ import vtk
 
 from dsm.core.boxes import CroppedArray
 from DSMSegmentLib.scene.editor_bridge import EditWatch
-from DSMSegmentLib.scene.time_point import timeOf
+from DSMSegmentLib.scene.sequence_item import timeOf
 
 _SEGMENTATION = "vtkMRMLSegmentationNode"
 

@@ -12,8 +12,8 @@ from dsm.core.boxes import CroppedArray, bounding_box
 from dsm.core.segment_tags import ALGORITHM_TYPE_TAG, AUTOMATIC, PROMPT_TAG
 from DSMSegmentLib.scene.mrml import arrayIJK, segmentLayer
 from DSMSegmentLib.scene.segment_tags import tagOf
+from DSMSegmentLib.scene.sequence_item import SequenceItem
 from DSMSegmentLib.scene.tag_writer import tagEdited, tagMask
-from DSMSegmentLib.scene.time_point import TimePoint
 
 
 def openInSegmentEditor(
@@ -44,13 +44,13 @@ class EditWatch:
     """Detect segments of the network that were edited since this object was created.
 
     Layers are copied as they are, not segment by segment: it takes some 40 ms for a CT of 512 x 512 x 400 voxels. A
-    segment is compared only when its layer has changed. In a sequence, another time point is another set of masks, and
+    segment is compared only when its layer has changed. In a sequence, each item is another set of masks, and
     no edit by hand: what is compared is what was done since it is shown.
     """
 
     def __init__(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
         self.segmentationNode = segmentationNode
-        self._time = TimePoint.shownBy(segmentationNode)
+        self._time = SequenceItem.shownBy(segmentationNode)
         self._masks = self._copy()
         self._originals: dict[str, _Mask] = {}
 
@@ -89,7 +89,7 @@ class EditWatch:
 
     def restart(self) -> None:
         """Compare with the current masks: after a run, a new threshold, or a change of the sequence item."""
-        self._time = TimePoint.shownBy(self.segmentationNode)
+        self._time = SequenceItem.shownBy(self.segmentationNode)
         self._masks = self._copy()
 
     def _copy(self, segmentIds: Iterable[str] | None = None) -> dict[str, _Mask]:

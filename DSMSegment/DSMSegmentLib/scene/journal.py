@@ -13,7 +13,7 @@ from slicer.util import NodeModify
 
 from DSMSegmentLib.scene.mrml import orientedImageFromSegment, setSegmentMask
 from DSMSegmentLib.scene.placement import removeSegmentation
-from DSMSegmentLib.scene.time_point import TimePoint
+from DSMSegmentLib.scene.sequence_item import SequenceItem
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,7 +36,7 @@ class RunJournal:
         self._node = segmentationNode
         self._ownsNode = ownsNode
         # A node that shows a sequence holds other segments at other times, under the same ids.
-        self._time = TimePoint.shownBy(segmentationNode)
+        self._time = SequenceItem.shownBy(segmentationNode)
         self._added: list[str] = []
         self._before: dict[str, _SegmentBefore] = {}
 
@@ -60,12 +60,12 @@ class RunJournal:
     def revert(self) -> None:
         """Undo the run: remove added segments, restore changed ones, leave all others.
 
-        In a sequence, the time point of the run is shown, if the run changed anything.
+        In a sequence, the sequence item of the run is shown, if the run changed anything.
         """
         if self._node.GetScene() is None:  # the user closed the scene or deleted the node
             return
         if self._time is not None and not self.isEmpty and not self._time.show():
-            return  # the user has deleted the time point
+            return  # the user has deleted the sequence item
         segmentation = self._node.GetSegmentation()
         with NodeModify(self._node):
             for segmentId in self._added:

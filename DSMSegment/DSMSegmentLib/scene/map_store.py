@@ -9,7 +9,7 @@ import numpy as np
 import slicer
 
 from dsm.core.boxes import Box, CroppedArray
-from DSMSegmentLib.scene.time_point import timeOf
+from DSMSegmentLib.scene.sequence_item import timeOf
 
 # A liver in a CT of 512 x 512 x 400 voxels takes some 40 MB.
 _MAX_BYTES = 512 * 2**20

@@ -1,7 +1,7 @@
 """Journal of a run over all sequence items, for an exact undo.
 
 A run that makes its own sequence changes nothing that was there before: what is kept is the ids of segments, no voxels.
-One that writes into a sequence keeps what each of its time points had before.
+One that writes into a sequence keeps what each of its sequence items had before.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import slicer
 
 from DSMSegmentLib.scene.journal import RunJournal
 from DSMSegmentLib.scene.placement import removeSegmentation
-from DSMSegmentLib.scene.time_point import TimePoint
+from DSMSegmentLib.scene.sequence_item import SequenceItem
 
 
 class SequenceJournal:
@@ -76,7 +76,7 @@ class SequenceJournal:
                 scene.RemoveNode(node)
 
 
-class TimePointsJournal:
+class SequenceItemsJournal:
     """Journals of the items of a sequence that existed before.
 
     Args:
@@ -98,7 +98,7 @@ class TimePointsJournal:
 
     def revert(self) -> None:
         """Undo the run at all sequence items; the shown item stays the same."""
-        shown = TimePoint.shownBy(self._node)
+        shown = SequenceItem.shownBy(self._node)
         for journal in self._journals:
             journal.revert()
         if shown is not None:

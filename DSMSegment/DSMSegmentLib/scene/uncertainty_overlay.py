@@ -13,7 +13,7 @@ from dsm.core.boxes import CroppedArray
 from DSMSegmentLib.scene.map_store import SegmentMap
 from DSMSegmentLib.scene.mrml import BINARY_LABELMAP, orientedImageFromLabels
 from DSMSegmentLib.scene.placement import removeSegmentation
-from DSMSegmentLib.scene.time_point import timeOf
+from DSMSegmentLib.scene.sequence_item import timeOf
 
 #: From sure to undecided: matplotlib's viridis, which no organ has.
 COLORS = ("#440154", "#414487", "#2a788e", "#22a884", "#7ad151", "#fde725")
@@ -62,7 +62,7 @@ class UncertaintyOverlay:
     def hideIfGone(self) -> None:
         """Hide the map if its segment no longer exists.
 
-        The run was taken back, the scene closed, or another time point is shown.
+        The run was taken back, the scene closed, or another sequence item is shown.
         """
         node = self._segmentationNode
         if (

@@ -22,7 +22,7 @@ def browserOf(node: slicer.vtkMRMLNode | None) -> slicer.vtkMRMLSequenceBrowserN
 def timeOf(node: slicer.vtkMRMLNode | None) -> str | None:
     """Return the index value of the sequence item that a node shows; None for a node outside of sequences.
 
-    Unlike its number, it stays the same when time points are added or removed.
+    Unlike its number, it stays the same when sequence items are added or removed.
     """
     browser = browserOf(node)
     if browser is None or browser.GetSelectedItemNumber() < 0 or browser.GetMasterSequenceNode() is None:
@@ -31,7 +31,7 @@ def timeOf(node: slicer.vtkMRMLNode | None) -> str | None:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TimePoint:
+class SequenceItem:
     """Item of a sequence browser, independent of its number.
 
     Args:
@@ -43,7 +43,7 @@ class TimePoint:
     value: str
 
     @classmethod
-    def shownBy(cls, node: slicer.vtkMRMLNode) -> TimePoint | None:
+    def shownBy(cls, node: slicer.vtkMRMLNode) -> SequenceItem | None:
         """Return the item that a node shows now; None for a node outside of sequences."""
         value = timeOf(node)
         return cls(browserOf(node), value) if value is not None else None

@@ -1,4 +1,4 @@
-"""A run at one time point of a sequence changes that one only, whatever the browser shows when its results arrive."""
+"""A run at one item of a sequence changes that one only, whatever the browser shows when its results arrive."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def runs() -> Runs:
 
 @pytest.fixture
 def node(runs: Runs, volume: Any, browser: Any) -> Any:
-    """A segmentation that has a liver at each time point; the first one is shown, and later runs find `OTHER`."""
+    """A segmentation that has a liver at each sequence item; the first one is shown, and later runs find `OTHER`."""
     node = runs.segmentSequence(volume, "liver", wait=True).segmentationNode
     runs.use(FakeBackend({"liver": OTHER, "spleen": OTHER}))
     browser.SetSelectedItemNumber(FIRST)
     return node
 
 
-def test_result_that_arrives_at_another_time_point_is_not_written_there(
+def test_result_that_arrives_at_another_sequence_item_is_not_written_there(
     runs: Runs, volume: Any, browser: Any, node: Any
 ) -> None:
     job = runs.segment(volume, "spleen; liver", node, REPLACE, onResult=lambda _: browser.SetSelectedItemNumber(LAST))
@@ -65,7 +65,7 @@ def test_step_before_the_first_result_is_said_and_changes_nothing(
     assert job.error is not None
     assert job.error.code == "output.time_point"
     assert finishedText(job) == (
-        f"{node.GetName()} shows another time point than at the start of the run. Show that one again: finished"
+        f"{node.GetName()} shows another sequence item than at the start of the run. Show that one again: finished"
         " segments are there. Then run the other prompts. 0 found; not segmented: liver."
     )
     for item in range(browser.GetNumberOfItems()):
@@ -83,7 +83,7 @@ def test_step_away_and_back_between_two_results_does_no_harm(runs: Runs, volume:
     np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), OTHER)
 
 
-def test_undo_from_another_time_point_forgets_the_maps_of_the_run_and_no_others(
+def test_undo_from_another_sequence_item_forgets_the_maps_of_the_run_and_no_others(
     runs: Runs, volume: Any, browser: Any, node: Any
 ) -> None:
     for item in (LAST, FIRST):
