@@ -190,7 +190,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         self._results.noteEdits()
 
     def exit(self) -> None:
-        """Called each time another module is opened, where segments may be edited; a run goes on."""
+        """Called each time another module is opened, where segments may be edited; a run continues."""
         self._results.leave()
 
     def onSceneStartClose(self, caller: Any, event: Any) -> None:

@@ -22,7 +22,7 @@ from DSMSegmentWeb.volume_node import add_volume_node
 _LAYOUT = "Four-Up"
 
 if sys.platform == "linux" and not os.environ.get("DISPLAY"):
-    # Else VTK first looks for a screen, in vain, for each view.
+    # Otherwise VTK first searches for a display, for each view.
     os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
 
 

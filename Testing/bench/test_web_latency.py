@@ -1,4 +1,4 @@
-"""How fast the page answers: from a turn of the wheel, or a new window, to the new picture.
+"""Latency of the page: from scrolling one slice, or a new window, to the new frame.
 
 Other work on the machine makes every wall time longer: a fixed piece of work, timed between the events, says by how
 much, and the limit is that much higher. The CPU time of the scene's process is printed beside it.

@@ -40,7 +40,7 @@ def run_locally(cases: Sequence[Case], folder: Path, settings: Settings, devices
             for future in sorted(done, key=lambda one: one.exception() is not None):
                 yield future.result()
     finally:
-        # Also on Ctrl+C and when the disk is full: nobody waits for an encoding that nobody will read.
+        # Also on Ctrl+C and on a full disk: do not wait for results that are discarded.
         for future in waiting:
             future.cancel()
         pool.close()

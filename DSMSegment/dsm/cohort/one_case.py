@@ -71,7 +71,7 @@ class CaseRunner:
         try:
             outcome = self._segmented(case, blank)
         except Exception as error:
-            # One case that nobody thought of must not end a night's run; a full disk must.
+            # An unexpected error in one case must not end the run; a full disk must.
             known = _redacted_error(error, case)
             # Where, but not the words of a library, which may be those of a header.
             logger.debug("Case %s failed:\n%s", case.id, "".join(traceback.format_tb(error.__traceback__)))

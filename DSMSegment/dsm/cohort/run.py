@@ -73,7 +73,7 @@ def run_cohort(
             is full. What was finished by then stays, with its table.
     """
     began = time.perf_counter()
-    parse_prompts(settings.prompts)  # a prompt that nobody understands is told before anything is begun
+    parse_prompts(settings.prompts)  # reports an invalid prompt before any work
     cases = find_cases(root, out=folder)
     if settings.format == "dcm" and (lone := next((case for case in cases if case.series_uid is None), None)):
         raise InputError(

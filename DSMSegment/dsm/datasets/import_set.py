@@ -74,7 +74,7 @@ def import_set(layout: str, folder: Path | str, out: Path | str) -> dict[str, An
         "name": found.name,
         "complete": found.complete,
         "labels": {str(label_id): name for label_id, name in found.labels.items()},
-        # A set where nobody has a cyst may be one where nobody looked for them.
+        # A name without any voxels may never have been annotated.
         "annotated": [name for name in found.annotated if name in occurring],
         "union": {whole: list(parts) for whole, parts in found.union.items()},
         "cases": cases,

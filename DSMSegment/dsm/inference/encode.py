@@ -84,7 +84,7 @@ def _encode_on(step: Step, net: DSMNet, config: ModelConfig, x: Tensor, progress
 
     with torch.inference_mode(), cancel_points(net, steps):
         steps.tick()
-        # One expression: nobody keeps the fine features while the queries are computed.
+        # One expression, so that the fine features are freed before the queries are computed.
         pixels = net.pixel_features(*fine_in_slabs(net, x.to(device), slabs, on_slab=steps.tick), embed=embed)
         encoding = net.encode_pixels(pixels)
     steps.finish()

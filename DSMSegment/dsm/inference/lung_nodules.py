@@ -60,7 +60,7 @@ def _nodules_of(lung: np.ndarray, intensity: np.ndarray, _box: Box) -> np.ndarra
 
 
 def _closed(mask: np.ndarray) -> np.ndarray:
-    """Closing with a ball, and no holes."""
+    """Closing with a ball, with holes filled."""
     room = int(_CLOSED) + 1
     wide = _grown(np.pad(mask, room), _CLOSED)
     closed = ndimage.distance_transform_edt(wide) > _CLOSED
@@ -68,7 +68,7 @@ def _closed(mask: np.ndarray) -> np.ndarray:
 
 
 def _opened(mask: np.ndarray, radius: float) -> np.ndarray:
-    """Opening with a ball; what goes on beyond the image is whole."""
+    """Opening with a ball; the image is continued beyond its border."""
     depth = ndimage.distance_transform_edt(np.pad(mask, 1, constant_values=True))[1:-1, 1:-1, 1:-1]
     return mask & _grown(depth > radius, radius)
 

@@ -28,7 +28,7 @@ _FAT_HU = -20.0
 _FEWEST = 100  # features (3 ml) that say what an organ looks like
 _SMALLEST = 10  # features (0.3 ml)
 _MAD_TO_SIGMA = 1.4826
-_LEAST_SPREAD_HU = 3.0  # where noise was filtered away, a difference that nobody sees would be an outlier
+_LEAST_SPREAD_HU = 3.0  # in denoised images, invisible differences would otherwise be outliers
 
 
 def deviation_logits(

@@ -34,7 +34,7 @@ def fused_ssd_scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Te
 
 @functools.cache
 def _kernel() -> Callable[..., Tensor] | None:
-    """Import on first use on CUDA: nobody else waits for Triton."""
+    """Import the kernels on first use on CUDA, because importing Triton is slow."""
     try:
         module = importlib.import_module(_KERNEL_MODULE)
     except ModuleNotFoundError:

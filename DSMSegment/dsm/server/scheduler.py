@@ -17,7 +17,7 @@ from dsm.server.worker_slot import WorkerSlot
 
 _MAX_ATTEMPTS = 2
 # Jobs on encoded volumes go first for so many times what the encoding took, then the oldest: at most a third of the
-# time is spent on encoding again, and nobody waits for ever.
+# time is spent on repeated encoding, and no job starves.
 _AFFINITY_WINDOW = 2.0
 _MIN_TURN_S = 1.0
 
@@ -136,7 +136,7 @@ class Scheduler:
             self._jobs.pop(job.id, None)
 
     def expire(self) -> None:
-        """Drop finished jobs that nobody asks for."""
+        """Remove expired jobs."""
         horizon = self._clock() - self._limits.job_idle_s
         with self._changed:
             for job in [job for job in self._jobs.values() if not job.is_open and job.last_used < horizon]:

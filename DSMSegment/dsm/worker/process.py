@@ -217,7 +217,7 @@ def _ready() -> Ready:
 
 
 def _exit_at_once() -> NoReturn:
-    """End without waiting for a running job: it sits in native code, and nobody reads its result."""
+    """Exit without waiting for a running job, which is in native code."""
     with contextlib.suppress(Exception):
         sys.stderr.flush()
     os._exit(0)

@@ -1,4 +1,4 @@
-"""The Ray cluster of whoever wants one: the one that `RAY_ADDRESS` names, else one of this machine alone."""
+"""Connection to a Ray cluster: the one that `RAY_ADDRESS` names, else a local one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def connect_to_ray() -> Any:
     # Read when Ray is imported. It tells its makers how it is used unless it is told not to.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if not address and "RAY_AUTH_MODE" not in os.environ:
-        # A cluster of our own listens to the whole network: nobody else may give it work.
+        # A local cluster listens on all interfaces; other hosts must not submit work.
         os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
     try:
         import ray  # noqa: PLC0415  (0.5 s, and only for clusters)
