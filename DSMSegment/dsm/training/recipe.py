@@ -12,7 +12,7 @@ import yaml
 from dsm.errors import ConfigError
 from dsm.training.synthetic_lesions import LesionRules
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["auto", "float32", "bfloat16"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +73,8 @@ class Recipe:
     """Settings of a run; see the YAML files in `recipes/`.
 
     `precision: bfloat16` runs the network's products in bfloat16 where the CPU has instructions for it (2-3x faster),
-    else in float32; weights, losses and the optimiser stay in float32. `start_from` is a model folder, relative to the
+    else in float32; `auto` measures a step in both and takes the faster. Weights, losses and the optimiser stay in
+    float32. `start_from` is a model folder, relative to the
     recipes' parent, whose weights the run starts with. With `text_tower: codes` in `model`, names are random codes in
     place of text vectors (an ablation: class ids alone). `crops_per_step` is the global batch, however many processes
     share it. At most `structure_prompts` of a crop's further structures are asked for in a step. `channel_dropout` is
@@ -117,7 +118,7 @@ class Recipe:
     validate_every: int = 500
     validation_cases: tuple[str, ...] = ()
     checkpoint_every: int = 100
-    precision: Precision = "float32"
+    precision: Precision = "auto"
     out: str = "runs/dsm"
 
     def __post_init__(self) -> None:

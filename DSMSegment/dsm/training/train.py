@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from dsm._version import __version__
+from dsm.core.processor import processor_name
 from dsm.errors import ConfigError
 from dsm.io.manifest import MANIFEST, CaseEntry, read_manifest
 from dsm.models.config import SCHEMA_VERSION, ModelConfig
@@ -116,7 +117,8 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(
             _groups(self.net, self.alignment, recipe.weight_decay), lr=1e-3, betas=(0.9, 0.99)
         )
-        self.autocast = recipe.precision == "bfloat16" and _has_bfloat16()
+        self.autocast = recipe.precision != "float32" and _has_bfloat16()
+        self._is_precision_chosen = False
         self.step = 0
         self.cases: list[Case] = []
         self._write_provenance(data_root)
@@ -174,6 +176,8 @@ class Trainer:
             random_contrast=self.recipe.random_contrast,
         )
         _freeze_parts(self.net, phase.frozen)
+        if not self._is_precision_chosen:
+            self._choose_precision(sampler, phase)
         recent: dict[str, list[float]] = {}
         began = time.perf_counter()
         while self.step < start + phase.steps:
@@ -202,6 +206,43 @@ class Trainer:
                 self._validate()
                 began = time.perf_counter()
         self._save()
+
+    def _choose_precision(self, sampler: CropSampler, phase: Phase) -> None:
+        """Measure a step in float32 and bfloat16 where the recipe leaves the choice; log processor and choice."""
+        self._is_precision_chosen = True
+        seconds: dict[str, float] = {}
+        if self.recipe.precision == "auto" and self.autocast:
+            # Twice, and the lesser time counts: the first step also fills caches.
+            for name, bfloat16 in 2 * [("float32", False), ("bfloat16", True)]:
+                measured = self._seconds_a_step(sampler, phase, bfloat16=bfloat16)
+                seconds[name] = min(seconds.get(name, measured), measured)
+            self.autocast = seconds["bfloat16"] < seconds["float32"]
+        self._log(
+            step=self.step,
+            processor=processor_name(),
+            threads=torch.get_num_threads(),
+            precision="bfloat16" if self.autocast else "float32",
+            seconds_a_step={name: round(value, 3) for name, value in seconds.items()},
+        )
+
+    def _seconds_a_step(self, sampler: CropSampler, phase: Phase, *, bfloat16: bool) -> float:
+        """Return the seconds of one crop, forwards and backwards; the run goes on as if there had been none."""
+        buffers = [(buffer, buffer.clone()) for buffer in self.net.buffers()]
+        self.net.train()
+        with torch.random.fork_rng(devices=[]):
+            self.generator.manual_seed(_seed(self.recipe.seed, self.step, 0))
+            crop = self._draw(sampler, phase)
+            began = time.perf_counter()
+            with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+                loss, _ = self._loss(crop)
+            if loss.requires_grad:
+                loss.backward()
+            seconds = time.perf_counter() - began
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            for buffer, before in buffers:
+                buffer.copy_(before)
+        return seconds
 
     def _names_that_matter(self) -> frozenset[str]:
         rules = self.recipe.synthetic_lesions

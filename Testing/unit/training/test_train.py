@@ -317,3 +317,47 @@ def test_going_on_reads_the_stored_cases(trainer, monkeypatch):
         assert torch.equal(one.label, other.label)
         assert one.entry == other.entry
         assert one.present.keys() == other.present.keys()
+
+
+def log_lines(trainer):
+    return [json.loads(line) for line in (trainer.run_folder / "log.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [((2.0, 1.0), "bfloat16"), ((1.0, 2.0), "float32")])
+def test_the_faster_precision_is_measured_and_logged(trainer, monkeypatch, seconds, expected):
+    monkeypatch.setattr(train, "_has_bfloat16", lambda: True)
+    measured = []
+
+    def seconds_a_step(_self, _sampler, _phase, *, bfloat16):
+        measured.append(bfloat16)
+        return seconds[bfloat16]
+
+    monkeypatch.setattr(Trainer, "_seconds_a_step", seconds_a_step)
+    made = trainer(precision="auto")
+    made.run()
+    assert made.autocast is (expected == "bfloat16")
+    assert measured == [False, True, False, True]
+    first = log_lines(made)[0]
+    assert first["precision"] == expected
+    assert first["processor"] == train.processor_name()
+    assert first["seconds_a_step"] == {"float32": seconds[0], "bfloat16": seconds[1]}
+
+
+def test_without_bfloat16_nothing_is_measured(trainer, monkeypatch):
+    monkeypatch.setattr(train, "_has_bfloat16", lambda: False)
+    monkeypatch.setattr(Trainer, "_seconds_a_step", None)
+    made = trainer(precision="auto")
+    made.run()
+    assert (log_lines(made)[0]["precision"], log_lines(made)[0]["seconds_a_step"]) == ("float32", {})
+
+
+def test_the_measurement_leaves_no_trace_in_the_run(trainer, monkeypatch):
+    real = Trainer._seconds_a_step
+    monkeypatch.setattr(train, "_has_bfloat16", lambda: True)
+    monkeypatch.setattr(Trainer, "_seconds_a_step", lambda *a, **k: real(*a, **k) * (1 + 1e6 * k["bfloat16"]))
+    measured = trainer("measured", precision="auto")
+    measured.run()
+    plain = trainer("plain", precision="float32")
+    plain.run()
+    assert not measured.autocast
+    assert_same_run(measured.run_folder, plain.run_folder)
