@@ -99,6 +99,7 @@ class DSMSegmentParameterNode:
     keepEmpty: Create an empty segment for a prompt without a result.
     fast: Leave out the diffusion prompts of tumors.
     uncertainty: Make maps of uncertainty, too.
+    guess: Let the network guess at names that it has not learned.
     modality: Take the volume for CT or MR whatever it looks like.
     """
 
@@ -114,6 +115,7 @@ class DSMSegmentParameterNode:
     keepEmpty: bool = False
     fast: bool = False
     uncertainty: bool = False
+    guess: bool = False
     modality: ModalityChoice = ModalityChoice.AUTOMATIC
 
 

@@ -194,6 +194,16 @@ def modality(desk: Desk) -> None:
     assert desk.backend.volumes[-1].modality == "CT"
 
 
+def guess(desk: Desk) -> None:
+    tick("guessCheckBox", "guess")(desk)
+    mouse.click_box(desk.ui.guessCheckBox)
+    desk.run("liver")
+    assert desk.backend.requests[-1].options.guess
+    mouse.click_box(desk.ui.guessCheckBox)
+    desk.run("spleen")
+    assert not desk.backend.requests[-1].options.guess
+
+
 def install_model(desk: Desk) -> None:
     desk.open("setup")
     shutil.copytree(desk.folder / "models" / "dsm-test", desk.folder / "new" / "dsm-new")
@@ -492,6 +502,7 @@ STEPS: dict[str, Callable[..., None]] = {
     "exportButton": export,
     "saveCorrectionButton": save_correction,
     "thresholdSlider": threshold,
+    "guessCheckBox": guess,
     "modalityComboBox": modality,
     "keepLargestCheckBox": tick("keepLargestCheckBox", "postprocess"),
     "keepEmptyCheckBox": tick("keepEmptyCheckBox", "keepEmpty"),
