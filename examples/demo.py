@@ -26,7 +26,8 @@ from overview import draw_overview  # noqa: E402
 from scene_host import SceneHost, quiet  # noqa: E402
 
 from dsm.errors import DSMError  # noqa: E402
-from DSMSegmentLib import JobProgress, JobState, OutcomeStatus, SegmentationJob, WorkerBackend  # noqa: E402
+from dsm.wire.messages import Progress  # noqa: E402
+from DSMSegmentLib import JobState, OutcomeStatus, SegmentationJob, WorkerBackend  # noqa: E402
 from DSMSegmentLib.panel.summary import stageText  # noqa: E402
 
 PROMPTS = "liver; spleen; stomach; aorta; esophagus; left kidney; right kidney; liver tumor"
@@ -40,7 +41,7 @@ class Clock:
 
     began: dict[str, float] = field(default_factory=dict)
 
-    def __call__(self, progress: JobProgress) -> None:
+    def __call__(self, progress: Progress) -> None:
         """Take a progress report of the job."""
         if progress.stage not in self.began:
             self.began[progress.stage] = time.monotonic()

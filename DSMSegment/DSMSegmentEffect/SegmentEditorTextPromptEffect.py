@@ -23,7 +23,7 @@ from DSMSegmentLib.panel.prompt_edit import PromptEdit
 from DSMSegmentLib.scene.editor_bridge import EditWatch
 from DSMSegmentLib.scene.mrml import resampleInto
 from DSMSegmentLib.scene.sequence_item import timeOf
-from DSMSegmentLib.scene.tag_writer import tagFinding
+from DSMSegmentLib.scene.tag_writer import tagResult
 
 _ICON = Path(__file__).resolve().parents[1] / "Resources" / "Icons" / "DSMSegment.png"
 _SET, _ADD, _REMOVE = "Set", "Add", "Remove"
@@ -188,7 +188,7 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
         except DSMError as error:
             self._statusLabel.text = error.one_line
             return
-        if image is None or job.finding is None:
+        if image is None or job.result is None:
             self._statusLabel.text = _("Not found.")
             return
         self.scriptedEffect.saveStateForUndo()
@@ -205,12 +205,8 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
         # A person chose the segment, the mode and the masking: what it has now need not be what was found.
         segmentationNode, segmentId, _time = self._target
         provenance = self._logic.backend.provenance
-        volumeMl = tagFinding(
-            segmentationNode, segmentId, job.prompt, job.finding, provenance, job.volumeNode, byHand=True
-        )
-        self._statusLabel.text = _("{volume:.1f} ml, score {score:.2f}").format(
-            volume=volumeMl, score=job.finding.score
-        )
+        volumeMl = tagResult(segmentationNode, segmentId, job.result, provenance, job.volumeNode, byHand=True)
+        self._statusLabel.text = _("{volume:.1f} ml, score {score:.2f}").format(volume=volumeMl, score=job.result.score)
 
     def _observe(self) -> None:
         self._stopObserving()

@@ -6,12 +6,10 @@ Names that Slicer users call are written as Slicer writes them (camelCase).
 from dsm.core.segment_tags import Provenance
 from DSMSegmentLib.jobs.backend import Backend, WorkerBackend
 from DSMSegmentLib.jobs.job import JobOptions, JobState, SegmentationJob
-from DSMSegmentLib.jobs.job_progress import JobProgress
 from DSMSegmentLib.jobs.remote_backend import RemoteBackend
-from DSMSegmentLib.jobs.request import SegmentRequest
 from DSMSegmentLib.jobs.runs import Runs
-from DSMSegmentLib.scene.finding import Finding, OutcomeStatus, SegmentOutcome
 from DSMSegmentLib.scene.mrml import volumeFromNode
+from DSMSegmentLib.scene.outcome import OutcomeStatus, SegmentOutcome
 from DSMSegmentLib.scene.policy import ExistingPolicy, OverlapPolicy
 from DSMSegmentLib.scene.undo import UndoHistory
 from DSMSegmentLib.scene.writer import SegmentationWriter
@@ -19,9 +17,7 @@ from DSMSegmentLib.scene.writer import SegmentationWriter
 __all__ = [
     "Backend",
     "ExistingPolicy",
-    "Finding",
     "JobOptions",
-    "JobProgress",
     "JobState",
     "OutcomeStatus",
     "OverlapPolicy",
@@ -29,7 +25,6 @@ __all__ = [
     "RemoteBackend",
     "Runs",
     "SegmentOutcome",
-    "SegmentRequest",
     "SegmentationJob",
     "SegmentationWriter",
     "UndoHistory",

@@ -16,7 +16,8 @@ from trame_server import Server
 
 from dsm.core.options import SegmentOptions
 from dsm.errors import DSMError, InputError
-from DSMSegmentLib import Backend, JobOptions, JobProgress, JobState, Runs, SegmentationJob
+from dsm.wire.messages import Progress
+from DSMSegmentLib import Backend, JobOptions, JobState, Runs, SegmentationJob
 from DSMSegmentLib.panel.summary import finishedText, progressText, resultText
 from DSMSegmentLib.scene.modality_choice import ModalityChoice
 from DSMSegmentLib.scene.mrml import decideModality
@@ -29,7 +30,7 @@ from DSMSegmentWeb.exports import export
 from DSMSegmentWeb.initial_state import initial_state
 from DSMSegmentWeb.opening import Opening
 from DSMSegmentWeb.rows import Row, missing_rows, segment_rows
-from DSMSegmentWeb.scan import Scan
+from DSMSegmentWeb.scan import OpenedScan
 from DSMSegmentWeb.scan_estimate import ScanEstimate
 from DSMSegmentWeb.transfer import Transfer
 from DSMSegmentWeb.viewer import Viewer
@@ -220,7 +221,7 @@ class Application:
             message = "A run is going on in the scan that is open."
             raise InputError(message, code="busy", hint="Wait for it, or cancel it.")
 
-    def _show_scan(self, scan: Scan) -> None:
+    def _show_scan(self, scan: OpenedScan) -> None:
         self._runs.sceneClosing()
         self._overlay.hide()
         self._edits.forget()
@@ -253,7 +254,7 @@ class Application:
         with self._state as state:
             state.error = error.one_line
 
-    def _show_progress(self, progress: JobProgress) -> None:
+    def _show_progress(self, progress: Progress) -> None:
         state = self._state
         state.progress = round(100 * progress.done / progress.total) if progress.total > 1 else -1
         state.status = progressText(progress)

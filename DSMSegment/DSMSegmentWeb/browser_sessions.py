@@ -28,7 +28,7 @@ _ABANDONED_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class SessionLimits:
     """Limits of the server.
 
     Args:
@@ -143,7 +143,7 @@ class BrowserSessions:
         limits: How many, and how long.
     """
 
-    def __init__(self, arguments: Sequence[str], limits: Limits) -> None:
+    def __init__(self, arguments: Sequence[str], limits: SessionLimits) -> None:
         self._arguments = tuple(arguments)
         self._limits = limits
         self._scenes: dict[str, BrowserSession] = {}

@@ -10,7 +10,7 @@ from trame_server.state import State
 
 from dsm.errors import DSMError, InputError
 from dsm.io.dicom import Series
-from DSMSegmentWeb.scan import Scan, read_scan, series_to_choose_from
+from DSMSegmentWeb.scan import OpenedScan, read_scan, series_to_choose_from
 from DSMSegmentWeb.transfer import TemporaryFolder
 
 
@@ -23,7 +23,7 @@ class Opening:
         show: Puts a scan in place of the one before.
     """
 
-    def __init__(self, state: State, check_idle: Callable[[], None], show: Callable[[Scan], None]) -> None:
+    def __init__(self, state: State, check_idle: Callable[[], None], show: Callable[[OpenedScan], None]) -> None:
         self._state = state
         self._check_idle = check_idle
         self._show = show

@@ -13,7 +13,7 @@ _MODALITIES = ("CT", "MR")
 
 
 @dataclass(frozen=True, slots=True)
-class Scan:
+class OpenedScan:
     """A scan that was read.
 
     Args:
@@ -33,14 +33,14 @@ def series_to_choose_from(path: Path) -> list[Series]:
     return sorted(scans, key=lambda series: -series.size[2]) if len(scans) > 1 else []
 
 
-def read_scan(path: Path, series_uid: str | None = None) -> Scan:
+def read_scan(path: Path, series_uid: str | None = None) -> OpenedScan:
     """Read a scan: a file, or a series of a folder.
 
     Raises:
         DSMError: As `dsm.io.image.read_volume`.
     """
     if not path.is_dir():
-        return Scan(read_volume(path, series_uid=series_uid), path.name.split(".")[0] or "scan")
+        return OpenedScan(read_volume(path, series_uid=series_uid), path.name.split(".")[0] or "scan")
     series = choose_series(path, series_uid=series_uid)
     volume = read_volume(path, series_uid=series.uid)
-    return Scan(volume, series.description or "DICOM series", series.files)
+    return OpenedScan(volume, series.description or "DICOM series", series.files)

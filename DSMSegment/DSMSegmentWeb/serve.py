@@ -19,7 +19,7 @@ from dsm.core.precision import AUTO
 from dsm.errors import ConfigError, MissingDependencyError
 from dsm.models.store import find_model
 from DSMSegmentWeb.access import Access
-from DSMSegmentWeb.browser_sessions import BrowserSessions, Limits
+from DSMSegmentWeb.browser_sessions import BrowserSessions, SessionLimits
 from DSMSegmentWeb.remote import Remote
 from DSMSegmentWeb.session_proxy import SessionProxy
 
@@ -49,7 +49,7 @@ class ServeOptions:
     remote: Remote | None = None
     host: str = "127.0.0.1"
     port: int = 8080
-    limits: Limits = field(default_factory=Limits)
+    limits: SessionLimits = field(default_factory=SessionLimits)
     opens_browser: bool = True
 
 

@@ -14,9 +14,11 @@ from dsm._version import __version__
 
 if TYPE_CHECKING:
     from dsm.core.boxes import Box, CroppedArray
+    from dsm.core.prompt import Prompt
+    from dsm.core.result import PromptResult
+    from dsm.core.structure import Structure
     from dsm.core.volume import Volume
     from dsm.errors import DSMError
-    from dsm.inference.result import PromptResult
     from dsm.inference.scan import Scan
     from dsm.inference.segment_metadata import segment_records
     from dsm.inference.segmenter import Segmenter
@@ -29,8 +31,7 @@ if TYPE_CHECKING:
     from dsm.io.seg_nrrd_reader import read_segments
     from dsm.io.segment_record import SegmentRecord
     from dsm.models.store import ModelEntry, list_models
-    from dsm.text.prompt import Prompt, parse_prompts
-    from dsm.text.structure import Structure
+    from dsm.text.prompt import parse_prompts
     from dsm.text.vocabulary import Vocabulary, load_vocabulary
 
 __all__ = [
@@ -66,13 +67,13 @@ _MODULES = {
     "CroppedArray": "dsm.core.boxes",
     "DSMError": "dsm.errors",
     "ModelEntry": "dsm.models.store",
-    "Prompt": "dsm.text.prompt",
-    "PromptResult": "dsm.inference.result",
+    "Prompt": "dsm.core.prompt",
+    "PromptResult": "dsm.core.result",
     "Scan": "dsm.inference.scan",
     "SegmentRecord": "dsm.io.segment_record",
     "Segmenter": "dsm.inference.segmenter",
     "Series": "dsm.io.dicom",
-    "Structure": "dsm.text.structure",
+    "Structure": "dsm.core.structure",
     "Vocabulary": "dsm.text.vocabulary",
     "Volume": "dsm.core.volume",
     "list_models": "dsm.models.store",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 
-class Progress(Protocol):
+class ProgressCallback(Protocol):
     """Called between stages and slabs of a job.
 
     A caller cancels by raising `dsm.errors.JobCancelled` from the call.

@@ -38,11 +38,15 @@ def segmenter():
 
 
 def encode_seconds(segmenter, volume):
-    from DSMSegmentLib import JobProgress
+    from dsm.wire.messages import Progress
     from DSMSegmentLib.jobs.encoding_watch import EncodingWatch
 
     watch = EncodingWatch(time.process_time)
-    segmenter.encode(volume, progress=lambda *progress: watch.note(JobProgress(*progress)))
+
+    def note(stage: str, done: int, total: int) -> None:
+        watch.note(Progress(id="", stage=stage, done=done, total=total))
+
+    segmenter.encode(volume, progress=note)
     return watch.seconds
 
 

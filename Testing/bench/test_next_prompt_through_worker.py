@@ -43,15 +43,17 @@ def test_the_next_prompt_costs_a_twentieth_of_the_first_run() -> None:
 
 
 def _run(backend: Any, volume: Volume, prompt: str) -> None:
-    from DSMSegmentLib.jobs.cancel_token import CancelToken
-    from DSMSegmentLib.jobs.request import SegmentRequest
+    from dsm.client.cancel_token import CancelToken
+    from dsm.core.options import SegmentOptions
+    from dsm.text.prompt import parse_prompts
 
     found: list[Any] = []
     backend.segment(
         volume,
-        SegmentRequest((prompt,)),
+        parse_prompts(prompt),
+        SegmentOptions(),
         onProgress=lambda _: None,
-        onFinding=lambda number, finding: found.append(finding),
+        onResult=found.append,
         cancel=CancelToken(),
     )
     assert len(found) == 1

@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2] / "DSMSegment"))
 
 from dsm.cohort.run import run_cohort
-from dsm.cohort.settings import Settings
+from dsm.cohort.settings import CohortSettings
 from dsm.models.store import find_model, verify_model
 
 
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--model", default="dsm-small")
     options = parser.parse_args()
-    settings = Settings(
+    settings = CohortSettings(
         prompts=("liver; spleen; left kidney; liver tumor",),
         model=options.model,
         model_sha256=verify_model(find_model(options.model)).digest,

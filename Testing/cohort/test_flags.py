@@ -5,8 +5,8 @@ import pytest
 
 from dsm.cohort.flags import flags_of
 from dsm.core.boxes import CroppedArray
+from dsm.core.result import PromptResult
 from dsm.core.volume import Volume
-from dsm.inference.result import PromptResult
 from dsm.text.prompt import parse_prompts
 
 SHAPE = (8, 9, 10)

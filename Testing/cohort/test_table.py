@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from dsm.cohort.outcome import FAILED, OK, Finding, Outcome, read_outcome, write_outcome
-from dsm.cohort.settings import Settings
+from dsm.cohort.settings import CohortSettings
 from dsm.cohort.table import COLUMNS, write_tables
 from dsm.core.options import SegmentOptions
 from dsm.errors import OutputError
 from dsm.io.folder_lock import folder_lock
 
-SETTINGS = Settings(prompts=("=1+1; liver",), model="dsm-tiny", model_sha256="f" * 64)
+SETTINGS = CohortSettings(prompts=("=1+1; liver",), model="dsm-tiny", model_sha256="f" * 64)
 LIVER = Finding(
     prompt="=1+1", name="liver", kind="organ", code="SCT 10200004", found=True, score=0.91234567, volume_ml=1512.4
 )
@@ -75,12 +75,12 @@ def test_a_damaged_outcome_counts_as_not_done(tmp_path: Path, content: bytes) ->
 
 def test_every_setting_is_in_the_fingerprint() -> None:
     others = [
-        Settings(prompts=("liver",), model="dsm-tiny", model_sha256="f" * 64),
-        Settings(prompts=SETTINGS.prompts, model="dsm-tiny", model_sha256="e" * 64),
-        Settings(
+        CohortSettings(prompts=("liver",), model="dsm-tiny", model_sha256="f" * 64),
+        CohortSettings(prompts=SETTINGS.prompts, model="dsm-tiny", model_sha256="e" * 64),
+        CohortSettings(
             prompts=SETTINGS.prompts, model="dsm-tiny", model_sha256="f" * 64, options=SegmentOptions(threshold=0.4)
         ),
-        Settings(prompts=SETTINGS.prompts, model="dsm-tiny", model_sha256="f" * 64, format="dcm"),
+        CohortSettings(prompts=SETTINGS.prompts, model="dsm-tiny", model_sha256="f" * 64, format="dcm"),
     ]
     assert len({one.fingerprint for one in [SETTINGS, *others]}) == 5
 

@@ -32,7 +32,7 @@ TORCH_FREE = [
     "dsm.models.config",
     "dsm.models.library",
     "dsm.models.store",
-    "dsm.inference.result",
+    "dsm.core.result",
     "dsm.inference.body_grid",
     "dsm.inference.memory_ladder",
     "dsm.inference.segment_metadata",

@@ -85,7 +85,7 @@ SCHEMA = {
     },
     "error": {"id": "str", "code": "str", "text": "str", "hint": "=str", "details": "=str"},
 }
-PROMPT_ITEM = {"id": "str", "text": "str", "file": "str"}
+PROMPT_ITEM = {"id": "str", "prompt": "Prompt", "file": "str"}
 OPTIONS = {
     "threshold": "=float",
     "postprocess": "=bool",

@@ -137,7 +137,10 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
 @cache
 def seed(name: str) -> bytes:
     """A valid input, to be damaged."""
-    item, progress = PromptItem(id="p", text="liver", file="a.mask"), Progress(id="1", stage="encode", done=1, total=2)
+    item, progress = (
+        PromptItem(id="p", prompt=parse_prompts("liver")[0], file="a"),
+        Progress(id="1", stage="encode", done=1, total=2),
+    )
     made = {
         "lines": lambda: encode_message(Segment(id="1", volume_key="v", prompts=(item,))) + encode_message(progress),
         "mask": lambda: pack_mask(np.random.default_rng(0).random((7, 5, 3)) > 0.5),

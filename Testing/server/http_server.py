@@ -21,7 +21,7 @@ import dsm
 from dsm.client.connection import Connection, check_connection
 from dsm.client.http import RemoteClient
 from dsm.core.options import SegmentOptions
-from dsm.wire.arrays import write_array
+from dsm.text.prompt import parse_prompts
 from dsm.wire.messages import PromptItem, Result, Segment, SetVolume
 
 AFFINE = ((3.0, 0.0, 0.0, -70.0), (0.0, 3.0, 0.0, -60.0), (0.0, 0.0, 3.0, 10.0), (0.0, 0.0, 0.0, 1.0))
@@ -121,14 +121,17 @@ class Server:
 
 def send_volume(client: Any, voxels: np.ndarray | None = None, key: str = "volume") -> str:
     """Submit a volume and return the job."""
-    name = client.new_file(".npy")
-    write_array(client.folder, name, phantom() if voxels is None else voxels)
+    name = client.put(phantom() if voxels is None else voxels)
     return client.submit(SetVolume(id=client.new_id(), key=key, array=name, affine=AFFINE))
 
 
 def ask(client: Any, *prompts: str, key: str = "volume", maps: bool = False, **options: Any) -> str:
     """Submit prompts and return the job."""
-    items = tuple(PromptItem(id=f"p{number}", text=text, file=client.new_file()) for number, text in enumerate(prompts))
+    items = tuple(
+        PromptItem(id=f"p{number}", prompt=prompt, file=client.new_file())
+        for number, text in enumerate(prompts)
+        for prompt in parse_prompts(text)
+    )
     how = SegmentOptions(probabilities=maps, uncertainty=maps, **options)
     return client.submit(Segment(id=client.new_id(), volume_key=key, prompts=items, options=how))
 

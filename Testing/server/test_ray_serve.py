@@ -15,7 +15,6 @@ from http_server import LARGE, TOKENS, Server, ask, phantom, results, send_volum
 from dsm.client.connection import Connection, RemoteError
 from dsm.client.process import WorkerClient
 from dsm.errors import DSMError
-from dsm.wire.arrays import read_mask
 from dsm.wire.messages import Load
 
 pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
@@ -81,9 +80,9 @@ def test_a_cluster_answers_as_a_local_worker(server: Server) -> None:
             (
                 one.name,
                 round(one.score, 4),
-                read_mask(client.folder, one.file, one.size).tobytes(),
-                (client.folder / one.probability_file).read_bytes(),
-                (client.folder / one.uncertainty_file).read_bytes(),
+                client.take(one.file) if one.file else b"",
+                client.take(one.probability_file),
+                client.take(one.uncertainty_file),
             )
             for one in found
         ]

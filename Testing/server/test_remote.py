@@ -19,8 +19,8 @@ from dsm.client.process import WorkerClient
 from dsm.core.boxes import Box
 from dsm.errors import DSMError, JobCancelled, WorkerError
 from dsm.models.store import model_entry
-from dsm.wire.arrays import read_array, read_mask
-from dsm.wire.messages import Load, Measure, Progress, Release, SetVolume
+from dsm.wire.arrays import array_of, unpack_mask
+from dsm.wire.messages import Load, Measure, Progress, Release, Segment, SetVolume
 
 pytestmark = pytest.mark.xdist_group("server")  # one server for all of them
 
@@ -40,22 +40,21 @@ def answers(client: object) -> list[tuple[object, ...]]:
             one.size,
             round(one.score, 4),
             one.warnings,
-            read_mask(client.folder, one.file, one.size).tobytes(),
-            read_array(client.folder, one.probability_file).tobytes(),
+            unpack_mask(client.take(one.file) if one.file else b"", one.size).tobytes(),
+            array_of(client.take(one.probability_file)).tobytes(),
             one.uncertainty_offset_ijk,
-            read_array(client.folder, one.uncertainty_file).tobytes(),
+            array_of(client.take(one.uncertainty_file)).tobytes(),
         )
         for one in found
     ]
 
 
-def test_a_server_answers_as_a_local_worker(server: Server, tmp_path: Path) -> None:
-    with server.client(folder_parent=tmp_path) as remote, WorkerClient(environment={"OMP_NUM_THREADS": "1"}) as local:
+def test_a_server_answers_as_a_local_worker(server: Server) -> None:
+    with server.client() as remote, WorkerClient(environment={"OMP_NUM_THREADS": "1"}) as local:
         there, here = answers(remote), answers(local)
     assert [one[:2] for one in here][:2] == [("p0", "left kidney"), ("p0", "right kidney")]
     assert there == here
-    assert not list(tmp_path.iterdir())  # nothing of the patient stays behind, here …
-    assert server.voxel_files == []  # … or there
+    assert server.voxel_files == []  # nothing of the patient stays behind
 
 
 def test_progress_of_upload_and_encoding_is_told(server: Server) -> None:
@@ -166,7 +165,7 @@ def test_errors_of_the_worker_come_through(server: Server) -> None:
         assert caught.value.code == "input.not_finite"
         client.wait(send_volume(client), timeout_s=120)
         with pytest.raises(WorkerError) as caught:
-            client.wait(ask(client, "   "))
+            client.wait(client.submit(Segment(id=client.new_id(), volume_key="volume", prompts=())), timeout_s=120)
         assert caught.value.code == "prompt.empty"
 
 
@@ -253,14 +252,13 @@ def test_the_log_names_neither_prompts_nor_tokens(server: Server) -> None:
 
 
 @pytest.mark.parametrize("delay_s", [0.0, 0.02, 0.3])
-def test_closing_in_the_middle_leaves_nothing(server: Server, tmp_path: Path, delay_s: float) -> None:
-    client = server.client(folder_parent=tmp_path)
+def test_closing_in_the_middle_leaves_nothing(server: Server, delay_s: float) -> None:
+    client = server.client()
     job = send_volume(client, phantom(LARGE, seed=7))
     time.sleep(delay_s)  # before, during, after the upload
     client.close()
     with pytest.raises(DSMError):
         client.wait(job)
-    assert not list(tmp_path.iterdir())
     end = time.monotonic() + 60
     while server.voxel_files:
         assert time.monotonic() < end, server.voxel_files

@@ -17,9 +17,9 @@ from acting_backend import ActingBackend, wait_for_cancel
 from phantoms import mask_of, plain_affine, volume_node
 
 import DSMSegmentLib
+from dsm.client.cancel_token import CancelToken
 from dsm.client.process import WorkerClient
 from DSMSegmentLib import JobState, SegmentationJob
-from DSMSegmentLib.jobs.cancel_token import CancelToken
 from DSMSegmentLib.jobs.collection_guard import collectionGuard, startThread
 
 panel_host = pytest.importorskip("panel_host", reason="PySide6 is not installed")

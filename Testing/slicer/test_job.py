@@ -13,19 +13,19 @@ import slicer
 from acting_backend import ActingBackend, wait_for_cancel
 from phantoms import mask_in, mask_of, plain_affine, roi_node, segment_ids, volume_node
 
+from dsm.client.cancel_token import CancelToken
 from dsm.core.options import SegmentOptions
 from dsm.errors import DSMError, InputError, PromptError, WorkerError
+from dsm.wire.messages import Progress
 from DSMSegmentLib import (
     ExistingPolicy,
     JobOptions,
-    JobProgress,
     JobState,
     OutcomeStatus,
     SegmentationJob,
     SegmentOutcome,
     UndoHistory,
 )
-from DSMSegmentLib.jobs.cancel_token import CancelToken
 from DSMSegmentLib.jobs.fake_backend import FakeBackend
 
 MASKS = {"liver": mask_of(seed=1), "spleen": mask_of(seed=2), "left kidney": mask_of(seed=3)}
@@ -77,7 +77,7 @@ class TestFinishedRun:
         threads = set()
 
         def note(kind: str) -> Callable[[Any], None]:
-            def call(value: JobProgress | SegmentOutcome | SegmentationJob) -> None:
+            def call(value: Progress | SegmentOutcome | SegmentationJob) -> None:
                 threads.add(threading.current_thread())
                 calls.append((kind, value))
 
@@ -93,7 +93,7 @@ class TestFinishedRun:
         )
         job.wait()
         assert [kind for kind, _ in calls] == ["result", "progress", "result", "progress", "finished"]
-        assert calls[1][1] == JobProgress("decode", 1, 2)
+        assert calls[1][1] == Progress(id="", stage="decode", done=1, total=2)
         assert calls[-1][1] is job
         assert threads == {threading.main_thread()}
 
@@ -217,7 +217,7 @@ class TestCancelledRun:
         assert job.wait() is JobState.CANCELLED
 
     def test_ctrl_c_in_a_script_stops_the_backend(self, volume: Any) -> None:
-        def interrupt(progress: JobProgress) -> None:
+        def interrupt(progress: Progress) -> None:
             raise KeyboardInterrupt
 
         job = SegmentationJob(volume, "liver; spleen", ActingBackend(MASKS, 1, wait_for_cancel), onProgress=interrupt)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import slicer
-from phantoms import finding, mask_in, plain_affine, prompt, segment_ids, volume_node
+from phantoms import found, mask_in, plain_affine, segment_ids, volume_node
 
 from dsm.core.boxes import CroppedArray
 from DSMSegmentLib import Provenance, SegmentationWriter
@@ -42,7 +42,7 @@ def volume() -> Any:
 def node(volume: Any) -> Any:
     writer = SegmentationWriter(volume, plain_affine(), None, keepEmpty=True)
     for name, mask in {**MASKS, "pancreas": np.zeros(SHAPE, np.uint8)}.items():
-        writer.write(prompt(name), finding(mask), Provenance("test"))
+        writer.write(found(name, mask), Provenance("test"))
     node = writer.segmentationNode
     for id_ in segment_ids(node):  # as Slicer leaves them where their boxes overlap
         node.GetSegmentation().SeparateSegmentLabelmap(id_)

@@ -17,7 +17,7 @@ from phantoms import mask_of, plain_affine, segment_ids, volume_node
 import DSMSegment as module
 from dsm.core.volume import Volume
 from dsm.errors import InputError, WorkerError
-from DSMSegmentLib import JobState, SegmentRequest, WorkerBackend
+from DSMSegmentLib import JobState, WorkerBackend
 from DSMSegmentLib.jobs.fake_backend import FakeBackend
 from DSMSegmentLib.panel.summary import resultText, stageText
 from DSMSegmentLib.scene.undo import UndoHistory
@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 class DyingBackend(FakeBackend):
     """A fake whose worker is gone."""
 
-    def segment(self, volume: Volume, request: SegmentRequest, **_: Any) -> None:
+    def segment(self, volume: Volume, *_: Any, **__: Any) -> None:
         raise WorkerError("The worker process ended.", code="worker.died", hint="Start it again.", details="log")
 
 

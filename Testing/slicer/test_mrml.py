@@ -10,12 +10,11 @@ from phantoms import (
     AXIS_ORDERS,
     SHAPE,
     affine_of,
-    finding,
+    found,
     mask_in,
     mask_of,
     obliqueness,
     plain_affine,
-    prompt,
     volume_node,
 )
 
@@ -36,7 +35,7 @@ def test_mask_comes_back_voxel_for_voxel(order: int, degrees: float) -> None:
     volume = volume_node(grid(order, degrees))
     mask = mask_of()
     writer = SegmentationWriter(volume, volumeFromNode(volume).affine, None)
-    outcome = writer.write(prompt("liver"), finding(mask), Provenance("fake"))
+    outcome = writer.write(found("liver", mask), Provenance("fake"))
     np.testing.assert_array_equal(mask_in(writer.segmentationNode, outcome.segmentId, volume), mask)
 
 
@@ -48,7 +47,7 @@ def test_one_voxel_lies_at_its_place_in_the_patient(order: int, degrees: float) 
     mask = np.zeros(SHAPE, np.uint8)
     mask[index] = 1
     writer = SegmentationWriter(volume, volumeFromNode(volume).affine, None)
-    outcome = writer.write(prompt("liver"), finding(mask), Provenance("fake"))
+    outcome = writer.write(found("liver", mask), Provenance("fake"))
     center = writer.segmentationNode.GetSegmentCenterRAS(outcome.segmentId)
     np.testing.assert_allclose(center, (affine @ [*index, 1])[:3], atol=1e-9)
 

@@ -33,8 +33,8 @@ from real_runs import node_ids
 import DSMSegment as module
 from dsm.core.boxes import CroppedArray
 from dsm.errors import InputError, WorkerError
+from dsm.wire.messages import Progress
 from DSMSegmentLib.install.dependencies import missingRequirements
-from DSMSegmentLib.jobs.job_progress import JobProgress
 from DSMSegmentLib.panel.settings import Settings
 from DSMSegmentLib.scene.dicom_export import dicomProblems
 from DSMSegmentLib.scene.map_store import SegmentMap
@@ -308,11 +308,11 @@ class TestRun:
         panel.ui.promptsTextEdit.setPlainText("liver\nspleen")
         panel.ui.applyButton.click()
         job = panel.widget.logic._job
-        job._arrived(JobProgress("encode", 3, 10, etaS=12.4))  # as the backend does, on its thread
+        job._arrived(Progress(id="", stage="encode", done=3, total=10, eta=12.4))  # as the backend does, on its thread
         process_until(panel, lambda: panel.ui.progressBar.maximum == 10)
         assert panel.ui.progressBar.value == 3
         assert panel.ui.statusLabel.text == "Encoding the volume... about 12 s left"
-        job._arrived(JobProgress("decode", 1, 2))
+        job._arrived(Progress(id="", stage="decode", done=1, total=2))
         process_until(panel, lambda: panel.ui.statusLabel.text == "Segmenting 2 of 2...")
         panel.ui.applyButton.click()
         process_until(panel, lambda: not panel.widget.logic.isRunning)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import slicer
 import vtk
-from phantoms import SHAPE, affine_of, finding, mask_in, mask_of, obliqueness, plain_affine, prompt, volume_node
+from phantoms import SHAPE, affine_of, found, mask_in, mask_of, obliqueness, plain_affine, volume_node
 from vtk.util import numpy_support
 
 from dsm.errors import GeometryError
@@ -52,7 +52,7 @@ def moved_volume(transform: Any, name: str = "CT") -> Any:
 
 def write(volume: Any, node: Any, mask: np.ndarray) -> tuple[Any, str]:
     writer = SegmentationWriter(volume, volumeFromNode(volume).affine, node)
-    outcome = writer.write(prompt("liver"), finding(mask), FAKE)
+    outcome = writer.write(found("liver", mask), FAKE)
     return writer.segmentationNode, outcome.segmentId
 
 

@@ -10,7 +10,8 @@ import pytest
 from dsm.core.boxes import Box
 from dsm.core.volume import Volume
 from dsm.models.config import ModelConfig
-from DSMSegmentLib import JobProgress, RemoteBackend, WorkerBackend
+from dsm.wire.messages import Progress
+from DSMSegmentLib import RemoteBackend, WorkerBackend
 from DSMSegmentLib.jobs.encoding_watch import EncodingWatch
 from DSMSegmentLib.jobs.run_estimate import Engine, RunEstimate, RunEstimates, speedOf
 from DSMSegmentLib.panel.summary import estimateText
@@ -132,7 +133,7 @@ class TestWatch:
         watch = EncodingWatch(lambda: now[0])
         for at, stage, done, total in progress:
             now[0] = at
-            watch.note(JobProgress(stage, done, total))
+            watch.note(Progress(id="", stage=stage, done=done, total=total))
         return watch.seconds
 
     MODEL = ((0.0, "load", 0, 2), (3.0, "load", 2, 2))

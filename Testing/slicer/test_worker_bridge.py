@@ -18,6 +18,7 @@ import slicer
 from phantoms import mask_in, roi_node, segment_ids, tag_of
 from real_runs import LARGE, body_node, counted_clients, node_ids, poll_until, wait_until
 
+from dsm.client.process import WorkerClient
 from dsm.core.options import SegmentOptions
 from dsm.errors import WorkerError
 from dsm.models.store import model_entry
@@ -89,13 +90,9 @@ def test_worker_stays_warm_and_leaves_no_files(volume: Any, backend: WorkerBacke
 def test_a_volume_is_sent_once_and_again_where_the_worker_forgot_it(
     volume: Any, backend: WorkerBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from DSMSegmentLib.jobs import client_run
-
-    sent: list[str] = []
-    write = client_run.write_array
-    monkeypatch.setattr(
-        client_run, "write_array", lambda folder, name, array: (sent.append(name), write(folder, name, array))
-    )
+    sent: list[object] = []
+    put = WorkerClient.put
+    monkeypatch.setattr(WorkerClient, "put", lambda client, array: (sent.append(client), put(client, array))[1])
     backend.release()
     jobs = [SegmentationJob(volume, prompts, backend) for prompts in ("liver", "spleen", "liver")]
     assert [job.wait() for job in jobs] == [JobState.FINISHED] * 3

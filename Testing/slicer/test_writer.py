@@ -10,7 +10,7 @@ import slicer
 from phantoms import (
     SHAPE,
     affine_of,
-    finding,
+    found,
     mask_in,
     mask_of,
     obliqueness,
@@ -61,7 +61,7 @@ def writer_with(volume: Any, text: str) -> SegmentationWriter:
 
 
 def write(writer: SegmentationWriter, text: str, mask: np.ndarray) -> Any:
-    return writer.write(prompt(text), finding(mask), PROVENANCE)
+    return writer.write(found(text, mask), PROVENANCE)
 
 
 class TestNeighbours:
@@ -196,7 +196,7 @@ class TestSameName:
 class TestDescription:
     def test_segment_says_what_it_is_and_what_made_it(self, volume: Any) -> None:
         writer = writer_for(volume)
-        outcome = writer.write(prompt("Left Kidney"), finding(mask_of(), score=0.876), PROVENANCE)
+        outcome = writer.write(found("Left Kidney", mask_of(), score=0.876), PROVENANCE)
         segment = writer.segmentationNode.GetSegmentation().GetSegment(outcome.segmentId)
         structure = prompt("left kidney").structure
         assert outcome.segmentId == "DSM_left_kidney"

@@ -5,13 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from dsm.client.cancel_token import CancelToken
 from dsm.errors import JobCancelled
-from DSMSegmentLib.jobs.cancel_token import CancelToken
 from DSMSegmentLib.jobs.fake_backend import FakeBackend
 
 _PATIENCE_S = 20.0
@@ -33,16 +32,19 @@ class ActingBackend(FakeBackend):
         self.after, self.act = after, act
         self.delivered = threading.Event()
 
-    def segment(self, volume: Any, request: Any, *, onProgress: Any, onFinding: Any, cancel: CancelToken) -> None:
-        for number, text in enumerate(request.prompts):
+    def segment(
+        self, volume: Any, prompts: Any, options: Any, *, onProgress: Any, onResult: Any, cancel: CancelToken
+    ) -> None:
+        for number, prompt in enumerate(prompts):
             if number == self.after and self.act is not None:
                 self.delivered.set()
                 self.act(cancel)
             super().segment(
                 volume,
-                replace(request, prompts=(text,)),
+                [prompt],
+                options,
                 onProgress=onProgress,
-                onFinding=lambda _, finding, number=number: onFinding(number, finding),
+                onResult=onResult,
                 cancel=cancel,
             )
 

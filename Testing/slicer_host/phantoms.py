@@ -10,8 +10,9 @@ import slicer
 import vtk
 
 from dsm.core.boxes import CroppedArray
-from dsm.text.prompt import Prompt, parse_prompts
-from DSMSegmentLib import Finding
+from dsm.core.prompt import Prompt
+from dsm.core.result import PromptResult
+from dsm.text.prompt import parse_prompts
 
 SHAPE = (14, 11, 9)
 SPACING_MM = (0.7, 1.1, 3.0)
@@ -80,10 +81,19 @@ def prompt(text: str) -> Prompt:
     return one
 
 
-def finding(mask: np.ndarray, *, score: float = 0.9) -> Finding:
+def found(text: str, mask: np.ndarray, *, score: float = 0.9) -> PromptResult:
     """Wrap a full mask as what the network would have found."""
-    found = bool(mask.any())
-    return Finding(CroppedArray.from_mask(mask), found, score if found else 0.0, volumeMl=0.0, seconds=0.1)
+    is_there = bool(mask.any())
+    return PromptResult(
+        prompt=prompt(text),
+        mask=CroppedArray.from_mask(mask),
+        shape=mask.shape,
+        found=is_there,
+        score=score if is_there else 0.0,
+        volume_ml=0.0,
+        seconds=0.1,
+        threshold=0.5,
+    )
 
 
 def mask_in(node: Any, segment_id: str, reference: Any) -> np.ndarray:

@@ -12,8 +12,12 @@ import pytest
 from worker_host import AFFINE, SMALL, Host, Pipes, files, phantom
 
 from dsm.errors import WorkerError
+from dsm.text.prompt import parse_prompts
 from dsm.wire.arrays import write_array
+from dsm.wire.codec import to_fields
 from dsm.wire.messages import MAX_LINE_BYTES, Load, PromptItem, Segment
+
+(LIVER,) = parse_prompts("liver")
 
 pytestmark = pytest.mark.xdist_group("worker")  # one worker for all of them
 
@@ -85,8 +89,6 @@ def test_file_that_is_no_array(host: Host, data: bytes) -> None:
 @pytest.mark.parametrize(
     ("prompts", "options", "code"),
     [
-        (["   "], {}, "prompt.empty"),
-        (["x" * 10_000], {}, "prompt"),
         ([], {}, "prompt.empty"),
         (["liver"], {"key": "never sent"}, "no_volume"),
     ],
@@ -100,14 +102,14 @@ def test_segment_message_that_cannot_be_used(
 
 @pytest.mark.parametrize("name", ["../m", "", "/m", "a/b"])
 def test_result_files_outside_the_folder_are_refused(encoded: Host, name: str) -> None:
-    item = PromptItem(id="p", text="liver", file=name)
+    item = PromptItem(id="p", prompt=LIVER, file=name)
     job = encoded.submit(Segment(id=encoded.new_id(), volume_key="volume", prompts=(item,)))
     assert refused(encoded, job).code in ("protocol.path", "protocol")
     assert not (encoded.folder.parent / "m").exists()
 
 
 def test_two_prompts_may_not_share_a_file(encoded: Host) -> None:
-    items = tuple(PromptItem(id=text, text=text, file=file) for text, file in (("liver", "same"), ("spleen", "Same")))
+    items = tuple(PromptItem(id=file, prompt=LIVER, file=file) for file in ("same", "Same"))
     job = encoded.submit(Segment(id=encoded.new_id(), volume_key="volume", prompts=items))
     assert refused(encoded, job).code == "protocol"
 
@@ -225,7 +227,7 @@ def test_folder_that_the_host_took_away(tiny_model: Path, tmp_path: Path) -> Non
         pipes.say(type="set_volume", id="2", key="v", array="a.npy", affine=AFFINE)
         assert pipes.hear_end("2")["type"] == "done"
         shutil.rmtree(folder)
-        item = {"id": "p", "text": "liver", "file": "m"}
+        item = {"id": "p", "prompt": to_fields(LIVER), "file": "m"}
         pipes.say(type="segment", id="3", volume_key="v", prompts=[item], options={"probabilities": True})
         assert pipes.hear_end("3")["code"] == "output"
         pipes.say(type="release", id="4")

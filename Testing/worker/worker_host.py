@@ -20,6 +20,7 @@ import numpy as np
 import dsm
 from dsm.client.process import WorkerClient
 from dsm.core.options import SegmentOptions
+from dsm.text.prompt import parse_prompts
 from dsm.wire.arrays import write_array
 from dsm.wire.messages import Load, Progress, PromptItem, Result, Segment, SetVolume
 
@@ -55,12 +56,9 @@ class Host(WorkerClient):
 
     def segment(self, *prompts: str, key: str = "volume", maps: bool = False, **options: Any) -> str:
         items = tuple(
-            PromptItem(
-                id=f"p{number}",
-                text=text,
-                file=self.new_file(),
-            )
+            PromptItem(id=f"p{number}", prompt=prompt, file=self.new_file())
             for number, text in enumerate(prompts)
+            for prompt in parse_prompts(text)
         )
         how = SegmentOptions(probabilities=maps, uncertainty=maps, **options)
         return self.submit(Segment(id=self.new_id(), volume_key=key, prompts=items, options=how))

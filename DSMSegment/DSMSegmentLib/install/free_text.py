@@ -12,8 +12,8 @@ from pathlib import Path
 
 import slicer
 
-from dsm.errors import MissingDependencyError, PromptError
-from dsm.text.prompt import parse_prompts
+from dsm.core.prompt import Prompt
+from dsm.errors import MissingDependencyError
 from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.install.dependencies import missingRequirements, readRequirements
 from DSMSegmentLib.install.pip_call import (
@@ -33,13 +33,13 @@ def missingForFreeText() -> list[str]:
     return missingRequirements(readRequirements(_FILE))
 
 
-def checkFreeText(prompts: Sequence[str]) -> None:
+def checkFreeText(prompts: Sequence[Prompt]) -> None:
     """Call before a run on this computer: else one would read the volume for a minute and fail then.
 
     Raises:
         MissingDependencyError: If a prompt is not in the vocabulary, and there is no language model for it.
     """
-    unknown = [name for text in prompts for name in _unknownIn(text)]
+    unknown = [prompt.name for prompt in prompts if prompt.structure is None]
     if unknown and missingForFreeText():
         raise MissingDependencyError(
             _("Not in the vocabulary: {names}. Free text needs a language model, which is not installed.").format(
@@ -76,10 +76,3 @@ def installForFreeText() -> None:
             _("These packages are still missing: {names}.").format(names=", ".join(still)),
             hint=_("Restart Slicer and try again; the log above says what pip did."),
         )
-
-
-def _unknownIn(text: str) -> list[str]:
-    try:
-        return [prompt.name for prompt in parse_prompts(text) if prompt.structure is None]
-    except PromptError:  # the run says what is wrong with it
-        return []

@@ -5,24 +5,26 @@ from __future__ import annotations
 import shutil
 import sys
 import threading
+from collections.abc import Sequence
 from typing import Protocol
 
 from dsm import __version__
+from dsm.client.cancel_token import CancelToken
 from dsm.client.process import WorkerClient
+from dsm.client.session import ClientSession, OnProgress, OnResult
+from dsm.client.worker_start import WorkerStart
+from dsm.core.options import SegmentOptions
 from dsm.core.precision import AUTO
+from dsm.core.prompt import Prompt
 from dsm.core.segment_tags import Provenance
 from dsm.core.volume import Volume
 from dsm.errors import DSMError, WorkerError
 from dsm.models.config import ModelConfig
 from dsm.models.store import find_model, model_entry
-from dsm.wire.messages import Load, Measure, Ready, Release
+from dsm.wire.messages import Ready, Release
 from DSMSegmentLib.install.free_text import checkFreeText
-from DSMSegmentLib.jobs.cancel_token import CancelToken
-from DSMSegmentLib.jobs.client_run import ClientRun, FindingCallback, ProgressCallback
 from DSMSegmentLib.jobs.collection_guard import startThread
-from DSMSegmentLib.jobs.request import SegmentRequest
 from DSMSegmentLib.jobs.run_estimate import Engine
-from DSMSegmentLib.jobs.worker_start import WorkerStart
 
 
 class Backend(Protocol):
@@ -39,13 +41,14 @@ class Backend(Protocol):
     def segment(
         self,
         volume: Volume,
-        request: SegmentRequest,
+        prompts: Sequence[Prompt],
+        options: SegmentOptions,
         *,
-        onProgress: ProgressCallback,
-        onFinding: FindingCallback,
+        onProgress: OnProgress,
+        onResult: OnResult,
         cancel: CancelToken,
     ) -> None:
-        """Compute the prompts one after the other and hand each result to `onFinding(index, finding)`.
+        """Compute the prompts one after the other and hand each result to `onResult`.
 
         Raises:
             JobCancelled: Soon after `cancel` was requested.
@@ -111,10 +114,11 @@ class WorkerBackend:
     def segment(
         self,
         volume: Volume,
-        request: SegmentRequest,
+        prompts: Sequence[Prompt],
+        options: SegmentOptions,
         *,
-        onProgress: ProgressCallback,
-        onFinding: FindingCallback,
+        onProgress: OnProgress,
+        onResult: OnResult,
         cancel: CancelToken,
     ) -> None:
         """See `Backend.segment`. Model and volume stay in the worker, so a second run on them starts at once.
@@ -123,13 +127,13 @@ class WorkerBackend:
         does not stop within two seconds of a cancel is killed; the next run starts a new one.
         """
         if self._sharesPackages:
-            checkFreeText(request.prompts)
+            checkFreeText(prompts)
         numClosed = self._numClosed
         entry = model_entry(find_model(self._model))
-        run = ClientRun(self._runningClient(numClosed, cancel), onProgress, onFinding, cancel)
-        done = run.load(str(entry.path.resolve()), self._device, self._precision)
+        session = ClientSession(self._runningClient(numClosed, cancel), on_progress=onProgress, cancel=cancel)
+        done = session.load(str(entry.path.resolve()), device=self._device, precision=self._precision)
         self._provenance = Provenance(entry.name, entry.digest, __version__, done.device or self._device)
-        run.segment(run.sendVolume(volume, request.options.region), request)
+        session.encode(volume, region=options.region).segment(prompts, options, on_result=onResult)
 
     def choose(self, model: str, device: str, precision: str) -> None:
         """Take another model, device or precision for the runs to come."""
@@ -147,8 +151,7 @@ class WorkerBackend:
         numClosed = self._numClosed
         entry = model_entry(find_model(self._model))
         client = self._runningClient(numClosed)
-        load = Load(id=client.new_id(), model=str(entry.path.resolve()), device=self._device, precision=self._precision)
-        client.wait(client.submit(load))
+        ClientSession(client).load(str(entry.path.resolve()), device=self._device, precision=self._precision)
         return client.ready
 
     def measure(self) -> float:
@@ -157,8 +160,7 @@ class WorkerBackend:
         Raises:
             DSMError: If the worker died, or gave back the model meanwhile.
         """
-        client = self._runningClient(self._numClosed)
-        return client.wait(client.submit(Measure(id=client.new_id()))).seconds_per_megavoxel
+        return ClientSession(self._runningClient(self._numClosed)).measure()
 
     def release(self) -> None:
         """Let the worker give back the memory of the model and of all encoded volumes."""
@@ -195,9 +197,9 @@ class WorkerBackend:
         with self._lock:
             if numClosed != self._numClosed:
                 raise WorkerError("The worker was closed.", code="worker.closed")
-            dead = self._start if self._start is not None and not self._start.isUsable else None
+            dead = self._start if self._start is not None and not self._start.is_usable else None
             if self._start is None or dead is not None:
-                self._start = WorkerStart(self._newClient)
+                self._start = WorkerStart(self._newClient, start_thread=startThread)
             start = self._start
         if dead is not None:
             dead.close()

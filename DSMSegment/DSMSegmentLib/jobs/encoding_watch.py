@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from DSMSegmentLib.jobs.job_progress import JobProgress
+from dsm.wire.messages import Progress
 
 
 class EncodingWatch:
@@ -21,7 +21,7 @@ class EncodingWatch:
         self.seconds: float | None = None
         """From the cropping to the end of the encoding; None where nothing was encoded."""
 
-    def note(self, progress: JobProgress) -> None:
+    def note(self, progress: Progress) -> None:
         """Look at a progress."""
         if progress.stage == "load" and progress.done == 0:  # of the model, then of the volume
             self._beganS = self._clock()

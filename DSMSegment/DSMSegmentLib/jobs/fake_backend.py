@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from dsm.client.cancel_token import CancelToken
+from dsm.client.session import OnProgress, OnResult
 from dsm.core.boxes import Box, CroppedArray
+from dsm.core.options import SegmentOptions
+from dsm.core.prompt import Prompt
+from dsm.core.result import PromptResult
 from dsm.core.segment_tags import Provenance
 from dsm.core.volume import Volume
-from DSMSegmentLib.jobs.cancel_token import CancelToken
-from DSMSegmentLib.jobs.client_run import FindingCallback, ProgressCallback
-from DSMSegmentLib.jobs.job_progress import JobProgress
-from DSMSegmentLib.jobs.request import SegmentRequest
+from dsm.wire.messages import Progress
 from DSMSegmentLib.jobs.run_estimate import Engine
-from DSMSegmentLib.scene.finding import Finding
 
 
 class FakeBackend:
@@ -40,31 +41,33 @@ class FakeBackend:
     def segment(
         self,
         volume: Volume,
-        request: SegmentRequest,
+        prompts: Sequence[Prompt],
+        options: SegmentOptions,
         *,
-        onProgress: ProgressCallback,
-        onFinding: FindingCallback,
+        onProgress: OnProgress,
+        onResult: OnResult,
         cancel: CancelToken,
     ) -> None:
         """See `Backend.segment`."""
-        for index, text in enumerate(request.prompts):
+        for index, prompt in enumerate(prompts):
             cancel.check()
-            mask = _inside(self._masks.get(text, np.zeros(volume.shape, np.uint8)), request.options.region)
+            mask = _inside(self._masks.get(prompt.canonical_text, np.zeros(volume.shape, np.uint8)), options.region)
             found = bool(mask.any())
-            onFinding(
-                index,
-                Finding(
+            onResult(
+                PromptResult(
+                    prompt=prompt,
                     mask=CroppedArray.from_mask(mask),
+                    shape=volume.shape,
                     found=found,
                     score=0.9 if found else 0.1,
-                    volumeMl=float(np.count_nonzero(mask)) * volume.voxel_volume_mm3 / 1000.0,
+                    volume_ml=float(np.count_nonzero(mask)) * volume.voxel_volume_mm3 / 1000.0,
                     seconds=0.0,
-                    threshold=request.options.threshold,
-                    probability=_map(mask) if request.options.probabilities else None,
-                    uncertainty=_map(mask) if request.options.uncertainty else None,
+                    threshold=options.threshold,
+                    probability=_map(mask) if options.probabilities else None,
+                    uncertainty=_map(mask) if options.uncertainty else None,
                 ),
             )
-            onProgress(JobProgress("decode", index + 1, len(request.prompts)))
+            onProgress(Progress(id="", stage="decode", done=index + 1, total=len(prompts)))
 
     def close(self) -> None:
         """There is nothing to give back."""

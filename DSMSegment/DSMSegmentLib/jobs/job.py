@@ -11,21 +11,22 @@ from functools import partial
 
 import slicer
 
+from dsm.client.cancel_token import CancelToken
 from dsm.core.boxes import Box
 from dsm.core.options import SegmentOptions
+from dsm.core.prompt import Prompt
+from dsm.core.result import PromptResult
 from dsm.core.volume import Volume
 from dsm.errors import DSMError, InputError, JobCancelled, OutputError
-from dsm.text.prompt import Prompt, parse_prompts
+from dsm.text.prompt import parse_prompts
+from dsm.wire.messages import Progress
 from DSMSegmentLib.jobs.backend import Backend
-from DSMSegmentLib.jobs.cancel_token import CancelToken
 from DSMSegmentLib.jobs.collection_guard import collectionGuard, startThread
 from DSMSegmentLib.jobs.encoding_watch import EncodingWatch
-from DSMSegmentLib.jobs.job_progress import JobProgress
-from DSMSegmentLib.jobs.request import SegmentRequest
-from DSMSegmentLib.scene.finding import Finding, OutcomeStatus, SegmentOutcome
 from DSMSegmentLib.scene.journal import RunJournal
 from DSMSegmentLib.scene.map_store import MapStore, SegmentMap
 from DSMSegmentLib.scene.mrml import affineInSegmentation, hasLinearParent, volumeFromNode
+from DSMSegmentLib.scene.outcome import OutcomeStatus, SegmentOutcome
 from DSMSegmentLib.scene.policy import ExistingPolicy, OverlapPolicy
 from DSMSegmentLib.scene.roi import boxFromRoi
 from DSMSegmentLib.scene.sequence_item import timeOf
@@ -109,7 +110,7 @@ class SegmentationJob:
         probabilities: MapStore | None = None,
         uncertainties: MapStore | None = None,
         packAtEnd: bool = True,
-        onProgress: Callable[[JobProgress], None] | None = None,
+        onProgress: Callable[[Progress], None] | None = None,
         onResult: Callable[[SegmentOutcome], None] | None = None,
         onFinished: Callable[[SegmentationJob], None] | None = None,
     ) -> None:
@@ -133,14 +134,11 @@ class SegmentationJob:
             roi=roi,
         )
         self._prompts, self._skipped = self._plan(parse_prompts(prompts))
-        self._request = SegmentRequest(
-            prompts=tuple(prompt.canonical_text for prompt in self._prompts),
-            options=replace(
-                self._options.segment,
-                region=roi,
-                probabilities=probabilities is not None,
-                uncertainty=uncertainties is not None and self._options.segment.uncertainty,
-            ),
+        self._how = replace(
+            self._options.segment,
+            region=roi,
+            probabilities=probabilities is not None,
+            uncertainty=uncertainties is not None and self._options.segment.uncertainty,
         )
         self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._cancel = CancelToken()
@@ -151,7 +149,7 @@ class SegmentationJob:
         self.state = JobState.READY
         self.outcomes: list[SegmentOutcome] = []
         self._earlier: tuple[SegmentOutcome, ...] = ()
-        self.progress = JobProgress("load", 0, 1)
+        self.progress = Progress(id="", stage="load", done=0, total=1)
         self.error: DSMError | None = None
         self.warnings = _transformWarnings(volumeNode)
 
@@ -188,7 +186,7 @@ class SegmentationJob:
     @property
     def region(self) -> Box | None:
         """Its voxels in which masks are wanted; None for all."""
-        return self._request.options.region
+        return self._how.region
 
     @property
     def encodeSeconds(self) -> float | None:
@@ -289,9 +287,10 @@ class SegmentationJob:
             if self._prompts:
                 self._backend.segment(
                     self._volume,
-                    self._request,
+                    self._prompts,
+                    self._how,
                     onProgress=self._arrived,
-                    onFinding=lambda index, finding: self._events.put(partial(self._write, index, finding)),
+                    onResult=lambda result: self._events.put(partial(self._write, result)),
                     cancel=self._cancel,
                 )
         except DSMError as caught:
@@ -301,30 +300,30 @@ class SegmentationJob:
             error.__cause__ = caught
         self._events.put(partial(self._end, error))
 
-    def _arrived(self, progress: JobProgress) -> None:
+    def _arrived(self, progress: Progress) -> None:
         """Take in a progress, on the helper thread: at once, whatever the window does meanwhile."""
         self._watch.note(progress)
         self._events.put(partial(self._report, progress))
 
-    def _report(self, progress: JobProgress) -> None:
+    def _report(self, progress: Progress) -> None:
         self.progress = progress
         if self._onProgress is not None:
             self._onProgress(progress)
 
-    def _write(self, index: int, finding: Finding) -> None:
+    def _write(self, result: PromptResult) -> None:
         if self._cancel.requested:
             return
         try:
             self._checkTime()
-            for segmentId in self._options.into.get(self._prompts[index].name) or ("",):
-                self._writeInto(segmentId, index, finding)
+            for segmentId in self._options.into.get(result.prompt.name) or ("",):
+                self._writeInto(segmentId, result)
         except DSMError as error:
             self._writeError = error
             self.cancel()
 
-    def _writeInto(self, segmentId: str, index: int, finding: Finding) -> None:
-        outcome = self._writer.write(self._prompts[index], finding, self._backend.provenance, into=segmentId)
-        self._keepMaps(outcome.segmentId, finding)
+    def _writeInto(self, segmentId: str, result: PromptResult) -> None:
+        outcome = self._writer.write(result, self._backend.provenance, into=segmentId)
+        self._keepMaps(outcome.segmentId, result)
         self._note(outcome)
 
     def _checkTime(self) -> None:
@@ -336,15 +335,15 @@ class SegmentationJob:
                 hint="Show that one again: finished segments are there. Then run the other prompts.",
             )
 
-    def _keepMaps(self, segmentId: str, finding: Finding) -> None:
+    def _keepMaps(self, segmentId: str, result: PromptResult) -> None:
         node = self.segmentationNode
         if node is None or not segmentId:
             return
         affine = affineInSegmentation(self._volume.affine, self._volumeNode, node)
         others = self._writer.protectedSegmentIds(segmentId)
-        for store, values in ((self._probabilities, finding.probability), (self._uncertainties, finding.uncertainty)):
+        for store, values in ((self._probabilities, result.probability), (self._uncertainties, result.uncertainty)):
             if store is not None:
-                map_ = SegmentMap(values, affine, self._request.options.region, others) if values is not None else None
+                map_ = SegmentMap(values, affine, self._how.region, others) if values is not None else None
                 store.put(node, segmentId, map_)
 
     def _note(self, outcome: SegmentOutcome) -> None:

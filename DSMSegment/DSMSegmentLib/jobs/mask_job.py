@@ -6,15 +6,14 @@ from collections.abc import Callable
 
 import slicer
 
+from dsm.client.cancel_token import CancelToken
 from dsm.core.options import SegmentOptions
+from dsm.core.result import PromptResult
 from dsm.errors import DSMError, InputError, JobCancelled
 from dsm.text.prompt import parse_prompts
 from DSMSegmentLib.jobs.backend import Backend
 from DSMSegmentLib.jobs.background_call import BackgroundCall
-from DSMSegmentLib.jobs.cancel_token import CancelToken
 from DSMSegmentLib.jobs.job import JobState
-from DSMSegmentLib.jobs.request import SegmentRequest
-from DSMSegmentLib.scene.finding import Finding
 from DSMSegmentLib.scene.mrml import affineInSegmentation, orientedImageFromCrop, volumeFromNode
 
 
@@ -55,23 +54,24 @@ class MaskJob:
             message = f"'{prompt}' names several structures ({names})."
             raise InputError(message, code="input.prompt", hint="Name one.")
         self.prompt = prompts[0]
-        self.finding: Finding | None = None
+        self.result: PromptResult | None = None
         self.error: DSMError | None = None
         self.state = JobState.RUNNING
         self.volumeNode = volumeNode
         self._affine = volume.affine
         self._onFinished = onFinished
         self._cancel = CancelToken()
-        found: list[Finding] = []
+        results: list[PromptResult] = []
         self._call = BackgroundCall(
             lambda: backend.segment(
                 volume,
-                SegmentRequest((self.prompt.canonical_text,), options or SegmentOptions()),
+                prompts,
+                options or SegmentOptions(),
                 onProgress=lambda _: None,
-                onFinding=lambda _, finding: found.append(finding),
+                onResult=results.append,
                 cancel=self._cancel,
             ),
-            lambda _, error: self._end(found, error),
+            lambda _, error: self._end(results, error),
         )
 
     @property
@@ -85,10 +85,10 @@ class MaskJob:
         Raises:
             GeometryError: If volume and segmentation have different parents, and one of them is not linear.
         """
-        if self.finding is None or not self.finding.found:
+        if self.result is None or not self.result.found:
             return None
         affine = affineInSegmentation(self._affine, self.volumeNode, segmentationNode)
-        return orientedImageFromCrop(self.finding.mask, affine)
+        return orientedImageFromCrop(self.result.mask, affine)
 
     def poll(self) -> bool:
         """Call it on the main thread, about ten times a second; returns whether the job is over."""
@@ -100,14 +100,14 @@ class MaskJob:
         """Stop the job."""
         self._cancel.request()
 
-    def _end(self, found: list[Finding], error: DSMError | None) -> None:
+    def _end(self, results: list[PromptResult], error: DSMError | None) -> None:
         if isinstance(error, JobCancelled) or self._cancel.requested:
             self.state = JobState.CANCELLED
         elif error is not None:
             self.state, self.error = JobState.FAILED, error
         else:
             self.state = JobState.FINISHED
-            self.finding = found[0] if found else None
+            self.result = results[0] if results else None
         onFinished, self._onFinished = self._onFinished, None  # a job that is over keeps nobody alive
         if onFinished is not None:
             onFinished(self)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dsm import __version__
+from dsm.client.cancel_token import CancelToken
 from dsm.client.connection import Address, ConnectionTest, RemoteError, check_connection
 from dsm.client.http import RemoteClient
+from dsm.client.session import ClientSession, OnProgress, OnResult
+from dsm.core.options import SegmentOptions
+from dsm.core.prompt import Prompt
 from dsm.core.segment_tags import Provenance
 from dsm.core.volume import Volume
 from dsm.wire.messages import Release
-from DSMSegmentLib.jobs.cancel_token import CancelToken
-from DSMSegmentLib.jobs.client_run import ClientRun, FindingCallback, ProgressCallback
 from DSMSegmentLib.jobs.collection_guard import startThread
-from DSMSegmentLib.jobs.request import SegmentRequest
 from DSMSegmentLib.jobs.run_estimate import Engine
 
 # What `close` waits for a server that does not answer: it removes the volumes by itself after a while.
@@ -82,10 +85,11 @@ class RemoteBackend:
     def segment(
         self,
         volume: Volume,
-        request: SegmentRequest,
+        prompts: Sequence[Prompt],
+        options: SegmentOptions,
         *,
-        onProgress: ProgressCallback,
-        onFinding: FindingCallback,
+        onProgress: OnProgress,
+        onResult: OnResult,
         cancel: CancelToken,
     ) -> None:
         """See `Backend.segment`. A volume is sent once, and stays on the server until two others were used after it.
@@ -104,11 +108,11 @@ class RemoteBackend:
                 hint="Agree first, or let this computer segment.",
             )
         client = self._openClient()
-        run = ClientRun(client, onProgress, onFinding, cancel)
-        run.load("")  # whatever the server has
+        session = ClientSession(client, on_progress=onProgress, cancel=cancel)
+        session.load("")  # whatever the server has
         ready = client.ready
         self._provenance = Provenance(ready.model, ready.model_sha256, ready.worker, ready.device)
-        run.segment(run.sendVolume(volume), request)
+        session.encode(volume).segment(prompts, options, on_result=onResult)
 
     def release(self) -> None:
         """Remove the volumes from the server."""

@@ -9,13 +9,13 @@ import slicer
 
 from dsm.core.options import SegmentOptions
 from dsm.errors import DSMError, InputError
+from dsm.wire.messages import Progress
 from DSMSegmentLib.jobs.backend import Backend
 from DSMSegmentLib.jobs.job import JobOptions, JobState, SegmentationJob
-from DSMSegmentLib.jobs.job_progress import JobProgress
 from DSMSegmentLib.jobs.mask_job import MaskJob
 from DSMSegmentLib.jobs.sequences import SequenceRun
-from DSMSegmentLib.scene.finding import SegmentOutcome
 from DSMSegmentLib.scene.map_store import MapStore, SegmentMap
+from DSMSegmentLib.scene.outcome import SegmentOutcome
 from DSMSegmentLib.scene.rethreshold import setThreshold
 from DSMSegmentLib.scene.segment_tags import isEdited
 from DSMSegmentLib.scene.undo import UndoHistory
@@ -69,7 +69,7 @@ class Runs:
         *,
         wait: bool = False,
         interactive: bool = False,
-        onProgress: Callable[[JobProgress], None] | None = None,
+        onProgress: Callable[[Progress], None] | None = None,
         onResult: Callable[[SegmentOutcome], None] | None = None,
         onFinished: Callable[[SegmentationJob], None] | None = None,
     ) -> SegmentationJob:
@@ -136,7 +136,7 @@ class Runs:
         *,
         segmentationNode: slicer.vtkMRMLSegmentationNode | None = None,
         wait: bool = False,
-        onProgress: Callable[[JobProgress], None] | None = None,
+        onProgress: Callable[[Progress], None] | None = None,
         onResult: Callable[[SegmentOutcome], None] | None = None,
         onFinished: Callable[[SegmentationJob], None] | None = None,
     ) -> SequenceRun:

@@ -8,11 +8,11 @@ from dataclasses import replace
 import slicer
 
 from dsm.errors import DSMError, InputError
+from dsm.wire.messages import Progress
 from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.jobs.job import JobState, SegmentationJob
-from DSMSegmentLib.jobs.job_progress import JobProgress
 from DSMSegmentLib.jobs.sequence_target import NewSequence, SequenceTarget, ShownSequence
-from DSMSegmentLib.scene.finding import SegmentOutcome
+from DSMSegmentLib.scene.outcome import SegmentOutcome
 from DSMSegmentLib.scene.sequence_item import SequenceItem, browserOf
 
 StartJob = Callable[..., SegmentationJob]
@@ -42,7 +42,7 @@ class SequenceRun:
         startJob: StartJob,
         *,
         segmentationNode: slicer.vtkMRMLSegmentationNode | None = None,
-        onProgress: Callable[[JobProgress], None] | None = None,
+        onProgress: Callable[[Progress], None] | None = None,
         onResult: Callable[[SegmentOutcome], None] | None = None,
         onFinished: Callable[[SegmentationJob], None] | None = None,
     ) -> None:
@@ -152,7 +152,7 @@ class SequenceRun:
         if self._onFinished is not None:
             self._onFinished(self._job)
 
-    def _report(self, progress: JobProgress) -> None:
+    def _report(self, progress: Progress) -> None:
         if self._onProgress is not None:
             note = _("Sequence item {number} of {count}").format(number=self._item + 1, count=self._numItems)
             self._onProgress(replace(progress, note=note))

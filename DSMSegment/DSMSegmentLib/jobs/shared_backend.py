@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from functools import cache
 
+from dsm.client.cancel_token import CancelToken
+from dsm.client.session import OnProgress, OnResult
+from dsm.core.options import SegmentOptions
+from dsm.core.prompt import Prompt
 from dsm.core.volume import Volume
 from DSMSegmentLib.jobs.backend import WorkerBackend
-from DSMSegmentLib.jobs.cancel_token import CancelToken
-from DSMSegmentLib.jobs.client_run import FindingCallback, ProgressCallback
-from DSMSegmentLib.jobs.request import SegmentRequest
 
 _LOOK_S = 0.05
 
@@ -33,17 +35,18 @@ class SharedBackend(WorkerBackend):
     def segment(
         self,
         volume: Volume,
-        request: SegmentRequest,
+        prompts: Sequence[Prompt],
+        options: SegmentOptions,
         *,
-        onProgress: ProgressCallback,
-        onFinding: FindingCallback,
+        onProgress: OnProgress,
+        onResult: OnResult,
         cancel: CancelToken,
     ) -> None:
         """See `Backend.segment`; waits until the run of another logic is over."""
         while not self._turn.acquire(timeout=_LOOK_S):
             cancel.check()
         try:
-            super().segment(volume, request, onProgress=onProgress, onFinding=onFinding, cancel=cancel)
+            super().segment(volume, prompts, options, onProgress=onProgress, onResult=onResult, cancel=cancel)
         finally:
             self._turn.release()
 

@@ -6,9 +6,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum
 
+from dsm.core.prompt import Prompt
+from dsm.core.structure import Structure
 from dsm.errors import PromptError
-from dsm.text.prompt import Prompt, parse_prompts
-from dsm.text.structure import Structure
+from dsm.text.prompt import parse_prompts
 from DSMSegmentLib.application import tr as _
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import slicer
 
-from dsm.text.prompt import Prompt
+from dsm.core.prompt import Prompt
 from DSMSegmentLib.application import tr as _
-from DSMSegmentLib.scene.finding import OutcomeStatus, SegmentOutcome
 from DSMSegmentLib.scene.mrml import segmentVolumeMl
+from DSMSegmentLib.scene.outcome import OutcomeStatus, SegmentOutcome
 from DSMSegmentLib.scene.segment_tags import factsOf, promptOf
 from DSMSegmentLib.scene.segment_volumes import isOfAnotherVolume, volumeOfSegment
 

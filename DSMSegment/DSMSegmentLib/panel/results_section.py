@@ -18,8 +18,8 @@ from DSMSegmentLib.scene.correction import saveCorrection
 from DSMSegmentLib.scene.edit_watches import EditWatches
 from DSMSegmentLib.scene.editor_bridge import openInSegmentEditor
 from DSMSegmentLib.scene.exporting import FILTERS, exportSegmentation
-from DSMSegmentLib.scene.finding import SegmentOutcome
 from DSMSegmentLib.scene.layer_packer import LayerPacker
+from DSMSegmentLib.scene.outcome import SegmentOutcome
 from DSMSegmentLib.scene.placement import volumeOf
 from DSMSegmentLib.scene.segment_volumes import volumeOfSegment
 from DSMSegmentLib.scene.sequence_item import timeOf

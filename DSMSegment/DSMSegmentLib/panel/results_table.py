@@ -8,7 +8,7 @@ from typing import Any
 from DSMSegmentLib.application import qt
 from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.panel.result_rows import ResultRow
-from DSMSegmentLib.scene.finding import OutcomeStatus
+from DSMSegmentLib.scene.outcome import OutcomeStatus
 
 _SHOWN, _NAME, _STATUS, _VOLUME, _SCORE, _SECONDS, _REVIEWED = range(7)
 

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 from dsm.errors import DSMError
+from dsm.wire.messages import Progress
 from DSMSegmentLib.application import qt
 from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.jobs.job import JobOptions, JobState, SegmentationJob
-from DSMSegmentLib.jobs.job_progress import JobProgress
 from DSMSegmentLib.jobs.run_log import RunLog
 from DSMSegmentLib.jobs.runs import Runs
 from DSMSegmentLib.panel.summary import finishedText, progressText
-from DSMSegmentLib.scene.finding import SegmentOutcome
+from DSMSegmentLib.scene.outcome import SegmentOutcome
 from DSMSegmentLib.scene.surface_pause import SurfacePause
 
 # Often enough for a progress bar that moves, seldom enough for an idle window.
@@ -121,7 +121,7 @@ class RunSection:
         self._runs.poll()
         self._onTick()
 
-    def _onProgress(self, progress: JobProgress) -> None:
+    def _onProgress(self, progress: Progress) -> None:
         self._ui.progressBar.maximum = max(progress.total, 1)
         self._ui.progressBar.value = progress.done
         # Not logged: there are many.

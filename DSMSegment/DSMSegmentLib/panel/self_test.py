@@ -14,7 +14,7 @@ from DSMSegmentLib.jobs.fake_backend import FakeBackend
 from DSMSegmentLib.jobs.job import JobState
 from DSMSegmentLib.panel.key_events import typeText
 from DSMSegmentLib.panel.setup_section import SetupSection
-from DSMSegmentLib.scene.finding import OutcomeStatus
+from DSMSegmentLib.scene.outcome import OutcomeStatus
 
 
 class DSMSegmentTest(ScriptedLoadableModuleTest):  # type: ignore[misc]

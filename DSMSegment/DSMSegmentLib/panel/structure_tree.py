@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from dsm.text.structure import Structure
+from dsm.core.structure import Structure
 from dsm.text.vocabulary import load_vocabulary
 from DSMSegmentLib.application import qt
 from DSMSegmentLib.application import tr as _

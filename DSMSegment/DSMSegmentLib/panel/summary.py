@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from dsm.wire.messages import Progress
 from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.jobs.job import JobState, SegmentationJob
-from DSMSegmentLib.jobs.job_progress import JobProgress
 from DSMSegmentLib.jobs.run_estimate import RunEstimate
-from DSMSegmentLib.scene.finding import OutcomeStatus
+from DSMSegmentLib.scene.outcome import OutcomeStatus
 
 _MINUTE_S = 60
 _GB = 1e9
 
 
-def stageText(progress: JobProgress) -> str:
+def stageText(progress: Progress) -> str:
     """Return the current stage of a run."""
     texts: dict[str, str] = {
         "load": _("Starting the worker and loading the model..."),
@@ -27,15 +27,15 @@ def stageText(progress: JobProgress) -> str:
     return texts.get(progress.stage, progress.stage)
 
 
-def progressText(progress: JobProgress) -> str:
+def progressText(progress: Progress) -> str:
     """Return one line for a running job: stage, progress, and remaining time."""
     text = f"{progress.note}: {stageText(progress)}" if progress.note else stageText(progress)
     if progress.stage == "decode" and progress.total > 1:
         text = _("Segmenting {done} of {total}...").format(
             done=min(progress.done + 1, progress.total), total=progress.total
         )
-    if progress.etaS is not None and progress.etaS >= 1:
-        text += " " + _("about {seconds:.0f} s left").format(seconds=progress.etaS)
+    if progress.eta is not None and progress.eta >= 1:
+        text += " " + _("about {seconds:.0f} s left").format(seconds=progress.eta)
     return text
 
 

@@ -8,9 +8,10 @@ from functools import lru_cache
 import slicer
 import vtk
 
+from dsm.core.prompt import Prompt
 from dsm.core.segment_tags import ALGORITHM_TYPE_TAG, MANUALLY_CHANGED, TAGS, SegmentFacts, from_tags
 from dsm.errors import PromptError
-from dsm.text.prompt import Prompt, parse_prompts
+from dsm.text.prompt import parse_prompts
 
 
 def tagOf(segment: slicer.vtkSegment, name: str) -> str:

@@ -24,20 +24,18 @@ from dsm.core.segment_tags import (
     format_volume,
     to_tags,
 )
-from DSMSegmentLib.scene.finding import Finding
 from DSMSegmentLib.scene.mrml import countVoxels, orientedImageFromSegment, voxelVolumeMl
 from DSMSegmentLib.scene.segment_tags import tagOf
 from DSMSegmentLib.scene.segment_volumes import noteVolume
 
 if TYPE_CHECKING:
-    from dsm.text.prompt import Prompt
+    from dsm.core.result import PromptResult
 
 
-def tagFinding(
+def tagResult(
     segmentationNode: slicer.vtkMRMLSegmentationNode,
     segmentId: str,
-    prompt: Prompt,
-    finding: Finding,
+    result: PromptResult,
     provenance: Provenance,
     volumeNode: slicer.vtkMRMLScalarVolumeNode,
     *,
@@ -49,9 +47,8 @@ def tagFinding(
     Args:
         segmentationNode: Of the segment.
         segmentId: Of the segment.
-        prompt: As it was understood.
-        finding: What the network found; the mask of the segment may be another by policies and masking.
-        provenance: What made the finding.
+        result: What the network found; the mask of the segment may be another by policies and masking.
+        provenance: What made the result.
         volumeNode: That was segmented.
         mask: That the segment was given; None to look, which takes longer.
         byHand: Whether a person had a part in it, as with the effect in the Segment Editor.
@@ -61,13 +58,13 @@ def tagFinding(
     """
     segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
     facts = SegmentFacts(
-        prompt=prompt.text,
-        name=prompt.name,
+        prompt=result.prompt.text,
+        name=result.prompt.name,
         provenance=provenance,
-        score=finding.score,
-        threshold=finding.threshold,
-        seconds=finding.seconds,
-        notes=warningsOf(prompt, finding),
+        score=result.score,
+        threshold=result.threshold,
+        seconds=result.seconds,
+        notes=warningsOf(result),
         edited=byHand,
     )
     tags = to_tags(facts)
@@ -115,9 +112,9 @@ def tagMask(
     return volumeMl
 
 
-def warningsOf(prompt: Prompt, finding: Finding) -> tuple[str, ...]:
+def warningsOf(result: PromptResult) -> tuple[str, ...]:
     """Return the warnings about a result, in sentences, without duplicates."""
-    return tuple(dict.fromkeys((*prompt.warnings, *finding.warnings)))
+    return tuple(dict.fromkeys((*result.prompt.warnings, *result.warnings)))
 
 
 def _setTag(segment: slicer.vtkSegment, name: str, value: str) -> None:

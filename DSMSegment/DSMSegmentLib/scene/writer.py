@@ -15,7 +15,6 @@ from dsm.core.boxes import Box
 from dsm.core.segment_tags import Provenance
 from dsm.errors import InputError, OutputError
 from dsm.text.appearance import prompt_color, prompt_terminology
-from DSMSegmentLib.scene.finding import Finding, OutcomeStatus, SegmentOutcome
 from DSMSegmentLib.scene.journal import RunJournal
 from DSMSegmentLib.scene.layer_packer import packLayers
 from DSMSegmentLib.scene.mrml import (
@@ -27,12 +26,14 @@ from DSMSegmentLib.scene.mrml import (
     removeVoxels,
     setSegmentMask,
 )
+from DSMSegmentLib.scene.outcome import OutcomeStatus, SegmentOutcome
 from DSMSegmentLib.scene.placement import createSegmentation, placeBesideVolume
 from DSMSegmentLib.scene.policy import ExistingPolicy, OverlapPolicy
-from DSMSegmentLib.scene.tag_writer import tagFinding, tagLoss, warningsOf
+from DSMSegmentLib.scene.tag_writer import tagLoss, tagResult, warningsOf
 
 if TYPE_CHECKING:
-    from dsm.text.prompt import Prompt
+    from dsm.core.prompt import Prompt
+    from dsm.core.result import PromptResult
 
 
 class SegmentationWriter:
@@ -44,7 +45,7 @@ class SegmentationWriter:
     Args:
         volumeNode: That was segmented; gives grid, parent transform and place in the subject hierarchy.
         affine: `(4, 4)` of the voxels that were segmented (`Volume.affine`).
-        segmentationNode: Where to write; None makes one when the first finding arrives.
+        segmentationNode: Where to write; None makes one when the first result arrives.
         existing: What to do with segments of the same name.
         overlap: What to do where segments overlap.
         keepEmpty: Whether a prompt that found nothing gets an empty segment.
@@ -84,31 +85,31 @@ class SegmentationWriter:
             return False
         return prompt.name.casefold() in _idsByName(self.segmentationNode)
 
-    def write(self, prompt: Prompt, finding: Finding, provenance: Provenance, *, into: str = "") -> SegmentOutcome:
-        """Write one finding; must run on the main thread.
+    def write(self, result: PromptResult, provenance: Provenance, *, into: str = "") -> SegmentOutcome:
+        """Write one result; must run on the main thread.
 
         Args:
-            prompt: As it was understood.
-            finding: Its mask is on the grid of the volume.
+            result: Its mask is on the grid of the volume.
             provenance: What made the mask.
             into: Id of the segment that gets the mask, whatever its name; empty, or gone by now: as the policy says.
 
         Returns:
-            What became of it. A finding without voxels changes nothing in the scene but making the node.
+            What became of it. A result without voxels changes nothing in the scene but making the node.
         """
         node, journal = self._begin()
+        prompt = result.prompt
         outcome = SegmentOutcome(
             prompt,
             OutcomeStatus.NOT_FOUND,
-            score=finding.score,
-            seconds=finding.seconds,
-            warnings=warningsOf(prompt, finding),
+            score=result.score,
+            seconds=result.seconds,
+            warnings=warningsOf(result),
         )
         isThere = bool(into) and node.GetSegmentation().GetSegment(into) is not None
         replaced = into if isThere else self._replacedBy(prompt, node)
-        if not finding.found or not finding.mask.array.any():
-            return outcome if replaced or not self._keepEmpty else self._writeEmpty(outcome, finding, provenance)
-        image = orientedImageFromCrop(finding.mask, affineInSegmentation(self._affine, self._volumeNode, node))
+        if not result.found or not result.mask.array.any():
+            return outcome if replaced or not self._keepEmpty else self._writeEmpty(outcome, result, provenance)
+        image = orientedImageFromCrop(result.mask, affineInSegmentation(self._affine, self._volumeNode, node))
         if replaced and self._roi is not None:
             addVoxelsOutside(image, orientedImageFromSegment(node, replaced), self._roi)
         others = self.protectedSegmentIds(replaced)
@@ -122,17 +123,17 @@ class SegmentationWriter:
             if self._overlap is OverlapPolicy.OVERWRITE:
                 taken = _takeVoxels(image, node, others, journal)
             segmentId = self._writeMask(image, prompt, replaced, taken)
-            volumeMl = tagFinding(node, segmentId, prompt, finding, provenance, self._volumeNode, mask=image)
+            volumeMl = tagResult(node, segmentId, result, provenance, self._volumeNode, mask=image)
             for other in taken:
                 tagLoss(node, other, node.GetSegmentation().GetSegment(segmentId).GetName())
         written = OutcomeStatus.WRITTEN
         return replace(outcome, status=written, segmentId=segmentId, volumeMl=volumeMl, takenFrom=tuple(taken))
 
-    def _writeEmpty(self, outcome: SegmentOutcome, finding: Finding, provenance: Provenance) -> SegmentOutcome:
+    def _writeEmpty(self, outcome: SegmentOutcome, result: PromptResult, provenance: Provenance) -> SegmentOutcome:
         node, journal = self._begin()
         segmentId = _addSegment(outcome.prompt, node, journal)
         _describe(node.GetSegmentation().GetSegment(segmentId), outcome.prompt)
-        tagFinding(node, segmentId, outcome.prompt, finding, provenance, self._volumeNode)
+        tagResult(node, segmentId, result, provenance, self._volumeNode)
         return replace(outcome, segmentId=segmentId)
 
     def _writeMask(

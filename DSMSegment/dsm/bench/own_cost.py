@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from dsm.bench.phantom import phantom_ct
 from dsm.bench.stopwatch import Stopwatch, peak_rss_bytes
 from dsm.core.boxes import Index3
+from dsm.core.prompt import Prompt
 from dsm.inference.segment_metadata import segment_records
 from dsm.inference.segmenter import Segmenter
 from dsm.io.image import read_volume
@@ -22,7 +23,7 @@ from dsm.models.store import find_model
 from dsm.models.weights import load_model
 from dsm.text.bank import EmbeddingBank
 from dsm.text.organ_sets import ORGANS
-from dsm.text.prompt import Prompt, parse_prompts
+from dsm.text.prompt import parse_prompts
 
 # One of each way to a query: an organ of the set, a structure outside of it, a tumor.
 NEXT_PROMPTS = ("spleen", "thyroid gland", "liver tumor")

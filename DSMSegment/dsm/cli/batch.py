@@ -57,7 +57,7 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
 def run(options: argparse.Namespace) -> int:
     """Check the options, then run all cases."""
     from dsm.cohort.run import run_cohort
-    from dsm.cohort.settings import Format, Settings
+    from dsm.cohort.settings import CohortSettings, Format
     from dsm.errors import InputError
     from dsm.models.store import find_model, verify_model
 
@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
     if options.workers < 1:
         raise InputError(f"There cannot be {options.workers} workers.", code="input.workers", hint="Give 1 or more.")
     assert set(_FORMATS) == set(get_args(Format))  # noqa: S101  (that module is not imported to print the help)
-    settings = Settings(
+    settings = CohortSettings(
         prompts=tuple(options.prompt),
         model=options.model,
         model_sha256=verify_model(find_model(options.model)).digest,

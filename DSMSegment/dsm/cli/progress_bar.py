@@ -12,7 +12,7 @@ _PERCENT = {"load": 10, "measure": 5, "encode": 65, "text": 2, "decode": 13, "wr
 
 
 class ProgressBar:
-    """A `dsm.progress.Progress` that draws a bar; silent where standard error is no terminal or tqdm is missing.
+    """A `dsm.progress.ProgressCallback` that draws a bar; silent without a terminal or tqdm.
 
     Stages may come in several parts (load the model, load the image): the bar never goes back.
 

@@ -12,8 +12,8 @@ from dsm._version import __version__
 from dsm.cli.info import installed_version
 
 if TYPE_CHECKING:
+    from dsm.core.result import PromptResult
     from dsm.core.volume import Volume
-    from dsm.inference.result import PromptResult
     from dsm.inference.segmenter import Segmenter
 
 REPORT_VERSION = 1

@@ -17,10 +17,10 @@ from dsm.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dsm.core.prompt import Prompt
+    from dsm.core.result import PromptResult
     from dsm.core.volume import Volume
-    from dsm.inference.result import PromptResult
     from dsm.inference.segmenter import Segmenter
-    from dsm.text.prompt import Prompt
 
 _SUFFIXES = (".seg.nrrd", ".nii.gz", ".dcm")
 # Compressed masks take far less than a hundredth of their voxels, compressed probabilities about half of their bytes.

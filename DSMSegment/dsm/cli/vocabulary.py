@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from dsm.errors import PromptError
 
 if TYPE_CHECKING:
-    from dsm.text.name_status import NameStatus
-    from dsm.text.structure import Structure
+    from dsm.core.name_status import NameStatus
+    from dsm.core.structure import Structure
 
 
 _MODEL = "dsm-small"
@@ -34,7 +34,8 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print names with their kind, code and, where a word was searched for, synonyms."""
-    from dsm.text.name_status import NameKind, name_status
+    from dsm.core.name_status import NameKind
+    from dsm.text.name_status import name_status
     from dsm.text.prompt import parse_prompts
     from dsm.text.vocabulary import load_vocabulary
 

@@ -62,7 +62,7 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
 def run(options: argparse.Namespace) -> int:
     """Serve until Ctrl+C."""
     require_package("aiohttp", extra="slicer")
-    from DSMSegmentWeb.browser_sessions import Limits
+    from DSMSegmentWeb.browser_sessions import SessionLimits
     from DSMSegmentWeb.remote import Remote
     from DSMSegmentWeb.serve import ServeOptions, serve
 
@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
             remote=Remote.at(options.remote, options.certificate, os.environ) if options.remote else None,
             host=options.host,
             port=options.port,
-            limits=Limits(scenes=options.max_scenes, idle_s=60.0 * options.idle_minutes),
+            limits=SessionLimits(scenes=options.max_scenes, idle_s=60.0 * options.idle_minutes),
             opens_browser=not options.no_browser,
         )
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import http.client
 import json
+import queue
 import socket
 import ssl
 import urllib.parse
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any
 
 from dsm.errors import DSMError
 from dsm.wire.messages import PROTOCOL_VERSION
@@ -116,21 +117,29 @@ class Address:
 
 
 class Connection:
-    """Sends requests to one server; each on a connection of its own, so threads do not disturb each other.
+    """Sends requests to one server; never two at a time on one connection, so threads do not disturb each other.
 
     Args:
         address: As `Address.parse` reads it.
         token: Bearer token.
         certificate_file: PEM of an authority to trust instead of the system's, for a department's own certificate.
         timeout_s: How long to wait for the next byte; the server sends a sign of life every 10 s.
+        keep_alive: Whether a connection serves the next request, too; then call `close` in the end.
 
     Raises:
         RemoteError: If the address is none, or the certificate file cannot be read.
     """
 
     def __init__(
-        self, address: str, token: str, *, certificate_file: str | None = None, timeout_s: float = 30.0
+        self,
+        address: str,
+        token: str,
+        *,
+        certificate_file: str | None = None,
+        timeout_s: float = 30.0,
+        keep_alive: bool = False,
     ) -> None:
+        self._idle: queue.SimpleQueue[http.client.HTTPConnection] | None = queue.SimpleQueue() if keep_alive else None
         self.address = Address.parse(address)
         self._token = token.strip()
         self._timeout_s = timeout_s
@@ -140,12 +149,18 @@ class Connection:
             )
         self._tls = self._tls_context(certificate_file) if self.address.tls else None
 
+    def close(self) -> None:
+        """End the connections that were kept; those that are in use end with their answer."""
+        idle, self._idle = self._idle, None
+        if idle is not None:
+            _close_all(idle)
+
     def call(
         self,
         method: str,
         path: str,
         *,
-        body: Mapping[str, Any] | IO[bytes] | None = None,
+        body: Mapping[str, Any] | Iterable[bytes | memoryview] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """Send a request and return the JSON object of the answer, empty if there is none.
@@ -165,23 +180,35 @@ class Connection:
         method: str,
         path: str,
         *,
-        body: Mapping[str, Any] | IO[bytes] | None = None,
+        body: Mapping[str, Any] | Iterable[bytes | memoryview] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Iterator[http.client.HTTPResponse]:
         """Send a request and yield the answer, to be read as it comes; raises as `call`."""
-        sent = {"Authorization": f"Bearer {self._token}", "Accept": "*/*", "Connection": "close", **(headers or {})}
+        sent = {"Authorization": f"Bearer {self._token}", "Accept": "*/*", **(headers or {})}
+        if self._idle is None:
+            sent["Connection"] = "close"
         payload: Any = body
         if isinstance(body, Mapping):
             payload = json.dumps(body).encode()
             sent["Content-Type"] = "application/json"
-        connection = self._connection()
+        connection = self._kept_connection() if payload is None or isinstance(payload, bytes) else None
+        answer = None
+        if connection is not None:
+            with suppress(ConnectionError):  # the server has closed it meanwhile
+                answer = self._exchange(connection, method, path, payload, sent)
+            if answer is None:
+                connection.close()
+                connection = None
+        connection = connection or self._connection()
         try:
-            answer = self._explained(lambda: self._exchange(connection, method, path, payload, sent))
+            answer = answer or self._explained(lambda: self._exchange(connection, method, path, payload, sent))
             if answer.status >= 300:
                 raise self._refused(answer)
             yield answer
-        finally:
+        except BaseException:
             connection.close()
+            raise
+        self._keep(connection, answer)
 
     def lines(self, path: str) -> Iterator[dict[str, Any]]:
         """Yield the JSON objects of a stream as they come, without signs of life; raises as `call`."""
@@ -191,6 +218,22 @@ class Connection:
                     raise RemoteError(f"The connection to {self.address} broke off.", code="remote.broken")
                 if line.strip():
                     yield self._json(line)
+
+    def _kept_connection(self) -> http.client.HTTPConnection | None:
+        try:
+            return self._idle.get_nowait() if self._idle is not None else None
+        except queue.Empty:
+            return None
+
+    def _keep(self, connection: http.client.HTTPConnection, answer: http.client.HTTPResponse) -> None:
+        """Keep a connection whose answer was read to its end, where that is wanted and the server allows it."""
+        idle = self._idle
+        if idle is None or not answer.isclosed() or answer.will_close:
+            connection.close()
+            return
+        idle.put(connection)
+        if self._idle is None:  # meanwhile
+            _close_all(idle)
 
     def _connection(self) -> http.client.HTTPConnection:
         place = (self.address.host, self.address.port)
@@ -264,6 +307,12 @@ class Connection:
             code="remote.not_dsm",
             hint="Check the address and the port.",
         )
+
+
+def _close_all(idle: queue.SimpleQueue[http.client.HTTPConnection]) -> None:
+    with suppress(queue.Empty):
+        while True:
+            idle.get_nowait().close()
 
 
 @dataclass(frozen=True, slots=True)

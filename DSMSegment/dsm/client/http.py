@@ -1,4 +1,4 @@
-"""A client for `dsm serve` with the face of `WorkerClient`: the same requests, events and files. Standard library."""
+"""A client for `dsm serve`: the same requests and events as of a worker process; voxels never become files."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import atexit
 import base64
 import logging
 import queue
-import shutil
-import tempfile
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dsm.client.connection import Connection, RemoteError, check_connection
 from dsm.client.jobs import JobClient, JobEvent, StartThread, start_thread
 from dsm.client.volumes import RemoteVolumes
 from dsm.errors import DSMError, ProtocolError, WorkerError
-from dsm.wire.arrays import MASK_SUFFIX, PROBABILITY_SUFFIX, UNCERTAINTY_SUFFIX, numbered, resolve_in_folder
+from dsm.wire.arrays import MASK_SUFFIX, PROBABILITY_SUFFIX, UNCERTAINTY_SUFFIX
 from dsm.wire.codec import from_fields, to_fields
 from dsm.wire.messages import Done, Error, Load, Progress, Release, Request, Result, Segment, SetVolume
 
@@ -49,9 +49,10 @@ class RemoteReady:
 class RemoteClient(JobClient):
     """One server, used as if it were a worker on this machine.
 
-    A thread sends one request after another; events are kept and taken by `wait` or `poll`. Files of results appear in
-    `folder`, as those of a worker do. A connection that breaks is made again, and the job goes on. Voxels that are on
-    the server are not sent again. As a worker does, the client keeps two volumes there; older ones are removed.
+    A thread sends one request after another; events are kept and taken by `wait` or `poll`, and the voxels of results
+    by `take`. A connection that breaks is made again, and the job goes on; jobs that are done are removed from the
+    server. Voxels that are on the server are not sent again. As a worker does, the client keeps two volumes there;
+    older ones are removed.
 
     `Load` asks again what the server has; with an empty name of a model any will do.
 
@@ -59,7 +60,6 @@ class RemoteClient(JobClient):
         address: E.g. `"https://server:8470"`.
         token: Bearer token.
         certificate_file: See `Connection`.
-        folder_parent: Where to make `folder`; None for the system's place for temporary files.
         connect: Whether to try the server here. Else `Load` does, where it can be cancelled.
         start_thread: See `JobClient`.
 
@@ -73,12 +73,11 @@ class RemoteClient(JobClient):
         token: str,
         *,
         certificate_file: str | None = None,
-        folder_parent: Path | None = None,
         connect: bool = True,
         start_thread: StartThread = start_thread,
     ) -> None:
         super().__init__(start_thread)
-        self._connection = Connection(address, token, certificate_file=certificate_file)
+        self._connection = Connection(address, token, certificate_file=certificate_file, keep_alive=True)
         self._check = partial(check_connection, address, token, certificate_file=certificate_file)
         self.ready = RemoteReady(0, "", "", "", str(self._connection.address))
         if connect:
@@ -86,8 +85,9 @@ class RemoteClient(JobClient):
         self._remote_jobs: dict[str, str] = {}
         self._closed = False
         self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
-        self.folder = Path(tempfile.mkdtemp(prefix="dsm-remote-", dir=folder_parent)).resolve()
-        self._volumes = RemoteVolumes(self._connection, self.folder)
+        self._arrays: dict[str, np.ndarray] = {}
+        self._results: dict[str, bytes] = {}
+        self._volumes = RemoteVolumes(self._connection)
         self._thread = start_thread(self._run, "dsm-remote")
         atexit.register(self.close)  # as in `WorkerClient`
 
@@ -121,6 +121,27 @@ class RemoteClient(JobClient):
         self._requests.put(request)
         return request.id
 
+    def put(self, array: np.ndarray) -> str:
+        """Keep the array, which must not change, until `drop`."""
+        name = self.new_file(".npy")
+        self._arrays[name] = array
+        return name
+
+    def drop(self, name: str) -> None:
+        """See `JobClient.drop`."""
+        self._arrays.pop(name, None)
+
+    def take(self, name: str) -> bytes:
+        """See `JobClient.take`.
+
+        Raises:
+            ProtocolError: If there is no such file (any more).
+        """
+        try:
+            return self._results.pop(name)
+        except KeyError:
+            raise ProtocolError(f"There is no result '{name[:80]}'.", code="protocol.path") from None
+
     def cancel(self, job_id: str, *, grace_s: float = 2.0) -> None:
         """Ask the server to stop a job; returns at once. After `grace_s` without an answer it counts as cancelled."""
         with self._changed:
@@ -135,21 +156,22 @@ class RemoteClient(JobClient):
         self.close()
 
     def close(self) -> None:
-        """Remove the volumes from the server, end the thread and remove the folder. Safe to call twice."""
+        """Remove the volumes from the server, and end the thread. Safe to call twice."""
         with self._changed:
             if self._closed:
                 return
             self._closed = True
             open_jobs = sorted(self._open_jobs)
         atexit.unregister(self.close)
-        shutil.rmtree(self.folder, ignore_errors=True)  # before anything that may take long
+        self._arrays.clear()
         for job_id in open_jobs:
             self._send_cancel(job_id)
             self._note(Error(id=job_id, code="worker.closed", text="The connection was closed."))
         self._volumes.close()
         self._requests.put(None)
         self._thread.join(5)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._results.clear()
+        self._connection.close()
 
     def _handshake(self) -> None:
         """Ask the server who it is.
@@ -212,8 +234,12 @@ class RemoteClient(JobClient):
             )
 
     def _send_volume(self, request: SetVolume) -> str:
+        array = self._arrays.get(request.array)
+        if array is None and request.array:
+            raise RemoteError("The client was closed.", code="worker.closed")
         return self._volumes.put(
             request,
+            array,
             again=lambda send: self._retry(send, request.id),
             on_sent=lambda done, total: self._uploaded(request.id, done, total),
         )
@@ -228,42 +254,38 @@ class RemoteClient(JobClient):
         return self._closed or job_id in self._cancelled or job_id not in self._open_jobs
 
     def _encode(self, job_id: str, volume: str) -> None:
-        for _ in self._results(job_id, {"volume": volume, "prompts": []}):
+        for _ in self._events_of(job_id, {"volume": volume}):
             pass
 
     def _segment(self, request: Segment) -> None:
         body = {
             "volume": self._volumes.id_of(request.volume_key),
-            "prompts": [item.text for item in request.prompts],
+            "prompts": [to_fields(item.prompt) for item in request.prompts],
             "options": to_fields(request.options),
         }
-        num_of_prompt: dict[int, int] = {}
-        for event in self._results(request.id, body):
-            number = int(event["prompt"])
-            num_of_prompt[number] = num_of_prompt.get(number, 0) + 1
-            self._note(self._result(request, event, num_of_prompt[number]))
+        for event in self._events_of(request.id, body):
+            self._note(self._result(request, event))
 
-    def _result(self, request: Segment, event: Mapping[str, Any], nth: int) -> Result:
+    def _result(self, request: Segment, event: Mapping[str, Any]) -> Result:
         item = request.prompts[int(event["prompt"])]
-        file = numbered(item.file, nth)
         fields = {
             **event,
             "id": request.id,
             "prompt_id": item.id,
-            "file": self._written(file + MASK_SUFFIX, _decoded(event["mask"])),
-            "probability_file": self._written(file + PROBABILITY_SUFFIX, _map(event["probability"])),
-            "uncertainty_file": self._written(file + UNCERTAINTY_SUFFIX, _map(event["uncertainty"])),
+            "file": self._stored(item.file + MASK_SUFFIX, _decoded(event["mask"])),
+            "probability_file": self._stored(item.file + PROBABILITY_SUFFIX, _map(event["probability"])),
+            "uncertainty_file": self._stored(item.file + UNCERTAINTY_SUFFIX, _map(event["uncertainty"])),
         }
         return from_fields(Result, fields, where="result")
 
-    def _written(self, name: str, content: bytes) -> str:
-        """Write a file, and return its name; empty for no content."""
+    def _stored(self, name: str, content: bytes) -> str:
+        """Keep the content for `take`, and return its name; empty for no content."""
         if not content:
             return ""
-        resolve_in_folder(self.folder, name).write_bytes(content)
+        self._results[name] = content
         return name
 
-    def _results(self, job_id: str, body: Mapping[str, Any]) -> Any:
+    def _events_of(self, job_id: str, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Run a job on the server, note its progress, and yield the events of its results."""
         answer = self._retry(lambda: self._connection.call("POST", "/jobs", body=body), job_id)
         job = str(answer["job"])
@@ -273,6 +295,14 @@ class RemoteClient(JobClient):
         self._note(Progress(id=job_id, stage="waiting", done=0, total=1))
         if unwanted:  # meanwhile, when this job was not known yet
             self._send_cancel(job_id)
+        try:
+            yield from self._followed(job, job_id)
+        finally:
+            with suppress(RemoteError):  # else it expires there
+                self._connection.call("DELETE", f"/jobs/{job}")
+
+    def _followed(self, job: str, job_id: str) -> Iterator[dict[str, Any]]:
+        """Yield the results of a job on the server, over a connection that may break."""
         seen = failures = 0
         while True:
             try:

@@ -8,9 +8,10 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Generator
-from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeAlias
+
+import numpy as np
 
 from dsm.errors import DSMError, JobCancelled, ProtocolError, WorkerError
 from dsm.wire.messages import Done, Error, Progress, Request, Result
@@ -37,9 +38,6 @@ class JobClient(ABC):
         start_thread: Starts each thread of the client; a host with a window keeps Python's collector of garbage off
             them.
     """
-
-    folder: Path
-    """Where files of requests and results lie; removed by `close`."""
 
     def __init__(self, start_thread: StartThread = start_thread) -> None:
         self._start_thread = start_thread
@@ -68,6 +66,18 @@ class JobClient(ABC):
         """Hand on a request and return its id at once; jobs run one after another."""
 
     @abstractmethod
+    def put(self, array: np.ndarray) -> str:
+        """Keep an array for the other side, until `drop`; returns what `SetVolume.array` calls it."""
+
+    @abstractmethod
+    def drop(self, name: str) -> None:
+        """Forget what `put` kept."""
+
+    @abstractmethod
+    def take(self, name: str) -> bytes:
+        """Return the content of a file of a result, which is then gone."""
+
+    @abstractmethod
     def cancel(self, job_id: str, *, grace_s: float = 2.0) -> None:
         """Stop a job; returns at once. It ends within about `grace_s`, mostly as cancelled."""
 
@@ -80,7 +90,7 @@ class JobClient(ABC):
         return f"job-{next(self._counter)}"
 
     def new_file(self, suffix: str = "") -> str:
-        """Return an unused name for a file in `folder`, e.g. `new_file(".npy")`."""
+        """Return an unused name for a file, e.g. `new_file(".npy")`."""
         return f"file-{next(self._counter)}{suffix}"
 
     def wait(

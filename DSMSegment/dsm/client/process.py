@@ -19,8 +19,11 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
+import numpy as np
+
 from dsm.client.jobs import JobClient, StartThread, error_of, start_thread
 from dsm.errors import DSMError, ProtocolError, WorkerError
+from dsm.wire.arrays import resolve_in_folder, write_array
 from dsm.wire.lines import LineBuffer
 from dsm.wire.messages import (
     Cancel,
@@ -150,6 +153,33 @@ class WorkerClient(JobClient):
                 self._open_jobs.discard(request.id)
             raise
         return request.id
+
+    def put(self, array: np.ndarray) -> str:
+        """Write the array into the shared folder.
+
+        Raises:
+            OSError: If it cannot be written.
+        """
+        name = self.new_file(".npy")
+        write_array(self.folder, name, array)
+        return name
+
+    def drop(self, name: str) -> None:
+        """Remove the array from the shared folder."""
+        with contextlib.suppress(OSError):  # Windows: a worker that hangs may still read it; it goes with the folder
+            (self.folder / name).unlink(missing_ok=True)
+
+    def take(self, name: str) -> bytes:
+        """Read a file that the worker wrote, and remove it.
+
+        Raises:
+            OSError: If it cannot be read.
+        """
+        path = resolve_in_folder(self.folder, name)
+        try:
+            return path.read_bytes()
+        finally:
+            path.unlink(missing_ok=True)
 
     def cancel(self, job_id: str, *, grace_s: float = 2.0) -> None:
         """Ask the worker to stop a job, and kill it when the job still runs after `grace_s`; returns at once.

@@ -6,19 +6,18 @@ import base64
 import hashlib
 import threading
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeAlias
 
-from dsm.client.connection import Connection, RemoteError
-from dsm.errors import ImageError
-from dsm.wire.arrays import resolve_in_folder
-from dsm.wire.messages import SetVolume
+import numpy as np
 
-# What a worker keeps encoded (`dsm.worker.session`): more would fill the server with what nobody uses.
-_KEPT = 2
+from dsm.client.connection import Connection, RemoteError
+from dsm.wire.arrays import npy_parts
+from dsm.wire.messages import KEPT_VOLUMES, SetVolume
+
+_CHUNK_BYTES = 2**20
 
 _Call: TypeAlias = Callable[[], dict[str, Any]]
 
@@ -36,12 +35,10 @@ class RemoteVolumes:
 
     Args:
         connection: To the server.
-        folder: Where the host puts the files of its volumes.
     """
 
-    def __init__(self, connection: Connection, folder: Path) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._folder = folder
         self._lock = threading.Lock()
         self._sent: dict[str, _Sent] = {}  # the last one is the newest
         self._closed = False
@@ -65,13 +62,18 @@ class RemoteVolumes:
         return sent.id
 
     def put(
-        self, request: SetVolume, *, again: Callable[[_Call], dict[str, Any]], on_sent: Callable[[int, int], None]
+        self,
+        request: SetVolume,
+        array: np.ndarray | None,
+        *,
+        again: Callable[[_Call], dict[str, Any]],
+        on_sent: Callable[[int, int], None],
     ) -> str:
         """Send a volume, unless the server has it, and remove the oldest beyond two.
 
         Args:
-            request: Names the file and says where its voxels lie; without a file, the volume must have been sent under
-                its key. Its name of the volume is not sent.
+            request: Says where the voxels lie. Its name of the volume is not sent.
+            array: The voxels; None where the volume must have been sent under its key.
             again: Runs the upload, more than once where it may help.
             on_sent: Called with the bytes so far and in all, every 5 %; may raise to stop.
 
@@ -79,24 +81,22 @@ class RemoteVolumes:
             How the server calls the volume.
 
         Raises:
-            ImageError: If there is no such file.
+            ImageError: If the voxels are no numbers.
             RemoteError: If it cannot be sent; `no_volume` if it was to be there and is not.
         """
-        if not request.array:
+        if array is None:
             return self._kept(request.key, again)
-        path = resolve_in_folder(self._folder, request.array)
-        try:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").digest()
-            size = path.stat().st_size
-        except OSError as error:
-            raise ImageError(f"There is no array file '{request.array}' in the host's folder.") from error
+        header, voxels = npy_parts(array)
+        size = len(header) + len(voxels)
+        whole = hashlib.sha256(header)
+        whole.update(voxels)
+        digest = whole.digest()
         place = [("modality", request.modality), *(("affine", repr(value)) for row in request.affine for value in row)]
         query = urllib.parse.urlencode(place)
         content = hashlib.sha256(digest + query.encode()).digest()
         if (found := self._found(request.key, content, again)) is not None:
             return found
-        for key in {request.key, *self.keys[: 1 - _KEPT]}:
+        for key in {request.key, *self.keys[: 1 - KEPT_VOLUMES]}:
             self.forget(key)
         headers = {
             "Content-Type": "application/octet-stream",
@@ -105,9 +105,8 @@ class RemoteVolumes:
         }
 
         def send() -> dict[str, Any]:
-            with path.open("rb") as file:
-                body = _Counted(file, size, on_sent)
-                return self._connection.call("POST", f"/volumes?{query}", body=body, headers=headers)  # type: ignore[arg-type]
+            body = _counted((header, voxels), size, on_sent)
+            return self._connection.call("POST", f"/volumes?{query}", body=body, headers=headers)
 
         return self._remember(request.key, _Sent(str(again(send)["volume"]), content))
 
@@ -159,18 +158,15 @@ class RemoteVolumes:
         return sent.id
 
 
-class _Counted:
-    """A file that tells how much of it was read."""
-
-    def __init__(self, file: Any, size: int, on_read: Callable[[int, int], None]) -> None:
-        self._file = file
-        self._size = size
-        self._done = 0
-        self._on_read = on_read
-
-    def read(self, size: int = -1) -> bytes:
-        data: bytes = self._file.read(size)
-        before, self._done = self._done, self._done + len(data)
-        if self._done * 20 // self._size > before * 20 // self._size:  # every 5 %
-            self._on_read(self._done, self._size)
-        return data
+def _counted(
+    parts: Iterable[bytes | memoryview], size: int, on_sent: Callable[[int, int], None]
+) -> Iterator[bytes | memoryview]:
+    """Yield the parts in chunks, and tell every 5 % how much of them was taken."""
+    done = 0
+    for part in parts:
+        for start in range(0, len(part), _CHUNK_BYTES):
+            chunk = part[start : start + _CHUNK_BYTES]
+            yield chunk
+            before, done = done, done + len(chunk)
+            if done * 20 // size > before * 20 // size:
+                on_sent(done, size)

@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class CohortCase:
     """One scan.
 
     Args:
@@ -63,7 +63,7 @@ class Case:
         return text
 
 
-def find_cases(root: Path, *, out: Path) -> list[Case]:
+def find_cases(root: Path, *, out: Path) -> list[CohortCase]:
     """Find every CT and MR series and every image file at or below `root`, in a stable order.
 
     Links to folders are not followed; results of an earlier cohort, whatever its folder, are no scans. A DICOM series
@@ -88,9 +88,9 @@ def find_cases(root: Path, *, out: Path) -> list[Case]:
     return _merged(cases)
 
 
-def _merged(cases: list[Case]) -> list[Case]:
+def _merged(cases: list[CohortCase]) -> list[CohortCase]:
     """Return each series once, with the other folders that hold it as well."""
-    by_id: dict[str, Case] = {}
+    by_id: dict[str, CohortCase] = {}
     for case in cases:
         first = by_id.setdefault(case.id, case)
         if first is not case:
@@ -102,7 +102,7 @@ def _merged(cases: list[Case]) -> list[Case]:
     return list(by_id.values())
 
 
-def _below(root: Path, out: Path) -> Iterator[Case]:
+def _below(root: Path, out: Path) -> Iterator[CohortCase]:
     for name, folders, files in os.walk(root):
         folder = Path(name)
         results = RESULT_FOLDERS if SETTINGS_FILE in files else ()
@@ -119,14 +119,14 @@ def _below(root: Path, out: Path) -> Iterator[Case]:
                 yield _file_case(folder / file, root)
 
 
-def _series_cases(folder: Path) -> Iterator[Case]:
+def _series_cases(folder: Path) -> Iterator[CohortCase]:
     for series in list_series(folder):
         # One that does not say what it is becomes a case, so that the table says that it was refused.
         if series.modality in ("CT", "MR", ""):
-            yield Case(f"series-{_hash(series.uid)}", series.uid, folder, series.uid, series.files)
+            yield CohortCase(f"series-{_hash(series.uid)}", series.uid, folder, series.uid, series.files)
 
 
-def _file_case(path: Path, root: Path) -> Case:
+def _file_case(path: Path, root: Path) -> CohortCase:
     source = path.relative_to(root).as_posix()
     stem = path.name
     for suffix in sorted(_IMAGES, key=len, reverse=True):
@@ -134,7 +134,7 @@ def _file_case(path: Path, root: Path) -> Case:
             stem = stem[: -len(suffix)]
             break
     plain = re.sub(r"[^\w.-]+", "_", stem)[:_MAX_STEM].strip("._") or "scan"
-    return Case(f"{plain}-{_hash(source)[:6]}", source, path)
+    return CohortCase(f"{plain}-{_hash(source)[:6]}", source, path)
 
 
 def _hash(text: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from dsm.core.boxes import bounding_box
+from dsm.core.result import PromptResult
 from dsm.core.volume import Volume
-from dsm.inference.result import PromptResult
 
 #: The mask reaches the first or last plane of the volume along some axis: the structure may be cut off.
 TOUCHES_EDGE = "touches_edge"

@@ -7,17 +7,19 @@ from collections.abc import Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from dsm.cohort.case import Case
+from dsm.cohort.case import CohortCase
 from dsm.cohort.one_case import CaseRunner
 from dsm.cohort.outcome import Outcome
-from dsm.cohort.settings import Settings
+from dsm.cohort.settings import CohortSettings
 from dsm.cohort.worker_pool import WorkerPool
 
 #: Where workers are given voxels, in the folder of the cohort.
 WORK = ".work"
 
 
-def run_locally(cases: Sequence[Case], folder: Path, settings: Settings, devices: Sequence[str]) -> Generator[Outcome]:
+def run_locally(
+    cases: Sequence[CohortCase], folder: Path, settings: CohortSettings, devices: Sequence[str]
+) -> Generator[Outcome]:
     """Run cases, and yield outcomes as they come; closing the generator ends the workers.
 
     Raises:

@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from dsm.cohort.case import SEGMENTATIONS, THUMBNAILS, Case
+from dsm.cohort.case import SEGMENTATIONS, THUMBNAILS, CohortCase
 from dsm.cohort.flags import flags_of
 from dsm.cohort.outcome import FAILED, OK, Finding, Outcome
-from dsm.cohort.settings import Settings
+from dsm.cohort.settings import CohortSettings
 from dsm.cohort.thumbnail import draw_thumbnail
 from dsm.cohort.worker_pool import DEATHS, WorkerPool, segment_in
+from dsm.core.result import PromptResult
 from dsm.core.volume import Volume
 from dsm.errors import DSMError, InputError, WorkerError
-from dsm.inference.result import PromptResult
 from dsm.inference.segment_metadata import segment_records
 from dsm.io.image import read_volume
 from dsm.io.segment_record import SegmentRecord
@@ -51,14 +51,14 @@ class CaseRunner:
         pool: Who computes.
     """
 
-    def __init__(self, folder: Path, settings: Settings, pool: WorkerPool) -> None:
+    def __init__(self, folder: Path, settings: CohortSettings, pool: WorkerPool) -> None:
         self._folder = folder
         self._settings = settings
         self._pool = pool
         self._prompts = parse_prompts(settings.prompts)
         self._trained = ModelConfig.load(find_model(settings.model)).trained
 
-    def run(self, case: Case) -> Outcome:
+    def run(self, case: CohortCase) -> Outcome:
         """Segment a case and write its files.
 
         What is wrong with the case alone is said in the outcome. A worker that dies gets one more try, in a new one.
@@ -74,13 +74,13 @@ class CaseRunner:
             # An unexpected error in one case must not end the run; a full disk must.
             known = _redacted_error(error, case)
             # Where, but not the words of a library, which may be those of a header.
-            logger.debug("Case %s failed:\n%s", case.id, "".join(traceback.format_tb(error.__traceback__)))
+            logger.debug("CohortCase %s failed:\n%s", case.id, "".join(traceback.format_tb(error.__traceback__)))
             if known.code in _FATAL:
                 raise known from None
             outcome = replace(blank, error_code=known.code, error=known.one_line)
         return replace(outcome, seconds=round(time.perf_counter() - began, 3))
 
-    def _segmented(self, case: Case, blank: Outcome) -> Outcome:
+    def _segmented(self, case: CohortCase, blank: Outcome) -> Outcome:
         if case.copies:
             raise InputError(
                 f"The series lies in {1 + len(case.copies)} folders, so it is not certain which copy is meant.",
@@ -143,13 +143,13 @@ class CaseRunner:
             seconds=result.seconds,
         )
 
-    def _masks_path(self, case: Case) -> Path:
+    def _masks_path(self, case: CohortCase) -> Path:
         wanted = self._settings.format
         suffix = wanted if wanted != "auto" else ("dcm" if case.series_uid else "seg.nrrd")
         return self._folder / SEGMENTATIONS / f"{case.id}.{suffix}"
 
 
-def _redacted_error(error: Exception, case: Case) -> DSMError:
+def _redacted_error(error: Exception, case: CohortCase) -> DSMError:
     """Return the error message without anything that identifies the patient."""
     message = error_message(error, case.id)
     is_ours = isinstance(error, DSMError) or message.code != "internal"
@@ -157,7 +157,7 @@ def _redacted_error(error: Exception, case: Case) -> DSMError:
     return DSMError(case.redact(text), code=message.code, hint=message.hint)
 
 
-def _write(path: Path, case: Case, records: Sequence[SegmentRecord], volume: Volume) -> None:
+def _write(path: Path, case: CohortCase, records: Sequence[SegmentRecord], volume: Volume) -> None:
     if path.suffix == ".dcm":
         write_dicom_seg(path, records, volume, case.files)
     elif path.name.endswith(".nii.gz"):

@@ -49,10 +49,10 @@ class Outcome:
     """Outcome of a case.
 
     Args:
-        case: `Case.id`.
-        source: `Case.source`.
+        case: `CohortCase.id`.
+        source: `CohortCase.source`.
         status: `"ok"`, or `"failed"` with the reason in `error_code` and `error`.
-        fingerprint: `Settings.fingerprint`.
+        fingerprint: `CohortSettings.fingerprint`.
         modality: CT or MR.
         shape: Voxels.
         spacing_mm: Voxel size.

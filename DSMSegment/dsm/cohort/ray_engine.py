@@ -7,17 +7,19 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
-from dsm.cohort.case import Case
+from dsm.cohort.case import CohortCase
 from dsm.cohort.local_engine import WORK
 from dsm.cohort.one_case import CaseRunner
 from dsm.cohort.outcome import FAILED, Outcome
-from dsm.cohort.settings import Settings
+from dsm.cohort.settings import CohortSettings
 from dsm.cohort.worker_pool import WorkerPool
 from dsm.errors import DSMError
 from dsm.worker.ray_cluster import connect_to_ray
 
 
-def run_on_ray(cases: Sequence[Case], folder: Path, settings: Settings, devices: Sequence[str]) -> Generator[Outcome]:
+def run_on_ray(
+    cases: Sequence[CohortCase], folder: Path, settings: CohortSettings, devices: Sequence[str]
+) -> Generator[Outcome]:
     """Run cases, and yield outcomes as they come; closing the generator ends the actors.
 
     The cluster is the one that `RAY_ADDRESS` names, else one is started on this machine. An actor whose process or node
@@ -30,13 +32,13 @@ def run_on_ray(cases: Sequence[Case], folder: Path, settings: Settings, devices:
     """
     ray = connect_to_ray()
     try:
-        actor = ray.remote(max_restarts=-1, max_task_retries=1)(_Actor)
+        actor = ray.remote(max_restarts=-1, max_task_retries=1)(_CohortActor)
         place = str(folder.resolve())
         idle = []
         for device in devices[: max(1, len(cases))]:
             needs = actor.options(num_cpus=1, num_gpus=int(device.startswith("cuda")))
             idle.append(needs.remote(place, settings, device))
-        running: dict[Any, tuple[Any, Case]] = {}
+        running: dict[Any, tuple[Any, CohortCase]] = {}
         todo = list(reversed(cases))
         while todo or running:
             while todo and idle:
@@ -52,7 +54,7 @@ def run_on_ray(cases: Sequence[Case], folder: Path, settings: Settings, devices:
         shutil.rmtree(folder / WORK, ignore_errors=True)
 
 
-def _outcome(ray: Any, ready: Any, case: Case, settings: Settings) -> Outcome:
+def _outcome(ray: Any, ready: Any, case: CohortCase, settings: CohortSettings) -> Outcome:
     try:
         outcome: Outcome = ray.get(ready)
     except ray.exceptions.RayTaskError as error:
@@ -73,10 +75,10 @@ def _outcome(ray: Any, ready: Any, case: Case, settings: Settings) -> Outcome:
     return outcome
 
 
-class _Actor:
+class _CohortActor:
     """One worker on some node, with its model warm."""
 
-    def __init__(self, folder: str, settings: Settings, device: str) -> None:
+    def __init__(self, folder: str, settings: CohortSettings, device: str) -> None:
         work = Path(folder, WORK)
         work.mkdir(exist_ok=True)
         # Ray shows an actor its own GPU alone, and calls it the first.
@@ -86,5 +88,5 @@ class _Actor:
         )
         self._runner = CaseRunner(Path(folder), settings, pool)
 
-    def run(self, case: Case) -> Outcome:
+    def run(self, case: CohortCase) -> Outcome:
         return self._runner.run(case)

@@ -10,10 +10,10 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from dsm.cohort.case import CASES, RESULT_FOLDERS, SETTINGS_FILE, Case, find_cases
+from dsm.cohort.case import CASES, RESULT_FOLDERS, SETTINGS_FILE, CohortCase, find_cases
 from dsm.cohort.local_engine import WORK, run_locally
 from dsm.cohort.outcome import FAILED, OK, Outcome, read_outcome, write_outcome
-from dsm.cohort.settings import Settings
+from dsm.cohort.settings import CohortSettings
 from dsm.cohort.table import write_tables
 from dsm.cohort.thumbnail import draw_pages
 from dsm.errors import InputError, OutputError
@@ -22,7 +22,7 @@ from dsm.io.folder_lock import folder_lock
 from dsm.text.prompt import parse_prompts
 
 OnOutcome = Callable[[Outcome, int, int], None]
-RunCases = Callable[[Sequence[Case], Path, Settings, Sequence[str]], Generator[Outcome]]
+RunCases = Callable[[Sequence[CohortCase], Path, CohortSettings, Sequence[str]], Generator[Outcome]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Summary:
 def run_cohort(
     root: Path,
     folder: Path,
-    settings: Settings,
+    settings: CohortSettings,
     *,
     devices: Sequence[str],
     run_cases: RunCases = run_locally,
@@ -120,7 +120,7 @@ def _sweep(folder: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def _check_settings(folder: Path, settings: Settings) -> None:
+def _check_settings(folder: Path, settings: CohortSettings) -> None:
     path = folder / SETTINGS_FILE
     if path.is_file():
         try:
@@ -143,7 +143,9 @@ def _check_settings(folder: Path, settings: Settings) -> None:
         part.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _finished(folder: Path, cases: Sequence[Case], settings: Settings, *, retry_failed: bool) -> dict[str, Outcome]:
+def _finished(
+    folder: Path, cases: Sequence[CohortCase], settings: CohortSettings, *, retry_failed: bool
+) -> dict[str, Outcome]:
     """Outcomes of earlier runs whose files are still there."""
     outcomes = {}
     for case in cases:
@@ -157,6 +159,6 @@ def _finished(folder: Path, cases: Sequence[Case], settings: Settings, *, retry_
     return outcomes
 
 
-def _write_overview(folder: Path, outcomes: Sequence[Outcome], settings: Settings) -> list[Path]:
+def _write_overview(folder: Path, outcomes: Sequence[Outcome], settings: CohortSettings) -> list[Path]:
     pictures = [folder / outcome.thumbnail for outcome in outcomes if outcome.thumbnail]
     return [*write_tables(folder, outcomes, settings), *draw_pages(folder, pictures)]

@@ -1,4 +1,4 @@
-"""Settings applied to every case of a cohort."""
+"""CohortSettings applied to every case of a cohort."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Format = Literal["auto", "dcm", "seg.nrrd", "nii.gz"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class CohortSettings:
     """Everything that determines the result of a case; runs with equal settings can share a folder.
 
     Args:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dsm.cohort.outcome import Finding, Outcome
-from dsm.cohort.settings import Settings
+from dsm.cohort.settings import CohortSettings
 from dsm.io.atomic import atomic_output
 
 CSV_FILE = "segments.csv"
@@ -43,7 +43,7 @@ COLUMNS: tuple[tuple[str, type], ...] = (
 )
 
 
-def write_tables(folder: Path, outcomes: Sequence[Outcome], settings: Settings) -> list[Path]:
+def write_tables(folder: Path, outcomes: Sequence[Outcome], settings: CohortSettings) -> list[Path]:
     """Write `segments.csv` and `segments.parquet` into `folder`; a failed case is one row with its reason.
 
     Returns:
@@ -63,7 +63,7 @@ def write_tables(folder: Path, outcomes: Sequence[Outcome], settings: Settings) 
     return [folder / CSV_FILE, folder / PARQUET_FILE]
 
 
-def _rows(outcome: Outcome, settings: Settings) -> Iterator[dict[str, Any]]:
+def _rows(outcome: Outcome, settings: CohortSettings) -> Iterator[dict[str, Any]]:
     shared = {
         "case": outcome.case,
         "source": outcome.source,

@@ -7,19 +7,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self, cast
-
-import numpy as np
+from typing import Self
 
 from dsm.client.process import WorkerClient
-from dsm.core.boxes import CroppedArray
+from dsm.client.session import ClientSession
 from dsm.core.options import SegmentOptions
+from dsm.core.prompt import Prompt
+from dsm.core.result import PromptResult
 from dsm.core.volume import Volume
 from dsm.errors import WorkerError
-from dsm.inference.result import PromptResult
-from dsm.text.prompt import Prompt
-from dsm.wire.arrays import read_mask, write_array
-from dsm.wire.messages import Affine, Load, Progress, PromptItem, Release, Result, Segment, SetVolume
 
 #: The worker is gone, and with it what made it go: the next one may succeed.
 DEATHS = ("worker.died", "worker.timeout", "worker.closed")
@@ -88,17 +84,7 @@ class WorkerPool:
                 raise WorkerError("The workers were closed.", code="worker.closed")
         client = slot.client
         # Answered at once when it is loaded already.
-        client.wait(
-            client.submit(
-                Load(
-                    id=client.new_id(),
-                    model=self._model,
-                    sha256=self._sha256,
-                    device=slot.device,
-                    precision=self._precision,
-                )
-            )
-        )
+        ClientSession(client).load(self._model, device=slot.device, sha256=self._sha256, precision=self._precision)
         return client
 
 
@@ -124,52 +110,8 @@ def segment_in(
     Raises:
         WorkerError: If the worker cannot do it, or dies.
     """
-    array = client.new_file(".npy")
-    key = client.new_id()
-    write_array(client.folder, array, np.asarray(volume.array))
-    rows = cast(Affine, tuple(map(tuple, volume.affine.tolist())))
+    scan = ClientSession(client).encode(volume)
     try:
-        client.wait(
-            client.submit(SetVolume(id=client.new_id(), key=key, array=array, affine=rows, modality=volume.modality))
-        )
-        (client.folder / array).unlink(missing_ok=True)
-        found = _segment(client, key, prompts, options)
-        return [_result(client, one, prompt, volume) for one, prompt in zip(found, prompts, strict=True)]
+        return scan.segment(prompts, options)
     finally:
-        (client.folder / array).unlink(missing_ok=True)
-        if client.alive:
-            client.submit(Release(id=client.new_id(), volume_key=key))
-
-
-def _segment(client: WorkerClient, key: str, prompts: Sequence[Prompt], options: SegmentOptions) -> list[Result]:
-    # A structure goes by its name: what was typed may name two. Free text goes as it is.
-    items = tuple(
-        PromptItem(id=str(number), text=prompt.name if prompt.structure else prompt.text, file=client.new_file())
-        for number, prompt in enumerate(prompts)
-    )
-    found: dict[str, Result] = {}
-
-    def keep(event: Progress | Result) -> None:
-        if isinstance(event, Result):
-            found[event.prompt_id] = event
-
-    job = Segment(id=client.new_id(), volume_key=key, prompts=items, options=options)
-    client.wait(client.submit(job), on_event=keep)
-    return [found[item.id] for item in items]
-
-
-def _result(client: WorkerClient, message: Result, prompt: Prompt, volume: Volume) -> PromptResult:
-    mask = CroppedArray(read_mask(client.folder, message.file, message.size), message.offset_ijk)
-    if message.file:
-        (client.folder / message.file).unlink(missing_ok=True)
-    return PromptResult(
-        prompt=prompt,
-        mask=mask,
-        shape=volume.shape,
-        found=message.found,
-        score=message.score,
-        volume_ml=message.volume_mm3 / 1000,
-        seconds=message.seconds,
-        threshold=message.threshold,
-        warnings=tuple(dict.fromkeys((*prompt.warnings, *message.warnings))),
-    )
+        scan.release()

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from dsm.core.boxes import CroppedArray
+from dsm.core.result import PromptResult
 from dsm.evaluation.froc import froc_points
 from dsm.evaluation.lesions import count_false_positives, true_lesions
 from dsm.evaluation.mask_pair import MaskPair, overlap
 from dsm.evaluation.ranking import rank
 from dsm.evaluation.regions import body_voxels, host_voxels, tumor_voxels
-from dsm.inference.result import PromptResult
 from dsm.inference.scan import Scan
 from dsm.io.manifest import CaseEntry
 

@@ -15,6 +15,7 @@ import numpy as np
 from dsm._version import __version__
 from dsm.core.boxes import CroppedArray
 from dsm.core.options import SegmentOptions
+from dsm.core.prompt import Prompt
 from dsm.core.volume import Volume
 from dsm.errors import ImageError, InputError
 from dsm.evaluation.case_rows import case_rows
@@ -26,7 +27,7 @@ from dsm.inference.segmenter import Segmenter
 from dsm.io.atomic import atomic_output
 from dsm.io.image import read_volume
 from dsm.io.manifest import CaseEntry, read_manifest
-from dsm.text.prompt import Prompt, parse_prompts
+from dsm.text.prompt import parse_prompts
 
 logger = logging.getLogger(__name__)
 

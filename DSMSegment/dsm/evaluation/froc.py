@@ -9,11 +9,11 @@ import numpy as np
 
 from dsm.core.boxes import CroppedArray
 from dsm.core.options import SegmentOptions
+from dsm.core.prompt import Prompt
 from dsm.evaluation.bootstrap import bootstrap_mean
 from dsm.evaluation.lesions import count_false_positives, true_lesions
 from dsm.evaluation.mask_pair import MaskPair
 from dsm.inference.scan import Scan
-from dsm.text.prompt import Prompt
 
 CONFIDENCES = (0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)
 MOST_FALSE_POSITIVES = 3.0  # a scan, where the sensitivity is read off

@@ -20,7 +20,7 @@ from dsm.inference.precision import autocast_for, is_available
 from dsm.io.atomic import atomic_output
 from dsm.models.config import ModelConfig
 from dsm.nn.dsm_net import DSMNet
-from dsm.progress import Progress
+from dsm.progress import ProgressCallback
 
 #: Names the precision that `"auto"` means, and nothing is measured.
 PRECISION_VARIABLE = "DSM_PRECISION"
@@ -50,7 +50,7 @@ def remembered_precision(digest: str, device: torch.device) -> str | None:
 
 
 def measured_precision(
-    net: DSMNet, int8_net: DSMNet | None, config: ModelConfig, *, digest: str, progress: Progress
+    net: DSMNet, int8_net: DSMNet | None, config: ModelConfig, *, digest: str, progress: ProgressCallback
 ) -> str:
     """Encode two small blocks in each precision that the device has, and remember the times.
 

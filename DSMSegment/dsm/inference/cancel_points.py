@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from dsm.progress import Progress
+from dsm.progress import ProgressCallback
 
 
 class EncodeSteps:
@@ -21,7 +21,7 @@ class EncodeSteps:
         total: Expected steps.
     """
 
-    def __init__(self, progress: Progress, total: int) -> None:
+    def __init__(self, progress: ProgressCallback, total: int) -> None:
         self._progress = progress
         self._total = max(1, total)
         self._done = 0

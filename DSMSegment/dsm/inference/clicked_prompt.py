@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dsm.core.click import Click
+from dsm.core.prompt import Prompt
+from dsm.core.result import PromptResult
 from dsm.core.volume import Volume
 from dsm.inference.click_scan import ClickSegmenter
-from dsm.inference.result import PromptResult
 from dsm.inference.scan import Scan
-from dsm.text.prompt import Prompt, parse_prompts
+from dsm.text.prompt import parse_prompts
 
 
 def segment_clicked(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dsm.text.prompt import Prompt
+from dsm.core.prompt import Prompt
 
 # Names of the vocabulary that are many things, or one thing on both sides, or have no outline of their own.
 MULTI_COMPONENT = frozenset(

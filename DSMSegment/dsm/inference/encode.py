@@ -17,14 +17,14 @@ from dsm.inference.memory_ladder import Step, ladder, predicted_bytes
 from dsm.inference.slabs import EMBED_HALO, embed_in_slabs, fine_in_slabs, plan_slabs
 from dsm.models.config import ModelConfig
 from dsm.nn.dsm_net import DSMNet, Encoding
-from dsm.progress import Progress
+from dsm.progress import ProgressCallback
 
 _NO_ROOM = ("can't allocate memory", "not enough memory", "could not create a", "could not execute a")
 _log = logging.getLogger(__name__)
 
 
 def encode_tensor(
-    net: DSMNet, config: ModelConfig, x: Tensor, *, max_slab: int | None, progress: Progress
+    net: DSMNet, config: ModelConfig, x: Tensor, *, max_slab: int | None, progress: ProgressCallback
 ) -> tuple[Encoding, int]:
     """Encode a prepared volume on the first step of the memory ladder that fits.
 
@@ -64,7 +64,9 @@ def encode_tensor(
     raise AssertionError("unreachable")
 
 
-def _encode_on(step: Step, net: DSMNet, config: ModelConfig, x: Tensor, progress: Progress) -> tuple[Encoding, int]:
+def _encode_on(
+    step: Step, net: DSMNet, config: ModelConfig, x: Tensor, progress: ProgressCallback
+) -> tuple[Encoding, int]:
     device, depth = net.organ_text.device, x.shape[-1]
     slabs = plan_slabs(depth, max_slab=step.max_slab, halo=net.fine_halo)
     _log.debug("Encoding %s voxels in %d slab(s).", "x".join(map(str, x.shape[2:])), len(slabs))

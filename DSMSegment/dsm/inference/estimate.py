@@ -14,7 +14,7 @@ from dsm.inference.memory_ladder import Step, predicted_bytes
 from dsm.inference.working_grid import EDGE_MULTIPLE
 from dsm.models.config import ModelConfig
 from dsm.nn.dsm_net import DSMNet
-from dsm.progress import Progress, ignore_progress
+from dsm.progress import ProgressCallback, ignore_progress
 
 # The probe is this many blocks of 16 voxels along each axis: small enough for tenths of a second, large enough that
 # its features leave the first caches, as those of a body do.
@@ -38,7 +38,7 @@ class Estimate:
 
 
 @torch.inference_mode()
-def seconds_per_megavoxel(net: DSMNet, config: ModelConfig, *, progress: Progress = ignore_progress) -> float:
+def seconds_per_megavoxel(net: DSMNet, config: ModelConfig, *, progress: ProgressCallback = ignore_progress) -> float:
     """Encode a small empty block, and return the seconds per million voxels.
 
     Args:

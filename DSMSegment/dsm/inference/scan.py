@@ -12,7 +12,10 @@ from torch import Tensor
 
 from dsm.core.boxes import Box
 from dsm.core.input_note import InputNote
+from dsm.core.name_status import ImageRule, NameKind, NameStatus
 from dsm.core.options import SegmentOptions
+from dsm.core.prompt import Prompt
+from dsm.core.result import PromptResult
 from dsm.core.volume import Volume
 from dsm.inference.anatomy import AnatomyCheck
 from dsm.inference.component_policy import kept_fraction, smallest_part_ml
@@ -30,16 +33,15 @@ from dsm.inference.postprocess import (
     native_uncertainty,
     score,
 )
-from dsm.inference.result import PromptResult
 from dsm.inference.visual_prompt import Sampling, decode_with_visual_prompts
 from dsm.inference.working_grid import WorkingGrid
 from dsm.models.config import ModelConfig
 from dsm.nn.dsm_net import DSMNet, Encoding
 from dsm.nn.prompt_batch import PromptBatch
-from dsm.progress import Progress, ignore_progress
+from dsm.progress import ProgressCallback, ignore_progress
 from dsm.text.embed import PromptEmbedder
-from dsm.text.name_status import ImageRule, NameKind, NameStatus, name_status
-from dsm.text.prompt import Prompt, parse_prompts
+from dsm.text.name_status import name_status
+from dsm.text.prompt import parse_prompts
 
 # Their logits are in memory together: 6 MB each for a trunk of 36 x 24 x 45 cm.
 _BATCH = 8
@@ -107,7 +109,7 @@ class Scan:
         *,
         sampling: Sampling = _SAMPLING,
         part_confidence: float | None = None,
-        progress: Progress = ignore_progress,
+        progress: ProgressCallback = ignore_progress,
         on_result: Callable[[PromptResult], None] | None = None,
     ) -> list[PromptResult]:
         """Segment the prompted structures.

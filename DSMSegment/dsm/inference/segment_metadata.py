@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dsm.core.result import PromptResult
 from dsm.core.segment_tags import Provenance, SegmentFacts, to_tags
-from dsm.inference.result import PromptResult
 from dsm.io.segment_record import SegmentRecord
 from dsm.text.appearance import prompt_color, prompt_terminology
 

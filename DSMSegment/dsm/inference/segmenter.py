@@ -28,7 +28,7 @@ from dsm.models.config import ModelConfig
 from dsm.models.store import ModelEntry, find_model, verify_model
 from dsm.models.weights import load_model
 from dsm.nn.dsm_net import DSMNet, Encoding
-from dsm.progress import Progress, ignore_progress
+from dsm.progress import ProgressCallback, ignore_progress
 from dsm.text.bank import EmbeddingBank
 from dsm.text.embed import PromptEmbedder
 
@@ -80,7 +80,7 @@ class Segmenter:
         *,
         device: str | torch.device = "cpu",
         precision: str = AUTO,
-        progress: Progress = ignore_progress,
+        progress: ProgressCallback = ignore_progress,
     ) -> Segmenter:
         """Load a model after checking every file of it.
 
@@ -127,7 +127,7 @@ class Segmenter:
         with autocast_for(self.precision, self.device):
             return estimate_encoding(self.net, self.config, volume)
 
-    def measure(self, *, progress: Progress = ignore_progress) -> float:
+    def measure(self, *, progress: ProgressCallback = ignore_progress) -> float:
         """Return the seconds that a million voxels of the working grid take, from encoding two small blocks.
 
         Args:
@@ -142,7 +142,7 @@ class Segmenter:
         *,
         region: Box | None = None,
         max_slab: int | None = None,
-        progress: Progress = ignore_progress,
+        progress: ProgressCallback = ignore_progress,
     ) -> Scan:
         """Encode a volume.
 

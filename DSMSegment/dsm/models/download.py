@@ -10,7 +10,7 @@ from typing import IO
 from urllib.parse import unquote, urlsplit
 
 from dsm.errors import InputError, ModelError
-from dsm.progress import Progress, ignore_progress
+from dsm.progress import ProgressCallback, ignore_progress
 
 _CHUNK = 1 << 20  # bytes between two reports of progress
 _TIMEOUT_S = 60.0  # without one byte
@@ -57,7 +57,7 @@ def local_path(url: str) -> Path | None:
     return Path(urllib.request.url2pathname(parts.path))
 
 
-def download(url: str, folder: Path, *, progress: Progress = ignore_progress) -> Path:
+def download(url: str, folder: Path, *, progress: ProgressCallback = ignore_progress) -> Path:
     """Fetch a file over https.
 
     Args:

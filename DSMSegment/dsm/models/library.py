@@ -24,7 +24,7 @@ from dsm.models.store import (
     user_model_dir,
     verify_model,
 )
-from dsm.progress import Progress, ignore_progress
+from dsm.progress import ProgressCallback, ignore_progress
 
 # Random weights for tests: not for people.
 _HIDDEN = "dsm-tiny"
@@ -61,7 +61,7 @@ class ModelLibrary:
         name: str | None = None,
         sha256: str | None = None,
         accept: Callable[[str, str], bool] | None = None,
-        progress: Progress = ignore_progress,
+        progress: ProgressCallback = ignore_progress,
     ) -> ModelEntry:
         """Install a model atomically.
 
@@ -123,7 +123,7 @@ class ModelLibrary:
                 f"{error.filename} cannot be deleted ({error.strerror}).", hint="Close what uses the model."
             ) from error
 
-    def _put(self, inside: Path, name: str, progress: Progress) -> None:
+    def _put(self, inside: Path, name: str, progress: ProgressCallback) -> None:
         """Copy what the manifest lists beside the target, then rename."""
         files = {**model_files(inside), MANIFEST_FILE: inside / MANIFEST_FILE}
         target = self.folder / name
@@ -153,7 +153,7 @@ def trained_names(entry: ModelEntry) -> tuple[str, ...]:
     return ModelConfig.load(entry.path).trained
 
 
-def _fetched(source: str | Path, place: Path, sha256: str | None, progress: Progress) -> tuple[Path, str]:
+def _fetched(source: str | Path, place: Path, sha256: str | None, progress: ProgressCallback) -> tuple[Path, str]:
     """Folder of the model, and the name that it has there."""
     text = str(source)
     if is_url(text):

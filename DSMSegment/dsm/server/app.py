@@ -24,11 +24,11 @@ from dsm.server.http_errors import ServerError, status_of
 from dsm.server.job import Job
 from dsm.server.messages import (
     Capabilities,
+    ErrorResponse,
     Health,
     JobRequest,
     JobResponse,
     LimitsShown,
-    Problem,
     ResultsShown,
     VolumeShown,
 )
@@ -44,7 +44,7 @@ _HEARTBEAT_S = 10.0
 _RETRY_AFTER_S = "2"
 
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "description": text}
+    status: {"model": ErrorResponse, "description": text}
     for status, text in {
         400: "The request is malformed",
         401: "No valid token",
@@ -55,7 +55,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     }.items()
 }
 _UPLOAD_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "description": text}
+    status: {"model": ErrorResponse, "description": text}
     for status, text in {411: "No Content-Length", 413: "Too large", 507: "The disk is full"}.items()
 }
 _NDJSON: dict[int | str, dict[str, Any]] = {

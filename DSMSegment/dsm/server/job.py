@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dsm.core.options import SegmentOptions
+from dsm.core.prompt import Prompt
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 
@@ -23,12 +24,12 @@ class JobSpec:
 
     Args:
         volume: Its id.
-        prompts: May be empty: then the volume is encoded for the jobs that follow.
+        prompts: As they were understood. May be empty: then the volume is encoded for the jobs that follow.
         options: How they are segmented.
     """
 
     volume: str
-    prompts: tuple[str, ...] = ()
+    prompts: tuple[Prompt, ...] = ()
     options: SegmentOptions = field(default_factory=SegmentOptions)
 
 

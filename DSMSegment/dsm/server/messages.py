@@ -8,14 +8,16 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, Field
 
 from dsm.core.options import SegmentOptions
+from dsm.core.prompt import Prompt
 from dsm.errors import ProtocolError
 from dsm.server.job import JobSpec, State
-from dsm.wire.codec import from_fields
+from dsm.text.prompt import parse_prompts
+from dsm.wire.codec import from_fields, to_fields
 
 Map = Annotated[str, Field(description="A `.npy` file, zlib, base64; empty if not asked for.")]
 
 
-class Problem(BaseModel):
+class ErrorResponse(BaseModel):
     """Why a request was not served."""
 
     code: str
@@ -72,6 +74,9 @@ def _decoded(body: object) -> JobSpec:
     _check_names(body, JobSpec)
     if isinstance(options := body.get("options"), dict):
         _check_names(options, SegmentOptions)
+    prompts = body.get("prompts", [])
+    if isinstance(prompts, list) and prompts and all(isinstance(text, str) for text in prompts):
+        return from_fields(JobSpec, {**body, "prompts": [to_fields(prompt) for prompt in parse_prompts(prompts)]})
     return from_fields(JobSpec, body, where="job")
 
 
@@ -81,7 +86,15 @@ def _check_names(body: dict[str, object], cls: type) -> None:
         raise ProtocolError(f"There is no field '{min(unknown)[:40]}'.", code="request")
 
 
-JobRequest = Annotated[JobSpec, BeforeValidator(_decoded)]
+class JobBody(BaseModel):
+    """What to do with a volume: `JobSpec`, whose prompts may also be texts."""
+
+    volume: str
+    prompts: list[str | Prompt] = []
+    options: SegmentOptions = SegmentOptions()
+
+
+JobRequest = Annotated[JobSpec, BeforeValidator(_decoded, json_schema_input_type=JobBody)]
 
 
 class JobResponse(BaseModel):

@@ -34,7 +34,7 @@ class RayWorker:
     """
 
     def __init__(self, setup: WorkerSetup, device: str) -> None:
-        actor = ray.remote(max_restarts=0, concurrency_groups={_CONTROL: 2})(_Actor)
+        actor = ray.remote(max_restarts=0, concurrency_groups={_CONTROL: 2})(_ServerActor)
         needs = actor.options(num_cpus=1, num_gpus=int(device.startswith("cuda")))
         self._actor = needs.remote(setup, device)
         self._alive = True
@@ -92,7 +92,7 @@ class RayWorker:
             raise WorkerError(f"A worker of the cluster died ({type(error).__name__}).", code="worker.died") from error
 
 
-class _Actor:
+class _ServerActor:
     """Runs on the node of the worker."""
 
     def __init__(self, setup: WorkerSetup, device: str) -> None:

@@ -128,12 +128,8 @@ class LocalWorker:
         """See `Worker.segment`."""
         client = self._client
         items = tuple(
-            PromptItem(
-                id=str(number),
-                text=text,
-                file=client.new_file(),
-            )
-            for number, text in enumerate(spec.prompts)
+            PromptItem(id=str(number), prompt=prompt, file=client.new_file())
+            for number, prompt in enumerate(spec.prompts)
         )
         yield from self._run_request(
             job_id,
@@ -158,14 +154,14 @@ class LocalWorker:
             self._request = self._client.submit(request)
         try:
             for event in self._client.events(self._request):
-                yield _described(event, self._client.folder)
+                yield _described(event, self._client)
         finally:
             with self._lock:
                 self._request = ""
             self._client.poll()
 
 
-def _described(event: Progress | Result, folder: Path) -> Event:
+def _described(event: Progress | Result, client: WorkerClient) -> Event:
     """A message as an event; a result has its voxels in it instead of the names of files."""
     if isinstance(event, Progress):
         return {"type": "progress", **_without(event, "id")}
@@ -173,21 +169,17 @@ def _described(event: Progress | Result, folder: Path) -> Event:
         "type": "result",
         "prompt": int(event.prompt_id),
         **_without(event, "id", "prompt_id", "file", "probability_file", "uncertainty_file"),
-        "mask": _take_file(folder, event.file),
-        "probability": _take_file(folder, event.probability_file, compress=True),
-        "uncertainty": _take_file(folder, event.uncertainty_file, compress=True),
+        "mask": _text_of(client, event.file),
+        "probability": _text_of(client, event.probability_file, compress=True),
+        "uncertainty": _text_of(client, event.uncertainty_file, compress=True),
     }
 
 
-def _take_file(folder: Path, name: str, *, compress: bool = False) -> str:
-    """Return the content as text, and remove the file; nothing where there is no name."""
+def _text_of(client: WorkerClient, name: str, *, compress: bool = False) -> str:
+    """Take the content of a file as text; nothing where there is no name."""
     if not name:
         return ""
-    path = folder / name
-    try:
-        content = path.read_bytes()
-    finally:
-        path.unlink(missing_ok=True)
+    content = client.take(name)
     return base64.b64encode(zlib.compress(content, 1) if compress else content).decode("ascii")
 
 

@@ -12,11 +12,10 @@ from dsm.errors import DSMError, JobCancelled
 from dsm.server.job import Job, error_event
 from dsm.server.volumes import VolumeStore
 from dsm.server.worker import Worker
+from dsm.wire.messages import KEPT_VOLUMES
 
 logger = logging.getLogger(__name__)
 
-# What a worker keeps encoded (`dsm.worker.session`).
-_CACHED = 2
 # Gone, or without the volume that it should have: another try may succeed.
 _AGAIN = ("worker.died", "worker.timeout", "no_volume")
 # Before another try to start a worker, while others do the jobs.
@@ -150,7 +149,7 @@ class WorkerSlot:
             if spec.volume in self.encoded:
                 self.encoded.remove(spec.volume)
             else:
-                self.encoded = self.encoded[-(_CACHED - 1) :]
+                self.encoded = self.encoded[-(KEPT_VOLUMES - 1) :]
                 for event in worker.encode(job.id, volume):
                     job.emit(event)
                 self._encoded_at = time.monotonic()

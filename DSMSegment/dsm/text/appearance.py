@@ -5,7 +5,7 @@ from __future__ import annotations
 import colorsys
 import hashlib
 
-from dsm.text.prompt import Prompt
+from dsm.core.prompt import Prompt
 from dsm.text.vocabulary import Code, Terminology
 
 # Free text: DICOM SEG demands a category and a type.

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dsm.core.prompt import Prompt
 from dsm.errors import ConfigError
 from dsm.text.bank import EmbeddingBank
-from dsm.text.prompt import Prompt
 
 if TYPE_CHECKING:
     from dsm.text.encoder import TextEncoder

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dsm.text.structure import Structure
+from dsm.core.structure import Structure
 from dsm.text.words import Side, drop_fillers, key, normalise, split_side
 
 _LONGEST = 5

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
-from enum import StrEnum
 
-from dsm.text.prompt import Prompt
-from dsm.text.structure import Structure
+from dsm.core.name_status import ImageRule, NameKind, NameStatus
+from dsm.core.prompt import Prompt
+from dsm.core.structure import Structure
 from dsm.text.vocabulary import Vocabulary, load_vocabulary
 
 #: Organs of one tissue: a lesion is what differs from the rest of it (`dsm.inference.host_deviation`). What is in a
@@ -18,42 +17,6 @@ _NODULES = frozenset({"tumor", "metastasis"})
 # Classes of lesion words that a network trained on tumors does not tell apart.
 _MASSES = frozenset({"tumor", "metastasis", "cyst", "abscess", "sarcoma"})
 _MOST_NEAR = 3
-
-
-class NameKind(StrEnum):
-    """How a model comes to an answer: it was shown the name, it answers in place of it, or it has none."""
-
-    LEARNED = "learned"
-    RELATED = "related"
-    UNKNOWN = "unknown"
-
-
-class ImageRule(StrEnum):
-    """A rule on intensities that answers without training labels."""
-
-    ORGAN_OUTLIERS = "organ_outliers"
-    LUNG_NODULES = "lung_nodules"
-
-
-@dataclass(frozen=True, slots=True)
-class NameStatus:
-    """Kind of a prompt's name for one model.
-
-    Args:
-        kind: Learned, related or unknown.
-        learned_name: The learned name that answers a related one; empty where a rule does.
-        rule: The rule that answers a related name.
-        near: Learned names that an unknown one may have been meant for, best first.
-        code: Stable identifier for programs: `"name.related"`, `"name.rule"`, `"name.unknown"`; empty if learned.
-        text: What follows for the user, why, and what to do; empty if learned.
-    """
-
-    kind: NameKind
-    learned_name: str = ""
-    rule: ImageRule | None = None
-    near: tuple[str, ...] = ()
-    code: str = ""
-    text: str = ""
 
 
 def name_status(prompt: Prompt, learned: Collection[str], *, modality: str = "") -> NameStatus:

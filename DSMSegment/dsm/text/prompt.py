@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from dsm.core.prompt import Prompt
+from dsm.core.structure import Kind, Structure
 from dsm.errors import PromptError
-from dsm.text.structure import Kind, Structure
 from dsm.text.vocabulary import Vocabulary, load_vocabulary
 from dsm.text.words import Side, drop_fillers, negation, normalise, split_side
 
@@ -48,32 +49,6 @@ _RELATIONS = frozenset(
         "versus",
     ]
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """One structure to segment.
-
-    Args:
-        text: What the person typed.
-        name: Canonical name in the vocabulary; the normalised words if it is free text.
-        kind: `"organ"` or `"tumor"`; for free text the lesion words decide.
-        structure: The vocabulary entry, None for free text.
-        warnings: What the person should know, in sentences.
-        suggestions: Names in the vocabulary that free text may have been meant for.
-    """
-
-    text: str
-    name: str
-    kind: Kind
-    structure: Structure | None = None
-    warnings: tuple[str, ...] = ()
-    suggestions: tuple[str, ...] = ()
-
-    @property
-    def canonical_text(self) -> str:
-        """Text that parses to this prompt alone: the canonical name, or free text as it was typed."""
-        return self.name if self.structure else self.text
 
 
 def split_prompts(text: str) -> list[str]:

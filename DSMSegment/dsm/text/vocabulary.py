@@ -8,9 +8,9 @@ from difflib import get_close_matches
 from functools import cache, cached_property
 from pathlib import Path
 
+from dsm.core.structure import Code, Structure, Terminology
 from dsm.text.foreign_names import ARTICLES, FOREIGN_NAMES
 from dsm.text.lesion_index import LesionIndex
-from dsm.text.structure import Code, Structure, Terminology
 from dsm.text.vocabulary_file import read_structures
 from dsm.text.words import Side, key, normalise, split_side
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dsm.text.structure import GENERAL_CONTEXT, MASTER_CONTEXT, Code, Laterality, Structure, Terminology
+from dsm.core.structure import GENERAL_CONTEXT, MASTER_CONTEXT, Code, Laterality, Structure, Terminology
 
 _SIDES: tuple[Laterality, Laterality] = ("left", "right")
 

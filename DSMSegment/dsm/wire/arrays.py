@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import math
 import os
 import re
@@ -49,14 +50,22 @@ def write_array(folder: Path, name: str, array: np.ndarray) -> None:
         ProtocolError: If `name` leads out of `folder`.
         OSError: If the file cannot be written.
     """
+    header, voxels = npy_parts(array)
+    with _whole_file(resolve_in_folder(folder, name)) as file:
+        # Not NumPy's own writing, whose error on a full disk does not say that it is full.
+        file.write(header)
+        file.write(voxels)
+
+
+def npy_parts(array: np.ndarray) -> tuple[bytes, memoryview]:
+    """Return the header and the voxels of `array` as a `.npy` file has them; a contiguous array is not copied."""
     if array.dtype.hasobject:
         raise ImageError(f"The array has the type {array.dtype}; numbers are needed.")
-    header = np.lib.format.header_data_from_array_1_0(array)
-    whole = np.ascontiguousarray(array.T if header["fortran_order"] else array)
-    with _whole_file(resolve_in_folder(folder, name)) as file:
-        np.lib.format.write_array_header_1_0(file, header)
-        # Not NumPy's own writing, whose error on a full disk does not say that it is full.
-        file.write(whole.reshape(-1).view(np.uint8).data)
+    fields = np.lib.format.header_data_from_array_1_0(array)
+    whole = np.ascontiguousarray(array.T if fields["fortran_order"] else array)
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, fields)
+    return header.getvalue(), whole.reshape(-1).view(np.uint8).data
 
 
 def read_array(folder: Path, name: str) -> np.ndarray:
@@ -80,9 +89,22 @@ def read_array(folder: Path, name: str) -> np.ndarray:
             flat = np.fromfile(file, dtype=dtype, count=count)
     except OSError as error:
         raise ImageError(f"The array file '{name}' cannot be read ({error.strerror}).") from error
+    return _shaped(flat, shape, dtype, column_major=column_major)
+
+
+def array_of(data: bytes) -> np.ndarray:
+    """Return the array of the bytes of a `.npy` file, writable; raises as `read_array`."""
+    file = io.BytesIO(data)
+    shape, column_major, dtype = _read_header(file, "map")
+    rest = bytearray(file.read())
+    if len(rest) != math.prod(shape) * dtype.itemsize:
+        raise ImageError("The array does not have the length that its header says.")
+    return _shaped(np.frombuffer(rest, dtype), shape, dtype, column_major=column_major)
+
+
+def _shaped(flat: np.ndarray, shape: tuple[int, ...], dtype: np.dtype, *, column_major: bool) -> np.ndarray:
     # Native bytes: PyTorch knows no others.
-    flat = flat.astype(dtype.newbyteorder("="), copy=False)
-    return flat.reshape(shape, order="F" if column_major else "C")
+    return flat.astype(dtype.newbyteorder("="), copy=False).reshape(shape, order="F" if column_major else "C")
 
 
 def array_header(folder: Path, name: str) -> tuple[tuple[int, ...], np.dtype]:
@@ -112,7 +134,7 @@ def pack_mask(mask: np.ndarray) -> bytes:
 
 
 def unpack_mask(data: bytes, size: Sequence[int]) -> np.ndarray:
-    """Return the mask of `size` `(i, j, k)` as uint8 of 0 and 1.
+    """Return the mask of `size` `(i, j, k)` as uint8 of 0 and 1; an empty mask may have no bytes at all.
 
     Raises:
         ProtocolError: If `data` is damaged or holds another number of voxels.
@@ -120,6 +142,8 @@ def unpack_mask(data: bytes, size: Sequence[int]) -> np.ndarray:
     count = math.prod(size)
     if min(size) < 0:
         raise ProtocolError(f"A mask cannot have the size {tuple(size)}.")
+    if not data and count == 0:
+        return np.zeros(tuple(size), np.uint8)
     num_bytes = -(-count // 8)
     try:
         stream = zlib.decompressobj()
@@ -189,8 +213,3 @@ def _whole_file(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-
-
-def numbered(name: str, number: int) -> str:
-    """Beginning of the names of files for one of the structures that a prompt names: `"a"`, for the second `"a-2"`."""
-    return f"{name}-{number}" if number > 1 else name

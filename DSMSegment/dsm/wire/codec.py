@@ -7,7 +7,7 @@ import types
 from collections.abc import Hashable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
-from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from dsm.errors import ProtocolError
 
@@ -65,6 +65,10 @@ def _from_plain(hint: Any, value: Any, where: str) -> Any:
             return None
         (hint,) = (option for option in get_args(hint) if option is not type(None))
         return _from_plain(hint, value, where)
+    if origin is Literal and value not in get_args(hint):
+        raise ProtocolError(f"{where} must be one of {', '.join(map(repr, get_args(hint)))}.")
+    if origin is Literal:
+        hint = str
     if origin is tuple:
         return _tuple(get_args(hint), value, where)
     if is_dataclass(hint):

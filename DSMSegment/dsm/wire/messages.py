@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from dsm.core.boxes import Box, Index3
 from dsm.core.options import SegmentOptions
+from dsm.core.prompt import Prompt
 from dsm.errors import ProtocolError
 from dsm.wire.codec import from_fields, to_fields
 
@@ -19,6 +20,8 @@ PROTOCOL_VERSION = 2
 # 200 prompts of 4 kB, each character escaped, fit; voxels never travel in a line.
 MAX_LINE_BYTES = 4 * 2**20
 MAX_ID_LENGTH = 128
+# Volumes that a worker keeps encoded, each hundreds of MB; clients of a server keep as many there.
+KEPT_VOLUMES = 2
 
 Row: TypeAlias = tuple[float, float, float, float]
 Affine: TypeAlias = tuple[Row, Row, Row, Row]
@@ -96,17 +99,14 @@ class SetVolume:
 class PromptItem:
     """One prompt of a `Segment` message.
 
-    A text that names several structures (`"kidneys"`) gives a `Result` for each; the files of the second begin with
-    `file` and `-2`, and so on.
-
     Args:
         id: The host's name for this prompt; comes back in `Result.prompt_id`.
-        text: A prompt, e.g. `"left kidney"`.
+        prompt: As the host understood it.
         file: How the names of the files of its result begin, in the host's folder.
     """
 
     id: str
-    text: str
+    prompt: Prompt
     file: str
 
 

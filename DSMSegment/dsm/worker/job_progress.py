@@ -13,7 +13,7 @@ _MIN_INTERVAL_S = 0.05
 
 
 class JobProgress:
-    """The engine's progress callback (`dsm.progress.Progress`) for one job.
+    """The engine's progress callback (`dsm.progress.ProgressCallback`) for one job.
 
     Args:
         job_id: The job.

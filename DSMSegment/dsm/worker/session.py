@@ -6,7 +6,7 @@ import gc
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,23 +16,23 @@ from dsm.core.boxes import Box, CroppedArray, Index3
 from dsm.core.memory import peak_memory_bytes
 from dsm.core.options import SegmentOptions
 from dsm.core.precision import AUTO, PRECISIONS
+from dsm.core.prompt import Prompt
 from dsm.core.volume import Volume
 from dsm.errors import InputError, ModelNotFoundError, PromptError, ProtocolError, WeightsError
 from dsm.models.store import find_model, verify_model
-from dsm.progress import Progress
-from dsm.text.prompt import MAX_PROMPTS, Prompt, parse_prompts
+from dsm.progress import ProgressCallback
 from dsm.wire.arrays import (
     MASK_SUFFIX,
     PROBABILITY_SUFFIX,
     UNCERTAINTY_SUFFIX,
     content_key,
-    numbered,
     read_array,
     resolve_in_folder,
     write_array,
     write_mask,
 )
 from dsm.wire.messages import (
+    KEPT_VOLUMES,
     Done,
     Load,
     Measure,
@@ -48,7 +48,7 @@ from dsm.worker.job_progress import JobProgress
 from dsm.worker.volume_cache import VolumeCache
 
 if TYPE_CHECKING:
-    from dsm.inference.result import PromptResult
+    from dsm.core.result import PromptResult
 
 
 class EncodedScan(Protocol):
@@ -59,34 +59,34 @@ class EncodedScan(Protocol):
         prompts: Sequence[Prompt],
         options: SegmentOptions,
         *,
-        progress: Progress,
+        progress: ProgressCallback,
         on_result: Callable[[PromptResult], None],
     ) -> list[PromptResult]:
         """Segment prompts; `on_result` gets each as soon as it is finished."""
 
 
-class Engine(Protocol):
+class WorkerEngine(Protocol):
     """What the session needs of `dsm.inference.segmenter.Segmenter`."""
 
     @property
     def device(self) -> object:
         """Where the network computes; its text is PyTorch's name of the device."""
 
-    def measure(self, *, progress: Progress) -> float:
+    def measure(self, *, progress: ProgressCallback) -> float:
         """Return the seconds that a million voxels of the working grid take."""
 
-    def encode(self, volume: Volume, *, region: Box | None, progress: Progress) -> EncodedScan:
+    def encode(self, volume: Volume, *, region: Box | None, progress: ProgressCallback) -> EncodedScan:
         """Encode a volume, or a region of it, once for many prompts."""
 
 
 class EngineFactory(Protocol):
     """Makes an engine from a model folder."""
 
-    def __call__(self, folder: Path, *, device: str, precision: str, progress: Progress) -> Engine:
+    def __call__(self, folder: Path, *, device: str, precision: str, progress: ProgressCallback) -> WorkerEngine:
         """Load the model in `folder` on `device`; `precision` as in `Load`."""
 
 
-def load_segmenter(folder: Path, *, device: str, precision: str, progress: Progress) -> Engine:
+def load_segmenter(folder: Path, *, device: str, precision: str, progress: ProgressCallback) -> WorkerEngine:
     """Load the real engine; PyTorch is imported here and not before."""
     progress("load", 0, 1)
     from dsm.inference.segmenter import Segmenter  # noqa: PLC0415  (seconds: `ready` does not wait for it)
@@ -96,7 +96,7 @@ def load_segmenter(folder: Path, *, device: str, precision: str, progress: Progr
 
 @dataclass(frozen=True, slots=True)
 class _Model:
-    engine: Engine
+    engine: WorkerEngine
     digest: str
     text_bank_sha256: str
     wanted_device: str
@@ -134,7 +134,7 @@ class Session:
         send: Callable[[WorkerMessage], None],
         *,
         load_engine: EngineFactory = load_segmenter,
-        max_volumes: int = 2,
+        max_volumes: int = KEPT_VOLUMES,
     ) -> None:
         self._folder = folder
         self._send = send
@@ -317,20 +317,13 @@ def _identity(prompt: Prompt) -> tuple[str, str]:
 
 
 def _items_by_prompt(items: Sequence[PromptItem], folder: Path) -> list[tuple[Prompt, list[PromptItem]]]:
-    """Parse the prompts, one item for each; prompts that mean the same are computed once and answered each."""
+    """Group the items by prompt: prompts that mean the same are computed once and answered each."""
     if not items:
         raise PromptError("There is no prompt.", code="prompt.empty", hint="Name what to segment, e.g. 'liver'.")
     found: dict[tuple[str, str], tuple[Prompt, list[PromptItem]]] = {}
-    files: list[str] = []
     for item in items:
-        for number, prompt in enumerate(parse_prompts(item.text), start=1):
-            one = replace(item, file=numbered(item.file, number))
-            files.append(one.file)
-            found.setdefault(_identity(prompt), (prompt, []))[1].append(one)
-    for name in files:
-        resolve_in_folder(folder, name)
-    if len({name.lower() for name in files}) < len(files):  # some file systems do not tell "a" from "A"
+        resolve_in_folder(folder, item.file)
+        found.setdefault(_identity(item.prompt), (item.prompt, []))[1].append(item)
+    if len({item.file.lower() for item in items}) < len(items):  # some file systems do not tell "a" from "A"
         raise ProtocolError("Two prompts of a segment message share a file name.")
-    if len(found) > MAX_PROMPTS:
-        raise PromptError(f"There are {len(found)} prompts; {MAX_PROMPTS} is the most.", hint="Send several jobs.")
     return list(found.values())

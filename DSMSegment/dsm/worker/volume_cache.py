@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Generic, TypeVar
 
+from dsm.wire.messages import KEPT_VOLUMES
+
 T = TypeVar("T")
 
 
@@ -15,7 +17,7 @@ class VolumeCache(Generic[T]):
         capacity: Most volumes kept; an encoding takes hundreds of MB.
     """
 
-    def __init__(self, capacity: int = 2) -> None:
+    def __init__(self, capacity: int = KEPT_VOLUMES) -> None:
         self._capacity = capacity
         self._entries: OrderedDict[str, T] = OrderedDict()
         self._content_of: dict[str, str] = {}

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dsm.core.boxes import CroppedArray
-from dsm.inference.result import PromptResult
+from dsm.core.result import PromptResult
 from dsm.inference.segment_metadata import segment_records
 from dsm.text.appearance import prompt_color
 from dsm.text.prompt import parse_prompts

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dsm.core.prompt import Prompt
 from dsm.errors import ConfigError, MissingDependencyError, WeightsError
 from dsm.text.bank import EmbeddingBank
 from dsm.text.bank_file import BANK_FILE, SHARED_BANK
 from dsm.text.embed import FAR_OFF, PromptEmbedder
 from dsm.text.organ_sets import FIRST_NAMES
-from dsm.text.prompt import Prompt, parse_prompts
+from dsm.text.prompt import parse_prompts
 from dsm.text.vocabulary import load_vocabulary
 
 SHIPPED = SHARED_BANK

@@ -2,7 +2,8 @@
 
 import pytest
 
-from dsm.text.name_status import ImageRule, NameKind, NameStatus, name_status
+from dsm.core.name_status import ImageRule, NameKind, NameStatus
+from dsm.text.name_status import name_status
 from dsm.text.prompt import parse_prompts
 
 LEARNED = (

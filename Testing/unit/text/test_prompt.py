@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from dsm.core.prompt import Prompt
 from dsm.errors import PromptError
-from dsm.text.prompt import Prompt, parse_prompts
+from dsm.text.prompt import parse_prompts
 
 
 def names(text: str) -> list[str]:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from dsm.core.boxes import Box
 from dsm.core.options import SegmentOptions
+from dsm.core.prompt import Prompt
 from dsm.errors import InputError, ProtocolError
 from dsm.wire import messages
 from dsm.wire.messages import (
@@ -184,8 +185,8 @@ def test_options_that_cannot_be_used_are_refused_while_they_are_read(options: by
 
 
 def test_message_names_the_place_of_the_mistake() -> None:
-    line = b'{"type":"segment","id":"7","volume_key":"v","prompts":[{"id":"a","text":3,"file":"m"}]}'
-    with pytest.raises(ProtocolError, match=r"segment\.prompts\[0\]\.text must be text, not int"):
+    line = b'{"type":"segment","id":"7","volume_key":"v","prompts":[{"id":3,"prompt":{},"file":"m"}]}'
+    with pytest.raises(ProtocolError, match=r"segment\.prompts\[0\]\.id must be text, not int"):
         decode_request(line)
 
 
@@ -198,7 +199,9 @@ def test_whole_numbers_are_accepted_where_fractions_are() -> None:
 
 
 def test_two_hundred_prompts_of_four_kilobytes_fit_in_a_line() -> None:
-    items = tuple(PromptItem(id=str(n), text=1365 * "肝", file=f"m{n}") for n in range(200))  # 3 bytes each in UTF-8
+    words = 1365 * "肝"  # 3 bytes each in UTF-8
+    prompt = Prompt(words, words[:300], "organ", None, (words[:300],))
+    items = tuple(PromptItem(id=str(n), prompt=prompt, file=f"m{n}") for n in range(200))
     request = Segment(id="1", volume_key="v", prompts=items)
     assert decode_request(encode_message(request)) == request
 

@@ -6,10 +6,10 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
+from dsm.client.cancel_token import CancelToken
+from dsm.client.jobs import StartThread, start_thread
 from dsm.client.process import WorkerClient
 from dsm.errors import DSMError, WorkerError
-from DSMSegmentLib.jobs.cancel_token import CancelToken
-from DSMSegmentLib.jobs.collection_guard import startThread
 
 _LOOK_S = 0.05
 # Ending a process that is still starting takes milliseconds; a machine that is worse than that is not waited for.
@@ -21,18 +21,21 @@ class WorkerStart:
 
     Args:
         start: Makes the client; is given what tells it to give up.
+        start_thread: See `JobClient`.
     """
 
-    def __init__(self, start: Callable[[threading.Event], WorkerClient]) -> None:
-        self._giveUp = threading.Event()
+    def __init__(
+        self, start: Callable[[threading.Event], WorkerClient], *, start_thread: StartThread = start_thread
+    ) -> None:
+        self._give_up = threading.Event()
         self._over = threading.Event()
         self._error: DSMError | None = None
         self.client: WorkerClient | None = None
         """The worker; None until it is ready, and where it could not be started."""
-        startThread(partial(self._run, start), "dsm-worker-start")
+        start_thread(partial(self._run, start), "dsm-worker-start")
 
     @property
-    def isUsable(self) -> bool:
+    def is_usable(self) -> bool:
         """Whether there is, or will be, a worker that takes requests."""
         return not self._over.is_set() or (self.client is not None and self.client.alive)
 
@@ -55,19 +58,19 @@ class WorkerStart:
 
     def close(self) -> None:
         """End the worker, also while it starts."""
-        self._giveUp.set()
+        self._give_up.set()
         self._over.wait(_CLOSE_S)
         if self.client is not None:
             self.client.close()
 
     def _run(self, start: Callable[[threading.Event], WorkerClient]) -> None:
         try:
-            self.client = start(self._giveUp)
+            self.client = start(self._give_up)
         except DSMError as error:
             self._error = error
         except Exception as error:  # a defect, but whoever waits must hear of it
             self._error = WorkerError(f"The worker cannot be started ({type(error).__name__}: {error}).")
             self._error.__cause__ = error
         self._over.set()
-        if self.client is not None and self._giveUp.is_set():  # it was ready in the moment of the close
+        if self.client is not None and self._give_up.is_set():  # it was ready in the moment of the close
             self.client.close()

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from dsm.core.boxes import CroppedArray, Index3
-from dsm.text.name_status import NameStatus
-from dsm.text.prompt import Prompt
+from dsm.core.name_status import NameStatus
+from dsm.core.prompt import Prompt
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,43 @@
+"""Outcome of a prompt in the scene."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dsm.core.prompt import Prompt
+
+
+class OutcomeStatus(Enum):
+    """Outcome of a prompt."""
+
+    WRITTEN = "found"
+    NOT_FOUND = "not found"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SegmentOutcome:
+    """One row of the results table.
+
+    Args:
+        prompt: As it was understood.
+        status: Written, not found, or skipped because a segment of that name exists.
+        segmentId: Of the segment that was written; empty otherwise, unless empty segments are wanted.
+        score: 0 to 1.
+        volumeMl: Of the mask.
+        seconds: Time that this prompt took.
+        warnings: Of the prompt parser and of the network.
+        takenFrom: Ids of the segments that gave voxels to it.
+    """
+
+    prompt: Prompt
+    status: OutcomeStatus
+    segmentId: str = ""
+    score: float = 0.0
+    volumeMl: float = 0.0
+    seconds: float = 0.0
+    warnings: tuple[str, ...] = ()
+    takenFrom: tuple[str, ...] = ()

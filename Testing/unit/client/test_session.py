@@ -1,0 +1,182 @@
+"""The session against a client that answers from memory: what is sent, when, and what comes back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dsm.client.cancel_token import CancelToken
+from dsm.client.jobs import JobClient
+from dsm.client.session import ClientSession
+from dsm.core.boxes import Box
+from dsm.core.options import SegmentOptions
+from dsm.core.volume import Volume
+from dsm.errors import JobCancelled, WorkerError
+from dsm.text.prompt import parse_prompts
+from dsm.wire.arrays import npy_parts, pack_mask
+from dsm.wire.messages import Done, Error, Load, Progress, Release, Request, Result, Segment, SetVolume
+
+SHAPE = (6, 5, 4)
+
+
+class MemoryClient(JobClient):
+    """Knows volumes by key, and finds one voxel for each prompt, the last prompt first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.requests: list[Request] = []
+        self.kept: set[str] = set()
+        self.arrays: dict[str, np.ndarray] = {}
+        self.files: dict[str, bytes] = {}
+        self.num_put = 0
+
+    @property
+    def alive(self) -> bool:
+        return True
+
+    def put(self, array: np.ndarray) -> str:
+        name = self.new_file(".npy")
+        self.arrays[name] = array
+        self.num_put += 1
+        return name
+
+    def drop(self, name: str) -> None:
+        del self.arrays[name]
+
+    def take(self, name: str) -> bytes:
+        return self.files.pop(name)
+
+    def cancel(self, job_id: str, *, grace_s: float = 2.0) -> None:
+        self._note(Error(id=job_id, code="cancelled", text="The job was cancelled."))
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+    def submit(self, request: Request) -> str:
+        self.requests.append(request)
+        self._open_jobs.add(request.id)
+        if isinstance(request, SetVolume) and not request.array and request.key not in self.kept:
+            self._note(Error(id=request.id, code="no_volume", text="Send it."))
+        elif isinstance(request, SetVolume):
+            assert not request.array or request.array in self.arrays
+            self.kept.add(request.key)
+        elif isinstance(request, Segment):
+            self._find(request)
+        elif isinstance(request, Release):
+            self.kept.discard(request.volume_key)
+        self._note(Progress(id=request.id, stage="decode", done=1, total=1))
+        self._note(Done(id=request.id, seconds=0.0, device="memory"))
+        return request.id
+
+    def _find(self, request: Segment) -> None:
+        for number, item in reversed(list(enumerate(request.prompts))):
+            self.files[item.file] = pack_mask(np.ones((1, 1, 1), np.uint8))
+            map_file = f"{item.file}.map" if request.options.probabilities else ""
+            if map_file:
+                self.files[map_file] = b"".join(npy_parts(np.full((1, 1, 1), 0.5, np.float16)))
+            self._note(
+                Result(
+                    id=request.id,
+                    prompt_id=item.id,
+                    name=item.prompt.name,
+                    kind=item.prompt.kind,
+                    file=item.file,
+                    offset_ijk=(number, 1, 2),
+                    size=(1, 1, 1),
+                    voxels=1,
+                    volume_mm3=2000.0,
+                    score=0.75,
+                    empty=False,
+                    found=True,
+                    threshold=request.options.threshold,
+                    probability_file=map_file,
+                    probability_offset_ijk=(number, 1, 2),
+                )
+            )
+
+
+@pytest.fixture
+def client() -> MemoryClient:
+    return MemoryClient()
+
+
+def volume(value: int = 0, modality: str = "CT") -> Volume:
+    return Volume(np.full(SHAPE, value, np.int16), np.eye(4), modality=modality)
+
+
+def test_results_come_in_the_order_of_the_prompts_and_as_they_arrive(client: MemoryClient) -> None:
+    prompts = parse_prompts("kidneys; liver")
+    arrived: list[str] = []
+    scan = ClientSession(client).encode(volume())
+    options = SegmentOptions(threshold=0.25, probabilities=True)
+    results = scan.segment(prompts, options, on_result=lambda result: arrived.append(result.prompt.name))
+    assert [result.prompt for result in results] == prompts
+    assert arrived == ["liver", "right kidney", "left kidney"]
+    assert results[1].full_mask()[1, 1, 2] == results[1].full_mask().sum() == 1
+    assert (results[1].volume_ml, results[1].score, results[1].threshold) == (2.0, 0.75, 0.25)
+    assert results[1].probability is not None
+    assert results[1].probability.paste_into(SHAPE)[1, 1, 2] == 0.5
+    assert results[1].uncertainty is None
+    assert client.files == {}, "what was taken is gone"
+
+
+def test_voxels_are_sent_once_and_again_where_they_are_gone(client: MemoryClient) -> None:
+    session = ClientSession(client)
+    first, second = session.encode(volume()), session.encode(volume())
+    assert first.key == second.key
+    assert client.num_put == 1
+    session.encode(volume(1))
+    assert client.num_put == 2
+    first.release()
+    session.encode(volume())
+    assert client.num_put == 3
+    assert client.arrays == {}, "nothing stays behind once it is encoded"
+
+
+def test_a_region_is_encoded_alone_unless_the_whole_volume_is_there(client: MemoryClient) -> None:
+    session, region = ClientSession(client), Box((1, 1, 1), (3, 3, 3))
+    part = session.encode(volume(), region=region)
+    assert session.encode(volume(), region=region).key == part.key
+    assert client.num_put == 1
+    whole = session.encode(volume())
+    assert session.encode(volume(), region=region).key == whole.key != part.key
+    assert client.num_put == 2
+    of_mr = session.encode(volume(modality="MR"), region=region)
+    assert session.encode(volume(modality="MR")).key == of_mr.key, "an MR image is encoded whole"
+
+
+def test_load_says_where_the_model_runs(client: MemoryClient) -> None:
+    assert ClientSession(client).load("dsm-small", device="cuda", sha256="ab").device == "memory"
+    assert client.requests == [Load(id="job-1", model="dsm-small", device="cuda", sha256="ab")]
+
+
+def test_progress_is_told_and_a_cancel_stops_the_next_request(client: MemoryClient) -> None:
+    seen: list[str] = []
+    cancel = CancelToken()
+    session = ClientSession(client, on_progress=lambda progress: seen.append(progress.stage), cancel=cancel)
+    scan = session.encode(volume())
+    assert "decode" in seen
+    cancel.request()
+    client._open_jobs.clear()
+    with pytest.raises(JobCancelled):
+        _run_open(scan.session)
+
+
+def _run_open(session: ClientSession) -> None:
+    """A request that nobody answers: only the cancel ends it."""
+    client = session.client
+    assert isinstance(client, MemoryClient)
+    client.submit = lambda request: client._open_jobs.add(request.id) or request.id  # type: ignore[method-assign,func-returns-value]
+    session.load("dsm-small")
+
+
+def test_other_errors_of_the_other_side_are_raised(client: MemoryClient) -> None:
+    def refuse(request: Request) -> str:
+        client._open_jobs.add(request.id)
+        client._note(Error(id=request.id, code="quota", text="Too many volumes."))
+        return request.id
+
+    client.submit = refuse  # type: ignore[method-assign]
+    with pytest.raises(WorkerError) as caught:
+        ClientSession(client).encode(volume())
+    assert caught.value.code == "quota"
