@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from page_driver import segment, violations
 
-pytestmark = [pytest.mark.slicer, pytest.mark.slow, pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
 
 CHOICE = "#dsm-modality"
 

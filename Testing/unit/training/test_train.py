@@ -129,7 +129,8 @@ def test_run_leaves_a_model_and_its_provenance(uninterrupted, tiny_recipe):
     assert provenance["recipe"]["seed"] == 0
     assert provenance["storage"] == "int8"
     assert torch.int8 in {tensor.dtype for tensor in load_file(run / "model.safetensors").values()}
-    (line,) = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    machine, line = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert machine["processor"]
     assert line["step"] == 4
     assert set(line["validation"]) == {"liver", "spleen"}
 
