@@ -36,7 +36,7 @@ class WorkerStart:
 
     @property
     def is_usable(self) -> bool:
-        """Whether there is, or will be, a worker that takes requests."""
+        """True if there is, or will be, a worker that takes requests."""
         return not self._over.is_set() or (self.client is not None and self.client.alive)
 
     def wait(self, cancel: CancelToken | None = None) -> WorkerClient:

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class NameKind(StrEnum):
-    """How a model comes to an answer: it was shown the name, it answers in place of it, or it has none."""
+    """Relation of a name to the training labels of a model."""
 
     LEARNED = "learned"
     RELATED = "related"

@@ -18,7 +18,7 @@ Map = Annotated[str, Field(description="A `.npy` file, zlib, base64; empty if no
 
 
 class ErrorResponse(BaseModel):
-    """Why a request was not served."""
+    """Error response."""
 
     code: str
     text: str
@@ -26,7 +26,7 @@ class ErrorResponse(BaseModel):
 
 
 class Health(BaseModel):
-    """Whether jobs can be run now; without a token."""
+    """Health of the server; served without a token."""
 
     status: Literal["ok", "starting"]
     workers: int
@@ -34,7 +34,7 @@ class Health(BaseModel):
 
 
 class LimitsShown(BaseModel):
-    """What a user may take."""
+    """Limits of a user."""
 
     upload_bytes: int
     volumes: int
@@ -45,7 +45,7 @@ class LimitsShown(BaseModel):
 
 
 class Capabilities(BaseModel):
-    """What the server is and has."""
+    """Model, version and limits of the server."""
 
     service: Literal["dsm"]
     version: str
@@ -87,7 +87,7 @@ def _check_names(body: dict[str, object], cls: type) -> None:
 
 
 class JobBody(BaseModel):
-    """What to do with a volume: `JobSpec`, whose prompts may also be texts."""
+    """Body of a job request: `JobSpec`, whose prompts may also be texts."""
 
     volume: str
     prompts: list[str | Prompt] = []

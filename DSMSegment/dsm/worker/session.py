@@ -1,4 +1,4 @@
-"""What a worker does for one host: its folder, its model, its encoded volumes, and the jobs on them."""
+"""Worker session of one client: folder, model, encoded volumes, and jobs."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 
 class EncodedScan(Protocol):
-    """What the session needs of `dsm.inference.segmenter.Scan`."""
+    """Protocol of an encoded scan, as of `dsm.inference.segmenter.Scan`."""
 
     def segment(
         self,
@@ -66,11 +66,11 @@ class EncodedScan(Protocol):
 
 
 class WorkerEngine(Protocol):
-    """What the session needs of `dsm.inference.segmenter.Segmenter`."""
+    """Protocol of an engine, as of `dsm.inference.segmenter.Segmenter`."""
 
     @property
     def device(self) -> object:
-        """Where the network computes; its text is PyTorch's name of the device."""
+        """Device of the network, as PyTorch names it."""
 
     def measure(self, *, progress: ProgressCallback) -> float:
         """Return the seconds that a million voxels of the working grid take."""
