@@ -41,9 +41,9 @@ def answers(client: object) -> list[tuple[object, ...]]:
             round(one.score, 4),
             one.warnings,
             unpack_mask(client.take(one.file) if one.file else b"", one.size).tobytes(),
-            array_of(client.take(one.probability_file)).tobytes(),
+            array_of(client.take(one.probability_file)).tobytes() if one.probability_file else b"",
             one.uncertainty_offset_ijk,
-            array_of(client.take(one.uncertainty_file)).tobytes(),
+            array_of(client.take(one.uncertainty_file)).tobytes() if one.uncertainty_file else b"",
         )
         for one in found
     ]

@@ -258,6 +258,8 @@ class RemoteClient(JobClient):
             pass
 
     def _segment(self, request: Segment) -> None:
+        if not request.prompts:  # for a server, a job without prompts reads the volume
+            raise RemoteError("There is no prompt.", code="prompt.empty", hint="Name what to segment, e.g. 'liver'.")
         body = {
             "volume": self._volumes.id_of(request.volume_key),
             "prompts": [to_fields(item.prompt) for item in request.prompts],
