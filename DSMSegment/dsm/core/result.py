@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dsm.core.boxes import CroppedArray, Index3
+from dsm.core.evidence import Evidence
 from dsm.core.name_status import NameStatus
 from dsm.core.prompt import Prompt
 
@@ -29,6 +30,7 @@ class PromptResult:
         warnings: What the user should know, one sentence each.
         name_status: Kind of the name for the model; None where no name was asked for.
         guess: The network's guess at a name that it has not learned.
+        evidence: Output of the network that presence and score were decided on; None without a mask, or by a rule.
     """
 
     prompt: Prompt
@@ -44,6 +46,7 @@ class PromptResult:
     warnings: tuple[str, ...] = ()
     name_status: NameStatus | None = None
     guess: bool = False
+    evidence: Evidence | None = None
 
     def full_mask(self) -> np.ndarray:
         """Return the mask on the whole input grid, uint8 `[I, J, K]`."""

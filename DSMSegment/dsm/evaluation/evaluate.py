@@ -139,7 +139,14 @@ def _as_if_unseen(segmenter: Segmenter, names: Sequence[str]) -> Segmenter:
                 f"{name!r} is not a trained name.", hint=f"Trained: {', '.join(segmenter.config.trained)}."
             )
     config = replace(segmenter.config, trained=tuple(n for n in segmenter.config.trained if n not in names))
-    return Segmenter(segmenter.net, config, segmenter.embedder, entry=segmenter.entry, precision=segmenter.precision)
+    return Segmenter(
+        segmenter.net,
+        config,
+        segmenter.embedder,
+        entry=segmenter.entry,
+        precision=segmenter.precision,
+        calibration=segmenter.calibration,
+    )
 
 
 def _with_absent_names(entry: CaseEntry, names: Sequence[str]) -> CaseEntry:

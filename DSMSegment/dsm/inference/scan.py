@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from dsm.core.boxes import Box
+from dsm.core.evidence import Evidence
 from dsm.core.input_note import InputNote
 from dsm.core.name_status import ImageRule, NameKind, NameStatus
 from dsm.core.options import SegmentOptions
@@ -28,6 +29,7 @@ from dsm.inference.organ_outliers import deviation_logits
 from dsm.inference.postprocess import (
     FAINTEST_PROBABILITY,
     NOTHING,
+    NativeMask,
     native_mask,
     native_probability,
     native_uncertainty,
@@ -35,6 +37,7 @@ from dsm.inference.postprocess import (
 )
 from dsm.inference.visual_prompt import Sampling, decode_with_visual_prompts
 from dsm.inference.working_grid import WorkingGrid
+from dsm.models.calibration import Calibration
 from dsm.models.config import ModelConfig
 from dsm.nn.dsm_net import DSMNet, Encoding
 from dsm.nn.prompt_batch import PromptBatch
@@ -99,6 +102,7 @@ class Scan:
     _config: ModelConfig = field(repr=False)
     _embedder: PromptEmbedder = field(repr=False)
     notes: tuple[InputNote, ...] = ()
+    _calibration: Calibration | None = field(default=None, repr=False)
     _host_regions: dict[tuple[int, ...], np.ndarray] = field(default_factory=dict, repr=False)
     _deviations: dict[tuple[int, ...], Tensor | None] = field(default_factory=dict, repr=False)
 
@@ -244,8 +248,11 @@ class Scan:
             keep_fraction=kept_fraction(prompt) if postprocess else 0.0,
             smallest_voxels=self._smallest_voxels(prompt) if postprocess else 0,
         )
-        value = native.mean_probability if answer.presence is None else score(native.mean_probability, answer.presence)
-        found = native.num_voxels > 0 and (answer.presence is None or value >= _SMALLEST_SCORE)
+        volume_ml = native.num_voxels * self.volume.voxel_volume_mm3 / 1000
+        evidence = None
+        if answer.presence is not None and native.num_voxels:
+            evidence = Evidence(answer.presence, native.mean_probability, volume_ml)
+        found, value = self._decided(question, answer, native, evidence)
         probability = None
         if options.probabilities:
             rimless = without_dropped_rims(answer.logits, logits, threshold=threshold, faintest=FAINTEST_PROBABILITY)
@@ -256,7 +263,7 @@ class Scan:
             shape=self.volume.shape,
             found=found,
             score=value,
-            volume_ml=native.num_voxels * self.volume.voxel_volume_mm3 / 1000 if found else 0.0,
+            volume_ml=volume_ml if found else 0.0,
             seconds=seconds + time.perf_counter() - began,
             threshold=threshold,
             probability=probability,
@@ -264,7 +271,22 @@ class Scan:
             warnings=self._warnings(question, (*notes, *self._filled_host(question, logits, threshold))),
             name_status=question.status,
             guess=question.is_guess,
+            evidence=evidence,
         )
+
+    def _decided(
+        self, question: _Question, answer: _Answer, native: NativeMask, evidence: Evidence | None
+    ) -> tuple[bool, float]:
+        """Return whether a mask is found, and its score; calibrated for learned names where the model has it."""
+        if answer.presence is None:
+            return native.num_voxels > 0, native.mean_probability
+        if self._calibration is not None and question.network is not None and not question.is_guess:
+            name = question.network.name
+            if evidence is None:
+                return False, 0.0
+            return self._calibration.is_present(name, evidence), self._calibration.score_of(name, evidence)
+        value = score(native.mean_probability, answer.presence)
+        return native.num_voxels > 0 and value >= _SMALLEST_SCORE, value
 
     def _inside(self, result: PromptResult, region: Box) -> PromptResult:
         """Return the part of a result in a region; what lies outside of it alone is not found."""

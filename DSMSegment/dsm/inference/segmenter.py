@@ -24,6 +24,7 @@ from dsm.inference.precision import autocast_for, check_precision, is_available,
 from dsm.inference.preprocess import prepare
 from dsm.inference.retained_memory import retain_freed_memory
 from dsm.inference.scan import Scan
+from dsm.models.calibration import Calibration
 from dsm.models.config import ModelConfig
 from dsm.models.store import ModelEntry, find_model, verify_model
 from dsm.models.weights import load_model
@@ -47,6 +48,7 @@ class Segmenter:
         entry: Where it came from, for reports.
         cache: Encodings on disk; by default where `DSM_CACHE_DIR` says, if it does.
         precision: Of the encoding, see `dsm.inference.precision`.
+        calibration: Presence decision and score of learned names; without one, both are the network's own opinion.
 
     Example:
         >>> from dsm import read_volume
@@ -65,6 +67,7 @@ class Segmenter:
         entry: ModelEntry | None = None,
         cache: EncodingCache | None = None,
         precision: str = "float32",
+        calibration: Calibration | None = None,
     ) -> None:
         self.net = net
         self.config = config
@@ -72,6 +75,7 @@ class Segmenter:
         self.entry = entry
         self.cache = cache or EncodingCache.from_environment()
         self.precision = precision
+        self.calibration = calibration
 
     @classmethod
     def from_pretrained(
@@ -114,7 +118,8 @@ class Segmenter:
             net = int8 if precision == "int8" and int8 is not None else net
         embedder = PromptEmbedder(EmbeddingBank.of_model(folder), tower=config.text_tower)
         progress("load", 2, 2)
-        return cls(net, config, embedder, entry=entry, precision=precision)
+        calibration = Calibration.load(folder, model_digest=entry.digest)
+        return cls(net, config, embedder, entry=entry, precision=precision, calibration=calibration)
 
     @property
     def device(self) -> torch.device:
@@ -193,6 +198,7 @@ class Segmenter:
             _net=self.net,
             _config=self.config,
             _embedder=self.embedder,
+            _calibration=self.calibration,
         )
 
     def _cache_keys(self, volume: Volume, region: Box | None) -> dict[Box | None, str]:

@@ -8,6 +8,7 @@ from dsm.core.options import SegmentOptions
 from dsm.core.volume import Volume
 from dsm.errors import InputError, JobCancelled, PromptError
 from dsm.inference import scan as scan_module
+from dsm.models.calibration import Calibration
 from dsm.text.prompt import parse_prompts
 
 SHAPE = (30, 28, 26)
@@ -158,6 +159,23 @@ def test_results_stream_and_cancel_stops_them(make_segmenter, volume):
         scan.segment("liver; spleen; heart", progress=progress, on_result=arrived.append)
     assert [result.prompt.name for result in arrived] == ["liver", "spleen"]
     assert len(scan.segment("liver; spleen; heart")) == 3
+
+
+class TestCalibration:
+    def test_it_decides_what_is_found_and_gives_the_score(self, make_segmenter, volume):
+        segmenter = make_segmenter(vectors={"liver": (0.25, 1.0)})
+        weights = (0.0, 1.0, 0.0, 0.0)
+        found = {}
+        for least in (0.7, 0.8):  # the presence head says 0.73
+            segmenter.calibration = Calibration(
+                model_digest="", typical_ml={}, presence=weights, least_presence=least, score=(1.0, 0.0, 0.0, 0.0)
+            )
+            (found[least],) = segmenter.encode(volume).segment("liver")
+        assert (found[0.7].found, found[0.8].found) == (True, False)
+        assert found[0.7].score == pytest.approx(1 / (1 + np.exp(-1)))
+        assert found[0.7].evidence.presence_logit == 1
+        assert found[0.7].evidence.volume_ml == found[0.7].volume_ml
+        assert not found[0.8].full_mask().any()
 
 
 class TestKindsOfNames:

@@ -1,0 +1,43 @@
+"""`calibration.json`: what is read is what was written, for the same network only."""
+
+from pathlib import Path
+
+import pytest
+
+from dsm.core.evidence import Evidence
+from dsm.errors import WeightsError
+from dsm.models.calibration import CALIBRATION_FILE, Calibration, features_of
+
+CALIBRATION = Calibration(
+    model_digest="abc",
+    typical_ml={"liver": 1500.0},
+    presence=(-1.0, 1.0, 0.5, 0.5),
+    least_presence=0.5,
+    score=(-2.0, 0.5, 0.5, 1.0),
+    measured={"num": 3},
+)
+
+
+def test_written_and_read(tmp_path: Path) -> None:
+    CALIBRATION.save(tmp_path)
+    assert Calibration.load(tmp_path, model_digest="abc") == CALIBRATION
+
+
+def test_of_another_network_it_says_nothing(tmp_path: Path) -> None:
+    assert Calibration.load(tmp_path, model_digest="abc") is None
+    CALIBRATION.save(tmp_path)
+    assert Calibration.load(tmp_path, model_digest="def") is None
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"model_digest": 1, "typical_ml": 2}'])
+def test_damaged(tmp_path: Path, text: str) -> None:
+    (tmp_path / CALIBRATION_FILE).write_text(text)
+    with pytest.raises(WeightsError, match="damaged"):
+        Calibration.load(tmp_path, model_digest="abc")
+
+
+def test_features_are_finite_and_a_large_mask_is_no_evidence() -> None:
+    assert features_of(Evidence(1e9, 1.0, 0.0), 10.0)[1] == 30
+    assert features_of(Evidence(0.0, 0.5, 1000.0), 10.0) == (1.0, 0.0, 0.0, 0.0)
+    assert features_of(Evidence(0.0, 0.5, 1.0), 10.0)[3] == pytest.approx(-1)
+    assert features_of(Evidence(0.0, 0.5, 1.0), None)[3] == 0
