@@ -103,6 +103,7 @@ class Recipe:
     channel_dropout: float = 0.3
     random_contrast: float = 0.0
     name_rate: float = 1.0
+    start_share: float = 0.0
     tumor_prompts: int = 4
     class_centered: float = 0.75
     organ_balance: float = 0.5

@@ -92,7 +92,7 @@ class Trainer:
         start_from: Path | None = None,
         processes: Processes | None = None,
     ) -> None:
-        self.recipe, self.run_folder = recipe, run
+        self.recipe, self.run_folder, self.start_from = recipe, run, start_from
         self.bank = random_class_embeddings(bank) if recipe.model.get("text_tower") == CODES else bank
         self.processes = processes or Processes()
         run.mkdir(parents=True, exist_ok=True)
@@ -161,6 +161,8 @@ class Trainer:
             self._write_model()
 
     def _write_model(self) -> None:
+        if self.start_from is not None and self.recipe.start_share:
+            _mix_start(self.averaged_net, self.start_from, self.config, self.recipe.start_share)
         save_model(self.averaged_net, self.config, self.run_folder, dtype=STORAGE)
         self.bank.save(self.run_folder)
         write_manifest(self.run_folder)
@@ -386,6 +388,20 @@ def _start_from(net: DSMNet, folder: Path, config: ModelConfig) -> None:
         )
 
 
+@torch.no_grad()
+def _mix_start(net: DSMNet, folder: Path, config: ModelConfig, share: float) -> None:
+    """Interpolate between the weights of a run and those it started with; vectors of names stay those of the run.
+
+    References:
+        Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022.
+    """
+    earlier, before = load_model(folder)
+    start, state = _adapted(earlier.state_dict(), net, before, config), net.state_dict()
+    for key in state.keys() & start.keys() - set(_NAME_VECTORS):
+        if state[key].is_floating_point():
+            state[key].lerp_(start[key].to(state[key].dtype), share)
+
+
 def _adapted(state: dict[str, Tensor], net: DSMNet, before: ModelConfig, config: ModelConfig) -> dict[str, Tensor]:
     """Earlier weights in the shapes of `net`: same result before the first step.
 
@@ -419,7 +435,8 @@ def _adapted(state: dict[str, Tensor], net: DSMNet, before: ModelConfig, config:
 def _config(recipe: Recipe, annotated: set[str]) -> ModelConfig:
     values = {**recipe.model, "schema_version": SCHEMA_VERSION}
     names = (*values["organs"], *values.get("structures", ()), *values["tumors"])
-    known = [name for name in names if name in annotated]
+    claimed = recipe.model.get("trained", names)
+    known = [name for name in names if name in annotated and name in claimed]
     return ModelConfig.from_dict({**values, "trained": known})
 
 

@@ -362,3 +362,33 @@ def test_the_measurement_leaves_no_trace_in_the_run(trainer, monkeypatch):
     plain.run()
     assert not measured.autocast
     assert_same_run(measured.run_folder, plain.run_folder)
+
+
+def test_written_weights_lie_between_those_of_the_start_and_of_the_run(
+    trainer, tiny_recipe, phantoms, small_bank, tmp_path
+):
+    trainer("one").run()
+    written = {}
+    for share in (0.0, 0.5, 1.0):
+        run = tmp_path / f"two-{share}"
+        recipe = replace(tiny_recipe, start_share=share)
+        Trainer(recipe, run, data_root=phantoms, bank=small_bank, start_from=tmp_path / "one").run()
+        written[share] = load_model(run)[0].state_dict()
+    start = load_model(tmp_path / "one")[0].state_dict()
+    key = (
+        "mask_head.embedding.weight"
+        if "mask_head.embedding.weight" in start
+        else next(name for name, tensor in start.items() if name.startswith("mask_head") and tensor.ndim >= 2)
+    )
+    step = float((written[0.0][key] - start[key]).abs().max())
+    assert step > 0
+    torch.testing.assert_close(written[1.0][key], start[key], atol=0.1 * step, rtol=0.02)
+    middle = (written[0.0][key] + start[key]) / 2
+    torch.testing.assert_close(written[0.5][key], middle, atol=0.2 * step, rtol=0.02)
+    assert not torch.equal(written[1.0]["tumor_init.embedding"], start["tumor_init.embedding"])
+
+
+def test_only_claimed_names_are_called_learned(trainer, tiny_recipe):
+    names = tiny_recipe.model["organs"]
+    made = trainer(model={**tiny_recipe.model, "trained": [names[0], "aorta"]})
+    assert made.config.trained == (names[0],)
