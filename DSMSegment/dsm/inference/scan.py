@@ -284,7 +284,9 @@ class Scan:
             name = question.network.name
             if evidence is None:
                 return False, 0.0
-            return self._calibration.is_present(name, evidence), self._calibration.score_of(name, evidence)
+            # A small lesion is no evidence of absence: what is left of a tumor's mask is shown, with its low score.
+            is_found = question.network.kind == "tumor" or self._calibration.is_present(name, evidence)
+            return is_found, self._calibration.score_of(name, evidence)
         value = score(native.mean_probability, answer.presence)
         return native.num_voxels > 0 and value >= _SMALLEST_SCORE, value
 

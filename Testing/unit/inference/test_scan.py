@@ -177,6 +177,20 @@ class TestCalibration:
         assert found[0.7].evidence.volume_ml == found[0.7].volume_ml
         assert not found[0.8].full_mask().any()
 
+    def test_it_hides_no_lesion(self, make_segmenter, volume):
+        segmenter = make_segmenter(vectors={"liver tumor": SOFT}, trained=("liver tumor",))
+        segmenter.calibration = Calibration(
+            model_digest="",
+            typical_ml={},
+            presence=(-9.0, 0.0, 0.0, 0.0),
+            least_presence=0.9,
+            score=(-2.0, 0.0, 0.0, 0.0),
+        )
+        (result,) = segmenter.encode(volume).segment("liver tumor")
+        assert result.found
+        assert result.full_mask().any()
+        assert result.score == pytest.approx(1 / (1 + np.exp(2)))
+
 
 class TestKindsOfNames:
     def test_an_unknown_name_has_no_mask_and_costs_nothing(self, make_segmenter, volume):
