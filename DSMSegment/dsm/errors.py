@@ -117,6 +117,18 @@ class WorkerError(DSMError):
     code = "worker"
 
 
+class RemoteError(DSMError):
+    """The server cannot be reached, or does not serve the request."""
+
+    code = "remote"
+
+
+class ServerError(DSMError):
+    """A request that the server cannot serve."""
+
+    code = "request"
+
+
 class MissingDependencyError(DSMError, ImportError):
     """An optional package is needed for this and is not installed."""
 

@@ -22,7 +22,8 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2] / "DSM
 
 from http_server import Server, phantom, upload  # noqa: E402
 
-from dsm.client.connection import Connection, RemoteError  # noqa: E402
+from dsm.client.connection import Connection  # noqa: E402
+from dsm.errors import RemoteError  # noqa: E402
 
 _PROMPTS = ("liver", "spleen", "left kidney", "liver tumor", "pancreas")
 

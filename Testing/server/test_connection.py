@@ -15,7 +15,8 @@ from typing import ClassVar
 import pytest
 from http_server import TOKENS, Server
 
-from dsm.client.connection import Address, RemoteError, check_connection
+from dsm.client.connection import Address, check_connection
+from dsm.errors import RemoteError
 
 pytestmark = pytest.mark.xdist_group("server")  # one server for all of them
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from http_server import LARGE, TOKENS, Server, ask, phantom, results, send_volume, upload
 
-from dsm.client.connection import Connection, RemoteError
+from dsm.client.connection import Connection
 from dsm.client.process import WorkerClient
-from dsm.errors import DSMError
+from dsm.errors import DSMError, RemoteError
 from dsm.wire.messages import Load
 
 pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]

@@ -13,11 +13,10 @@ import pytest
 from http_server import LARGE, TOKENS, Server, ask, phantom, results, send_volume, upload
 from relay import Relay
 
-from dsm.client.connection import RemoteError
 from dsm.client.http import RemoteClient
 from dsm.client.process import WorkerClient
 from dsm.core.boxes import Box
-from dsm.errors import DSMError, JobCancelled, WorkerError
+from dsm.errors import DSMError, JobCancelled, RemoteError, WorkerError
 from dsm.models.store import model_entry
 from dsm.wire.arrays import array_of, unpack_mask
 from dsm.wire.messages import Load, Measure, Progress, Release, Segment, SetVolume
@@ -108,7 +107,7 @@ def test_a_volume_is_sent_once_and_two_are_kept(server: Server) -> None:
         client.wait(
             client.submit(SetVolume(id=client.new_id(), key="volume 0", array="", affine=affine)), timeout_s=120
         )
-        with pytest.raises(WorkerError) as caught:
+        with pytest.raises(DSMError) as caught:
             client.wait(
                 client.submit(SetVolume(id=client.new_id(), key="other", array="", affine=affine)), timeout_s=120
             )
@@ -117,7 +116,7 @@ def test_a_volume_is_sent_once_and_two_are_kept(server: Server) -> None:
 
 
 def test_another_model_is_refused(server: Server) -> None:
-    with server.client() as client, pytest.raises(WorkerError) as caught:
+    with server.client() as client, pytest.raises(DSMError) as caught:
         client.wait(client.submit(Load(id=client.new_id(), model="dsm-large")))
     assert caught.value.code == "no_model"
     assert "dsm-tiny" in caught.value.hint
@@ -132,7 +131,7 @@ def test_without_a_name_the_model_of_the_server_is_taken(server: Server, dsm_tin
 
 def test_what_is_wrong_is_said_by_the_first_job(server: Server) -> None:
     with RemoteClient(server.address, "no-token-of-anybody", connect=False) as client:
-        with pytest.raises(WorkerError) as caught:
+        with pytest.raises(DSMError) as caught:
             client.wait(client.submit(Load(id=client.new_id(), model="")))
         assert caught.value.code == "remote.token"
 
@@ -141,7 +140,7 @@ def test_a_volume_that_was_released_is_asked_for_again(server: Server) -> None:
     with server.client() as client:
         client.wait(send_volume(client), timeout_s=120)
         client.wait(client.submit(Release(id=client.new_id(), volume_key="volume")))
-        with pytest.raises(WorkerError) as caught:
+        with pytest.raises(DSMError) as caught:
             client.wait(ask(client, "liver"))
         assert caught.value.code == "no_volume"
         client.wait(send_volume(client), timeout_s=120)
@@ -150,7 +149,7 @@ def test_a_volume_that_was_released_is_asked_for_again(server: Server) -> None:
 
 def test_the_speed_of_a_server_is_not_measured(server: Server) -> None:
     with server.client() as client:
-        with pytest.raises(WorkerError) as caught:
+        with pytest.raises(DSMError) as caught:
             client.wait(client.submit(Measure(id=client.new_id())))
         assert caught.value.code == "unsupported"
         client.wait(send_volume(client), timeout_s=120)  # the next request is served
@@ -160,11 +159,11 @@ def test_errors_of_the_worker_come_through(server: Server) -> None:
     with server.client() as client:
         bad = phantom().astype(np.float32)
         bad[3, 4, 5] = np.nan
-        with pytest.raises(WorkerError) as caught:
+        with pytest.raises(DSMError) as caught:
             client.wait(send_volume(client, bad), timeout_s=120)
         assert caught.value.code == "input.not_finite"
         client.wait(send_volume(client), timeout_s=120)
-        with pytest.raises(WorkerError) as caught:
+        with pytest.raises(DSMError) as caught:
             client.wait(client.submit(Segment(id=client.new_id(), volume_key="volume", prompts=())), timeout_s=120)
         assert caught.value.code == "prompt.empty"
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from worker_host import AFFINE, SMALL, Host, Pipes, files, phantom
 
-from dsm.errors import WorkerError
+from dsm.errors import DSMError
 from dsm.text.prompt import parse_prompts
 from dsm.wire.arrays import write_array
 from dsm.wire.codec import to_fields
@@ -22,9 +22,9 @@ from dsm.wire.messages import MAX_LINE_BYTES, Load, PromptItem, Segment
 pytestmark = pytest.mark.xdist_group("worker")  # one worker for all of them
 
 
-def refused(host: Host, job: str) -> WorkerError:
+def refused(host: Host, job: str) -> DSMError:
     """Wait for the job to fail, and see that the worker still works."""
-    with pytest.raises(WorkerError) as caught:
+    with pytest.raises(DSMError) as caught:
         host.wait(job, timeout_s=200)
     assert host.alive
     assert str(caught.value)

@@ -15,7 +15,7 @@ from worker_host import AFFINE, SMALL, Host, Pipes, files, phantom, slowdown
 from dsm._version import __version__
 from dsm.core.boxes import Box
 from dsm.core.options import SegmentOptions
-from dsm.errors import WorkerError
+from dsm.errors import DSMError
 from dsm.models.store import write_manifest
 from dsm.text.bank import EmbeddingBank
 from dsm.text.prompt import parse_prompts
@@ -151,7 +151,7 @@ def test_an_mr_is_encoded_whole(host: Host) -> None:
 
 
 def test_a_region_outside_of_the_volume_is_refused(host: Host) -> None:
-    with pytest.raises(WorkerError) as caught:
+    with pytest.raises(DSMError) as caught:
         host.wait(host.set_volume(phantom(SMALL), region=Box((900, 0, 0), (910, 5, 5))), timeout_s=200)
     assert caught.value.code == "input.roi"
 
@@ -161,7 +161,7 @@ def test_two_volumes_are_kept_and_the_oldest_goes(host: Host) -> None:
         array = phantom(SMALL)
         array[2, 2, 2] = number
         host.wait(host.set_volume(array, key=key), timeout_s=200)
-    with pytest.raises(WorkerError) as caught:
+    with pytest.raises(DSMError) as caught:
         host.wait(host.segment("liver", key="first"), timeout_s=200)
     assert caught.value.code == "no_volume"
     assert caught.value.hint
@@ -184,16 +184,16 @@ def test_speed_is_measured_with_progress(host: Host) -> None:
 
 def test_release_frees_a_volume_or_everything(encoded: Host, tiny_model: Path) -> None:
     encoded.wait(encoded.submit(Release(id=encoded.new_id(), volume_key="volume")), timeout_s=200)
-    with pytest.raises(WorkerError) as caught:
+    with pytest.raises(DSMError) as caught:
         encoded.wait(encoded.segment("liver"), timeout_s=200)
     assert caught.value.code == "no_volume"
     assert encoded.wait(encoded.load(tiny_model), timeout_s=200).cached
     done = encoded.wait(encoded.submit(Release(id=encoded.new_id())), timeout_s=200)
     assert done.device == ""
-    with pytest.raises(WorkerError) as caught:
+    with pytest.raises(DSMError) as caught:
         encoded.wait(encoded.set_volume(phantom(SMALL)), timeout_s=200)
     assert caught.value.code == "no_model"
-    with pytest.raises(WorkerError) as caught:
+    with pytest.raises(DSMError) as caught:
         encoded.wait(encoded.submit(Measure(id=encoded.new_id())), timeout_s=200)
     assert caught.value.code == "no_model"
     assert not encoded.wait(encoded.load(tiny_model), timeout_s=200).cached

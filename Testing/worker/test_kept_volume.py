@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dsm.errors import WorkerError
+from dsm.errors import DSMError, InputError
 from dsm.wire.messages import Release, SetVolume
 
 AFFINE = ((1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0), (0.0, 0.0, 0.0, 1.0))
@@ -22,7 +22,7 @@ def test_an_encoded_volume_is_known_by_its_key(encoded) -> None:
 
 @pytest.mark.parametrize("key", ["other", ""])
 def test_an_unknown_key_is_answered_with_no_volume(encoded, key: str) -> None:
-    with pytest.raises(WorkerError) as caught:
+    with pytest.raises(DSMError) as caught:
         ask(encoded, key)
     assert caught.value.code == "no_volume"
     assert encoded.alive
@@ -30,7 +30,7 @@ def test_an_unknown_key_is_answered_with_no_volume(encoded, key: str) -> None:
 
 def test_a_released_volume_is_unknown(encoded) -> None:
     encoded.wait(encoded.submit(Release(id=encoded.new_id(), volume_key="volume")), timeout_s=60)
-    with pytest.raises(WorkerError):
+    with pytest.raises(InputError):
         ask(encoded, "volume")
 
 

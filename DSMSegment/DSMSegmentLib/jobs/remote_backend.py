@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from dsm import __version__
 from dsm.client.cancel_token import CancelToken
-from dsm.client.connection import Address, ConnectionTest, RemoteError, check_connection
+from dsm.client.connection import Address, ConnectionTest, check_connection
 from dsm.client.http import RemoteClient
 from dsm.client.session import ClientSession, OnProgress, OnResult
 from dsm.core.options import SegmentOptions
 from dsm.core.prompt import Prompt
 from dsm.core.segment_tags import Provenance
 from dsm.core.volume import Volume
+from dsm.errors import RemoteError
 from dsm.wire.messages import Release
 from DSMSegmentLib.jobs.collection_guard import startThread
 from DSMSegmentLib.jobs.run_estimate import Engine
@@ -97,9 +98,8 @@ class RemoteBackend:
         A server that does not stop within two seconds of a cancel is left alone; what it still says is dropped.
 
         Raises:
-            RemoteError: Code `"remote.consent"`, if `uploadAllowed` is false.
-            WorkerError: If the server cannot be reached, is lost, or refuses; `code` says which (`"remote.refused"`,
-                `"remote.token"`, `"quota"` ...).
+            RemoteError: If `uploadAllowed` is false (`"remote.consent"`), or the server cannot be reached or is lost.
+            DSMError: If the server refuses or fails; `code` says why (`"quota"`, `"no_model"` ...).
         """
         if not self.uploadAllowed:
             raise RemoteError(

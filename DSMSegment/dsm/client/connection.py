@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from dsm.errors import DSMError
+from dsm.errors import DSMError, RemoteError
 from dsm.wire.messages import PROTOCOL_VERSION
 
 _MAX_ANSWER_BYTES = 2**28
@@ -64,12 +64,6 @@ _DIAGNOSES: tuple[tuple[tuple[type[Exception], ...], str, str, str], ...] = (
     ),
     ((OSError,), "remote.unreachable", "{where} cannot be reached ({why}).", "Check the network."),
 )
-
-
-class RemoteError(DSMError):
-    """The server cannot be reached, or does not serve the request."""
-
-    code = "remote"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from dsm.client.connection import Connection, RemoteError, check_connection
+from dsm.client.connection import Connection, check_connection
 from dsm.client.jobs import JobClient, JobEvent, StartThread, start_thread
 from dsm.client.volumes import RemoteVolumes
-from dsm.errors import DSMError, ProtocolError, WorkerError
+from dsm.core.error_codes import error_code
+from dsm.errors import DSMError, ProtocolError, RemoteError, WorkerError
 from dsm.wire.arrays import MASK_SUFFIX, PROBABILITY_SUFFIX, UNCERTAINTY_SUFFIX
 from dsm.wire.codec import from_fields, to_fields
 from dsm.wire.messages import Done, Error, Load, Progress, Release, Request, Result, Segment, SetVolume
@@ -29,9 +30,6 @@ logger = logging.getLogger(__name__)
 
 _RETRIES = 4
 _RETRY_S = 1.0
-# Of a connection, not of a request: asking again may help.
-_TRANSIENT = ("remote.broken", "remote.timeout", "remote.refused", "remote.unreachable")
-_BUSY = ("busy", "quota")
 _BUSY_S = 120.0
 
 
@@ -321,7 +319,7 @@ class RemoteClient(JobClient):
                 raise RemoteError("The stream of events ended too early.", code="remote.broken")
             except RemoteError as error:
                 failures += 1
-                if error.code not in _TRANSIENT or failures > _RETRIES or self._is_unwanted(job_id):
+                if not error_code(error.code).transient or failures > _RETRIES or self._is_unwanted(job_id):
                     raise
                 time.sleep(_RETRY_S * failures)
 
@@ -332,9 +330,9 @@ class RemoteClient(JobClient):
             try:
                 return action()
             except RemoteError as error:
-                busy = error.code in _BUSY and time.monotonic() < end
+                busy = error_code(error.code).busy and time.monotonic() < end
                 failures += not busy
-                transient = error.code in _TRANSIENT and failures <= _RETRIES
+                transient = error_code(error.code).transient and failures <= _RETRIES
                 if not (busy or transient) or self._is_unwanted(job_id):
                     raise
                 time.sleep(_RETRY_S * max(1, failures))

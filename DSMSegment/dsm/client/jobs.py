@@ -13,7 +13,8 @@ from typing import Self, TypeAlias
 
 import numpy as np
 
-from dsm.errors import DSMError, JobCancelled, ProtocolError, WorkerError
+from dsm.core.error_codes import make_error
+from dsm.errors import DSMError, ProtocolError, WorkerError
 from dsm.wire.messages import Done, Error, Progress, Request, Result
 
 JobEvent: TypeAlias = Progress | Result | Done | Error
@@ -109,8 +110,8 @@ class JobClient(ABC):
 
         Raises:
             JobCancelled: If the job was cancelled.
-            WorkerError: If the job failed (with the worker's code, hint and details), the worker died
-                (code `"worker.died"`) or the time is over (code `"worker.timeout"`).
+            DSMError: If the job failed: of the class, code, hint and details of the worker's error.
+            WorkerError: If the worker died (`worker.died`) or the time is over (`worker.timeout`).
         """
         events = self.events(job_id, timeout_s=timeout_s)
         while True:
@@ -179,6 +180,4 @@ class JobClient(ABC):
 
 def error_of(event: Error) -> DSMError:
     """Return the exception that stands for an error message."""
-    if event.code == "cancelled":
-        return JobCancelled(event.text, hint=event.hint, details=event.details)
-    return WorkerError(event.text, code=event.code, hint=event.hint, details=event.details)
+    return make_error(event.code, event.text, hint=event.hint, details=event.details)

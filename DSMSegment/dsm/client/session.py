@@ -14,7 +14,7 @@ from dsm.core.precision import AUTO
 from dsm.core.prompt import Prompt
 from dsm.core.result import PromptResult
 from dsm.core.volume import Volume
-from dsm.errors import OutputError, WorkerError
+from dsm.errors import DSMError, OutputError
 from dsm.wire.arrays import array_of, content_key, unpack_mask
 from dsm.wire.messages import Done, Load, Measure, Progress, PromptItem, Release, Request, Result, Segment, SetVolume
 
@@ -27,8 +27,8 @@ _OPTIONS = SegmentOptions()
 class ClientSession:
     """Sends one request after the other and waits for each: the same to a worker process and to a server.
 
-    Every method raises `JobCancelled` soon after `cancel` was requested, and `WorkerError` if the other side fails, is
-    lost, or refuses.
+    Every method raises `JobCancelled` soon after `cancel` was requested, the error of the other side if it fails or
+    refuses, and `WorkerError` if it is lost.
 
     Args:
         client: Of the worker or the server.
@@ -120,7 +120,7 @@ class ClientSession:
         """Ask whether the other side still has a volume under its key."""
         try:
             self.run(replace(request, id=self.client.new_id()))
-        except WorkerError as error:
+        except DSMError as error:
             if error.code != "no_volume":
                 raise
             return False

@@ -13,7 +13,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from dsm.client.connection import Connection, RemoteError
+from dsm.client.connection import Connection
+from dsm.errors import RemoteError
 from dsm.wire.arrays import npy_parts
 from dsm.wire.messages import KEPT_VOLUMES, SetVolume
 

@@ -14,7 +14,8 @@ from dsm.cohort.flags import flags_of
 from dsm.cohort.outcome import FAILED, OK, Finding, Outcome
 from dsm.cohort.settings import CohortSettings
 from dsm.cohort.thumbnail import draw_thumbnail
-from dsm.cohort.worker_pool import DEATHS, WorkerPool, segment_in
+from dsm.cohort.worker_pool import WorkerPool, segment_in
+from dsm.core.error_codes import error_code, make_error
 from dsm.core.result import PromptResult
 from dsm.core.volume import Volume
 from dsm.errors import DSMError, InputError, WorkerError
@@ -28,18 +29,6 @@ from dsm.text.prompt import parse_prompts
 from dsm.worker.error_mapping import error_message
 
 logger = logging.getLogger(__name__)
-
-# Not the fault of the case: with a full disk every other case would fail, too.
-_FATAL = (
-    "disk_full",
-    "output.permission",
-    "no_model",
-    "bad_checksum",
-    "device",
-    "worker.start",
-    "worker.closed",
-    "import_failed",
-)
 
 
 class CaseRunner:
@@ -75,7 +64,7 @@ class CaseRunner:
             known = _redacted_error(error, case)
             # Where, but not the words of a library, which may be those of a header.
             logger.debug("CohortCase %s failed:\n%s", case.id, "".join(traceback.format_tb(error.__traceback__)))
-            if known.code in _FATAL:
+            if error_code(known.code).ends_cohort:  # with a full disk every other case would fail, too
                 raise known from None
             outcome = replace(blank, error_code=known.code, error=known.one_line)
         return replace(outcome, seconds=round(time.perf_counter() - began, 3))
@@ -123,7 +112,7 @@ class CaseRunner:
                     )
                     return results, time.perf_counter() - began, attempt
             except WorkerError as error:
-                if error.code not in DEATHS or self._pool.closed or attempt == 2:
+                if not error_code(error.code).worker_lost or self._pool.closed or attempt == 2:
                     raise
         raise AssertionError("unreachable")
 
@@ -154,7 +143,7 @@ def _redacted_error(error: Exception, case: CohortCase) -> DSMError:
     message = error_message(error, case.id)
     is_ours = isinstance(error, DSMError) or message.code != "internal"
     text = message.text if is_ours else f"An unexpected error occurred ({type(error).__name__})."
-    return DSMError(case.redact(text), code=message.code, hint=message.hint)
+    return make_error(message.code, case.redact(text), hint=message.hint)
 
 
 def _write(path: Path, case: CohortCase, records: Sequence[SegmentRecord], volume: Volume) -> None:

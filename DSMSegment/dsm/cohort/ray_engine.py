@@ -13,7 +13,7 @@ from dsm.cohort.one_case import CaseRunner
 from dsm.cohort.outcome import FAILED, Outcome
 from dsm.cohort.settings import CohortSettings
 from dsm.cohort.worker_pool import WorkerPool
-from dsm.errors import DSMError
+from dsm.core.error_codes import make_error
 from dsm.worker.ray_cluster import connect_to_ray
 
 
@@ -60,7 +60,7 @@ def _outcome(ray: Any, ready: Any, case: CohortCase, settings: CohortSettings) -
     except ray.exceptions.RayTaskError as error:
         # A DSMError of the actor: no other case can succeed either.
         cause = error.cause
-        raise DSMError(str(cause), code=getattr(cause, "code", "internal"), hint=getattr(cause, "hint", "")) from None
+        raise make_error(getattr(cause, "code", "internal"), str(cause), hint=getattr(cause, "hint", "")) from None
     except ray.exceptions.RayError as error:
         what = f"The worker of this case died twice ({type(error).__name__})."
         return Outcome(

@@ -17,9 +17,6 @@ from dsm.core.result import PromptResult
 from dsm.core.volume import Volume
 from dsm.errors import WorkerError
 
-#: The worker is gone, and with it what made it go: the next one may succeed.
-DEATHS = ("worker.died", "worker.timeout", "worker.closed")
-
 
 class WorkerPool:
     """A fixed number of workers, each started when it is first needed.

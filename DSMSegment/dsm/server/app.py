@@ -19,8 +19,8 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from dsm._version import __version__
-from dsm.errors import DSMError
-from dsm.server.http_errors import ServerError, status_of
+from dsm.errors import DSMError, ServerError
+from dsm.server.http_errors import status_of
 from dsm.server.job import Job
 from dsm.server.messages import (
     Capabilities,

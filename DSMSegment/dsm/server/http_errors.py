@@ -2,32 +2,13 @@
 
 from __future__ import annotations
 
-from dsm.errors import DSMError
-
-_STATUS = {
-    "token": 401,
-    "not_found": 404,
-    "no_volume": 404,
-    "upload.length": 411,
-    "upload.too_large": 413,
-    "upload.checksum": 400,
-    "upload.truncated": 400,
-    "quota": 429,
-    "busy": 429,
-    "disk_full": 507,
-    "closing": 503,
-}
-
-
-class ServerError(DSMError):
-    """A request that cannot be served."""
-
-    code = "request"
+from dsm.core.error_codes import error_code
+from dsm.errors import DSMError, ServerError
 
 
 def status_of(error: DSMError) -> int:
     """Return the HTTP status for an error: by its code, else 422 for what the user can change."""
-    return _STATUS.get(error.code, 422)
+    return error_code(error.code).http_status
 
 
 def not_found(what: str) -> ServerError:

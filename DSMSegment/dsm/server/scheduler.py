@@ -8,7 +8,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from dsm.server.http_errors import ServerError, not_found
+from dsm.errors import ServerError
+from dsm.server.http_errors import not_found
 from dsm.server.job import Job, JobSpec, error_event
 from dsm.server.limits import Limits
 from dsm.server.volumes import VolumeStore

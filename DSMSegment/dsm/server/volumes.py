@@ -15,8 +15,8 @@ from pathlib import Path
 import anyio
 import numpy as np
 
-from dsm.errors import GeometryError, InputError
-from dsm.server.http_errors import ServerError, not_found
+from dsm.errors import GeometryError, InputError, ServerError
+from dsm.server.http_errors import not_found
 from dsm.server.limits import Limits
 from dsm.wire.arrays import array_header
 from dsm.wire.messages import Affine

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from dsm.core.error_codes import error_code
 from dsm.errors import DSMError, JobCancelled
 from dsm.server.job import Job, error_event
 from dsm.server.volumes import VolumeStore
@@ -16,8 +17,6 @@ from dsm.wire.messages import KEPT_VOLUMES
 
 logger = logging.getLogger(__name__)
 
-# Gone, or without the volume that it should have: another try may succeed.
-_AGAIN = ("worker.died", "worker.timeout", "no_volume")
 # Before another try to start a worker, while others do the jobs.
 _PAUSE_S = 15.0
 
@@ -115,7 +114,7 @@ class WorkerSlot:
     def _fail(self, job: Job, error: DSMError) -> None:
         logger.warning("Job %s: %s", job.id, error.code)
         self.encoded = [key for key in self.encoded if key != job.spec.volume]
-        if error.code in _AGAIN and self._queue.put_back(job):
+        if error_code(error.code).requeued and self._queue.put_back(job):
             job.emit({"type": "progress", "stage": "waiting", "done": 0, "total": 1, "note": "A worker was replaced."})
             return
         # No details: a traceback or a log has no business on another machine.

@@ -16,7 +16,7 @@ import pytest
 from dsm import __version__
 from dsm.client.jobs import JobEvent, error_of
 from dsm.client.process import WorkerClient
-from dsm.errors import JobCancelled, ProtocolError, WorkerError
+from dsm.errors import DSMError, JobCancelled, ModelNotFoundError, OutOfMemoryError, ProtocolError, WorkerError
 from dsm.wire.messages import Done, Error, Load, Progress, Release
 
 HEAD = """
@@ -100,7 +100,7 @@ def test_poll_takes_events_without_waiting() -> None:
 
         assert wait_until(both_are_here)
         assert [event.id for event in events] == jobs
-        with pytest.raises(WorkerError, match=r"None\.") as caught:
+        with pytest.raises(ModelNotFoundError, match=r"None\.") as caught:
             client.wait(jobs[0])
         assert (caught.value.code, caught.value.hint) == ("no_model", "Install one.")
 
@@ -162,7 +162,7 @@ def test_what_a_worker_said_before_it_died_is_heard() -> None:
 )
 def test_a_worker_that_does_not_start_leaves_nothing(tmp_path: Path, command: list[str], code: str, words: str) -> None:
     timeout_s = 0.5 if code == "worker.timeout" else 30.0
-    with pytest.raises(WorkerError, match=words) as caught:
+    with pytest.raises(DSMError, match=words) as caught:
         WorkerClient(command=command, folder_parent=tmp_path, start_timeout_s=timeout_s)
     assert caught.value.code == code
     assert not any(tmp_path.iterdir())
@@ -273,7 +273,7 @@ def test_environment_of_the_host_is_not_touched() -> None:
 def test_error_messages_become_exceptions() -> None:
     assert isinstance(error_of(Error(id="1", code="cancelled", text="t")), JobCancelled)
     error = error_of(Error(id="1", code="oom_ram", text="t", hint="h", details="d"))
-    assert isinstance(error, WorkerError)
+    assert isinstance(error, OutOfMemoryError)
     assert (error.code, str(error), error.hint, error.details) == ("oom_ram", "t", "h", "d")
 
 

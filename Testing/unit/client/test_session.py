@@ -11,7 +11,7 @@ from dsm.client.session import ClientSession
 from dsm.core.boxes import Box
 from dsm.core.options import SegmentOptions
 from dsm.core.volume import Volume
-from dsm.errors import JobCancelled, WorkerError
+from dsm.errors import JobCancelled, ServerError
 from dsm.text.prompt import parse_prompts
 from dsm.wire.arrays import npy_parts, pack_mask
 from dsm.wire.messages import Done, Error, Load, Progress, Release, Request, Result, Segment, SetVolume
@@ -177,6 +177,6 @@ def test_other_errors_of_the_other_side_are_raised(client: MemoryClient) -> None
         return request.id
 
     client.submit = refuse  # type: ignore[method-assign]
-    with pytest.raises(WorkerError) as caught:
+    with pytest.raises(ServerError) as caught:
         ClientSession(client).encode(volume())
     assert caught.value.code == "quota"
