@@ -4,36 +4,27 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import slicer
-
 from dsm.errors import InputError, OutputError
-from dsm.io.segmentation import SegmentRecord, write_dicom_seg, write_labelmap
+from dsm.io.formats import FORMATS, SEG_NRRD, SegmentationFormat
 from DSMSegmentLib import volumeFromNode
+from DSMSegmentLib.scene.exporting import recordsOf, writeSegNrrd
 from DSMSegmentLib.scene.layer_packer import packLayers
-from DSMSegmentLib.scene.mrml import cropFromOrientedImage, orientedImageFromSegment
-from DSMSegmentLib.scene.segment_tags import tagsOf
 
-
-@dataclass(frozen=True, slots=True)
-class _Shown:
-    """Exported data: scan, segmentation, files of the DICOM series, and the path without its suffix."""
-
-    volume_node: Any
-    segmentation_node: Any
-    dicom_files: Sequence[str]
-    stem: Path
+SCENE = "mrb"
+# Files that a format has beside it, e.g. the names of the values of a label map.
+COMPANIONS = {one.companion_suffix[1:]: one for one in FORMATS if one.companion_suffix}
+_BY_NAME = {one.name: one for one in FORMATS}
 
 
 def export(kind: str, volume_node: Any, segmentation_node: Any, folder: Path, dicom_files: Sequence[str] = ()) -> Path:
     """Export the current view into an empty folder.
 
     Args:
-        kind: `"seg.nrrd"`, `"nii.gz"`, `"json"` (the names of the label map's values), `"dcm"` (DICOM SEG) or `"mrb"`.
+        kind: Name of one of `dsm.io.formats`, `"json"` (the names of the label map's values) or `"mrb"` (the scene).
         volume_node: The scan, or None when nothing is open.
         segmentation_node: Its segmentation.
         folder: Where to write.
@@ -46,78 +37,42 @@ def export(kind: str, volume_node: Any, segmentation_node: Any, folder: Path, di
         InputError: If there is nothing to export, or the kind is not known.
         OutputError: If the file cannot be written.
     """
-    if kind not in _WRITERS:
-        known = ", ".join(_WRITERS)
+    kinds = {*_BY_NAME, *COMPANIONS, SCENE}
+    if kind not in kinds:
+        known = ", ".join(sorted(kinds))
         raise InputError(f"{kind[:20]!r} is no file type for export.", code="input.export", hint=f"Choose {known}.")
     if volume_node is None:
         raise InputError("No scan is open, so there is nothing to export.", code="input.export", hint="Open one first.")
-    if kind != "mrb" and segmentation_node.GetSegmentation().GetNumberOfSegments() == 0:
+    if kind != SCENE and segmentation_node.GetSegmentation().GetNumberOfSegments() == 0:
         message = "There is no segment yet, so there is nothing to export."
         raise InputError(message, code="input.export", hint="Segment something first.")
     packLayers(segmentation_node)  # a run leaves that to whoever saves
-    stem = re.sub(r"[^\w.-]+", "_", volume_node.GetName()).strip("._") or "scan"
-    return _WRITERS[kind](_Shown(volume_node, segmentation_node, dicom_files, folder / stem))
+    stem = folder / (re.sub(r"[^\w.-]+", "_", volume_node.GetName()).strip("._") or "scan")
+    if kind == SCENE:
+        return _write_scene(volume_node, _with_suffix(stem, f".{SCENE}"))
+    if kind in COMPANIONS:
+        return _write(COMPANIONS[kind], volume_node, segmentation_node, stem, dicom_files)[-1]
+    return _write(_BY_NAME[kind], volume_node, segmentation_node, stem, dicom_files)[0]
 
 
-def _write_seg_nrrd(shown: _Shown) -> Path:
-    path = _path(shown, "seg.nrrd")
-    # A storage node of its own: the one in the scene would remember a folder that is gone a moment later.
-    storage = slicer.vtkMRMLSegmentationStorageNode()
-    storage.SetFileName(str(path))
-    storage.SetUseCompression(True)
-    return _checked(storage.WriteData(shown.segmentation_node), path)
-
-
-def _write_labelmap(shown: _Shown) -> Path:
-    path = _path(shown, "nii.gz")
-    write_labelmap(path, _records(shown.segmentation_node), volumeFromNode(shown.volume_node))
-    return path
-
-
-def _write_names(shown: _Shown) -> Path:
-    _write_labelmap(shown)
-    return _path(shown, "json")
-
-
-def _write_dicom_seg(shown: _Shown) -> Path:
-    if not shown.dicom_files:
+def _write(
+    chosen: SegmentationFormat, volume_node: Any, segmentation_node: Any, stem: Path, dicom_files: Sequence[str]
+) -> tuple[Path, ...]:
+    path = _with_suffix(stem, chosen.suffix)
+    if chosen is SEG_NRRD:  # by Slicer, which keeps what is not a binary mask
+        return (_checked(writeSegNrrd(segmentation_node, path), path),)
+    if chosen.needs_series and not dicom_files:
         message = "The scan is no DICOM series, so there is nothing that a DICOM SEG could refer to."
         raise InputError(message, code="input.no_dicom", hint="Open the DICOM series, or choose another type.")
-    path = _path(shown, "dcm")
-    volume = volumeFromNode(shown.volume_node)
-    write_dicom_seg(path, _records(shown.segmentation_node), volume, shown.dicom_files)
-    return path
+    return chosen.write(path, recordsOf(segmentation_node), volumeFromNode(volume_node), dicom_files)
 
 
-def _write_scene(shown: _Shown) -> Path:
-    path = _path(shown, "mrb")
-    written = shown.volume_node.GetScene().WriteToMRB(str(path), None, None)
-    return _checked(written and zipfile.is_zipfile(path), path)
+def _write_scene(volume_node: Any, path: Path) -> Path:
+    return _checked(volume_node.GetScene().WriteToMRB(str(path), None, None) and zipfile.is_zipfile(path), path)
 
 
-_WRITERS: dict[str, Callable[[_Shown], Path]] = {
-    "seg.nrrd": _write_seg_nrrd,
-    "nii.gz": _write_labelmap,
-    "json": _write_names,
-    "dcm": _write_dicom_seg,
-    "mrb": _write_scene,
-}
-
-
-def _path(shown: _Shown, suffix: str) -> Path:
-    return shown.stem.with_name(f"{shown.stem.name}.{suffix}")
-
-
-def _records(segmentation_node: Any) -> list[SegmentRecord]:
-    segmentation = segmentation_node.GetSegmentation()
-    records = []
-    for segment_id in segmentation.GetSegmentIDs():
-        segment = segmentation.GetSegment(segment_id)
-        red, green, blue = (round(255 * channel) for channel in segment.GetColor())
-        mask = cropFromOrientedImage(orientedImageFromSegment(segmentation_node, segment_id))
-        terminology = segment.GetTerminology() or ""
-        records.append(SegmentRecord(segment.GetName(), mask, (red, green, blue), terminology, tagsOf(segment)))
-    return records
+def _with_suffix(stem: Path, suffix: str) -> Path:
+    return stem.with_name(stem.name + suffix)
 
 
 def _checked(written: Any, path: Path) -> Path:

@@ -10,9 +10,11 @@ from trame.widgets import vuetify3 as v3
 from trame_server import Server
 from trame_slicer.core import LayoutManager
 
+from dsm.io.formats import FORMATS
 from DSMSegmentWeb.actions import Actions
 from DSMSegmentWeb.consent_dialog import consent_dialog
 from DSMSegmentWeb.correction_tools import correction_tools
+from DSMSegmentWeb.exports import COMPANIONS, SCENE
 from DSMSegmentWeb.result_list import result_list
 from DSMSegmentWeb.series_dialog import series_dialog
 from DSMSegmentWeb.slider import slider
@@ -23,11 +25,14 @@ _BUSY = "(sending || opening)"
 _HAS_SEGMENT = "rows.some((row) => row.id) && !running"
 # Of each type: what it is, and when there is something to write.
 _EXPORTS = {
-    "seg.nrrd": ("Slicer segmentation", _HAS_SEGMENT),
-    "nii.gz": ("Label map", _HAS_SEGMENT),
-    "json": ("Label names (JSON)", _HAS_SEGMENT),
-    "dcm": ("DICOM SEG (DICOM series only)", f"is_dicom && {_HAS_SEGMENT}"),
-    "mrb": ("Slicer scene", "volume_name && !running"),
+    **{one.name: (one.label, _HAS_SEGMENT) for one in FORMATS if not one.needs_series},
+    **dict.fromkeys(COMPANIONS, ("Label names (JSON)", _HAS_SEGMENT)),
+    **{
+        one.name: (f"{one.label} (DICOM series only)", f"is_dicom && {_HAS_SEGMENT}")
+        for one in FORMATS
+        if one.needs_series
+    },
+    SCENE: ("Slicer scene", "volume_name && !running"),
 }
 _UNCERTAINTY_TITLE = "Also compute an uncertainty map; takes more time and memory."
 _MODALITY_TITLE = "Take the scan for CT (Hounsfield units) or MR, whatever its header and values say."

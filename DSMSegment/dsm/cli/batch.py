@@ -5,18 +5,18 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from dsm.cli.output_check import require_package
 from dsm.cli.precision_argument import add_precision_argument
 from dsm.cli.prompt_argument import add_prompt_argument
 from dsm.cli.segment_options import add_segment_options, segment_options
+from dsm.io.formats import DICOM_SEG, FORMATS, NAMES, SEG_NRRD
 
 if TYPE_CHECKING:
     from dsm.cohort.outcome import Outcome
     from dsm.cohort.run import RunCases
 
-_FORMATS = ("auto", "dcm", "seg.nrrd", "nii.gz")
 EXIT_SOME_FAILED = 3
 
 
@@ -34,9 +34,9 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for the results")
     parser.add_argument(
         "--format",
-        choices=_FORMATS,
+        choices=("auto", *NAMES),
         default="auto",
-        help="of the masks (default: auto, which is DICOM SEG for DICOM and .seg.nrrd for files)",
+        help=f"of the masks (default: auto, which is {DICOM_SEG.name} for DICOM and {SEG_NRRD.name} for files)",
     )
     parser.add_argument("--model", default="dsm-small", help="name or folder (default: %(default)s)")
     add_segment_options(parser)
@@ -57,16 +57,17 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
 def run(options: argparse.Namespace) -> int:
     """Check the options, then run all cases."""
     from dsm.cohort.run import run_cohort
-    from dsm.cohort.settings import CohortSettings, Format
+    from dsm.cohort.settings import CohortSettings
     from dsm.errors import InputError
     from dsm.models.store import find_model, verify_model
 
     require_package("PIL", extra="cohort")
-    if options.format in ("auto", "dcm"):
-        require_package("highdicom", extra="dicom")
+    auto = (DICOM_SEG,) if options.format == "auto" else ()
+    for one in (*auto, *(one for one in FORMATS if one.name == options.format)):
+        if one.package:
+            require_package(one.package, extra=one.extra)
     if options.workers < 1:
         raise InputError(f"There cannot be {options.workers} workers.", code="input.workers", hint="Give 1 or more.")
-    assert set(_FORMATS) == set(get_args(Format))  # noqa: S101  (that module is not imported to print the help)
     settings = CohortSettings(
         prompts=tuple(options.prompt),
         model=options.model,

@@ -13,6 +13,7 @@ from dsm.cli.progress_bar import ProgressBar
 from dsm.cli.prompt_argument import add_prompt_argument
 from dsm.cli.segment_options import add_segment_options, segment_options
 from dsm.errors import InputError
+from dsm.io.formats import SUFFIXES, described, format_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from dsm.core.volume import Volume
     from dsm.inference.segmenter import Segmenter
 
-_SUFFIXES = (".seg.nrrd", ".nii.gz", ".dcm")
 # Compressed masks take far less than a hundredth of their voxels, compressed probabilities about half of their bytes.
 _BYTES_PER_VOXEL = 1 / 64
 _BYTES_PER_PROBABILITY = 2
@@ -44,7 +44,7 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
         metavar="FILE",
         type=Path,
         required=True,
-        help=".seg.nrrd (Slicer), .nii.gz (label map) or .dcm (DICOM SEG, of a DICOM series)",
+        help=described(),
     )
     parser.add_argument("--report", metavar="FILE", type=Path, help="also write what was found and how, as .json")
     parser.add_argument("--probabilities", metavar="DIR", type=Path, help="also write a probability map a prompt")
@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
         progress("load", 0, 4)
         volume = _read(options)
         _check_room(options, volume)
-        if options.output.suffix == ".dcm":
+        if format_of(options.output).needs_series:
             from dsm.io.dicom_seg import check_source
 
             check_source(volume, _series_files(options))
@@ -123,19 +123,18 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _check_outputs(options: argparse.Namespace, prompts: Sequence[Prompt]) -> None:
-    check_output(options.output, suffixes=_SUFFIXES)
-    if options.output.suffix == ".dcm":
-        require_package("highdicom", extra="dicom")
-        if options.input.is_file():
-            raise InputError(
-                f"{options.input} is no DICOM series, so there is nothing that a DICOM SEG could refer to.",
-                code="input.no_dicom",
-                hint="Give the folder of a series, or write .seg.nrrd.",
-            )
-    if options.output.name.endswith(".nii.gz"):
-        from dsm.io.labelmap import labels_path
-
-        check_output(labels_path(options.output), suffixes=(".json",))
+    check_output(options.output, suffixes=SUFFIXES)
+    chosen = format_of(options.output)
+    if chosen.package:
+        require_package(chosen.package, extra=chosen.extra)
+    if chosen.needs_series and options.input.is_file():
+        raise InputError(
+            f"{options.input} is no DICOM series, so there is nothing that a DICOM SEG could refer to.",
+            code="input.no_dicom",
+            hint="Give the folder of a series, or write .seg.nrrd.",
+        )
+    for companion in chosen.files(options.output)[1:]:
+        check_output(companion, suffixes=(chosen.companion_suffix,))
     if options.report is not None:
         check_output(options.report, suffixes=(".json",))
     for folder in (options.probabilities, options.uncertainty):
@@ -147,11 +146,8 @@ def _check_outputs(options: argparse.Namespace, prompts: Sequence[Prompt]) -> No
 
 def _outputs(options: argparse.Namespace, prompts: Sequence[Prompt]) -> list[tuple[str, Path]]:
     """Return all output files with a description of each."""
-    outputs = [("--output", options.output)]
-    if options.output.name.endswith(".nii.gz"):
-        from dsm.io.labelmap import labels_path
-
-        outputs.append(("the names of the label map", labels_path(options.output)))
+    companions = format_of(options.output).files(options.output)[1:]
+    outputs = [("--output", options.output), *(("the file beside --output", path) for path in companions)]
     if options.report is not None:
         outputs.append(("--report", options.report))
     if options.probabilities is not None or options.uncertainty is not None:
@@ -185,7 +181,7 @@ def _write_images(
     options: argparse.Namespace, results: list[PromptResult], volume: Volume, segmenter: Segmenter
 ) -> list[Path]:
     from dsm.inference.segment_metadata import segment_records
-    from dsm.io.segmentation import write_dicom_seg, write_labelmap, write_probabilities, write_seg_nrrd
+    from dsm.io.probabilities import write_probabilities
 
     files: list[Path] = []
     if options.probabilities is not None:
@@ -196,13 +192,10 @@ def _write_images(
         files += write_probabilities(options.uncertainty, maps, volume)
     digest = segmenter.entry.digest if segmenter.entry else ""
     records = segment_records(results, model=segmenter.config.name, model_sha256=digest, device=str(segmenter.device))
-    if options.output.name.endswith(".nii.gz"):
-        files.append(write_labelmap(options.output, records, volume))
-    elif options.output.suffix == ".dcm":
-        write_dicom_seg(options.output, records, volume, _series_files(options))
-    else:
-        write_seg_nrrd(options.output, records, volume)
-    return [options.output, *files]
+    chosen = format_of(options.output)
+    series_files = _series_files(options) if chosen.needs_series else ()
+    written = chosen.write(options.output, records, volume, series_files)
+    return [options.output, *files, *written[1:]]
 
 
 def _series_files(options: argparse.Namespace) -> tuple[str, ...]:

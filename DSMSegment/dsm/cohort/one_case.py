@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 import traceback
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,9 +19,8 @@ from dsm.core.result import PromptResult
 from dsm.core.volume import Volume
 from dsm.errors import DSMError, InputError, WorkerError
 from dsm.inference.segment_metadata import segment_records
+from dsm.io.formats import DICOM_SEG, SEG_NRRD, format_of
 from dsm.io.image import read_volume
-from dsm.io.segment_record import SegmentRecord
-from dsm.io.segmentation import write_dicom_seg, write_labelmap, write_seg_nrrd
 from dsm.models.config import ModelConfig
 from dsm.models.store import find_model
 from dsm.text.prompt import parse_prompts
@@ -94,9 +92,10 @@ class CaseRunner:
         thumbnail = self._folder / THUMBNAILS / f"{case.id}.png"
         draw_thumbnail(thumbnail, volume, records, (case.id, summary(outcome)))
         outcome = replace(outcome, thumbnail=thumbnail.relative_to(self._folder).as_posix())
-        if not records and masks.suffix == ".dcm":
-            return outcome  # DICOM SEG cannot say that nothing was found; the table does
-        _write(masks, case, records, volume)
+        chosen = format_of(masks)
+        if not records and not chosen.empty:
+            return outcome  # the table says that nothing was found
+        chosen.write(masks, records, volume, case.files)
         return replace(outcome, file=masks.relative_to(self._folder).as_posix())
 
     def _compute(self, volume: Volume) -> tuple[list[PromptResult], float, int]:
@@ -134,8 +133,8 @@ class CaseRunner:
 
     def _masks_path(self, case: CohortCase) -> Path:
         wanted = self._settings.format
-        suffix = wanted if wanted != "auto" else ("dcm" if case.series_uid else "seg.nrrd")
-        return self._folder / SEGMENTATIONS / f"{case.id}.{suffix}"
+        name = wanted if wanted != "auto" else (DICOM_SEG if case.series_uid else SEG_NRRD).name
+        return self._folder / SEGMENTATIONS / f"{case.id}.{name}"
 
 
 def _redacted_error(error: Exception, case: CohortCase) -> DSMError:
@@ -144,15 +143,6 @@ def _redacted_error(error: Exception, case: CohortCase) -> DSMError:
     is_ours = isinstance(error, DSMError) or message.code != "internal"
     text = message.text if is_ours else f"An unexpected error occurred ({type(error).__name__})."
     return make_error(message.code, case.redact(text), hint=message.hint)
-
-
-def _write(path: Path, case: CohortCase, records: Sequence[SegmentRecord], volume: Volume) -> None:
-    if path.suffix == ".dcm":
-        write_dicom_seg(path, records, volume, case.files)
-    elif path.name.endswith(".nii.gz"):
-        write_labelmap(path, records, volume)
-    else:
-        write_seg_nrrd(path, records, volume)
 
 
 def summary(outcome: Outcome) -> str:

@@ -19,6 +19,7 @@ from dsm.cohort.thumbnail import draw_pages
 from dsm.errors import InputError, OutputError
 from dsm.io.atomic import PART_PREFIX, atomic_output
 from dsm.io.folder_lock import folder_lock
+from dsm.io.formats import FORMATS
 from dsm.text.prompt import parse_prompts
 
 OnOutcome = Callable[[Outcome, int, int], None]
@@ -75,7 +76,8 @@ def run_cohort(
     began = time.perf_counter()
     parse_prompts(settings.prompts)  # reports an invalid prompt before any work
     cases = find_cases(root, out=folder)
-    if settings.format == "dcm" and (lone := next((case for case in cases if case.series_uid is None), None)):
+    needs_series = any(one.name == settings.format and one.needs_series for one in FORMATS)
+    if needs_series and (lone := next((case for case in cases if case.series_uid is None), None)):
         raise InputError(
             f"{lone.path} is no DICOM series, so there is nothing that a DICOM SEG could refer to.",
             code="input.no_dicom",

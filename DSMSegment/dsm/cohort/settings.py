@@ -5,13 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Literal
 
 from dsm._version import __version__
 from dsm.core.options import SegmentOptions
 from dsm.core.precision import AUTO
-
-Format = Literal["auto", "dcm", "seg.nrrd", "nii.gz"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +22,7 @@ class CohortSettings:
         options: How prompts are segmented.
         modality: `"CT"` or `"MR"` instead of what the files say; None as a rule.
         precision: Of the encoding, see `dsm.core.precision`.
-        format: Of the masks; `"auto"` is DICOM SEG for DICOM, else `.seg.nrrd`.
+        format: Name of one of `dsm.io.formats`; `"auto"` is DICOM SEG for DICOM, else `.seg.nrrd`.
         version: Of the engine.
     """
 
@@ -35,7 +32,7 @@ class CohortSettings:
     options: SegmentOptions = field(default_factory=SegmentOptions)
     modality: str | None = None
     precision: str = AUTO
-    format: Format = "auto"
+    format: str = "auto"
     version: str = __version__
 
     @property

@@ -14,6 +14,7 @@ from dsm.core.boxes import CroppedArray
 from dsm.core.volume import Volume
 from dsm.errors import OutputError
 from dsm.io.atomic import atomic_output
+from dsm.io.formats import LABEL_MAP
 from dsm.io.nifti import write_nifti
 from dsm.io.segment_record import SegmentRecord, check_records
 
@@ -21,9 +22,8 @@ _OVERLAP = "Where segments overlap, the voxel has the value of the last one in t
 
 
 def labels_path(path: str | os.PathLike[str]) -> Path:
-    """Return the path of the label names: `out.nii.gz` to `out.json`."""
-    labelmap = Path(path)
-    return labelmap.with_name(labelmap.name.removesuffix(".gz").removesuffix(".nii") + ".json")
+    """Return the file of the names of a label map: `out.json` for `out.nii.gz`."""
+    return LABEL_MAP.files(Path(path))[-1]
 
 
 def write_labelmap(path: str | os.PathLike[str], records: Sequence[SegmentRecord], volume: Volume) -> Path:
@@ -46,7 +46,7 @@ def write_labelmap(path: str | os.PathLike[str], records: Sequence[SegmentRecord
         OutputError: If the files cannot be written, or the name does not end in `.nii.gz`.
     """
     target = Path(path)
-    if not target.name.endswith(".nii.gz"):
+    if not target.name.endswith(LABEL_MAP.suffix):
         raise OutputError(f"{target} is not a label map file.", code="output.format", hint="Name it .nii.gz.")
     check_records(records, volume)
     labels = _paint(records, volume)

@@ -1,0 +1,129 @@
+"""File formats that segments are written in: the only place that a suffix, its writer and what it holds are known.
+
+A format that is added here is offered by `dsm segment`, `dsm batch`, the panel and the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dsm.errors import OutputError
+
+if TYPE_CHECKING:
+    from dsm.core.volume import Volume
+    from dsm.io.segment_record import SegmentRecord
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentationFormat:
+    """One file format.
+
+    Args:
+        suffix: End of the file name, with the dot.
+        label: Name for menus and help texts.
+        writer: `"module:function"`, imported on first use; called with path, segments and volume, and with the files of
+            the DICOM series where `needs_series`.
+        overlaps: Whether segments that overlap are kept as they are.
+        terminology: Whether the codes of segments are kept.
+        empty: Whether a result without any segment can be written.
+        needs_series: Whether it refers to a DICOM series, which must be the input.
+        package: Optional package that the writer imports; empty for none.
+        extra: The extra of `dsmsegment` that brings the package.
+        companion_suffix: Of a second file that the writer puts beside it, e.g. `".json"`; empty for none.
+    """
+
+    suffix: str
+    label: str
+    writer: str
+    overlaps: bool
+    terminology: bool
+    empty: bool = True
+    needs_series: bool = False
+    package: str = ""
+    extra: str = ""
+    companion_suffix: str = ""
+
+    @property
+    def name(self) -> str:
+        """The suffix without its dot, as options and addresses give it."""
+        return self.suffix[1:]
+
+    def files(self, path: Path) -> tuple[Path, ...]:
+        """Return every file that is written for `path`, itself first."""
+        if not self.companion_suffix:
+            return (path,)
+        return path, path.with_name(path.name.removesuffix(self.suffix) + self.companion_suffix)
+
+    def write(
+        self, path: Path, records: Sequence[SegmentRecord], volume: Volume, series_files: Sequence[str] = ()
+    ) -> tuple[Path, ...]:
+        """Write segments.
+
+        Args:
+            path: The file, which ends in `suffix`.
+            records: The segments.
+            volume: Whose grid the masks are on.
+            series_files: Files of the DICOM series of the volume, where the format needs it.
+
+        Returns:
+            `files(path)`.
+
+        Raises:
+            DSMError: As the writer does.
+        """
+        module, function = self.writer.split(":")
+        write = getattr(import_module(module), function)
+        if self.needs_series:
+            write(path, records, volume, series_files)
+        else:
+            write(path, records, volume)
+        return self.files(path)
+
+
+SEG_NRRD = SegmentationFormat(
+    ".seg.nrrd", "Slicer segmentation", "dsm.io.seg_nrrd:write_seg_nrrd", overlaps=True, terminology=True
+)
+LABEL_MAP = SegmentationFormat(
+    ".nii.gz",
+    "Label map",
+    "dsm.io.labelmap:write_labelmap",
+    overlaps=False,
+    terminology=True,  # in the JSON file beside it
+    companion_suffix=".json",
+)
+DICOM_SEG = SegmentationFormat(
+    ".dcm",
+    "DICOM SEG",
+    "dsm.io.dicom_seg:write_dicom_seg",
+    overlaps=True,
+    terminology=True,
+    empty=False,
+    needs_series=True,
+    package="highdicom",
+    extra="dicom",
+)
+FORMATS = (SEG_NRRD, LABEL_MAP, DICOM_SEG)
+SUFFIXES = tuple(one.suffix for one in FORMATS)
+NAMES = tuple(one.name for one in FORMATS)
+
+
+def format_of(path: Path) -> SegmentationFormat:
+    """Return the format of a file by the end of its name.
+
+    Raises:
+        OutputError: If no format has it (`output.format`).
+    """
+    for one in FORMATS:
+        if path.name.endswith(one.suffix):
+            return one
+    raise OutputError(f"{path} has no known file type.", code="output.format", hint=f"Name it {' or '.join(SUFFIXES)}.")
+
+
+def described() -> str:
+    """Return suffix and label of every format, for a help text."""
+    needs = {one: ", DICOM series only" if one.needs_series else "" for one in FORMATS}
+    return "; ".join(f"{one.suffix} ({one.label}{needs[one]})" for one in FORMATS)
