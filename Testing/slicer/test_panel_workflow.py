@@ -344,7 +344,7 @@ class TestRun:
         assert segment_ids(node) == ["DSM_liver", "DSM_spleen"]
         assert cells(panel, 2) == ["found", "found", "skipped"]
         assert backend.requests[-1].prompts == ("spleen",)
-        assert not backend.requests[-1].postprocess
+        assert not backend.requests[-1].options.postprocess
 
     def test_results_are_there_for_who_left_the_panel_during_the_run(self, panel: Any, backend: PanelBackend) -> None:
         leave = threading.Event()
@@ -600,13 +600,13 @@ class TestUncertainty:
     ) -> None:
         run(panel, "liver")
         panel.ui.resultsTable.selectRow(0)
-        assert not backend.requests[-1].uncertainty
+        assert not backend.requests[-1].options.uncertainty
         assert not panel.ui.uncertaintyButton.enabled
         panel.ui.uncertaintyCheckBox.setChecked(True)
         panel.ui.fastCheckBox.setChecked(True)
         run(panel, "spleen")
-        assert backend.requests[-1].uncertainty
-        assert backend.requests[-1].fast
+        assert backend.requests[-1].options.uncertainty
+        assert backend.requests[-1].options.fast
         before = node_ids()
         panel.ui.resultsTable.selectRow(1)
         panel.ui.uncertaintyButton.click()

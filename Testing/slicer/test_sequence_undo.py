@@ -38,9 +38,9 @@ SPLEEN = mask_of(seed=9)
 class BackendByTime(ActingBackend):
     """Finds another liver at each sequence item; tells sequence items by their only value."""
 
-    def segment(self, volume: Any, request: Any, **options: Any) -> None:
+    def segment(self, volume: Any, prompts: Any, options: Any, **callbacks: Any) -> None:
         self._masks = {"liver": self._liver(int(volume.array[0, 0, 0])), "spleen": SPLEEN}
-        super().segment(volume, request, **options)
+        super().segment(volume, prompts, options, **callbacks)
 
     @staticmethod
     def _liver(frame: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 from acting_backend import ActingBackend
@@ -23,10 +24,11 @@ class PanelBackend(ActingBackend):
         self.released = self.closed = 0
         self.log = "worker log"
 
-    def segment(self, volume: Any, request: Any, **options: Any) -> None:
-        self.requests.append(request)
+    def segment(self, volume: Any, prompts: Any, options: Any, **callbacks: Any) -> None:
+        texts = tuple(prompt.canonical_text for prompt in prompts)
+        self.requests.append(SimpleNamespace(prompts=texts, options=options))
         self.volumes.append(volume)
-        super().segment(volume, request, **options)
+        super().segment(volume, prompts, options, **callbacks)
 
     def choose(self, model: str, device: str, precision: str) -> None:
         self.chosen = (model, device, precision)
