@@ -1,4 +1,4 @@
-"""Print the accuracy tables of a model card from reports of `dsm evaluate`: `python scripts/card_tables.py REPORT...`."""
+"""Print the accuracy tables of a model card: `python scripts/card_tables.py REPORT...`, reports of `dsm evaluate`."""
 
 from __future__ import annotations
 
@@ -28,4 +28,4 @@ def table(report: dict[str, Any]) -> str:
 
 if __name__ == "__main__":
     for path in sys.argv[1:]:
-        print(f"{table(json.loads(Path(path).read_text(encoding='utf-8')))}\n")  # noqa: T201
+        print(f"{table(json.loads(Path(path).read_text(encoding='utf-8')))}\n")
