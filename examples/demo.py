@@ -96,7 +96,7 @@ def run(options: argparse.Namespace) -> int:
     job.segmentationNode.SetName("demo")
     save(host, job.segmentationNode, options.out)
     caption = (
-        f"{backend.provenance.algorithmName} on {volume.GetName()} ({backend.provenance.device}): "
+        f"{backend.provenance.algorithm_name} on {volume.GetName()} ({backend.provenance.device}): "
         f"encoded once in {clock.seconds('encode', 'text') or clock.seconds('encode', 'decode'):.1f} s, "
         f"{len(job.outcomes)} prompts, {total:.0f} s with start and loading"
     )

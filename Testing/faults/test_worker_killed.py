@@ -34,7 +34,7 @@ def test_killed_at(stage: str, dsm_tiny: Path, tmp_path: Path) -> None:
             volume = "load" if stage == "read" else stage
             host.wait(host.set_volume(phantom(_SHAPE)), timeout_s=200, on_event=kill_at(volume))
             prompts = [f"thing {n}" for n in range(12)] if stage == "text" else ["liver", "spleen", "pancreas"] * 8
-            host.wait(host.segment(*prompts), timeout_s=200, on_event=kill_at(stage))
+            host.wait(host.segment(*prompts, guess=stage == "text"), timeout_s=200, on_event=kill_at(stage))
 
         with pytest.raises(WorkerError) as caught:
             work()

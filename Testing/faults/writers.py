@@ -15,7 +15,7 @@ import numpy as np
 sys.path[:0] = [str(Path(__file__).parents[1] / "dicom_phantoms"), str(Path(__file__).parents[2] / "DSMSegment")]
 
 from dsm.cohort.outcome import OK, Outcome, write_outcome  # noqa: E402
-from dsm.cohort.settings import Settings  # noqa: E402
+from dsm.cohort.settings import CohortSettings  # noqa: E402
 from dsm.cohort.table import write_tables  # noqa: E402
 from dsm.cohort.thumbnail import draw_pages, draw_thumbnail  # noqa: E402
 from dsm.core.boxes import CroppedArray  # noqa: E402
@@ -48,7 +48,7 @@ def _dicom(folder: Path) -> None:
 
 def _table(folder: Path) -> None:
     many = [Outcome(case=f"c{n}", source="x" * 200, status=OK, fingerprint="x") for n in range(400)]
-    write_tables(folder, many, Settings(prompts=("liver",), model="m", model_sha256="0"))
+    write_tables(folder, many, CohortSettings(prompts=("liver",), model="m", model_sha256="0"))
 
 
 def _pages(folder: Path) -> None:

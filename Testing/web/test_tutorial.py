@@ -46,7 +46,7 @@ def look_around(page: Any, folder: Path) -> None:
     page.wait_for_selector("text=Window 400, level 40")
 
 
-def say_what_you_are_looking_for(page: Any, folder: Path) -> None:
+def enter_prompts(page: Any, folder: Path) -> None:
     typed = re.search(r"type `([^`]+)`", TUTORIAL)[1]  # type: ignore[index]
     page.locator(".dsm-prompt input").click()
     page.keyboard.type("sple")
@@ -57,7 +57,7 @@ def say_what_you_are_looking_for(page: Any, folder: Path) -> None:
     assert sorted(names(page)) == sorted(typed.split("; "))
 
 
-def read_the_answer(page: Any, folder: Path) -> None:
+def review_the_results(page: Any, folder: Path) -> None:
     notes = dict(zip(names(page), page.locator(".dsm-note").all_inner_texts(), strict=True))
     assert notes["prostate"] == "not found"
     assert 1500 < float(notes["liver"].split()[0]) < 4000
@@ -71,7 +71,7 @@ def read_the_answer(page: Any, folder: Path) -> None:
     page.get_by_label("Show spleen").click()
 
 
-def see_where_it_is_unsure(page: Any, folder: Path) -> None:
+def inspect_the_uncertainty(page: Any, folder: Path) -> None:
     press(page, "Undo")  # liver and spleen are one run
     page.wait_for_selector(".dsm-rows", state="detached")
     page.get_by_text("Next run").click()
@@ -89,7 +89,7 @@ def see_where_it_is_unsure(page: Any, folder: Path) -> None:
     assert changed(sure, views(page)) == 0
 
 
-def correct_it(page: Any, folder: Path) -> None:
+def correct_a_segment(page: Any, folder: Path) -> None:
     page.get_by_role("button", name="liver", exact=True).click()
     start = volume_ml(page)
     page.get_by_role("slider", name="Threshold of the segment").focus()
@@ -115,7 +115,7 @@ def correct_it(page: Any, folder: Path) -> None:
     wait_for_volume(page, start)
 
 
-def take_it_home(page: Any, folder: Path) -> None:
+def export(page: Any, folder: Path) -> None:
     labels = nibabel.load(download(page, "nii.gz", folder))
     values = json.loads(download(page, "json", folder).read_text())
     assert "liver" in json.dumps(values)
@@ -126,7 +126,7 @@ def take_it_home(page: Any, folder: Path) -> None:
     assert page.locator("a[href='export/dcm']").get_attribute("class").find("disabled") >= 0
 
 
-def open_a_scan_of_your_own(page: Any, folder: Path) -> None:
+def open_your_own_scan(page: Any, folder: Path) -> None:
     scan = folder / "mine.nii.gz"
     voxels = np.random.default_rng(0).integers(-1000, 300, (20, 24, 16)).astype(np.int16)
     nibabel.save(nibabel.Nifti1Image(voxels, np.diag([2.0, 2.0, 3.0, 1.0])), scan)
@@ -138,12 +138,12 @@ def open_a_scan_of_your_own(page: Any, folder: Path) -> None:
 STEPS: list[Callable[[Any, Path], None]] = [
     start_the_page,
     look_around,
-    say_what_you_are_looking_for,
-    read_the_answer,
-    see_where_it_is_unsure,
-    correct_it,
-    take_it_home,
-    open_a_scan_of_your_own,
+    enter_prompts,
+    review_the_results,
+    inspect_the_uncertainty,
+    correct_a_segment,
+    export,
+    open_your_own_scan,
 ]
 
 

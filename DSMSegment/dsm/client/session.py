@@ -35,12 +35,13 @@ class ClientSession:
         on_progress: Called with each progress, on the thread that waits.
         cancel: Stops what runs.
 
-    Example:
-        >>> with WorkerClient() as client:  # doctest: +SKIP
-        ...     session = ClientSession(client)
-        ...     session.load("dsm-small")
-        ...     scan = session.encode(volume)
-        ...     results = scan.segment(parse_prompts("liver; spleen"), SegmentOptions(fast=True))
+    Example::
+
+        with WorkerClient() as client:
+            session = ClientSession(client)
+            session.load("dsm-small")
+            scan = session.encode(volume)
+            results = scan.segment(parse_prompts("liver; spleen"), SegmentOptions(fast=True))
     """
 
     def __init__(

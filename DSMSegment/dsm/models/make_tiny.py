@@ -61,6 +61,7 @@ def make_tiny(folder: Path | str, *, bank: Path | str = SHARED_BANK) -> Path:
     vectors = EmbeddingBank.of_model(bank)
     # It answers as a trained model does, so that the program around it can be tested.
     config = preset("dsm-tiny")
+    config = replace(config, trained=(*config.organs, *config.tumors))  # unknown names have no mask to test
     config = replace(config, trained=(*config.organs, *config.tumors))
     raw = np.stack([_known(vectors.vector(name)) for name in config.organs])
     net = DSMNet(config, torch.from_numpy(vectors.centred(raw)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -55,8 +56,9 @@ def cached_case(
         "present": case.present,
         "targets": {name: list(ids) for name, ids in case.entry.targets.items()},
     }
-    torch.save(values, path.with_suffix(".part"))
-    path.with_suffix(".part").replace(path)
+    part = path.with_suffix(f".{os.getpid()}.part")  # processes that share a run may load the same case
+    torch.save(values, part)
+    part.replace(path)
     return case
 
 

@@ -40,7 +40,9 @@ def test_linear_ramp_and_padding():
 def test_logits_of_a_scan(make_segmenter):
     array = np.full((12, 12, 12), -125.0, np.float32)
     array[6:] = 275
-    scan = make_segmenter(vectors={"liver tumor": (0.25, 5.0)}).encode(Volume(array, np.diag([1.5, 1.5, 1.5, 1.0])))
+    scan = make_segmenter(vectors={"liver tumor": (0.25, 5.0)}, trained=("liver tumor",)).encode(
+        Volume(array, np.diag([1.5, 1.5, 1.5, 1.0]))
+    )
     (prompt,) = parse_prompts("liver tumor")
     logits = scan.sample_logits(prompt, np.array([[0, 6, 6], [11, 6, 6]]))
     np.testing.assert_allclose(logits, [40 * -0.25, 40 * 0.75], rtol=1e-5)

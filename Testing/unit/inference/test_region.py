@@ -68,7 +68,7 @@ def test_mr_is_encoded_whole():
 def test_what_is_found_lies_where_it_lies_in_the_whole_volume(make_segmenter, signs):
     affine = np.diag([*(MM * sign for sign in signs), 1.0])
     volume = volume_of(affine)
-    segmenter = make_segmenter(vectors={"liver tumor": (0.6, 5.0)})  # any part, above 115 HU
+    segmenter = make_segmenter(vectors={"liver tumor": (0.6, 5.0)}, trained=("liver tumor",))  # any part, above 115 HU
     whole = segmenter.encode(volume).segment("liver tumor", SegmentOptions(postprocess=False))[0].full_mask()
     part = (
         segmenter.encode(volume, region=REGION).segment("liver tumor", SegmentOptions(postprocess=False))[0].full_mask()

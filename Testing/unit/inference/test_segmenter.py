@@ -134,9 +134,9 @@ class TestSlabs:
 class TestPrompts:
     def test_companions_do_not_change_a_result(self, segmenter, volume):
         scan = segmenter.encode(volume)
-        together = scan.segment("liver; spleen; liver tumor; heart", SegmentOptions(probabilities=True))
+        together = scan.segment("liver; spleen; liver tumor; heart", SegmentOptions(probabilities=True, guess=True))
         for result in together:
-            (alone,) = scan.segment([result.prompt], SegmentOptions(probabilities=True))
+            (alone,) = scan.segment([result.prompt], SegmentOptions(probabilities=True, guess=True))
             assert alone.score == pytest.approx(result.score, abs=1e-4)
             np.testing.assert_allclose(
                 alone.probability.array.astype(np.float32), result.probability.array.astype(np.float32), atol=2e-3

@@ -7,7 +7,7 @@ from dsm.errors import ConfigError
 from dsm.training.click_recipe import KIND, ClickRecipe
 from dsm.training.recipe import Recipe, read_recipe
 
-RECIPES = sorted((Path(__file__).parents[3] / "recipes").glob("*.yaml"))
+RECIPES = sorted(path for path in (Path(__file__).parents[3] / "recipes").glob("*.yaml") if path.stem != "calibration")
 MINIMAL = {
     "model": {"name": "x", "organs": ["liver"], "tumors": []},
     "data_root": "data",
