@@ -117,7 +117,8 @@ class AnatomyCheck:
 
     def _is_cut(self, mask: CroppedArray) -> bool:
         margins = [math.ceil(_CUT_MM / spacing) for spacing in self._volume.spacing_mm]
-        return mask.box.grow(margins).intersect(self._encoded) != mask.box.grow(margins)
+        grown = mask.box.grow(margins)
+        return grown.intersect(self._encoded) != grown
 
     def _side_flags(self, name: str, mask: CroppedArray) -> list[str]:
         side = _SIDE.get(name, 1 if name.startswith("left ") else -1 if name.startswith("right ") else 0)
@@ -138,17 +139,11 @@ class AnatomyCheck:
             common = mask.box.intersect(other.mask.box)
             if common.is_empty:
                 continue
-            both = np.count_nonzero(_inside(mask, common) & _inside(other.mask, common))
+            both = np.count_nonzero(mask.inside(common).array & other.mask.inside(common).array)
             smaller = min(np.count_nonzero(mask.array), np.count_nonzero(other.mask.array))
             if both > _MOST * smaller:
                 flags.append(f"Check: the mask and that of {other.name} are mostly the same voxels.")
         return flags
-
-
-def _inside(mask: CroppedArray, box: Box) -> np.ndarray:
-    start = [a - b for a, b in zip(box.start, mask.box.start, strict=True)]
-    i, j, k = (slice(a, a + n) for a, n in zip(start, box.size, strict=True))
-    return mask.array[i, j, k] > 0
 
 
 def _middle_of_body(volume: Volume) -> float | None:

@@ -239,8 +239,9 @@ class Scan:
                 warnings=self._warnings(question, notes),
                 name_status=question.status,
             )
-        logits = self._tumor_parts(question, answer.logits, threshold, part_confidence) if postprocess else None
-        logits = answer.logits if logits is None else logits
+        logits = answer.logits
+        if postprocess:
+            logits = self._tumor_parts(question, logits, threshold, part_confidence)
         native = native_mask(
             logits,
             self.grid,

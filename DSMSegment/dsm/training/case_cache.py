@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from dsm.io.atomic import atomic_output
 from dsm.io.manifest import CaseEntry
 from dsm.training.cases import Case, load_case
 from dsm.training.recipe import Source
@@ -56,9 +56,8 @@ def cached_case(
         "present": case.present,
         "targets": {name: list(ids) for name, ids in case.entry.targets.items()},
     }
-    part = path.with_suffix(f".{os.getpid()}.part")  # processes that share a run may load the same case
-    torch.save(values, part)
-    part.replace(path)
+    with atomic_output(path) as part:  # processes that share a run may load the same case
+        torch.save(values, part)
     return case
 
 
