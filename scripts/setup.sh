@@ -32,6 +32,17 @@ for pair in chromium:chromium dciodvfy:dicom3tools; do
   fi
 done
 
+# Servers that tests talk to. Once installed they start with the machine, so only in a container, where nothing does.
+if [ ! -d /run/systemd/system ] && can_install; then
+  for pair in "Orthanc:orthanc orthanc-dicomweb" nginx:nginx-light; do
+    if ! command -v "${pair%%:*}" >/dev/null; then
+      # shellcheck disable=SC2086  # several packages
+      (apt-get update -qq && apt-get install -y -qq --no-install-recommends ${pair#*:} >/dev/null) \
+        || echo "${pair#*:} was not installed; the tests that need it will be skipped." >&2
+    fi
+  done
+fi
+
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
   echo "Python 3.11 or newer is needed; $("$python" --version) was found. Set PYTHON=/path/to/python3.11." >&2
   exit 1

@@ -14,6 +14,7 @@ from dsm._version import __version__
 
 if TYPE_CHECKING:
     from dsm.core.boxes import Box, CroppedArray
+    from dsm.core.click import Click
     from dsm.core.prompt import Prompt
     from dsm.core.result import PromptResult
     from dsm.core.structure import Structure
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Box",
+    "Click",
     "CroppedArray",
     "DSMError",
     "ModelEntry",
@@ -64,6 +66,7 @@ __all__ = [
 
 _MODULES = {
     "Box": "dsm.core.boxes",
+    "Click": "dsm.core.click",
     "CroppedArray": "dsm.core.boxes",
     "DSMError": "dsm.errors",
     "ModelEntry": "dsm.models.store",

@@ -1,22 +1,18 @@
-"""The ratios of `dsm bench --quick`, each against its bar."""
+"""The ratios of the benchmark, each against its bar."""
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
+from benchmarks.compare import main
 from dsm.bench.ratios import BARS, passes
-from dsm.cli.main import main
 
 pytestmark = pytest.mark.bench  # 5 minutes of an idle machine
 
 
 @pytest.fixture(scope="module")
-def ratios(tmp_path_factory):
-    out = tmp_path_factory.mktemp("bench")
-    assert main(["bench", "--quick", "--out", str(out)]) == 0
-    return json.loads((out / "bench.json").read_text())["ratios"]
+def ratios():
+    return main([])["ratios"]
 
 
 @pytest.mark.parametrize("name", BARS)

@@ -12,8 +12,9 @@ import pytest
 
 pytest.importorskip("slicer", reason="slicer-core is not installed")
 
-_TESTING = Path(__file__).parents[1]
-sys.path[:0] = [str(_TESTING / "slicer_host" / "panel"), str(_TESTING / "slicer_host"), str(_TESTING / "worker")]
+_ROOT = Path(__file__).parents[2]
+_FOLDERS = ("Testing/slicer_host/panel", "Testing/slicer_host", "Testing/worker", "examples")
+sys.path[:0] = [str(_ROOT / folder) for folder in _FOLDERS]
 
 from scene_host import SceneHost, quiet  # noqa: E402  (after the folders are on the path)
 from worker_host import cpu_seconds  # noqa: E402

@@ -18,6 +18,7 @@ slicerio = pytest.importorskip("slicerio")
 HOST = Path(__file__).parents[1] / "slicer_host"
 sys.path.insert(0, str(HOST / "panel"))
 sys.path.insert(0, str(HOST))
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 
 import slicer  # noqa: E402  (after the host's folders are on the path)
 from scene_host import SceneHost, quiet  # noqa: E402

@@ -89,7 +89,7 @@ def test_a_second_run_does_nothing_and_other_prompts_are_refused(batch: Batch, t
     assert batch(tmp_path / "scans", tmp_path / "out", "--format", "nii.gz").returncode == 0
     before = everything(tmp_path / "out" / "segmentations") | everything(tmp_path / "out" / "cases")
     again = batch(tmp_path / "scans", tmp_path / "out", "--format", "nii.gz")
-    assert (again.returncode, "1 were done before" in again.stdout) == (0, True)
+    assert (again.returncode, "1 of the 1 in an earlier run" in again.stdout) == (0, True)
     assert everything(tmp_path / "out" / "segmentations") | everything(tmp_path / "out" / "cases") == before
     other = batch(tmp_path / "scans", tmp_path / "out", "--format", "nii.gz", "--no-postprocess")
     assert other.returncode == 2
@@ -124,7 +124,7 @@ def test_a_run_that_was_stopped_is_continued(batch: Batch, tmp_path: Path, how: 
     (out / "segmentations" / ".dsm-part-0123.seg.nrrd").write_bytes(b"half")
     again = batch(root, out)
     assert again.returncode == 0, again.stderr
-    assert f"{len(finished)} were done before" in again.stdout
+    assert f", {len(finished)} of the " in again.stdout
     assert everything(out / "cases").items() >= finished.items()
     assert everything(out / "segmentations").items() >= masks.items()
     assert [row["status"] for row in rows_of(out)] == ["ok"] * 8

@@ -12,7 +12,7 @@ from dsm.text.prompt import parse_prompts
 SHAPE = (8, 9, 10)
 
 
-def result(name: str = "liver", *, score: float = 0.9, start: tuple[int, int, int] = (2, 2, 2)) -> PromptResult:
+def result(name: str = "liver", *, score: float | None = 0.9, start: tuple[int, int, int] = (2, 2, 2)) -> PromptResult:
     mask = CroppedArray(np.ones((3, 3, 3), np.uint8), start)
     return PromptResult(parse_prompts(name)[0], mask, SHAPE, True, score, 1.0, 0.0, 0.5)
 
@@ -29,6 +29,7 @@ def volume(*, modality: str = "CT", thickness: float = 3.0) -> Volume:
         (result(start=(2, 2, 7)), volume(), ("touches_edge",)),
         (result(start=(2, 2, 6)), volume(), ()),
         (result(score=0.4), volume(), ("low_score",)),
+        (result(score=None), volume(), ()),
         (result("spleen"), volume(), ("zero_shot",)),
         (result(), volume(thickness=7.5), ("thick_slices",)),
     ],
@@ -39,5 +40,5 @@ def test_flags(found: PromptResult, scan: Volume, flags: tuple[str, ...]) -> Non
 
 def test_what_was_not_found_has_no_edge_and_no_score() -> None:
     nothing = CroppedArray(np.zeros((0, 0, 0), np.uint8), (0, 0, 0))
-    missing = PromptResult(parse_prompts("liver")[0], nothing, SHAPE, False, 0.0, 0.0, 0.0, 0.5)
+    missing = PromptResult(parse_prompts("liver")[0], nothing, SHAPE, False, None, 0.0, 0.0, 0.5)
     assert flags_of(missing, volume(), ("liver",)) == ()

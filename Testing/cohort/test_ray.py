@@ -28,7 +28,7 @@ def actors() -> list[int]:
     found = []
     for entry in Path("/proc").iterdir():
         try:
-            if entry.name.isdigit() and (entry / "cmdline").read_bytes().startswith(b"ray::_Actor.run"):
+            if entry.name.isdigit() and (entry / "cmdline").read_bytes().startswith(b"ray::_CohortActor.run"):
                 found.append(int(entry.name))
         except OSError:
             continue

@@ -4,6 +4,7 @@ import csv
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from dsm.cohort.outcome import FAILED, OK, Finding, Outcome, read_outcome, write_outcome
 from dsm.cohort.settings import CohortSettings
 from dsm.cohort.table import COLUMNS, write_tables
+from dsm.core.name_status import Answer
 from dsm.core.options import SegmentOptions
 from dsm.errors import OutputError
 from dsm.io.folder_lock import folder_lock
@@ -19,7 +21,8 @@ SETTINGS = CohortSettings(prompts=("=1+1; liver",), model="dsm-tiny", model_sha2
 LIVER = Finding(
     prompt="=1+1", name="liver", kind="organ", code="SCT 10200004", found=True, score=0.91234567, volume_ml=1512.4
 )
-NOTHING = Finding(prompt="spleen", name="spleen", kind="organ", code="", found=False, score=0.0, volume_ml=0.0)
+NOTHING = Finding(prompt="spleen", name="spleen", kind="organ", code="", found=False, score=None, volume_ml=0.0)
+GUESS = replace(NOTHING, answer=Answer.GUESS, found=True, volume_ml=3.0)
 DONE = Outcome(
     case="a",
     source="a.nii",
@@ -43,8 +46,18 @@ def test_a_row_a_prompt_and_one_for_a_failure(tmp_path: Path) -> None:
     assert rows[0]["prompt"] == "'=1+1"  # else a spreadsheet would compute it
     assert rows[0]["notes"] == "Taken for CT: why. A slice was left out."
     assert (rows[0]["volume_ml"], rows[0]["score"], rows[0]["spacing_mm"]) == ("1512.4", "0.9123", "0.7x0.7x2.5")
-    assert (rows[1]["found"], rows[1]["file"]) == ("False", "")
+    assert (rows[1]["found"], rows[1]["file"], rows[1]["score"]) == ("False", "", "")
     assert (rows[2]["status"], rows[2]["error"], rows[2]["name"]) == ("failed", "Umlaut ü.", "")
+
+
+def test_table_says_what_answered_each_prompt(tmp_path: Path) -> None:
+    outcome = replace(DONE, findings=(LIVER, GUESS, replace(NOTHING, answer=Answer.NONE)))
+    write_outcome(tmp_path, outcome)
+    read = read_outcome(tmp_path / "a.json")
+    assert read == outcome
+    write_tables(tmp_path, [read], SETTINGS)
+    with (tmp_path / "segments.csv").open(encoding="utf-8-sig", newline="") as stream:
+        assert [row["answer"] for row in csv.DictReader(stream)] == ["learned", "guess", "not known"]
 
 
 def test_parquet_has_the_same_rows_and_types(tmp_path: Path) -> None:
@@ -53,6 +66,7 @@ def test_parquet_has_the_same_rows_and_types(tmp_path: Path) -> None:
     table = parquet.read_table(tmp_path / "segments.parquet")
     assert table.column_names == [name for name, _ in COLUMNS]
     assert table.column("volume_ml").to_pylist() == [1512.4, 0.0, None]
+    assert table.column("score").to_pylist() == [0.9123, None, None]
     assert table.column("found").to_pylist() == [True, False, False]
     assert table.column("prompt").to_pylist()[0] == "=1+1"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 
 import pytest
 
@@ -11,6 +12,7 @@ from dsm._version import __version__
 from dsm.cli.main import build_parser, main
 
 COMMANDS = {"segment", "batch", "serve", "info", "vocabulary", "models", "evaluate", "data", "train", "worker"}
+COMMANDS |= {"bench", "completion", "web"}
 
 
 def subparsers_of(parser):
@@ -40,6 +42,28 @@ def test_help_is_printed(command, capsys):
         main([*command, "--help"])
     assert end.value.code == 0
     assert capsys.readouterr().out.startswith("usage: dsm")
+
+
+def commands_of(parser):
+    below = subparsers_of(parser).values()
+    return [command for child in below for command in commands_of(child)] if below else [parser]
+
+
+def test_every_help_ends_with_an_example_that_is_a_command(capsys):
+    for command in commands_of(build_parser()):
+        if command.prog == "dsm worker":  # started by programs
+            continue
+        shown = command.format_help().splitlines()
+        assert shown[-2] == "Example:", command.prog
+        line = shown[-1].strip().partition(" > ")[0]  # whole, to be copied
+        assert line.startswith(command.prog)
+        build_parser().parse_args(shlex.split(line)[1:])
+
+
+def test_results_are_named_by_one_option():
+    for command in commands_of(build_parser()):
+        flags = {flag for action in command._actions for flag in action.option_strings}
+        assert ("-o" in flags) == ("--output" in flags), command.prog
 
 
 def test_version(capsys):

@@ -12,7 +12,9 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 
 import dsm
+from dsm.core.click import Click
 from dsm.core.options import SegmentOptions
+from dsm.core.prompt import Prompt
 from dsm.wire.messages import HOST_TYPES, MAX_LINE_BYTES, PROTOCOL_VERSION, WORKER_TYPES, Device, PromptItem
 
 # Message -> its fields; "=" marks those that may be left out.
@@ -28,6 +30,7 @@ SCHEMA = {
         "modality": "=str",
         "name": "=str",
         "region": "=Box | None",
+        "encode": "=bool",
     },
     "segment": {
         "id": "str",
@@ -54,26 +57,27 @@ SCHEMA = {
         "note": "=str",
     },
     "result": {
-        "id": "str",
-        "prompt_id": "str",
         "name": "str",
         "kind": "str",
-        "file": "str",
         "offset_ijk": "Index3",
         "size": "Index3",
         "voxels": "int",
         "volume_mm3": "float",
-        "score": "float",
-        "empty": "bool",
+        "score": "float | None",
         "found": "bool",
         "threshold": "float",
         "seconds": "=float",
         "warnings": "=tuple[str, ...]",
         "suggestions": "=tuple[str, ...]",
-        "probability_file": "=str",
+        "name_status": "=NameStatus | None",
+        "guess": "=bool",
         "probability_offset_ijk": "=Index3",
-        "uncertainty_file": "=str",
         "uncertainty_offset_ijk": "=Index3",
+        "id": "str",
+        "prompt_id": "str",
+        "file": "str",
+        "probability_file": "=str",
+        "uncertainty_file": "=str",
     },
     "done": {
         "id": "str",
@@ -86,6 +90,16 @@ SCHEMA = {
     "error": {"id": "str", "code": "str", "text": "str", "hint": "=str", "details": "=str"},
 }
 PROMPT_ITEM = {"id": "str", "prompt": "Prompt", "file": "str"}
+PROMPT = {
+    "text": "str",
+    "name": "str",
+    "kind": "Kind",
+    "structure": "=Structure | None",
+    "warnings": "=tuple[str, ...]",
+    "suggestions": "=tuple[str, ...]",
+    "clicks": "=tuple[Click, ...]",
+}
+CLICK = {"ras_mm": "tuple[float, float, float]", "inside": "=bool"}
 OPTIONS = {
     "threshold": "=float",
     "postprocess": "=bool",
@@ -112,10 +126,12 @@ def described(cls: type) -> dict[str, str]:
     }
 
 
-def test_messages_are_those_of_protocol_2() -> None:
-    assert PROTOCOL_VERSION == 2
+def test_messages_are_those_of_protocol_4() -> None:
+    assert PROTOCOL_VERSION == 4
     assert {name: described(cls) for name, cls in (*HOST_TYPES.items(), *WORKER_TYPES.items())} == SCHEMA
     assert described(PromptItem) == PROMPT_ITEM
+    assert described(Prompt) == PROMPT
+    assert described(Click) == CLICK
     assert described(SegmentOptions) == OPTIONS
     assert described(Device) == DEVICE
     assert MAX_LINE_BYTES == 4 * 2**20

@@ -17,6 +17,8 @@ INDEX_LIMIT = 100 * _MIB  # files and history of a full clone
 MAX_CLONE = 80 * _MIB
 MAX_CHECKOUT = 32 * _MIB
 MAX_WEIGHTS = 12 * _MIB
+CLICK_WEIGHTS = "clicks.safetensors"
+MAX_CLICK_WEIGHTS = 4 * _MIB
 MAX_OTHER_FILE = 1 * _MIB
 # Written before weights were stored in 8 bits; it is not written anew for that alone.
 FLOAT16_WEIGHTS = "08f15ced1ba4809b2d79c5aa05c6ac93a4ee508776dfa3fef6f06f55a7e662ec"
@@ -47,8 +49,12 @@ def test_weights_are_small(tracked: list[Path]) -> None:
             assert path.stat().st_size <= MAX_WEIGHTS, advice
 
 
+def test_click_weights_are_small(tracked: list[Path]) -> None:
+    assert all(path.stat().st_size <= MAX_CLICK_WEIGHTS for path in tracked if path.name == CLICK_WEIGHTS)
+
+
 def test_no_other_file_is_large(tracked: list[Path]) -> None:
-    others = {path: path.stat().st_size for path in tracked if path.name != "model.safetensors"}
+    others = {path: path.stat().st_size for path in tracked if path.name not in ("model.safetensors", CLICK_WEIGHTS)}
     assert {path: size for path, size in others.items() if size > MAX_OTHER_FILE} == {}
 
 

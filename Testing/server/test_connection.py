@@ -17,6 +17,7 @@ from http_server import TOKENS, Server
 
 from dsm.client.connection import Address, check_connection
 from dsm.errors import RemoteError
+from dsm.wire.messages import PROTOCOL_VERSION
 
 pytestmark = pytest.mark.xdist_group("server")  # one server for all of them
 
@@ -118,7 +119,7 @@ HEALTHY = (200, b'{"status": "ok", "workers": 1}')
         (
             {
                 "/healthz": (200, b'{"status": "starting", "workers": 0}'),
-                "/capabilities": (200, b'{"service": "dsm", "protocol": 2}'),
+                "/capabilities": (200, b'{"service": "dsm", "protocol": %d}' % PROTOCOL_VERSION),
             },
             "remote.starting",
         ),

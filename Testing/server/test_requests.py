@@ -61,6 +61,20 @@ GOOD = npy(phantom())
         (npy(np.zeros((4, 4))), QUERY, digest(npy(np.zeros((4, 4)))), 422, "input.axes"),
         (npy(np.array(["a"] * 8).reshape(2, 2, 2)), QUERY, "", 422, "input.dtype"),
     ],
+    ids=[
+        "other digest",
+        "MD5",
+        "no digest",
+        "no body",
+        "PET",
+        "short affine",
+        "NaN in affine",
+        "singular affine",
+        "no array",
+        "truncated",
+        "two axes",
+        "text",
+    ],
 )
 def test_uploads_that_are_no_volume(
     server: Server, body: bytes, query: str, header: str, status: int, code: str
@@ -111,6 +125,16 @@ def test_a_client_that_dies_in_an_upload_leaves_nothing(server: Server) -> None:
         (b'{"volume": "x", "options": {"region": [1, 2, 3]}}', 422),
         (b'{"volume": "x", "prompts": ["liver"]}', 404),
     ],
+    ids=[
+        "no JSON",
+        "list",
+        "prompts as text",
+        "threshold",
+        "unknown field",
+        "long prompt",
+        "region",
+        "unknown volume",
+    ],
 )
 def test_jobs_that_cannot_be_accepted(server: Server, body: bytes, status: int) -> None:
     got = send(server, "POST", "/jobs", body, Content_Type="application/json")
@@ -120,7 +144,11 @@ def test_jobs_that_cannot_be_accepted(server: Server, body: bytes, status: int) 
 
 
 @pytest.mark.parametrize("path", ["/capabilities", "/volumes/abc", "/jobs/abc", "/jobs/abc/events", "/jobs/abc/result"])
-@pytest.mark.parametrize("header", ["", "Bearer ", "Bearer wrong", "Basic dTpw", "Bearer \xff"])
+@pytest.mark.parametrize(
+    "header",
+    ["", "Bearer ", "Bearer wrong", "Basic dTpw", "Bearer \xff"],
+    ids=["none", "empty", "wrong", "basic", "not ASCII"],
+)
 def test_nothing_without_a_token(server: Server, path: str, header: str) -> None:
     got = send(server, "GET", path, None, Authorization=header)
     assert (got[0], got[1]["code"], got[2]["www-authenticate"]) == (401, "token", "Bearer")

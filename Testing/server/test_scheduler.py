@@ -1,18 +1,24 @@
-"""Which job a worker gets next. No worker runs here: the lanes are never started."""
+"""Which job a worker gets next. No worker runs here: the slots are never started."""
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from dsm.errors import DSMError, WorkerError
-from dsm.server.job import JobSpec
+from dsm.core.volume import Volume
+from dsm.errors import DSMError, JobCancelled, WorkerError
+from dsm.server.job import Job, JobSpec
 from dsm.server.limits import Limits
 from dsm.server.scheduler import Scheduler
 from dsm.server.volumes import StoredVolume, VolumeStore
 from dsm.server.worker import Worker
+from dsm.text.prompt import parse_prompts
+
+(LIVER,) = parse_prompts("liver")
 
 
 def no_worker() -> Worker:
@@ -30,7 +36,7 @@ def scheduler(tmp_path: Path) -> Scheduler:
 
 def submit(scheduler: Scheduler, *names: str) -> None:
     for name in names:
-        scheduler.submit("anna", JobSpec(volume=name, prompts=("liver",)))
+        scheduler.submit("anna", JobSpec(volume=name, prompts=(LIVER,)))
 
 
 def taken(scheduler: Scheduler, encoded: list[str], since: float) -> str:
@@ -54,7 +60,7 @@ def test_after_its_turn_the_oldest_goes_first(scheduler: Scheduler) -> None:
 
 
 def test_a_volume_that_another_worker_has_is_left_to_it(scheduler: Scheduler) -> None:
-    scheduler._lanes[1].encoded = ["a"]
+    scheduler._slots[1].volumes = {"a": True}
     submit(scheduler, "a", "c")
     assert taken(scheduler, [], 0.0) == "c"
     assert taken(scheduler, [], 0.0) == "a"  # unless there is nothing else to do
@@ -76,10 +82,10 @@ def test_a_worker_that_does_not_start_leaves_the_jobs_to_the_others(tmp_path: Pa
         def load(self) -> None: ...
         def close(self) -> None: ...
 
-        def encode(self, *_: object) -> list[dict[str, object]]:
+        def take(self, *_: object, **__: object) -> list[dict[str, object]]:
             return []
 
-        segment = encode
+        segment = take
 
     starts = []
 
@@ -90,11 +96,11 @@ def test_a_worker_that_does_not_start_leaves_the_jobs_to_the_others(tmp_path: Pa
     volumes = VolumeStore(tmp_path, Limits())
     volumes._volumes["a"] = StoredVolume("a", "anna", tmp_path / "a", 1, (2, 2, 2), ((0.0,) * 4,) * 4, "CT", 0)
     scheduler = Scheduler([fails, Works], volumes, Limits())
-    scheduler._lanes[1].thread.start()
+    scheduler._slots[1].thread.start()
     while not scheduler.num_alive:
         time.sleep(0.01)
-    scheduler._lanes[0].thread.start()
-    jobs = [scheduler.submit("anna", JobSpec(volume="a", prompts=("liver",))) for _ in range(5)]
+    scheduler._slots[0].thread.start()
+    jobs = [scheduler.submit("anna", JobSpec(volume="a", prompts=(LIVER,))) for _ in range(5)]
     deadline = time.monotonic() + 20
     while any(job.is_open for job in jobs):
         assert time.monotonic() < deadline
@@ -102,7 +108,7 @@ def test_a_worker_that_does_not_start_leaves_the_jobs_to_the_others(tmp_path: Pa
     scheduler.close()
     assert [job.state for job in jobs] == ["done"] * 5
     assert len(starts) == 1
-    assert not scheduler._lanes[0].thread.is_alive()
+    assert not scheduler._slots[0].thread.is_alive()
 
 
 def test_without_any_worker_the_reason_is_told(tmp_path: Path) -> None:
@@ -113,7 +119,7 @@ def test_without_any_worker_the_reason_is_told(tmp_path: Path) -> None:
     volumes._volumes["a"] = StoredVolume("a", "anna", tmp_path / "a", 1, (2, 2, 2), ((0.0,) * 4,) * 4, "CT", 0)
     scheduler = Scheduler([fails], volumes, Limits())
     scheduler.start()
-    job = scheduler.submit("anna", JobSpec(volume="a", prompts=("liver",)))
+    job = scheduler.submit("anna", JobSpec(volume="a", prompts=(LIVER,)))
     deadline = time.monotonic() + 20
     while job.is_open:
         assert time.monotonic() < deadline
@@ -165,3 +171,55 @@ def test_the_end_of_the_server_is_told_to_those_who_wait(scheduler: Scheduler) -
     with pytest.raises(DSMError) as caught:
         submit(scheduler, "a")
     assert caught.value.code == "closing"
+
+
+def part_of(scheduler: Scheduler, job: Job, volume: str) -> tuple[threading.Thread, list[dict[str, object]]]:
+    """Run a part of a job on a thread; returns it with the events, once the part waits for a worker."""
+    events: list[dict[str, object]] = []
+    spec = JobSpec(volume=volume, prompts=(LIVER,))
+    thread = threading.Thread(target=lambda: events.extend(scheduler.run_part(job, spec)))
+    thread.start()
+    deadline = time.monotonic() + 20
+    while not scheduler.num_waiting:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return thread, events
+
+
+def test_a_job_on_a_series_counts_once_and_its_part_is_cancelled_with_it(scheduler: Scheduler) -> None:
+    jobs = [scheduler.add("anna", JobSpec(address="studies/1")) for _ in range(5)]
+    thread, events = part_of(scheduler, jobs[0], "a")
+    with pytest.raises(DSMError, match="5 jobs"):
+        scheduler.add("anna", JobSpec(address="studies/1"))
+    scheduler.cancel(jobs[0])
+    thread.join(20)
+    assert [event["code"] for event in events] == ["cancelled"]
+    with pytest.raises(JobCancelled):
+        next(scheduler.run_part(jobs[0], JobSpec(volume="a", prompts=(LIVER,))))
+    scheduler.cancel(jobs[1])  # no thread has taken it yet
+    assert jobs[1].state == "cancelled"
+    assert not jobs[1].begin()
+
+
+def test_the_end_of_the_server_ends_jobs_on_series(scheduler: Scheduler) -> None:
+    fetched, waiting = (scheduler.add("anna", JobSpec(address="studies/1")) for _ in range(2))
+    assert fetched.begin()
+    thread, events = part_of(scheduler, fetched, "a")
+    scheduler.close()
+    thread.join(20)
+    assert [event["code"] for event in events] == ["closing"]
+    assert (fetched.state, waiting.state) == ("failed", "failed")
+
+
+def test_what_can_be_read_again_makes_room(tmp_path: Path) -> None:
+    store = VolumeStore(tmp_path, Limits(volumes_per_user=2))
+    scan = Volume(np.zeros((4, 4, 4), np.int16), np.eye(4), "CT", "scan")
+    with store.added("anna", scan) as first, store.added("anna", scan) as second:
+        with pytest.raises(DSMError, match="2 volumes"), store.added("anna", scan):
+            pass  # both are in use
+        with store.added("bert", scan):
+            pass
+    with store.added("anna", scan) as third:
+        assert not second.path.exists() or not first.path.exists()
+        assert np.load(third.path).shape == (4, 4, 4)
+    assert len(store) == 3

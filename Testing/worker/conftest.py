@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +54,12 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     bank.save(folder)
     write_manifest(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def click_model(tiny_model: Path, with_clicks: Callable[[Path], Path]) -> Path:
+    """Folder of the tiny model of these tests with a click network of random weights."""
+    return with_clicks(tiny_model)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pkgutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,13 +22,12 @@ def measure(job: str, *, threads: int, **arguments: Any) -> Any:
     Args:
         job: A name in `_run`.
         threads: That it may use. Threads that wait for each other burn CPU seconds, so 1 compares best.
-        arguments: Of the job, as JSON can hold them.
+        arguments: Of the job, as JSON can hold them; a `Peer` by its reference `module:NAME`.
 
     Raises:
         WorkerError: If it fails.
     """
-    package_parent = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(part for part in (package_parent, os.environ.get("PYTHONPATH", "")) if part)
+    path = os.pathsep.join(folder for folder in sys.path if folder)  # so that it finds what this process finds
     done = subprocess.run(
         [sys.executable, "-m", "dsm.bench.job_process", job, json.dumps(arguments)],
         env={**os.environ, "PYTHONPATH": path, **dict.fromkeys(_THREAD_VARIABLES, str(threads))},
@@ -50,7 +50,7 @@ def _run(job: str, arguments: dict[str, Any]) -> Any:
     if job == "peer":
         from dsm.bench.peer_cost import peer_cost  # noqa: PLC0415
 
-        return peer_cost(**arguments)
+        return peer_cost(pkgutil.resolve_name(arguments.pop("peer")), **arguments)
     from dsm.bench import own_cost  # noqa: PLC0415
 
     jobs: dict[str, Callable[..., Any]] = {

@@ -14,7 +14,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from dsm.bench.phantom import phantom_ct
 from dsm.bench.stopwatch import Stopwatch, peak_rss_bytes
 from dsm.core.boxes import Index3
+from dsm.core.name_status import NameKind
+from dsm.core.options import SegmentOptions
 from dsm.core.prompt import Prompt
+from dsm.core.result import PromptResult
 from dsm.inference.segment_metadata import segment_records
 from dsm.inference.segmenter import Segmenter
 from dsm.io.image import read_volume
@@ -27,6 +30,8 @@ from dsm.text.prompt import parse_prompts
 
 # One of each way to a query: an organ of the set, a structure outside of it, a tumor.
 NEXT_PROMPTS = ("spleen", "thyroid gland", "liver tumor")
+# A name that the model has not learned is not decoded by default and would cost nothing.
+_DECODE_ALL = SegmentOptions(guess=True)
 _FLOP_EDGE = 64
 
 
@@ -49,14 +54,15 @@ def whole_run(model: str, scan: Path, out: Path) -> dict[str, Any]:
     with clock.stage("encode"):
         encoded = segmenter.encode(volume)
     with clock.stage("prompts"):
-        results = encoded.segment(ORGANS)
+        results = encoded.segment(ORGANS, _DECODE_ALL)
     with clock.stage("write"):
         write_labelmap(out / "dsm.nii.gz", segment_records(results, model=model), volume)
     row = _row(clock, model, encoded.grid.padded_shape)
     return {
         **row,
         "found": sum(result.found for result in results),
-        "next_prompt_cpu_s": {name: _least(partial(encoded.segment, name)) for name in NEXT_PROMPTS},
+        "decoded": sum(_is_decoded(result) for result in results),
+        "next_prompt_cpu_s": {name: _least(partial(encoded.segment, name, _DECODE_ALL)) for name in NEXT_PROMPTS},
     }
 
 
@@ -74,7 +80,7 @@ def prompt_costs(model: str, counts: Sequence[int]) -> dict[str, Any]:
     prompts = _many_prompts(model, max(counts))
     return {
         "encode": clock.total.cpu_s,
-        "prompts": {str(count): _least(partial(encoded.segment, prompts[:count])) for count in counts},
+        "prompts": {str(count): _least(partial(encoded.segment, prompts[:count], _DECODE_ALL)) for count in counts},
     }
 
 
@@ -92,10 +98,14 @@ def size_costs(model: str, depths: Sequence[int]) -> dict[str, Any]:
         with clock.stage("encode"):
             encoded = segmenter.encode(volume)
         with clock.stage("prompts"):
-            encoded.segment(ORGANS)
+            encoded.segment(ORGANS, _DECODE_ALL)
         costs[str(depth)] = {stage: cost.cpu_s for stage, cost in clock.stages.items()}
         del encoded
     return costs
+
+
+def _is_decoded(result: PromptResult) -> bool:
+    return result.guess or (result.name_status is not None and result.name_status.kind is NameKind.LEARNED)
 
 
 def _row(clock: Stopwatch, model: str, shape: Index3) -> dict[str, Any]:

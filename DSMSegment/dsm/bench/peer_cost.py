@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dsm.bench.peers import PEERS, Peer
+from dsm.bench.peer import Peer
 from dsm.bench.stopwatch import Cost, Stopwatch, peak_rss_bytes
 from dsm.bench.windows import slide
 from dsm.core.boxes import Box, CroppedArray
@@ -23,14 +23,14 @@ from dsm.io.nifti import write_nifti
 
 
 @torch.inference_mode()
-def peer_cost(name: str, scan: Path, out: Path, *, num_windows: int) -> dict[str, Any]:
+def peer_cost(peer: Peer, scan: Path, out: Path, *, num_windows: int) -> dict[str, Any]:
     """Run a pipeline on a scan: read, resample, normalise, slide, argmax, resample back, write.
 
     Reading, resampling and writing are ours, which are faster than theirs, so what differs is the network, the grid and
     the windows. There is no body box: none of them has one.
 
     Args:
-        name: In `PEERS`.
+        peer: The pipeline.
         scan: `.nii.gz`.
         out: Folder for the label map.
         num_windows: Most windows of a network that are run; each other one is taken to cost as much as the cheapest.
@@ -38,7 +38,6 @@ def peer_cost(name: str, scan: Path, out: Path, *, num_windows: int) -> dict[str
     Returns:
         A row of the report.
     """
-    peer = PEERS[name]
     net = peer.build()
     clock = Stopwatch()
     with clock.stage("read"):
@@ -62,12 +61,14 @@ def peer_cost(name: str, scan: Path, out: Path, *, num_windows: int) -> dict[str
         native = labels if grid is None else _to_native(labels, grid, volume, stride=peer.output_stride)
         native = native[tuple(map(slice, volume.shape))]
     with clock.stage("write"):
-        write_nifti(out / f"{name}.nii.gz", CroppedArray(native, (0, 0, 0)), volume.shape, volume.affine, is_label=True)
+        write_nifti(
+            out / f"{peer.name}.nii.gz", CroppedArray(native, (0, 0, 0)), volume.shape, volume.affine, is_label=True
+        )
     # Every network slides and has its own argmax; the rest happens once.
     stages = {**clock.stages, "network": slid.cost * peer.num_nets, "argmax": clock.stages["argmax"] * peer.num_nets}
     total = sum(stages.values(), Cost(0, 0))
     return {
-        "name": name,
+        "name": peer.name,
         "title": peer.title,
         "source": peer.source,
         "cpu_s": total.cpu_s,

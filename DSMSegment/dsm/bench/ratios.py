@@ -15,10 +15,11 @@ BARS = {
     "peak_rss_gb": 4.0,
 }
 _AT_LEAST = ("fraction_of_conv_peak",)
+_RUN_VS = {"run_vs_totalsegmentator_3mm": "totalsegmentator-3mm", "run_vs_dsm_reference": "dsm-reference"}
 
 
 def ratios(report: Mapping[str, Any]) -> dict[str, float]:
-    """Compute the ratios, all of CPU seconds but the last two.
+    """Compute the ratios, all of CPU seconds but the last two; those with another pipeline where it was run.
 
     `fraction_of_conv_peak` is what the network computes an encoding's CPU second, cropping and resampling included,
     divided by the measured peak of plain convolutions. `peak_rss_gb` is in 10⁹ bytes.
@@ -30,8 +31,7 @@ def ratios(report: Mapping[str, Any]) -> dict[str, float]:
     own, prompts = rows["dsm"], report["curves"]["prompts"]
     encode = own["stages_cpu_s"]["encode"]
     return {
-        "run_vs_totalsegmentator_3mm": own["cpu_s"] / rows["totalsegmentator-3mm"]["cpu_s"],
-        "run_vs_dsm_reference": own["cpu_s"] / rows["dsm-reference"]["cpu_s"],
+        **{name: own["cpu_s"] / rows[peer]["cpu_s"] for name, peer in _RUN_VS.items() if peer in rows},
         "next_prompt_vs_encode": max(own["next_prompt_cpu_s"].values()) / encode,
         "hundred_prompts_vs_encode": prompts["prompts"]["100"] / prompts["encode"],
         "fraction_of_conv_peak": 1e3 * own["tflop"] / encode / report["machine"]["conv_peak_gflops"],

@@ -1,8 +1,10 @@
-"""Benchmark report as Markdown."""
+"""Benchmark report as Markdown and as files."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from dsm.bench.ratios import BARS, passes
@@ -11,6 +13,16 @@ from dsm.bench.ratios import BARS, passes
 def to_markdown(report: Mapping[str, Any]) -> str:
     """Return ratios, table and curves as text."""
     return "\n\n".join([_heading(report), _ratios(report), _rows(report), _curves(report)]) + "\n"
+
+
+def write_report(report: Mapping[str, Any], folder: Path) -> None:
+    """Write `bench.json`, `bench.md` and `bench.png` (which needs matplotlib) into a folder."""
+    from dsm.bench.figure import draw_bench  # noqa: PLC0415  (matplotlib is no dependency of the table)
+
+    folder.mkdir(exist_ok=True)
+    (folder / "bench.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    (folder / "bench.md").write_text(to_markdown(report), encoding="utf-8")
+    draw_bench(report, folder / "bench.png")
 
 
 def _heading(report: Mapping[str, Any]) -> str:

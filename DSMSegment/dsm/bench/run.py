@@ -1,12 +1,13 @@
-"""The whole benchmark: our pipeline, the others, our pipeline again, and the report."""
+"""The whole benchmark: our pipeline, other ones, our pipeline again, and the report."""
 
 from __future__ import annotations
 
 import os
+import pkgutil
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -17,13 +18,14 @@ import torch
 
 from dsm._version import __version__
 from dsm.bench.job_process import measure
-from dsm.bench.peers import PEERS
+from dsm.bench.peer import Peer
 from dsm.bench.phantom import SHAPE, SPACING_MM, phantom_ct
 from dsm.bench.ratios import ratios
 from dsm.core.boxes import CroppedArray
 from dsm.io.nifti import write_nifti
 
 PROMPT_COUNTS = (1, 5, 25, 100)
+TOTALSEGMENTATOR = "dsm.bench.totalsegmentator:TOTALSEGMENTATOR_3MM"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +37,26 @@ class Plan:
         windows: Most windows a network of another pipeline, by its name.
         default_windows: For those that are not named.
         depths: Slices of the phantoms of the size curve.
-        with_slow_peers: Also those that `--quick` has no time for.
     """
 
     name: str
     windows: dict[str, int]
     default_windows: int
     depths: Sequence[int]
-    with_slow_peers: bool
 
 
-QUICK = Plan("quick", {"totalsegmentator-3mm": 2}, 1, (75, 150, 225, 300), with_slow_peers=False)
-FULL = Plan("full", {"totalsegmentator-3mm": 8}, 4, (75, 150, 300, 600), with_slow_peers=True)
+QUICK = Plan("quick", {"totalsegmentator-3mm": 2}, 1, (75, 150, 225, 300))
+FULL = Plan("full", {"totalsegmentator-3mm": 8}, 4, (75, 150, 300, 600))
 
 
-def run_bench(plan: Plan, *, model: str, threads: int, say: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+def run_bench(
+    plan: Plan,
+    *,
+    model: str,
+    threads: int,
+    peers: Sequence[str] = (TOTALSEGMENTATOR,),
+    say: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
     """Measure everything.
 
     Our own run comes first and once more at the end, and the cheaper one counts: with another load in between, the two
@@ -59,6 +66,7 @@ def run_bench(plan: Plan, *, model: str, threads: int, say: Callable[[str], None
         plan: `QUICK` or `FULL`.
         model: Name or folder.
         threads: Of each process.
+        peers: Other pipelines, each the reference `module:NAME` of a `Peer`.
         say: Told what is being measured.
 
     Returns:
@@ -78,7 +86,12 @@ def run_bench(plan: Plan, *, model: str, threads: int, say: Callable[[str], None
         peaks = [job("peak")]
         say(f"{model}, from file to file")
         runs = [own()]
-        peers = list(_peers(plan, job, scan, folder, say))
+        others = []
+        for reference in peers:
+            peer: Peer = pkgutil.resolve_name(reference)
+            most = plan.windows.get(peer.name, plan.default_windows)
+            say(f"{peer.title}, {most} window(s)")
+            others.append(job("peer", peer=reference, scan=str(scan), out=folder, num_windows=most))
         say(f"{model} with 1 to {max(PROMPT_COUNTS)} prompts")
         prompts = job("prompts", model=model, counts=PROMPT_COUNTS)
         say(f"{model} on scans of {', '.join(map(str, plan.depths))} slices")
@@ -101,24 +114,10 @@ def run_bench(plan: Plan, *, model: str, threads: int, say: Callable[[str], None
             "conv_peaks_gflops": peaks,
         },
         "volume": {"shape": SHAPE, "spacing_mm": SPACING_MM},
-        "rows": [best, *peers],
+        "rows": [best, *others],
         "own_runs_cpu_s": [row["cpu_s"] for row in runs],
         "curves": {"prompts": prompts, "slices": sizes},
         "seconds": time.perf_counter() - began,
     }
     report["ratios"] = ratios(report)
     return report
-
-
-def _peers(
-    plan: Plan, job: Callable[..., Any], scan: Path, folder: str, say: Callable[[str], None]
-) -> Iterator[dict[str, Any]]:
-    for name, peer in PEERS.items():
-        if peer.only_full and not plan.with_slow_peers:
-            continue
-        if not peer.is_installed:
-            say(f"{peer.title} is left out: the package {peer.needs} is not installed")
-            continue
-        most = min(peer.most_windows, plan.windows.get(name, plan.default_windows))
-        say(f"{peer.title}, {most} window(s)")
-        yield job("peer", name=name, scan=str(scan), out=folder, num_windows=most)

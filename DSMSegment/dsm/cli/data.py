@@ -17,12 +17,22 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
     """Add the command and its two actions."""
     parser = subparsers.add_parser("data", help="import public data sets, check a data set")
     actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
-    importing = actions.add_parser("import", parents=parents, help="write the manifest of a downloaded data set")
+    importing = actions.add_parser(
+        "import",
+        parents=parents,
+        epilog="Example: dsm data import msd DIR OUT",
+        help="write the manifest of a downloaded data set",
+    )
     importing.add_argument("layout", choices=LAYOUTS, help="what was downloaded")
     importing.add_argument("folder", metavar="DIR", type=Path, help="where it lies")
     importing.add_argument("out", metavar="OUT", type=Path, help="folder for dataset.json and label maps that are new")
     importing.set_defaults(run=run_import)
-    check = actions.add_parser("check", parents=parents, help="look for errors, and for scans that occur twice")
+    check = actions.add_parser(
+        "check",
+        parents=parents,
+        epilog="Example: dsm data check DIR",
+        help="look for errors, and for scans that occur twice",
+    )
     check.add_argument("folders", metavar="DIR", type=Path, nargs="+", help="folder with dataset.json")
     check.set_defaults(run=run_check)
 

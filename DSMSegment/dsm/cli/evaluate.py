@@ -8,6 +8,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from dsm.cli.model_argument import add_model_argument
 from dsm.cli.output_check import check_output, require_package
 from dsm.cli.precision_argument import add_precision_argument
 from dsm.errors import InputError
@@ -16,10 +17,13 @@ from dsm.errors import InputError
 def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
     """Add the command."""
     parser = subparsers.add_parser(
-        "evaluate", parents=parents, help="measure masks, lesions and rankings on a labelled data set"
+        "evaluate",
+        epilog="Example: dsm evaluate DATASET --split validation --output report.json",
+        parents=parents,
+        help="measure masks, lesions and rankings on a labelled data set",
     )
     parser.add_argument("dataset", metavar="DATASET_DIR", type=Path, help="folder with dataset.json, or this file")
-    parser.add_argument("--model", default="dsm-small", help="name or folder (default: %(default)s)")
+    add_model_argument(parser)
     parser.add_argument("--cases", metavar="A,B", help="ids of cases; by default all")
     parser.add_argument("--split", choices=("training", "validation"), help="only these cases")
     parser.add_argument("--prompts", metavar="TEXT", help="names, separated by `;`; by default all that are annotated")
@@ -41,14 +45,16 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
         "--clicks", metavar="N", type=int, help="measure masks after 1 to N simulated clicks on each object (1 to 10)"
     )
     parser.add_argument(
-        "--click-model", default="clicks", metavar="NAME", help="click network, name or folder (default: %(default)s)"
+        "--click-model",
+        metavar="NAME",
+        help="click network, name or folder (default: the one in the folder of --model)",
     )
     parser.add_argument(
         "--no-text-prior", action="store_true", help="with --clicks: leave the model out, click on the image alone"
     )
     parser.add_argument(
         "-o",
-        "--out",
+        "--output",
         metavar="FILE",
         type=Path,
         required=True,
@@ -59,7 +65,7 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate, print the mean Dice of each label, write the report."""
-    check_output(options.out, suffixes=(".json",))
+    check_output(options.output, suffixes=(".json",))
     require_package("monai", extra="train")
     require_package("matplotlib", extra="train")
     if options.clicks is not None:
@@ -75,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
         absent=_split(options.absent, ";") or (),
         unseen=_split(options.unseen, ";") or (),
         split=options.split,
-        out=options.out,
+        out=options.output,
         montages=options.montages,
         device=options.device,
         precision=options.precision,
@@ -102,7 +108,7 @@ def _run_clicks(options: argparse.Namespace) -> int:
     logging.getLogger("dsm").setLevel(logging.INFO)
     report = evaluate_clicks(
         options.dataset,
-        click_model=ClickSegmenter.from_folder(options.click_model),
+        click_model=ClickSegmenter.from_folder(options.click_model or options.model),
         clicks=options.clicks,
         model=None
         if options.no_text_prior
@@ -112,7 +118,7 @@ def _run_clicks(options: argparse.Namespace) -> int:
         split=options.split,
         montages=options.montages,
     )
-    write_click_report(report, options.out)
+    write_click_report(report, options.output)
     print(click_table(report))
     return 0
 

@@ -34,7 +34,9 @@ _PACKAGES = (
 
 def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
     """Add the command."""
-    parser = subparsers.add_parser("info", parents=parents, help="show versions and installed models")
+    parser = subparsers.add_parser(
+        "info", epilog="Example: dsm info --json", parents=parents, help="show versions and installed models"
+    )
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.set_defaults(run=run)
 
@@ -52,7 +54,8 @@ def run(options: argparse.Namespace) -> int:
         print(f"cannot compute here: {found['cannot_compute']}")
     print(f"models in {', '.join(found['model_dirs'])}:")
     for model in found["models"]:
-        print(f"  {model['name']:24} {model['num_bytes'] / 1e6:.1f} MB  {model['digest'][:12]}")
+        clicks = "clicks" if model["clicks_sha256"] else "no clicks"
+        print(f"  {model['name']:24} {model['num_bytes'] / 1e6:.1f} MB  {model['digest'][:12]}  {clicks}")
     if not found["models"]:
         print("  none")
     return 0

@@ -12,14 +12,44 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from dsm._version import __version__
-from dsm.cli import batch, bench, data, evaluate, info, models, segment, serve, train, vocabulary, web, worker
+from dsm.cli import (
+    batch,
+    bench,
+    completion,
+    data,
+    dicomweb,
+    evaluate,
+    info,
+    models,
+    segment,
+    serve,
+    train,
+    vocabulary,
+    web,
+    worker,
+)
 from dsm.errors import DSMError, JobCancelled
 
 # Each has `add_parser(subparsers, parents)`; none imports more than the standard library before it runs.
-_COMMANDS = (segment, batch, serve, info, vocabulary, models, evaluate, data, train, bench, web, worker)
+_COMMANDS = (
+    segment,
+    batch,
+    dicomweb,
+    serve,
+    info,
+    vocabulary,
+    models,
+    evaluate,
+    data,
+    train,
+    bench,
+    web,
+    completion,
+    worker,
+)
 
 EXIT_UNEXPECTED = 1
 EXIT_EXPECTED = 2
@@ -77,8 +107,20 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+class _Formatter(argparse.HelpFormatter):
+    """Help whose example stays on one line, to be copied."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if text.startswith("Example: "):
+            return text.replace(" ", "\n  ", 1)
+        return super()._fill_text(text, width, indent)
+
+
 class _Parser(argparse.ArgumentParser):
     """Argument parser that reports errors in one line."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"formatter_class": _Formatter, **options})
 
     def error(self, message: str) -> NoReturn:
         self.exit(EXIT_EXPECTED, f"{self.prog}: {message} See `{self.prog} --help`.\n")

@@ -22,30 +22,54 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
     """Add the command and its actions."""
     parser = subparsers.add_parser("models", help="list, install, remove or verify models")
     actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
-    listing = actions.add_parser("list", parents=parents, help="list the installed models")
+    listing = actions.add_parser(
+        "list", parents=parents, epilog="Example: dsm models list", help="list the installed models"
+    )
     listing.add_argument("--json", action="store_true", help="for programs")
     listing.set_defaults(run=run_list)
-    verify = actions.add_parser("verify", parents=parents, help="check every file of a model by its SHA-256")
+    verify = actions.add_parser(
+        "verify",
+        parents=parents,
+        epilog="Example: dsm models verify dsm-small",
+        help="check every file of a model by its SHA-256",
+    )
     verify.add_argument("model", nargs="?", metavar="MODEL", help="name or folder; by default all that are installed")
     verify.set_defaults(run=run_verify)
-    path = actions.add_parser("path", parents=parents, help="print the folder of a model, or those that are searched")
+    path = actions.add_parser(
+        "path",
+        parents=parents,
+        epilog="Example: dsm models path",
+        help="print the folder of a model, or those that are searched",
+    )
     path.add_argument("model", nargs="?", metavar="MODEL", help="name or folder")
     path.set_defaults(run=run_path)
-    install = actions.add_parser("install", parents=parents, help="install a model from a folder, a .zip file or a URL")
+    install = actions.add_parser(
+        "install",
+        parents=parents,
+        epilog="Example: dsm models install model.zip",
+        help="install a model from a folder, a .zip file or a URL",
+    )
     install.add_argument("source", metavar="FOLDER|FILE|URL", help="https:// and file:// addresses of a .zip file")
     install.add_argument("--sha256", metavar="HEX", help="expected hash of the archive (or `#sha256=HEX` in the URL)")
     install.add_argument("--name", help="name to install it under; by default that of its folder")
     install.add_argument("--into", metavar="DIR", type=Path, help="folder for it (default: see `dsm models path`)")
     install.add_argument("-y", "--yes", action="store_true", help="accept the licence without being asked")
     install.set_defaults(run=run_install)
-    remove = actions.add_parser("remove", parents=parents, help="delete a model that was installed")
+    remove = actions.add_parser(
+        "remove", parents=parents, epilog="Example: dsm models remove NAME", help="delete a model that was installed"
+    )
     remove.add_argument("model", metavar="NAME", help="of an installed model")
     remove.add_argument("--into", metavar="DIR", type=Path, help="folder that it was installed into")
     remove.add_argument("-y", "--yes", action="store_true", help="do not ask")
     remove.set_defaults(run=run_remove)
-    pack = actions.add_parser("pack", parents=parents, help="write a model as one .zip file and print its SHA-256")
+    pack = actions.add_parser(
+        "pack",
+        parents=parents,
+        epilog="Example: dsm models pack dsm-small --output dsm-small.zip",
+        help="write a model as one .zip file and print its SHA-256",
+    )
     pack.add_argument("model", metavar="MODEL", help="name or folder")
-    pack.add_argument("-o", "--out", metavar="FILE.zip", type=Path, required=True, help="archive to write")
+    pack.add_argument("-o", "--output", metavar="FILE.zip", type=Path, required=True, help="archive to write")
     pack.set_defaults(run=run_pack)
 
 
@@ -57,7 +81,8 @@ def run_list(options: argparse.Namespace) -> int:
         print(json.dumps(rows, indent=1))
         return 0
     for entry in found:
-        print(f"{entry.name}\t{entry.num_bytes / 1e6:.1f} MB\t{entry.path}")
+        clicks = "clicks" if entry.has_clicks else "no clicks"
+        print(f"{entry.name}\t{entry.num_bytes / 1e6:.1f} MB\t{clicks}\t{entry.path}")
     if not found:
         print(f"No model is installed in {', '.join(map(str, model_dirs()))}.")
     return 0
@@ -116,9 +141,9 @@ def run_pack(options: argparse.Namespace) -> int:
     """Write the archive of a model."""
     from dsm.models.archive import pack_model
 
-    check_output(options.out, suffixes=(".zip",))
-    digest = pack_model(find_model(options.model), options.out)
-    print(f"{digest}  {options.out}")
+    check_output(options.output, suffixes=(".zip",))
+    digest = pack_model(find_model(options.model), options.output)
+    print(f"{digest}  {options.output}")
     return 0
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from dsm.core.extras import install_hint
 from dsm.errors import MissingDependencyError, OutputError
 from dsm.io.free_space import free_bytes
 
@@ -117,5 +118,6 @@ def require_package(name: str, *, extra: str) -> None:
     """
     if find_spec(name) is None:
         raise MissingDependencyError(
-            f"This command needs the package {name}.", hint=f"Install it with: pip install 'dsmsegment[{extra}]'."
+            f"This command needs the package {name}.",
+            hint=install_hint(extra),
         )

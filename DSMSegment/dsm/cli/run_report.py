@@ -24,7 +24,7 @@ def run_report(
     volume: Volume,
     segmenter: Segmenter,
     *,
-    input_path: Path,
+    source: str,
     files: Sequence[Path],
     seconds: Mapping[str, float],
 ) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def run_report(
         results: Of all prompts.
         volume: What was segmented.
         segmenter: With what.
-        input_path: Where the volume came from.
+        source: Path or address of the scan.
         files: What was written.
         seconds: Time a stage.
     """
@@ -46,7 +46,7 @@ def run_report(
         "precision": segmenter.precision,
         "model": {"name": segmenter.config.name, "sha256": segmenter.entry.digest if segmenter.entry else None},
         "input": {
-            "path": str(input_path),
+            "path": source,
             "shape": list(volume.shape),
             "spacing_mm": list(volume.spacing_mm),
             "affine_ras": volume.affine.tolist(),
@@ -78,8 +78,10 @@ def _described(result: PromptResult) -> dict[str, Any]:
         "rule": status.rule if status else None,
         "near": list(status.near) if status else [],
         "guess": result.guess,
+        "answer": result.answer,
+        "clicks": [{"ras_mm": list(click.ras_mm), "inside": click.inside} for click in result.prompt.clicks],
         "found": result.found,
-        "score": round(result.score, 4),
+        "score": None if result.score is None else round(result.score, 4),
         "volume_ml": round(result.volume_ml, 3),
         "threshold": result.threshold,
         "seconds": round(result.seconds, 3),

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dsm.cli.click_arguments import add_click_arguments
+from dsm.cli.dicomweb_arguments import add_dicomweb_arguments, local_scan, open_server, scan_source
+from dsm.cli.model_argument import add_model_argument
 from dsm.cli.output_check import check_distinct, check_output, check_output_folder, check_space, require_package
 from dsm.cli.precision_argument import add_precision_argument
 from dsm.cli.progress_bar import ProgressBar
 from dsm.cli.prompt_argument import add_prompt_argument
 from dsm.cli.segment_options import add_segment_options, segment_options
-from dsm.errors import InputError
+from dsm.core.name_status import ResultLabel, result_label
+from dsm.errors import ImageError, InputError
 from dsm.io.formats import SUFFIXES, described, format_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from dsm.core.prompt import Prompt
     from dsm.core.result import PromptResult
@@ -27,31 +32,49 @@ if TYPE_CHECKING:
 _BYTES_PER_VOXEL = 1 / 64
 _BYTES_PER_PROBABILITY = 2
 
+# Folders that a message names.
+_MAX_NAMED = 3
+
 
 def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
     """Add the command."""
     parser = subparsers.add_parser(
         "segment",
+        epilog='Example: dsm segment scan.nii.gz --prompt "liver; left kidney" --output out.seg.nrrd',
         parents=parents,
         help="segment what prompts name",
         description="Segment what prompts name. The image is encoded once, however many prompts there are.",
     )
-    parser.add_argument("input", metavar="INPUT", type=Path, help="NIfTI, NRRD or MHA file, or a DICOM series folder")
+    parser.add_argument(
+        "input",
+        metavar="INPUT",
+        type=scan_source,
+        help="NIfTI, NRRD or MHA file, DICOM series folder, or DICOMweb address of a series",
+    )
     add_prompt_argument(parser)
     parser.add_argument(
         "-o",
         "--output",
         metavar="FILE",
         type=Path,
-        required=True,
-        help=described(),
+        help=f"{described()}; not needed with --send or --estimate",
+    )
+    parser.add_argument(
+        "--server",
+        metavar="URL",
+        help="let a server (`dsm serve --archive`) fetch INPUT from its archive and segment it with its own model, "
+        "by the token of $DSM_REMOTE_TOKEN",
+    )
+    parser.add_argument(
+        "--send", action="store_true", help="store the result, a DICOM SEG, on the DICOMweb server of INPUT"
     )
     parser.add_argument("--report", metavar="FILE", type=Path, help="also write what was found and how, as .json")
     parser.add_argument("--probabilities", metavar="DIR", type=Path, help="also write a probability map a prompt")
     parser.add_argument("--uncertainty", metavar="DIR", type=Path, help="also write an uncertainty map a prompt")
     parser.add_argument("--seed", type=int, default=0, help="of the diffusion prompts (default: %(default)s)")
-    parser.add_argument("--model", default="dsm-small", help="name or folder (default: %(default)s)")
+    add_model_argument(parser)
     add_segment_options(parser)
+    add_click_arguments(parser)
     parser.add_argument("--series", metavar="UID", help="which DICOM series, where the folder holds several")
     parser.add_argument("--modality", choices=("CT", "MR"), help="by default what the file says or looks like")
     parser.add_argument(
@@ -62,21 +85,76 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--estimate", action="store_true", help="only say how long the encoding would take, and how much memory"
     )
+    add_dicomweb_arguments(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
+    """Segment a scan of this computer or of a DICOMweb server, here or there, and send the result if asked to."""
+    source = options.input
+    if options.server is not None:
+        from dsm.cli.server_segment import segment_on_server
+
+        return segment_on_server(options)
+    if options.send and isinstance(source, Path):
+        raise InputError(
+            "--send needs the DICOMweb address of a series as INPUT.",
+            code="dicomweb.address",
+            hint="Send a DICOM SEG of a local series by `dsm dicomweb send FILE --to ADDRESS`.",
+        )
+    if options.output is None and not (options.send or options.estimate):
+        raise InputError("There is no file for the result.", hint="Give -o FILE.")
+    if options.send and options.output is not None and not format_of(options.output).needs_series:
+        raise InputError(
+            f"{options.output} is no DICOM SEG, which is what --send stores.", hint="Give -o FILE.dcm, or leave it out."
+        )
+    if isinstance(source, Path) and source.is_dir() and options.series is None:
+        options.input = _series_folder(source)
+    with tempfile.TemporaryDirectory(prefix="dsm-segment-") as folder, local_scan(options) as fetch:
+        if options.output is None:
+            options.output = Path(folder) / ("result.dcm" if options.send else "result.seg.nrrd")
+        code = _run(options, fetch, str(source))
+        if options.send and not options.estimate:
+            open_server(options, source).store(options.output)
+            print(f"stored on {source.server}")
+    return code
+
+
+def _series_folder(folder: Path) -> Path:
+    """Return the folder of the only DICOM series below a folder that has no files itself; any other folder as it is."""
+    if any(path.is_file() for path in folder.iterdir()):
+        return folder
+    from dsm.cohort.case import find_cases
+
+    try:
+        found = sorted({case.path for case in find_cases(folder, out=folder / ".none") if case.series_uid})
+    except ImageError:  # none: reading it says so
+        return folder
+    if len(found) > 1:
+        raise ImageError(
+            f"{folder} has series in {len(found)} folders.",
+            code="bad_image.several_series",
+            hint=f"Give one of them ({', '.join(map(str, found[:_MAX_NAMED]))}{' …' * (len(found) > _MAX_NAMED)}), or "
+            "segment all by `dsm batch`.",
+        )
+    return found[0] if found else folder
+
+
+def _run(options: argparse.Namespace, fetch: Callable[[], None], source: str) -> int:
     """Check the options, then segment and write."""
     from dsm.core.local_computing import check_torch
     from dsm.models.store import find_model, verify_model
+    from dsm.text.clicked_prompts import with_clicks
     from dsm.text.prompt import parse_prompts
 
     began = time.perf_counter()
     # None of this needs torch, whose import takes seconds; a wrong path is answered at once.
-    prompts = parse_prompts(options.prompt)
+    no_names = not options.prompt and (options.clicks or options.estimate)
+    prompts = with_clicks([] if no_names else parse_prompts(options.prompt), options.clicks)
     check_torch()
     _check_outputs(options, prompts)
-    verify_model(find_model(options.model))
+    verify_model(find_model(options.model)).check_clicks(prompts)
+    fetch()
     with ProgressBar() as progress:
         progress("load", 0, 4)
         volume = _read(options)
@@ -94,9 +172,9 @@ def run(options: argparse.Namespace) -> int:
         )
         if options.estimate:
             estimate = segmenter.estimate(volume)
-            print(f"about {estimate.encode_s:.1f} s and {estimate.memory_bytes / 1e9:.1f} GB")
+            print(f"about {_rounded(estimate.encode_s)} s and {_rounded(estimate.memory_bytes / 1e9)} GB")
             return 0
-        scan = segmenter.encode(volume, progress=progress)
+        scan = segmenter.open(volume)
         results = scan.segment(
             prompts,
             segment_options(
@@ -112,14 +190,19 @@ def run(options: argparse.Namespace) -> int:
         if options.report is not None:
             from dsm.cli.run_report import run_report, write_json
 
-            seconds = {"encode": scan.encode_seconds, "total": time.perf_counter() - began}
-            report = run_report(results, volume, segmenter, input_path=options.input, files=files, seconds=seconds)
+            seconds = {"encode": scan.encode_seconds if scan.is_encoded else 0.0, "total": time.perf_counter() - began}
+            report = run_report(results, volume, segmenter, source=source, files=files, seconds=seconds)
             write_json(options.report, report)
         progress("write", 1, 1)
     for note in volume.notes:
         print(f"note: {note.text}")
-    _print_table(results)
+    print_table(results)
     return 0
+
+
+def _rounded(value: float) -> str:
+    """Return an estimate with the two digits that mean something, from 0.1 on."""
+    return f"{float(f'{max(value, 0.1):.2g}'):g}"
 
 
 def _check_outputs(options: argparse.Namespace, prompts: Sequence[Prompt]) -> None:
@@ -204,23 +287,17 @@ def _series_files(options: argparse.Namespace) -> tuple[str, ...]:
     return choose_series(options.input, series_uid=options.series, modality=options.modality).files
 
 
-def _print_table(results: list[PromptResult]) -> None:
+def print_table(results: Sequence[PromptResult]) -> None:
+    """Print a line for each result."""
+    labels = [result_label(result.answer, found=result.found, warnings=result.warnings) for result in results]
     width = max(len("prompt"), *(len(result.prompt.name) for result in results))
-    print(f"{'prompt':{width}}  found    volume ml  score  seconds")
-    for result in results:
-        numbers = f"{result.volume_ml:11.1f}  {result.score:5.2f}  {result.seconds:7.2f}"
-        print(f"{result.prompt.name:{width}}  {_found(result):7}{numbers}")
+    label_width = max(map(len, ("result", *labels)))
+    print(f"{'prompt':{width}}  {'result':{label_width}}  volume ml  score  seconds")
+    for result, label in zip(results, labels, strict=True):
+        score = "–" if result.score is None else f"{result.score:.2f}"
+        numbers = f"{result.volume_ml:9.1f}  {score:>5}  {result.seconds:7.2f}"
+        print(f"{result.prompt.name:{width}}  {label:{label_width}}  {numbers}")
         for warning in result.warnings:
             print(f"{'':{width}}  note: {warning}")
-
-
-def _found(result: PromptResult) -> str:
-    """Return `yes`, `no`, or how the answer differs from one of a learned name: `unknown`, `guess`, `check`."""
-    kind = result.name_status.kind if result.name_status else "learned"
-    if kind == "unknown" and not result.guess:
-        return "unknown"
-    if not result.found:
-        return "no"
-    if result.guess:
-        return "guess"
-    return "check" if kind == "related" else "yes"
+    if ResultLabel.NOT_KNOWN in labels:
+        print("`dsm vocabulary --kind learned` lists what the model has learned; --guess marks the network's guesses.")

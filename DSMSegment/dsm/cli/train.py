@@ -12,9 +12,14 @@ from dsm.cli.output_check import require_package
 
 def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
     """Add the command."""
-    parser = subparsers.add_parser("train", parents=parents, help="train from a recipe, or go on where a run stopped")
+    parser = subparsers.add_parser(
+        "train",
+        epilog="Example: dsm train recipes/stage1-organs.yaml",
+        parents=parents,
+        help="train from a recipe, or go on where a run stopped",
+    )
     parser.add_argument("recipe", metavar="RECIPE", type=Path, help="YAML file, e.g. recipes/stage1-organs.yaml")
-    parser.add_argument("-o", "--out", metavar="DIR", type=Path, help="folder of the run; by default the recipe's")
+    parser.add_argument("-o", "--output", metavar="DIR", type=Path, help="folder of the run; by default the recipe's")
     parser.set_defaults(run=run)
 
 
@@ -28,6 +33,6 @@ def run(options: argparse.Namespace) -> int:
         from dsm.training.train_clicks import main
     else:
         from dsm.training.train import main
-    folder = main(options.recipe, out=options.out)
+    folder = main(options.recipe, out=options.output)
     print(folder)
     return 0

@@ -6,6 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
+from dsm.core.default_model import DEFAULT_MODEL
 from dsm.errors import PromptError
 
 if TYPE_CHECKING:
@@ -13,20 +14,18 @@ if TYPE_CHECKING:
     from dsm.core.structure import Structure
 
 
-_MODEL = "dsm-small"
-
-
 def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
     """Add the command."""
     parser = subparsers.add_parser(
         "vocabulary",
+        epilog="Example: dsm vocabulary kidney",
         parents=parents,
         help="list or search the names that DSM knows",
         description="List or search names. Those that the model has learned come first, then those that it answers in "
         "place of them, by a related name or a rule on the image; the rest has no mask.",
     )
     parser.add_argument("word", nargs="?", default="", metavar="WORD", help="part of a name or of a synonym")
-    parser.add_argument("--model", help=f"name or folder (default: {_MODEL}, where it is installed)")
+    parser.add_argument("--model", help=f"name or folder (default: {DEFAULT_MODEL}, where it is installed)")
     parser.add_argument("--kind", choices=("learned", "related", "unknown"), help="only names of this kind")
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.set_defaults(run=run)
@@ -68,7 +67,7 @@ def _learned(model: str | None) -> tuple[str, ...]:
     from dsm.models.store import find_model
 
     try:
-        return ModelConfig.load(find_model(model or _MODEL)).trained
+        return ModelConfig.load(find_model(model or DEFAULT_MODEL)).trained
     except ModelNotFoundError:
         if model is not None:
             raise

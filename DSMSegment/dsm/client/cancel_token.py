@@ -1,4 +1,4 @@
-"""A request to stop one run, from the main thread to the thread that runs it."""
+"""Cancellation of a run from another thread."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dsm.errors import JobCancelled
 
 
 class CancelToken:
-    """Set once, never reset: each run has its own, so a late request cannot hit the next run."""
+    """Cancellation request of one run; never reset, so a late request cannot affect the next run."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -28,7 +28,7 @@ class CancelToken:
             raise JobCancelled("The job was cancelled.")
 
     def request(self) -> None:
-        """Ask the run to stop; callable from any thread, any number of times."""
+        """Request the run to stop; callable from any thread, any number of times."""
         with self._lock:
             first = not self._requested
             self._requested = True
@@ -38,7 +38,7 @@ class CancelToken:
 
     @contextmanager
     def calling(self, action: Callable[[], None]) -> Iterator[None]:
-        """While the block runs, a request calls `action`; at once, if it was made before."""
+        """Call `action` upon a request while the block runs; at once if it was made before."""
         with self._lock:
             self._action = action
             requested = self._requested

@@ -74,7 +74,7 @@ class Address:
         host: Name or number.
         port: TCP port.
         tls: Whether it is HTTPS.
-        path: What comes before the paths of the server, behind a proxy; empty as a rule.
+        path: Path prefix of the server behind a proxy; usually empty.
     """
 
     host: str
@@ -111,13 +111,13 @@ class Address:
 
 
 class Connection:
-    """Sends requests to one server; never two at a time on one connection, so threads do not disturb each other.
+    """Client of one server that is safe for several threads: one request at a time on each connection.
 
     Args:
         address: As `Address.parse` reads it.
         token: Bearer token.
         certificate_file: PEM of an authority to trust instead of the system's, for a department's own certificate.
-        timeout_s: How long to wait for the next byte; the server sends a sign of life every 10 s.
+        timeout_s: Timeout for the next byte in s; the server sends a heartbeat every 10 s.
         keep_alive: Whether a connection serves the next request, too; then call `close` in the end.
 
     Raises:
@@ -144,7 +144,7 @@ class Connection:
         self._tls = self._tls_context(certificate_file) if self.address.tls else None
 
     def close(self) -> None:
-        """End the connections that were kept; those that are in use end with their answer."""
+        """Close idle connections; those in use close with their response."""
         idle, self._idle = self._idle, None
         if idle is not None:
             _close_all(idle)
@@ -157,7 +157,7 @@ class Connection:
         body: Mapping[str, Any] | Iterable[bytes | memoryview] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
-        """Send a request and return the JSON object of the answer, empty if there is none.
+        """Send a request and return the JSON object of the response, empty if there is none.
 
         Raises:
             RemoteError: If the server cannot be reached or refuses; `code` is the server's where it gave one.
@@ -177,7 +177,7 @@ class Connection:
         body: Mapping[str, Any] | Iterable[bytes | memoryview] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Iterator[http.client.HTTPResponse]:
-        """Send a request and yield the answer, to be read as it comes; raises as `call`."""
+        """Send a request and yield the response as a stream; raises as `call`."""
         sent = {"Authorization": f"Bearer {self._token}", "Accept": "*/*", **(headers or {})}
         if self._idle is None:
             sent["Connection"] = "close"
@@ -205,7 +205,7 @@ class Connection:
         self._keep(connection, answer)
 
     def lines(self, path: str) -> Iterator[dict[str, Any]]:
-        """Yield the JSON objects of a stream as they come, without signs of life; raises as `call`."""
+        """Yield the JSON objects of a stream without heartbeats; raises as `call`."""
         with self.open("GET", path) as answer:
             while line := self._explained(lambda: answer.readline(_MAX_ANSWER_BYTES)):
                 if not line.endswith(b"\n"):
@@ -220,7 +220,7 @@ class Connection:
             return None
 
     def _keep(self, connection: http.client.HTTPConnection, answer: http.client.HTTPResponse) -> None:
-        """Keep a connection whose answer was read to its end, where that is wanted and the server allows it."""
+        """Keep a connection for reuse after its response was read completely, if the server allows it."""
         idle = self._idle
         if idle is None or not answer.isclosed() or answer.will_close:
             connection.close()
@@ -258,7 +258,7 @@ class Connection:
             ) from error
 
     def _explained(self, action: Any) -> Any:
-        """Run `action`; say of an error of the network what is wrong, and where to look."""
+        """Run `action`, and raise network errors with their diagnosis."""
         try:
             return action()
         except DSMError:
@@ -268,7 +268,7 @@ class Connection:
             raise RemoteError(text, code=code, hint=hint, details=repr(error)) from error
 
     def _diagnosis(self, error: Exception) -> tuple[str, str, str]:
-        """Code, text and hint for the first kind that fits."""
+        """Return code, text and hint of the first matching kind of error."""
         for kinds, code, text, hint in _DIAGNOSES:
             if isinstance(error, kinds):
                 why = getattr(error, "verify_message", "") or getattr(error, "strerror", "") or str(error)
@@ -318,8 +318,8 @@ class ConnectionTest:
         code: `"ok"`, or what is wrong: `"remote.name"`, `"remote.refused"`, `"remote.timeout"`, `"remote.certificate"`,
             `"remote.tls"`, `"remote.not_dsm"`, `"remote.token"`, `"remote.version"`, `"remote.starting"` …
         text: The same for people.
-        hint: What to do.
-        capabilities: What the server said of itself; empty when it did not get so far.
+        hint: Remedy.
+        capabilities: Capabilities of the server; empty if the test failed before.
     """
 
     ok: bool
@@ -332,7 +332,7 @@ class ConnectionTest:
 def check_connection(
     address: str, token: str, *, certificate_file: str | None = None, timeout_s: float = 5.0
 ) -> ConnectionTest:
-    """Try a server, from its name to its model; never raises, and sends no scan.
+    """Test a server, from its host name to its model; never raises, and sends no scan.
 
     Args:
         address: E.g. `"https://server:8470"`.

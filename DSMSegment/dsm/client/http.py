@@ -1,4 +1,4 @@
-"""A client for `dsm serve`: the same requests and events as of a worker process; voxels never become files."""
+"""Client of `dsm serve`, with the requests and events of a worker process; voxels stay in memory."""
 
 from __future__ import annotations
 
@@ -42,10 +42,11 @@ class RemoteReady:
     model: str
     model_sha256: str
     device: str
+    clicks: bool = False
 
 
 class RemoteClient(JobClient):
-    """One server, used as if it were a worker on this machine.
+    """Client of a server, with the interface of `WorkerClient`.
 
     A thread sends one request after another; events are kept and taken by `wait` or `poll`, and the voxels of results
     by `take`. A connection that breaks is made again, and the job goes on; jobs that are done are removed from the
@@ -150,7 +151,7 @@ class RemoteClient(JobClient):
         self._start_thread(partial(self._end_if_open, job_id, grace_s), "dsm-remote-grace")
 
     def kill(self) -> None:
-        """Stop at once."""
+        """Stop immediately."""
         self.close()
 
     def close(self) -> None:
@@ -172,7 +173,7 @@ class RemoteClient(JobClient):
         self._connection.close()
 
     def _handshake(self) -> None:
-        """Ask the server who it is.
+        """Request the capabilities of the server.
 
         Raises:
             RemoteError: If something is wrong with it, or the way to it.
@@ -181,9 +182,10 @@ class RemoteClient(JobClient):
         if not found.ok and found.code != "remote.starting":
             raise RemoteError(found.text, code=found.code, hint=found.hint)
         worker, model, sha256 = (str(found.capabilities.get(name, "")) for name in ("version", "model", "model_sha256"))
-        self.ready = RemoteReady(0, worker, model, sha256, self.ready.device)
+        clicks = bool(found.capabilities.get("clicks"))
+        self.ready = RemoteReady(0, worker, model, sha256, self.ready.device, clicks)
 
-    # What follows runs on threads.
+    # The methods below run on threads.
 
     def _end_if_open(self, job_id: str, grace_s: float) -> None:
         with self._changed:
@@ -198,7 +200,7 @@ class RemoteClient(JobClient):
             try:
                 if request.id in self._cancelled:
                     raise RemoteError("The job was cancelled before it began.", code="cancelled")
-                self._serve(request)
+                cached = self._serve(request)
             except DSMError as error:
                 self._note(
                     Error(id=request.id, code=error.code, text=str(error), hint=error.hint, details=error.details)
@@ -207,20 +209,27 @@ class RemoteClient(JobClient):
                 logger.exception("Job '%s' failed unexpectedly.", request.id)
                 self._note(Error(id=request.id, code="internal", text=f"{type(error).__name__}: {error}"))
             else:
-                self._note(Done(id=request.id, seconds=time.monotonic() - began, device=self.ready.device))
+                self._note(
+                    Done(id=request.id, seconds=time.monotonic() - began, device=self.ready.device, cached=cached)
+                )
 
-    def _serve(self, request: Request) -> None:
+    def _serve(self, request: Request) -> bool:
+        """Serve a request; returns whether the server had the volume of it."""
         if isinstance(request, Load):
             self._handshake()
             self._check_model(request)
         elif isinstance(request, SetVolume):
-            self._encode(request.id, self._send_volume(request))
+            volume = self._send_volume(request)
+            if request.encode:
+                self._encode(request.id, volume)
+            return not request.array
         elif isinstance(request, Segment):
             self._segment(request)
         elif isinstance(request, Release):
             self._release(request)
         else:
             raise RemoteError("How fast a server is cannot be measured.", code="unsupported")
+        return False
 
     def _check_model(self, request: Load) -> None:
         wanted = Path(request.model).name
@@ -238,8 +247,8 @@ class RemoteClient(JobClient):
         return self._volumes.put(
             request,
             array,
-            again=lambda send: self._retry(send, request.id),
-            on_sent=lambda done, total: self._uploaded(request.id, done, total),
+            retry=lambda send: self._retry(send, request.id),
+            on_progress=lambda done, total: self._uploaded(request.id, done, total),
         )
 
     def _uploaded(self, job_id: str, done: int, total: int) -> None:
@@ -248,7 +257,7 @@ class RemoteClient(JobClient):
         self._note(Progress(id=job_id, stage="upload", done=done, total=total))
 
     def _is_unwanted(self, job_id: str) -> bool:
-        """Return whether a job was cancelled or has ended for this client: then nothing is retried."""
+        """Return whether a job was cancelled or has ended for this client, so that nothing is retried."""
         return self._closed or job_id in self._cancelled or job_id not in self._open_jobs
 
     def _encode(self, job_id: str, volume: str) -> None:
@@ -256,8 +265,7 @@ class RemoteClient(JobClient):
             pass
 
     def _segment(self, request: Segment) -> None:
-        if not request.prompts:  # for a server, a job without prompts reads the volume
-            raise RemoteError("There is no prompt.", code="prompt.empty", hint="Name what to segment, e.g. 'liver'.")
+        request.check_prompts()  # a job without prompts only encodes the volume
         body = {
             "volume": self._volumes.id_of(request.volume_key),
             "prompts": [to_fields(item.prompt) for item in request.prompts],
@@ -286,7 +294,7 @@ class RemoteClient(JobClient):
         return name
 
     def _events_of(self, job_id: str, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """Run a job on the server, note its progress, and yield the events of its results."""
+        """Run a job on the server, record its progress, and yield its result events."""
         answer = self._retry(lambda: self._connection.call("POST", "/jobs", body=body), job_id)
         job = str(answer["job"])
         with self._changed:
@@ -296,13 +304,13 @@ class RemoteClient(JobClient):
         if unwanted:  # meanwhile, when this job was not known yet
             self._send_cancel(job_id)
         try:
-            yield from self._followed(job, job_id)
+            yield from self._result_events(job, job_id)
         finally:
             with suppress(RemoteError):  # else it expires there
                 self._connection.call("DELETE", f"/jobs/{job}")
 
-    def _followed(self, job: str, job_id: str) -> Iterator[dict[str, Any]]:
-        """Yield the results of a job on the server, over a connection that may break."""
+    def _result_events(self, job: str, job_id: str) -> Iterator[dict[str, Any]]:
+        """Yield the result events of a job, resuming after a broken connection."""
         seen = failures = 0
         while True:
             try:

@@ -1,4 +1,4 @@
-"""Common part of worker and server clients: jobs by id, received events, and waiting for them."""
+"""Base class of worker and server clients: job ids, received events, and waiting."""
 
 from __future__ import annotations
 
@@ -29,15 +29,33 @@ def start_thread(function: Callable[[], None], name: str) -> threading.Thread:
     return thread
 
 
+def drain(
+    events: Generator[Progress | Result, None, Done], on_event: Callable[[Progress | Result], None] | None = None
+) -> Done:
+    """Consume the events of a job until it ends, and return its end.
+
+    Args:
+        events: Of `JobClient.events`; its errors pass through.
+        on_event: Called with each progress and each result.
+    """
+    while True:
+        try:
+            event = next(events)
+        except StopIteration as end:
+            done: Done = end.value
+            return done
+        if on_event is not None:
+            on_event(event)
+
+
 class JobClient(ABC):
-    """Jobs that one thread submits and whose events another one notes.
+    """Client whose jobs are submitted on one thread and whose events are received on another.
 
     Use it as a context manager: leaving it calls `close`, whatever happened before. Every submitted job ends with
     exactly one `Done` or `Error`.
 
     Args:
-        start_thread: Starts each thread of the client; a host with a window keeps Python's collector of garbage off
-            them.
+        start_thread: Starts the threads of the client; a GUI host disables garbage collection on them.
     """
 
     def __init__(self, start_thread: StartThread = start_thread) -> None:
@@ -64,27 +82,27 @@ class JobClient(ABC):
 
     @abstractmethod
     def submit(self, request: Request) -> str:
-        """Hand on a request and return its id at once; jobs run one after another."""
+        """Queue a request and return its id at once; jobs run one after another."""
 
     @abstractmethod
     def put(self, array: np.ndarray) -> str:
-        """Keep an array for the other side, until `drop`; returns what `SetVolume.array` calls it."""
+        """Provide an array to the other side until `drop`; returns its name for `SetVolume.array`."""
 
     @abstractmethod
     def drop(self, name: str) -> None:
-        """Forget what `put` kept."""
+        """Remove an array of `put`."""
 
     @abstractmethod
     def take(self, name: str) -> bytes:
-        """Return the content of a file of a result, which is then gone."""
+        """Read and remove a file of a result."""
 
     @abstractmethod
     def cancel(self, job_id: str, *, grace_s: float = 2.0) -> None:
-        """Stop a job; returns at once. It ends within about `grace_s`, mostly as cancelled."""
+        """Stop a job; returns at once. It ends within about `grace_s`, usually as cancelled."""
 
     @abstractmethod
     def close(self) -> None:
-        """End what runs and remove what was made. Safe to call twice."""
+        """Stop running jobs and remove temporary data. Safe to call twice."""
 
     def new_id(self) -> str:
         """Return a job id that this client has not given out."""
@@ -101,10 +119,10 @@ class JobClient(ABC):
         timeout_s: float | None = None,
         on_event: Callable[[Progress | Result], None] | None = None,
     ) -> Done:
-        """Wait until the job ends, and take its events away from `poll`.
+        """Wait until the job ends; `poll` no longer returns its events.
 
         Args:
-            job_id: What `submit` returned.
+            job_id: Id from `submit`.
             timeout_s: None to wait for ever.
             on_event: Called in this thread with each progress and each result as it arrives.
 
@@ -113,18 +131,10 @@ class JobClient(ABC):
             DSMError: If the job failed: of the class, code, hint and details of the worker's error.
             WorkerError: If the worker died (`worker.died`) or the time is over (`worker.timeout`).
         """
-        events = self.events(job_id, timeout_s=timeout_s)
-        while True:
-            try:
-                event = next(events)
-            except StopIteration as end:
-                done: Done = end.value
-                return done
-            if on_event is not None:
-                on_event(event)
+        return drain(self.events(job_id, timeout_s=timeout_s), on_event)
 
     def events(self, job_id: str, *, timeout_s: float | None = None) -> Generator[Progress | Result, None, Done]:
-        """Yield what `wait` hands to `on_event`, as it arrives; raises as `wait`."""
+        """Yield the events of a job until it ends; raises as `wait`."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
             event = self._next_event(job_id, deadline)
@@ -179,5 +189,5 @@ class JobClient(ABC):
 
 
 def error_of(event: Error) -> DSMError:
-    """Return the exception that stands for an error message."""
+    """Return the exception for an error message."""
     return make_error(event.code, event.text, hint=event.hint, details=event.details)

@@ -1,4 +1,4 @@
-"""Client of the worker process: starts it, sends requests, collects events, and always cleans up."""
+"""Client of the worker process: start, requests, events, and cleanup."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _ENVIRONMENT = {
 
 
 class WorkerClient(JobClient):
-    """One worker process and the folder that it shares with this host.
+    """Worker process and the folder that it shares with this host.
 
     Use it as a context manager: leaving it ends the process and removes the folder, whatever happened before.
     Events arrive on a thread and are kept; take those of one job with `wait` (blocking), or all with `poll` (from a
@@ -67,9 +67,9 @@ class WorkerClient(JobClient):
         python: Interpreter that has the engine's packages; in Slicer the path of `PythonSlicer`.
         command: The whole command instead of `python .../dsm/__main__.py worker`.
         environment: Variables to set or replace for the worker; this process's own are never touched.
-        folder_parent: Where to make the shared folder; None for the system's place for temporary files.
+        folder_parent: Parent of the shared folder; None for the system's temporary folder.
         host: Name and version of the host, for the worker's log.
-        start_timeout_s: How long to wait for the worker's first message.
+        start_timeout_s: Timeout for the worker's first message, in s.
         give_up: Set it in another thread to end a worker that is not ready yet; None for nothing.
         start_thread: See `JobClient`.
 
@@ -130,7 +130,7 @@ class WorkerClient(JobClient):
 
     @property
     def log(self) -> str:
-        """The last lines that the worker wrote to its log (stderr)."""
+        """Last lines of the worker's log (stderr)."""
         return "\n".join(list(self._log))
 
     def submit(self, request: Request) -> str:
@@ -195,7 +195,7 @@ class WorkerClient(JobClient):
             self._send(Cancel(id=job_id))
 
     def kill(self) -> None:
-        """End the worker at once, with its children, without asking."""
+        """Kill the worker and its children."""
         process = self._process
         with contextlib.suppress(ProcessLookupError, PermissionError):
             if sys.platform == "win32":
@@ -300,7 +300,7 @@ class WorkerClient(JobClient):
             self._changed.notify_all()
 
     def _process_ended(self) -> None:
-        """Answer every open job when the worker has gone, so that nobody waits for ever."""
+        """Fail every open job after the worker has exited, so that no caller waits for ever."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_EXIT_GRACE_S)  # for the exit status in the message
         with self._changed:

@@ -1,4 +1,4 @@
-"""The volumes that one client has on a server: sent once, kept while they are used, removed in the end."""
+"""Volumes of a client on a server: sent once, kept while in use, removed at the end."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _Call: TypeAlias = Callable[[], dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
-    """The id of a volume on the server, and a hash of all that was sent."""
+    """Id of a volume on the server, and a hash of its content."""
 
     id: str
     digest: bytes
 
 
 class RemoteVolumes:
-    """Volumes by the names that the host gave them; safe for two threads, one of which closes it.
+    """Volumes on a server by the keys of the host; thread-safe.
 
     Args:
         connection: To the server.
@@ -46,12 +46,12 @@ class RemoteVolumes:
 
     @property
     def keys(self) -> list[str]:
-        """Names of the volumes, the one that was used last at the end."""
+        """Keys of the volumes, least recently used first."""
         with self._lock:
             return list(self._sent)
 
     def id_of(self, key: str) -> str:
-        """Return how the server calls a volume.
+        """Return the server's id of a volume.
 
         Raises:
             RemoteError: If it was not sent, or is gone.
@@ -67,26 +67,26 @@ class RemoteVolumes:
         request: SetVolume,
         array: np.ndarray | None,
         *,
-        again: Callable[[_Call], dict[str, Any]],
-        on_sent: Callable[[int, int], None],
+        retry: Callable[[_Call], dict[str, Any]],
+        on_progress: Callable[[int, int], None],
     ) -> str:
         """Send a volume, unless the server has it, and remove the oldest beyond two.
 
         Args:
-            request: Says where the voxels lie. Its name of the volume is not sent.
+            request: Geometry of the volume. Its display name is not sent.
             array: The voxels; None where the volume must have been sent under its key.
-            again: Runs the upload, more than once where it may help.
-            on_sent: Called with the bytes so far and in all, every 5 %; may raise to stop.
+            retry: Runs the upload, and repeats it where it may help.
+            on_progress: Called with the bytes so far and in all, every 5 %; may raise to stop.
 
         Returns:
-            How the server calls the volume.
+            The server's id of the volume.
 
         Raises:
             ImageError: If the voxels are no numbers.
             RemoteError: If it cannot be sent; `no_volume` if it was to be there and is not.
         """
         if array is None:
-            return self._kept(request.key, again)
+            return self._kept(request.key, retry)
         header, voxels = npy_parts(array)
         size = len(header) + len(voxels)
         whole = hashlib.sha256(header)
@@ -95,7 +95,7 @@ class RemoteVolumes:
         place = [("modality", request.modality), *(("affine", repr(value)) for row in request.affine for value in row)]
         query = urllib.parse.urlencode(place)
         content = hashlib.sha256(digest + query.encode()).digest()
-        if (found := self._found(request.key, content, again)) is not None:
+        if (found := self._found(request.key, content, retry)) is not None:
             return found
         for key in {request.key, *self.keys[: 1 - KEPT_VOLUMES]}:
             self.forget(key)
@@ -106,13 +106,13 @@ class RemoteVolumes:
         }
 
         def send() -> dict[str, Any]:
-            body = _counted((header, voxels), size, on_sent)
+            body = _chunks((header, voxels), size, on_progress)
             return self._connection.call("POST", f"/volumes?{query}", body=body, headers=headers)
 
-        return self._remember(request.key, _Sent(str(again(send)["volume"]), content))
+        return self._remember(request.key, _Sent(str(retry(send)["volume"]), content))
 
     def forget(self, key: str) -> None:
-        """Remove a volume from the server; one that cannot be removed now expires there."""
+        """Remove a volume from the server; if that fails, it expires there."""
         with self._lock:
             sent = self._sent.pop(key, None)
         if sent is not None:
@@ -120,29 +120,29 @@ class RemoteVolumes:
                 self._connection.call("DELETE", f"/volumes/{sent.id}")
 
     def close(self) -> None:
-        """Remove all volumes from the server, also one that is being sent now."""
+        """Remove all volumes from the server, including one that is being sent."""
         with self._lock:
             self._closed = True
         for key in self.keys:
             self.forget(key)
 
-    def _found(self, key: str, content: bytes, again: Callable[[_Call], dict[str, Any]]) -> str | None:
-        """Return the id of this very volume if the server still has it; asking counts as use there."""
+    def _found(self, key: str, content: bytes, retry: Callable[[_Call], dict[str, Any]]) -> str | None:
+        """Return the id of a volume of equal content if the server still has it; the request counts as use."""
         with self._lock:
             sent = self._sent.get(key)
         if sent is None or sent.digest != content:
             return None
         try:
-            return self._kept(key, again)
+            return self._kept(key, retry)
         except RemoteError as error:
             if error.code != "no_volume":
                 raise
             return None
 
-    def _kept(self, key: str, again: Callable[[_Call], dict[str, Any]]) -> str:
-        """Return the id of a volume that was sent, if the server still has it; asking counts as use there."""
+    def _kept(self, key: str, retry: Callable[[_Call], dict[str, Any]]) -> str:
+        """Return the id of a volume that was sent, if the server still has it; the request counts as use."""
         volume_id = self.id_of(key)
-        again(lambda: self._connection.call("GET", f"/volumes/{volume_id}"))
+        retry(lambda: self._connection.call("GET", f"/volumes/{volume_id}"))
         with self._lock:
             sent = self._sent.pop(key, None)
         if sent is None:  # meanwhile removed by another thread
@@ -159,10 +159,10 @@ class RemoteVolumes:
         return sent.id
 
 
-def _counted(
-    parts: Iterable[bytes | memoryview], size: int, on_sent: Callable[[int, int], None]
+def _chunks(
+    parts: Iterable[bytes | memoryview], size: int, on_progress: Callable[[int, int], None]
 ) -> Iterator[bytes | memoryview]:
-    """Yield the parts in chunks, and tell every 5 % how much of them was taken."""
+    """Yield the parts in chunks, and report progress every 5 %."""
     done = 0
     for part in parts:
         for start in range(0, len(part), _CHUNK_BYTES):
@@ -170,4 +170,4 @@ def _counted(
             yield chunk
             before, done = done, done + len(chunk)
             if done * 20 // size > before * 20 // size:
-                on_sent(done, size)
+                on_progress(done, size)

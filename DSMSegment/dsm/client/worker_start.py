@@ -1,4 +1,4 @@
-"""The start of a worker, which takes seconds: whoever waits for it can stop waiting, and it can be ended meanwhile."""
+"""Start of a worker, which takes seconds: waiting for it can be cancelled, and it can be closed meanwhile."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CLOSE_S = 2.0
 
 
 class WorkerStart:
-    """Begins at once, on a thread of its own, so that a run that is cancelled does not take the worker from the next.
+    """Worker that starts on its own thread, so that cancelling a run does not affect the next one.
 
     Args:
         start: Makes the client; is given what tells it to give up.

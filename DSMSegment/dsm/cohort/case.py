@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dsm.errors import ImageError
+from dsm.io.dicomweb_address import DicomwebAddress
 from dsm.io.image import list_series
 
 #: Names in the folder of a cohort: its settings, outcomes, masks and pictures.
@@ -19,6 +20,9 @@ CASES = "cases"
 SEGMENTATIONS = "segmentations"
 THUMBNAILS = "thumbnails"
 RESULT_FOLDERS = (CASES, SEGMENTATIONS, THUMBNAILS)
+
+#: Folder for voxels on their way, in the folder of the cohort; removed at the end.
+WORK = ".work"
 
 _IMAGES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 _RESULTS = (".seg.nrrd",)
@@ -38,11 +42,12 @@ class CohortCase:
     Args:
         id: Its name in the table, in logs and of files. A hash of the series UID for DICOM, whose folders are often
             named after patients; a file keeps its name, shortened.
-        source: What it is found by: the series UID, or the path relative to where the search began.
+        source: Series UID, or path relative to the searched folder.
         path: The file, or the folder of the series.
         series_uid: Of a DICOM series, else None.
         files: Those of the series, in no order.
         copies: Other folders that hold the same series; such a case is refused.
+        address: Of a series on a DICOMweb server, which is fetched when its turn comes.
     """
 
     id: str
@@ -51,6 +56,12 @@ class CohortCase:
     series_uid: str | None = None
     files: tuple[str, ...] = ()
     copies: tuple[Path, ...] = ()
+    address: DicomwebAddress | None = None
+
+    @classmethod
+    def on_server(cls, address: DicomwebAddress) -> CohortCase:
+        """Return the case of a series on a server."""
+        return cls(_series_id(address.series), address.series, Path(), address.series, address=address)
 
     def redact(self, text: str) -> str:
         """Return `text` (a message) without the paths of a DICOM series, which may name the patient."""
@@ -123,7 +134,11 @@ def _series_cases(folder: Path) -> Iterator[CohortCase]:
     for series in list_series(folder):
         # One that does not say what it is becomes a case, so that the table says that it was refused.
         if series.modality in ("CT", "MR", ""):
-            yield CohortCase(f"series-{_hash(series.uid)}", series.uid, folder, series.uid, series.files)
+            yield CohortCase(_series_id(series.uid), series.uid, folder, series.uid, series.files)
+
+
+def _series_id(uid: str) -> str:
+    return f"series-{_hash(uid)}"
 
 
 def _file_case(path: Path, root: Path) -> CohortCase:

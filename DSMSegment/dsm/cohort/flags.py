@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from dsm.core.boxes import bounding_box
 from dsm.core.result import PromptResult
 from dsm.core.volume import Volume
 
@@ -27,19 +26,10 @@ def flags_of(result: PromptResult, volume: Volume, trained: Collection[str]) -> 
     """Return the flags of a result, in a fixed order."""
     structure = result.prompt.structure
     facts = {
-        TOUCHES_EDGE: result.found and _touches_edge(result),
-        LOW_SCORE: result.found and result.score < _LOW,
+        TOUCHES_EDGE: result.touches_edge,
+        LOW_SCORE: result.score is not None and result.score < _LOW,
         ZERO_SHOT: result.prompt.name not in trained,
         OTHER_MODALITY: bool(structure and structure.modalities and volume.modality not in structure.modalities),
         THICK_SLICES: max(volume.spacing_mm) > _THICK_MM,
     }
     return tuple(flag for flag, holds in facts.items() if holds)
-
-
-def _touches_edge(result: PromptResult) -> bool:
-    box = bounding_box(result.mask.array)
-    if box is None:
-        return False
-    start = [a + b for a, b in zip(box.start, result.mask.offset_ijk, strict=True)]
-    stop = [a + b for a, b in zip(box.stop, result.mask.offset_ijk, strict=True)]
-    return min(start) == 0 or any(a >= b for a, b in zip(stop, result.shape, strict=True))

@@ -7,20 +7,30 @@ from collections.abc import Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from dsm.cohort.case import CohortCase
+from dsm.cohort.case import WORK, CohortCase
 from dsm.cohort.one_case import CaseRunner
 from dsm.cohort.outcome import Outcome
 from dsm.cohort.settings import CohortSettings
 from dsm.cohort.worker_pool import WorkerPool
-
-#: Where workers are given voxels, in the folder of the cohort.
-WORK = ".work"
+from dsm.io.dicomweb import DicomwebServer
 
 
 def run_locally(
-    cases: Sequence[CohortCase], folder: Path, settings: CohortSettings, devices: Sequence[str]
+    cases: Sequence[CohortCase],
+    folder: Path,
+    settings: CohortSettings,
+    devices: Sequence[str],
+    *,
+    archive: DicomwebServer | None = None,
 ) -> Generator[Outcome]:
     """Run cases, and yield outcomes as they come; closing the generator ends the workers.
+
+    Args:
+        cases: The scans.
+        folder: Of the cohort.
+        settings: Of each case.
+        devices: A worker for each.
+        archive: Server of the cases that have an address.
 
     Raises:
         DSMError: See `CaseRunner.run`.
@@ -32,13 +42,13 @@ def run_locally(
     pool = WorkerPool(
         used, model=settings.model, model_sha256=settings.model_sha256, precision=settings.precision, folder=work
     )
-    runner = CaseRunner(folder, settings, pool)
+    runner = CaseRunner(folder, settings, pool, archive)
     executor = ThreadPoolExecutor(len(used) + 1, thread_name_prefix="dsm-case")
     waiting: set[Future[Outcome]] = {executor.submit(runner.run, case) for case in cases}
     try:
         while waiting:
             done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            # What succeeded first: an error ends the run, and what was finished shall stay.
+            # Successful ones first: an error ends the run, and finished cases are kept.
             for future in sorted(done, key=lambda one: one.exception() is not None):
                 yield future.result()
     finally:

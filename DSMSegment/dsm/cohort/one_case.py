@@ -5,50 +5,57 @@ from __future__ import annotations
 import logging
 import time
 import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from dsm.cohort.case import SEGMENTATIONS, THUMBNAILS, CohortCase
+from dsm.cohort.case import SEGMENTATIONS, THUMBNAILS, WORK, CohortCase
 from dsm.cohort.flags import flags_of
 from dsm.cohort.outcome import FAILED, OK, Finding, Outcome
 from dsm.cohort.settings import CohortSettings
 from dsm.cohort.thumbnail import draw_thumbnail
 from dsm.cohort.worker_pool import WorkerPool, segment_in
 from dsm.core.error_codes import error_code, make_error
+from dsm.core.prompt import Prompt
 from dsm.core.result import PromptResult
 from dsm.core.volume import Volume
 from dsm.errors import DSMError, InputError, WorkerError
 from dsm.inference.segment_metadata import segment_records
+from dsm.io.dicomweb import DicomwebServer
 from dsm.io.formats import DICOM_SEG, SEG_NRRD, format_of
 from dsm.io.image import read_volume
 from dsm.models.config import ModelConfig
 from dsm.models.store import find_model
-from dsm.text.prompt import parse_prompts
 from dsm.worker.error_mapping import error_message
 
 logger = logging.getLogger(__name__)
 
 
 class CaseRunner:
-    """Runs cases; safe for several threads.
+    """Runs cases; thread-safe.
 
     Args:
-        folder: Of the cohort; the folders for masks and pictures are there.
-        settings: What to do.
-        pool: Who computes.
+        folder: Folder of the cohort, with those for masks and thumbnails.
+        settings: Settings of the cohort.
+        pool: Worker processes.
+        archive: Server of the cases that have an address.
     """
 
-    def __init__(self, folder: Path, settings: CohortSettings, pool: WorkerPool) -> None:
+    def __init__(
+        self, folder: Path, settings: CohortSettings, pool: WorkerPool, archive: DicomwebServer | None = None
+    ) -> None:
+        self._archive = archive
         self._folder = folder
         self._settings = settings
         self._pool = pool
-        self._prompts = parse_prompts(settings.prompts)
         self._trained = ModelConfig.load(find_model(settings.model)).trained
 
     def run(self, case: CohortCase) -> Outcome:
         """Segment a case and write its files.
 
-        What is wrong with the case alone is said in the outcome. A worker that dies gets one more try, in a new one.
+        Errors of this case are in the outcome. After the death of a worker, the case is retried once in a new one.
 
         Raises:
             DSMError: If no other case can succeed either: the disk is full, or there is no model.
@@ -56,7 +63,8 @@ class CaseRunner:
         began = time.perf_counter()
         blank = Outcome(case=case.id, source=case.source, status=FAILED, fingerprint=self._settings.fingerprint)
         try:
-            outcome = self._segmented(case, blank)
+            with self._local(case) as copy:
+                outcome = self._segmented(copy, blank)
         except Exception as error:
             # An unexpected error in one case must not end the run; a full disk must.
             known = _redacted_error(error, case)
@@ -67,6 +75,17 @@ class CaseRunner:
             outcome = replace(blank, error_code=known.code, error=known.one_line)
         return replace(outcome, seconds=round(time.perf_counter() - began, 3))
 
+    @contextmanager
+    def _local(self, case: CohortCase) -> Iterator[CohortCase]:
+        """Yield a case with its files, which are fetched from the archive and removed afterwards."""
+        if case.address is None or self._archive is None:
+            yield case
+            return
+        with TemporaryDirectory(dir=self._folder / WORK) as name:
+            folder = Path(name)
+            self._archive.fetch(case.address, folder)
+            yield replace(case, path=folder, files=tuple(str(file) for file in sorted(folder.iterdir())))
+
     def _segmented(self, case: CohortCase, blank: Outcome) -> Outcome:
         if case.copies:
             raise InputError(
@@ -75,7 +94,7 @@ class CaseRunner:
                 hint="Remove the other copies, or give the folder of one; the log names the folders.",
             )
         volume = read_volume(case.path, modality=self._settings.modality, series_uid=case.series_uid)
-        results, seconds, attempts = self._compute(volume)
+        results, seconds, attempts = self._compute(volume, self._settings.prompts_of(case))
         records = segment_records(results, model=self._settings.model, model_sha256=self._settings.model_sha256)
         outcome = replace(
             blank,
@@ -96,9 +115,11 @@ class CaseRunner:
         if not records and not chosen.empty:
             return outcome  # the table says that nothing was found
         chosen.write(masks, records, volume, case.files)
+        if self._settings.send and self._archive is not None:
+            self._archive.store(masks)
         return replace(outcome, file=masks.relative_to(self._folder).as_posix())
 
-    def _compute(self, volume: Volume) -> tuple[list[PromptResult], float, int]:
+    def _compute(self, volume: Volume, prompts: Sequence[Prompt]) -> tuple[list[PromptResult], float, int]:
         for attempt in (1, 2):
             try:
                 with self._pool.worker() as client:
@@ -106,7 +127,7 @@ class CaseRunner:
                     results = segment_in(
                         client,
                         volume,
-                        self._prompts,
+                        prompts,
                         self._settings.options,
                     )
                     return results, time.perf_counter() - began, attempt
@@ -126,6 +147,7 @@ class CaseRunner:
             found=result.found,
             score=result.score,
             volume_ml=result.volume_ml,
+            answer=result.answer,
             flags=flags_of(result, volume, self._trained),
             warnings=result.warnings,
             seconds=result.seconds,

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from dsm.core.name_status import Answer
 from dsm.errors import ProtocolError
 from dsm.io.atomic import atomic_output
 from dsm.wire.codec import from_fields
@@ -25,9 +26,10 @@ class Finding:
         kind: `"organ"` or `"tumor"`.
         code: Coding scheme and value of what it is, e.g. `"SCT 10200004"`; empty for free text.
         found: Whether there is a mask.
-        score: 0 to 1.
+        score: 0 to 1, see `PromptResult.score`; None where there is none.
         volume_ml: Of the mask.
-        flags: What a reader should look at, see `dsm.cohort.flags`.
+        flags: Flags for review, see `dsm.cohort.flags`.
+        answer: Source of the result.
         warnings: Sentences.
         seconds: Time of this prompt after the encoding.
     """
@@ -37,8 +39,9 @@ class Finding:
     kind: str
     code: str
     found: bool
-    score: float
+    score: float | None
     volume_ml: float
+    answer: Answer = Answer.LEARNED
     flags: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0
@@ -56,12 +59,12 @@ class Outcome:
         modality: CT or MR.
         shape: Voxels.
         spacing_mm: Voxel size.
-        notes: What was assumed about the input, and why: sentences.
+        notes: Assumptions about the input, in sentences.
         findings: One a prompt.
         file: The masks, relative to the folder of the cohort; empty when nothing was found or the format cannot say it.
         thumbnail: A picture, likewise.
         error_code: Stable identifier.
-        error: What happened, without paths of DICOM files.
+        error: Description of the error, without paths of DICOM files.
         seconds: Wall time from reading to writing, waiting for a free worker included.
         worker_seconds: Time of the worker alone.
         attempts: 2 where the worker died the first time.

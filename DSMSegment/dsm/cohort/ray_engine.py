@@ -7,8 +7,7 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
-from dsm.cohort.case import CohortCase
-from dsm.cohort.local_engine import WORK
+from dsm.cohort.case import WORK, CohortCase
 from dsm.cohort.one_case import CaseRunner
 from dsm.cohort.outcome import FAILED, Outcome
 from dsm.cohort.settings import CohortSettings

@@ -1,4 +1,4 @@
-"""A cohort from end to end: find scans, skip finished ones, run the rest on workers, write the table."""
+"""Run of a cohort: find scans, skip finished ones, run the rest on workers, write the table."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from dsm.cohort.case import CASES, RESULT_FOLDERS, SETTINGS_FILE, CohortCase, find_cases
-from dsm.cohort.local_engine import WORK, run_locally
+from dsm.cohort.case import CASES, RESULT_FOLDERS, SETTINGS_FILE, WORK, CohortCase, find_cases
+from dsm.cohort.case_clicks import check_case_clicks
+from dsm.cohort.local_engine import run_locally
 from dsm.cohort.outcome import FAILED, OK, Outcome, read_outcome, write_outcome
 from dsm.cohort.settings import CohortSettings
 from dsm.cohort.table import write_tables
@@ -49,7 +50,7 @@ class Summary:
 
 
 def run_cohort(
-    root: Path,
+    scans: Path | Sequence[CohortCase],
     folder: Path,
     settings: CohortSettings,
     *,
@@ -58,14 +59,14 @@ def run_cohort(
     retry_failed: bool = False,
     on_outcome: OnOutcome | None = None,
 ) -> Summary:
-    """Segment every scan below `root` into `folder`; a folder that was begun is continued.
+    """Segment every scan into `folder`; a folder that was begun is continued.
 
     Args:
-        root: A folder of DICOM series and image files, or one file.
+        scans: A folder of DICOM series and image files, one file, or cases.
         folder: For the results; made when missing.
-        settings: What to do with each case.
+        settings: Settings of each case. Without prompts, only cases with clicks are run.
         devices: A worker process for each.
-        run_cases: Where they are: on this machine, or on a Ray cluster.
+        run_cases: Engine: this machine or a Ray cluster.
         retry_failed: Do the cases again that failed in an earlier run.
         on_outcome: Called in this thread with each finished case, how many are done, and how many there are.
 
@@ -74,8 +75,11 @@ def run_cohort(
             is full. What was finished by then stays, with its table.
     """
     began = time.perf_counter()
-    parse_prompts(settings.prompts)  # reports an invalid prompt before any work
-    cases = find_cases(root, out=folder)
+    if settings.prompts or not settings.clicks:
+        parse_prompts(settings.prompts)  # reports an invalid prompt before any work
+    cases = find_cases(scans, out=folder) if isinstance(scans, Path) else list(scans)
+    check_case_clicks(settings.clicks, cases)
+    cases = [case for case in cases if settings.prompts_of(case)]
     needs_series = any(one.name == settings.format and one.needs_series for one in FORMATS)
     if needs_series and (lone := next((case for case in cases if case.series_uid is None), None)):
         raise InputError(

@@ -1,4 +1,4 @@
-"""CohortSettings applied to every case of a cohort."""
+"""Settings of a cohort."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ import json
 from dataclasses import asdict, dataclass, field
 
 from dsm._version import __version__
+from dsm.cohort.case import CohortCase
+from dsm.cohort.case_clicks import CaseClick
 from dsm.core.options import SegmentOptions
 from dsm.core.precision import AUTO
+from dsm.core.prompt import Prompt
+from dsm.text.clicked_prompts import with_clicks
+from dsm.text.prompt import parse_prompts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,10 +24,12 @@ class CohortSettings:
         prompts: Texts, as typed.
         model: Name of the model.
         model_sha256: Its digest.
-        options: How prompts are segmented.
+        options: Options of the prompts.
+        clicks: Clicks in single cases.
         modality: `"CT"` or `"MR"` instead of what the files say; None as a rule.
         precision: Of the encoding, see `dsm.core.precision`.
         format: Name of one of `dsm.io.formats`; `"auto"` is DICOM SEG for DICOM, else `.seg.nrrd`.
+        send: Whether each result is stored on the DICOMweb server of its scan.
         version: Of the engine.
     """
 
@@ -30,12 +37,19 @@ class CohortSettings:
     model: str
     model_sha256: str
     options: SegmentOptions = field(default_factory=SegmentOptions)
+    clicks: tuple[CaseClick, ...] = ()
     modality: str | None = None
     precision: str = AUTO
     format: str = "auto"
+    send: bool = False
     version: str = __version__
 
     @property
     def fingerprint(self) -> str:
         """Hash of all settings."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+
+    def prompts_of(self, case: CohortCase) -> list[Prompt]:
+        """Return the prompts of a case, with its clicks; none where there are clicks in other cases alone."""
+        own = [(one.name, one.click) for one in self.clicks if one.belongs_to(case)]
+        return with_clicks(parse_prompts(self.prompts) if self.prompts else [], own)

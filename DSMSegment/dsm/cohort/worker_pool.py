@@ -19,16 +19,16 @@ from dsm.errors import WorkerError
 
 
 class WorkerPool:
-    """A fixed number of workers, each started when it is first needed.
+    """Fixed number of workers, each started when first needed; thread-safe.
 
-    Safe for several threads. Leaving it as a context manager ends all of them.
+    Leaving it as a context manager ends all of them.
 
     Args:
         devices: One worker each; a device may occur several times.
         model: Name or folder.
         model_sha256: Digest that the worker must find.
         precision: Of the encoding, see `dsm.core.precision`.
-        folder: Where workers and this process exchange voxels.
+        folder: Parent of the folders shared with the workers.
     """
 
     def __init__(self, devices: Sequence[str], *, model: str, model_sha256: str, precision: str, folder: Path) -> None:
@@ -107,7 +107,7 @@ def segment_in(
     Raises:
         WorkerError: If the worker cannot do it, or dies.
     """
-    scan = ClientSession(client).encode(volume)
+    scan = ClientSession(client).prepare(volume, prompts)
     try:
         return scan.segment(prompts, options)
     finally:

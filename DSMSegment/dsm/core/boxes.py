@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -50,6 +51,11 @@ class Box:
         """Voxels inside."""
         i, j, k = self.size
         return i * j * k
+
+    @property
+    def corners(self) -> np.ndarray:
+        """The eight corners as voxel indices, `(8, 3)`."""
+        return np.array(list(product(*zip(self.start, self.stop, strict=True))))
 
     @property
     def is_empty(self) -> bool:
@@ -109,12 +115,16 @@ class CroppedArray:
             raise ShapeError(f"The offset {self.offset_ijk} lies outside of the grid.", code="input.box")
 
     @classmethod
-    def from_mask(cls, mask: np.ndarray) -> CroppedArray:
-        """Crop `mask` `[I, J, K]` to its non-zero voxels (a view); an array of no voxels where there are none."""
-        box = bounding_box(mask)
-        if box is None:
-            return cls(mask[:0, :0, :0], (0, 0, 0))
-        return cls(mask[box.slices], box.start)
+    def from_mask(cls, mask: np.ndarray, offset_ijk: Sequence[int] = (0, 0, 0)) -> CroppedArray:
+        """Crop a mask to its non-zero voxels (a view); an array of no voxels where there are none.
+
+        Args:
+            mask: `[I, J, K]`.
+            offset_ijk: Voxel of the full grid where `mask[0, 0, 0]` lies.
+        """
+        box = bounding_box(mask) or Box((0, 0, 0), (0, 0, 0))
+        i, j, k = (a + b for a, b in zip(box.start, offset_ijk, strict=True))
+        return cls(mask[box.slices], (i, j, k))
 
     @property
     def box(self) -> Box:
@@ -127,9 +137,27 @@ class CroppedArray:
         box = self.box.intersect(region)
         if box.is_empty:
             return CroppedArray(self.array[:0, :0, :0], (0, 0, 0))
-        start = _index3([a - b for a, b in zip(box.start, self.offset_ijk, strict=True)])
-        stop = _index3([a - b for a, b in zip(box.stop, self.offset_ijk, strict=True)])
-        return CroppedArray(self.array[Box(start, stop).slices], box.start)
+        return CroppedArray(self.array[_slices_from(self.offset_ijk, box)], box.start)
+
+    def union(self, other: CroppedArray) -> CroppedArray:
+        """Return the voxels that are not 0 in this mask or another one, uint8."""
+        masks = [mask for mask in (self, other) if mask.array.size]
+        if not masks:
+            return other
+        start = _index3(np.min([mask.box.start for mask in masks], axis=0))
+        whole = Box(start, _index3(np.max([mask.box.stop for mask in masks], axis=0)))
+        array = np.zeros(whole.size, np.uint8)
+        for mask in masks:
+            array[_slices_from(start, mask.box)] |= mask.array != 0
+        return CroppedArray(array, start)
+
+    def difference(self, other: CroppedArray) -> CroppedArray:
+        """Return the voxels that are not 0 in this mask and 0 in another one, uint8."""
+        array = (self.array != 0).astype(np.uint8)
+        common = other.inside(self.box)
+        if common.array.size:
+            array[_slices_from(self.offset_ijk, common.box)][common.array != 0] = 0
+        return CroppedArray(array, self.offset_ijk)
 
     def paste_into(self, shape: Sequence[int]) -> np.ndarray:
         """Return the full array of `shape` `(I, J, K)`, zero outside the box, in the dtype of the crop.
@@ -175,6 +203,12 @@ def bounding_box(mask: np.ndarray) -> Box | None:
     for axis, (low, high) in zip(order, bounds, strict=True):
         start[axis], stop[axis] = int(low), int(high) + 1
     return Box(_index3(start), _index3(stop))
+
+
+def _slices_from(offset_ijk: Index3, box: Box) -> tuple[slice, slice, slice]:
+    """Return the slices of a box of the full grid in an array that begins at an offset."""
+    i, j, k = (slice(a - o, b - o) for a, b, o in zip(box.start, box.stop, offset_ijk, strict=True))
+    return i, j, k
 
 
 def _has_any(slab: np.ndarray) -> bool:

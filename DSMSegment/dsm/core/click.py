@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from dsm.errors import InputError
+
+if TYPE_CHECKING:
+    from dsm.core.structure import Kind
+    from dsm.core.volume import Volume
+
+#: Of one prompt.
+MAX_CLICKS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +48,62 @@ class Click:
         if not all(math.isfinite(value) for value in (r, a, s)):
             raise InputError(f"The click {self.ras_mm!r} is not finite.", code="click", hint="Click again.")
         object.__setattr__(self, "ras_mm", (r, a, s))
+
+
+def corrects_text_mask(kind: Kind) -> bool:
+    """Return whether clicks correct the mask of a prompt's name; that of a lesion's name may show other lesions.
+
+    Args:
+        kind: Of the prompt.
+    """
+    return kind == "organ"
+
+
+def check_clicks(clicks: Sequence[Click], kind: Kind) -> None:
+    """Check the clicks of a prompt. Those that correct a mask may all be outside.
+
+    Args:
+        clicks: In their order.
+        kind: Of the prompt.
+
+    Raises:
+        InputError: Code `"click.inside"` if none is inside, `"click.too_many"` beyond `MAX_CLICKS`.
+    """
+    if len(clicks) > MAX_CLICKS:
+        raise InputError(
+            f"A prompt has {len(clicks)} clicks; at most {MAX_CLICKS} are allowed.",
+            code="click.too_many",
+            hint="Leave out those that lie close together.",
+        )
+    if not corrects_text_mask(kind):
+        check_inside(clicks)
+
+
+def check_inside(clicks: Sequence[Click]) -> None:
+    """Check that clicks say where an object is.
+
+    Raises:
+        InputError: Code `"click.inside"` if none is inside.
+    """
+    if not any(click.inside for click in clicks):
+        raise InputError(
+            "No click is inside of the structure.", code="click.inside", hint="Click on the structure first."
+        )
+
+
+def check_in_volume(clicks: Sequence[Click], volume: Volume) -> None:
+    """Check that each click lies in a voxel of the volume.
+
+    Raises:
+        InputError: Code `"click.outside"`, with the place of the first that does not.
+    """
+    import numpy as np  # noqa: PLC0415  # prompts are parsed by light commands, which have no voxels
+
+    to_voxel = np.linalg.inv(volume.affine)
+    for click in clicks:
+        voxel = (to_voxel @ (*click.ras_mm, 1.0))[:3]
+        if any(not -0.5 <= value <= length - 0.5 for value, length in zip(voxel, volume.shape, strict=True)):
+            place = ", ".join(f"{value:.1f}" for value in click.ras_mm)
+            raise InputError(
+                f"The click at {place} mm lies outside of the volume.", code="click.outside", hint="Click in the image."
+            )

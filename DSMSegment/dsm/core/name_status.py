@@ -1,7 +1,8 @@
-"""Kind of a prompt's name for a model; `dsm.text.name_status` tells which."""
+"""Kind of a prompt's name for a model, and the words for its results; `dsm.text.name_status` tells the kind."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -19,6 +20,30 @@ class ImageRule(StrEnum):
 
     ORGAN_OUTLIERS = "organ_outliers"
     LUNG_NODULES = "lung_nodules"
+
+
+class Answer(StrEnum):
+    """Source of the answer to a prompt. The values are the words of every table and tag."""
+
+    LEARNED = "learned"
+    RELATED_NAME = "related name"
+    IMAGE_RULE = "image rule"
+    GUESS = "guess"
+    CLICK = "click"
+    NONE = "not known"
+
+
+class ResultLabel(StrEnum):
+    """Label of a result in tables: the same words in the panel and the page."""
+
+    FOUND = "found"
+    CHECK = "found, check"
+    RELATED_NAME = "related name, check"
+    IMAGE_RULE = "image rule, check"
+    GUESS = "guess, check"
+    CLICK = "found by click"
+    NOT_FOUND = "not found"
+    NOT_KNOWN = "not known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +65,44 @@ class NameStatus:
     near: tuple[str, ...] = ()
     code: str = ""
     text: str = ""
+
+    def answer(self, *, guess: bool) -> Answer:
+        """Return what answers the prompt.
+
+        Args:
+            guess: Whether guesses are allowed or, after a run, whether the result is one.
+        """
+        if self.kind is NameKind.LEARNED:
+            return Answer.LEARNED
+        if self.kind is NameKind.RELATED:
+            return Answer.IMAGE_RULE if self.rule else Answer.RELATED_NAME
+        return Answer.GUESS if guess else Answer.NONE
+
+
+#: Sentence about a mask that touches the border of the scan. A fact to read the volume by, and no reason for a check:
+#: vessels, bowel and spinal cord leave most scans.
+CUT_OFF = "The mask reaches the end of the scan: its volume is a lower bound."
+
+_FOUND_LABELS = {
+    Answer.RELATED_NAME: ResultLabel.RELATED_NAME,
+    Answer.IMAGE_RULE: ResultLabel.IMAGE_RULE,
+    Answer.GUESS: ResultLabel.GUESS,
+    Answer.CLICK: ResultLabel.CLICK,
+}
+
+
+def result_label(answer: Answer, *, found: bool, warnings: Sequence[str] = ()) -> ResultLabel:
+    """Return the label of a result.
+
+    Args:
+        answer: Source of the answer.
+        found: Whether there is a mask.
+        warnings: Texts of one or more sentences for the user; one besides `CUT_OFF` asks for a check.
+    """
+    if not found:
+        return ResultLabel.NOT_KNOWN if answer is Answer.NONE else ResultLabel.NOT_FOUND
+    return _FOUND_LABELS.get(answer) or (ResultLabel.CHECK if _asks_for_check(warnings) else ResultLabel.FOUND)
+
+
+def _asks_for_check(warnings: Sequence[str]) -> bool:
+    return any(text.replace(CUT_OFF, "").strip() for text in warnings)

@@ -21,6 +21,7 @@ _SCANNER = 1  # NIFTI_XFORM_SCANNER_ANAT
 _SIZE_TOLERANCE = 0.01
 # Part of a voxel by which the two forms may place it differently: float32 rounding stays far below.
 _PLACE_TOLERANCE = 0.1
+_LONGEST_QUATERNION = 1.001
 _NO_ORIENTATION_HINT = (
     "Say how the axes run with --orientation and three letters, e.g. LPS or RAS, or write the header anew with the "
     "program that made the file."
@@ -53,7 +54,8 @@ class NiftiGeometry:
     @property
     def qform(self) -> np.ndarray:
         """`(4, 4)` float64 to RAS millimetres, after the quaternion."""
-        b, c, d = self.quaternion
+        length = float(np.linalg.norm(self.quaternion))  # rounding makes it a little more than 1, as a half turn has
+        b, c, d = np.array(self.quaternion) / max(1.0, length)
         a = np.sqrt(max(0.0, 1.0 - b * b - c * c - d * d))
         rotation = np.array(
             [
@@ -91,6 +93,19 @@ class NiftiGeometry:
             raise GeometryError(f"{name} has an affine that is not finite.", code="geometry.affine")
         if self.sform_code <= 0 and self.qform_code <= 0:
             return self._from_letters(name, orientation), []
+        if min(self.pixdim[1:4]) < 0:
+            raise GeometryError(
+                f"{name} has negative voxel sizes ({_millimetres(np.array(self.pixdim[1:4]))}), which programs read in "
+                "different ways: some mirror the image.",
+                code="geometry.contradiction",
+                hint="Export the image again, or write its voxel sizes (pixdim) without a sign.",
+            )
+        if self.qform_code > 0 and np.linalg.norm(self.quaternion) > _LONGEST_QUATERNION:
+            raise GeometryError(
+                f"{name} has a qform that is no rotation: its quaternion is longer than 1.",
+                code="geometry.affine",
+                hint="Export the image again, or keep the sform only (code 0 for the qform).",
+            )
         if self.sform_code > 0 and self.qform_code > 0:
             return self._of_both(name)
         if self.qform_code > 0:

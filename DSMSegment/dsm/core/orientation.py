@@ -54,11 +54,6 @@ class Orientation:
         x, y, z = (bool(cosines[row, axis] < 0) for row, axis in enumerate(axes))
         return cls(axes, (x, y, z))
 
-    @property
-    def is_ras(self) -> bool:
-        """True if the grid is in RAS+ order already."""
-        return self.axes == (0, 1, 2) and not any(self.flips)
-
     def shape_to_ras(self, shape: Sequence[int]) -> Index3:
         """Return the shape of the reordered array for an input of `shape`."""
         i, j, k = (int(shape[axis]) for axis in self.axes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dsm.core.click import Click
 from dsm.core.structure import Kind, Structure
 
 
@@ -18,6 +19,8 @@ class Prompt:
         structure: The vocabulary entry, None for free text.
         warnings: What the person should know, in sentences.
         suggestions: Names in the vocabulary that free text may have been meant for.
+        clicks: Points in their order, of which one is inside: the mask is then the clicked object, whatever the name.
+            Empty for a prompt by name alone.
     """
 
     text: str
@@ -26,6 +29,7 @@ class Prompt:
     structure: Structure | None = None
     warnings: tuple[str, ...] = ()
     suggestions: tuple[str, ...] = ()
+    clicks: tuple[Click, ...] = ()
 
     @property
     def canonical_text(self) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from dsm.core.boxes import CroppedArray, Index3
 from dsm.core.evidence import Evidence
-from dsm.core.name_status import NameStatus
+from dsm.core.name_status import Answer, NameStatus
 from dsm.core.prompt import Prompt
 
 
@@ -21,7 +21,8 @@ class PromptResult:
         mask: uint8, 1 inside; empty when nothing was found.
         shape: Voxels of the input grid along i, j, k.
         found: Whether the mask holds anything that is worth showing.
-        score: 0 to 1, see `dsm.inference.postprocess.score`.
+        score: Calibrated probability that the mask has a Dice of 0.5 or more, 0 to 1. None where nothing was found, and
+            where no calibration holds: related names, image rules, guesses, clicks, and models without one.
         volume_ml: Volume of the mask.
         seconds: Time that this prompt took after the encoding.
         threshold: Probability above which a voxel is inside.
@@ -37,7 +38,7 @@ class PromptResult:
     mask: CroppedArray
     shape: Index3
     found: bool
-    score: float
+    score: float | None
     volume_ml: float
     seconds: float
     threshold: float
@@ -47,6 +48,20 @@ class PromptResult:
     name_status: NameStatus | None = None
     guess: bool = False
     evidence: Evidence | None = None
+
+    @property
+    def answer(self) -> Answer:
+        """Source of the result."""
+        if self.prompt.clicks:
+            return Answer.CLICK
+        return self.name_status.answer(guess=self.guess) if self.name_status else Answer.LEARNED
+
+    @property
+    def touches_edge(self) -> bool:
+        """True if the mask has a voxel in the first or last plane of the scan along some axis."""
+        box = CroppedArray.from_mask(self.mask.array, self.mask.offset_ijk).box
+        ends = any(a >= b for a, b in zip(box.stop, self.shape, strict=True))
+        return not box.is_empty and (min(box.start) == 0 or ends)
 
     def full_mask(self) -> np.ndarray:
         """Return the mask on the whole input grid, uint8 `[I, J, K]`."""

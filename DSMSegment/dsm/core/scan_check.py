@@ -29,6 +29,12 @@ _MIN_SPAN_HU = 50
 _OFFSET_HU, _TISSUE_HU, _MIN_TISSUE_SHARE = 1024, 200, 0.2
 _MIN_AIR_SHARE = 0.05
 _BACKGROUND, _BONE_HU = 5, 500
+# Of what is denser than lung; metal and contrast are far less.
+_CORTICAL_HU, _LUNG_TISSUE_HU, _MOST_DENSE = 700, -300, 0.5
+_DARKEST = 1.0  # percentile
+_DENSE_HU = 100
+# Between lung and fat: the darkest percentile of scans of 10 data sets lies above or below.
+_LUNG_HU, _FAT_HU = -800, -250
 
 _TO_HU = (
     "Convert the values to Hounsfield units (slope and intercept of the scanner), or have the image taken as MR, whose "
@@ -106,32 +112,48 @@ def _check_hounsfield(name: str, values: np.ndarray) -> None:
     low, high = float(values.min()), float(values.max())
     if low == high:
         return
-
-    def share(inside: np.ndarray) -> float:
-        return float(np.count_nonzero(inside)) / values.size
-
     reason = ""
     if high - low < _MIN_SPAN_HU:
         reason = f"they span {high - low:.3g} only ({low:.4g} to {high:.4g})"
-    elif share(values > _MAX_METAL_HU) > _MAX_BRIGHT_SHARE:
-        reason = f"{share(values > _MAX_METAL_HU):.0%} of them are above {_MAX_METAL_HU}, which is denser than metal"
-    elif share(values < 0) < _MIN_NEGATIVE_SHARE:
-        # A region cut out of soft tissue may have no voxel below 0, but neither a background nor bone all over.
-        if share(np.abs(values.astype(np.float32) - _OFFSET_HU) < _TISSUE_HU) > _MIN_TISSUE_SHARE:
-            reason = f"none is below 0, and they look like Hounsfield units plus {_OFFSET_HU}"
-        elif share(values <= _BACKGROUND) > _MIN_AIR_SHARE or share(values > _BONE_HU) > _MIN_TISSUE_SHARE:
-            reason = "none is below 0, though fat and air are"
+    elif _share(values > _MAX_METAL_HU) > _MAX_BRIGHT_SHARE:
+        reason = f"{_share(values > _MAX_METAL_HU):.0%} of them are above {_MAX_METAL_HU}, which is denser than metal"
+    elif _share(values < 0) < _MIN_NEGATIVE_SHARE:
+        reason = _reason_without_negatives(values)
+    elif _share(values > _CORTICAL_HU) > _MOST_DENSE * _share(values > _LUNG_TISSUE_HU):
+        reason = f"most of the body is above {_CORTICAL_HU}, which is denser than bone"
     if reason:
         message = f"{name} is taken for CT, but its values cannot be Hounsfield units: {reason}."
         raise InputError(message, code="input.values", hint=_TO_HU)
 
 
+def _reason_without_negatives(values: np.ndarray) -> str:
+    """A region cut out of soft tissue may have no voxel below 0, but neither a background nor bone all over."""
+    if _share(np.abs(values.astype(np.float32) - _OFFSET_HU) < _TISSUE_HU) > _MIN_TISSUE_SHARE:
+        return f"none is below 0, and they look like Hounsfield units plus {_OFFSET_HU}"
+    if _share(values <= _BACKGROUND) > _MIN_AIR_SHARE or _share(values > _BONE_HU) > _MIN_TISSUE_SHARE:
+        return "none is below 0, though fat and air are"
+    if np.percentile(values, _DARKEST) > _DENSE_HU:
+        return f"none is below {_DENSE_HU}, though all soft tissue is"
+    return ""
+
+
+def _share(inside: np.ndarray) -> float:
+    return float(np.count_nonzero(inside)) / inside.size
+
+
 def _unusual(volume: Volume, values: np.ndarray) -> Iterator[InputNote]:
     extent = max(size * mm for size, mm in zip(volume.shape, volume.spacing_mm, strict=True))
     if extent < _MIN_EXTENT_MM:
-        text = f"The image is {extent:.0f} mm large only; check that its voxel sizes are in millimetres."
+        text = f"Check: the image is {extent:.0f} mm large only; are its voxel sizes in millimetres?"
         yield InputNote("geometry.small", text)
+    darkest = float(np.percentile(values, _DARKEST))
+    if volume.modality == "CT" and _LUNG_HU < darkest < _FAT_HU:
+        text = (
+            f"Check: the darkest voxels have {darkest:.0f} HU, which is neither air (-1000) nor fat (-100): the values "
+            "may be shifted, scaled or clipped."
+        )
+        yield InputNote("values.shifted", text)
     air = np.count_nonzero(values <= -900) / values.size
     if volume.modality == "MR" and air > _MIN_AIR_SHARE:
-        text = f"Taken for MR, but {air:.0%} of the voxels are at or below -900, as air is in CT."
+        text = f"Check: taken for MR, but {air:.0%} of the voxels are at or below -900, as air is in CT."
         yield InputNote("values.like_ct", text)

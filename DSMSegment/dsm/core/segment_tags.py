@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from dsm._version import __version__
+from dsm.core.click import Click
+from dsm.core.name_status import Answer
+from dsm.errors import InputError
 
 PROMPT_TAG = "DSM.Prompt"
 # One text may stand for several prompts ("kidneys"), and the name of a segment may be taken or changed.
@@ -19,11 +22,15 @@ MODEL_TAG = "DSM.Model"
 MODEL_SHA256_TAG = "DSM.ModelSHA256"
 VERSION_TAG = "DSM.Version"
 DEVICE_TAG = "DSM.Device"
+ANSWER_TAG = "DSM.Answer"
+CLICKS_TAG = "DSM.Clicks"
 SCORE_TAG = "DSM.Score"
 THRESHOLD_TAG = "DSM.Threshold"
 CREATED_TAG = "DSM.Created"
 VOLUME_TAG = "DSM.VolumeMl"
 SECONDS_TAG = "DSM.Seconds"
+# A person changed voxels; clicks make a segment SEMIAUTOMATIC, too, and change none by hand.
+EDITED_TAG = "DSM.Edited"
 NOTE_TAG = "DSM.Note"
 # Without these two, Slicer's DICOM export calls the segment MANUAL.
 ALGORITHM_TYPE_TAG = "DICOM.SegmentAlgorithmType"
@@ -36,6 +43,7 @@ STATUS_TAG = "Segmentation.Status"
 AUTOMATIC = "AUTOMATIC"
 MANUALLY_CHANGED = "SEMIAUTOMATIC"
 IN_PROGRESS = "inprogress"
+COMPLETED = "completed"
 
 TAGS = (
     PROMPT_TAG,
@@ -44,17 +52,21 @@ TAGS = (
     MODEL_SHA256_TAG,
     VERSION_TAG,
     DEVICE_TAG,
+    ANSWER_TAG,
+    CLICKS_TAG,
     SCORE_TAG,
     THRESHOLD_TAG,
     CREATED_TAG,
     VOLUME_TAG,
     SECONDS_TAG,
     NOTE_TAG,
+    EDITED_TAG,
     ALGORITHM_TYPE_TAG,
     ALGORITHM_NAME_TAG,
     STATUS_TAG,
 )
 
+_SIDES = {True: "inside", False: "outside"}
 _MAX_ALGORITHM_NAME = 64  # DICOM value representation LO
 
 
@@ -88,23 +100,27 @@ class SegmentFacts:
         prompt: The text, as typed.
         name: Name of the one prompt that the text was parsed to.
         provenance: What made the segment.
-        score: Confidence that the structure is there, 0 to 1.
+        score: Calibrated probability that the mask is right, 0 to 1; None where there is none (`PromptResult.score`).
         threshold: Probability above which a voxel is inside.
         volume_ml: Volume of the mask in ml; None where it was not recorded.
         seconds: Time that the prompt took, in s.
         notes: Warnings about the result, in sentences.
+        answer: Source of the result.
+        clicks: Clicks that the mask came from, in their order.
         created: Date and time in ISO 8601; empty for now.
-        edited: Whether a person had a part in the mask.
+        edited: Whether a person had a part in the mask; clicks are one.
     """
 
     prompt: str
     name: str
     provenance: Provenance
-    score: float
+    score: float | None
     threshold: float
     volume_ml: float | None = None
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
+    answer: Answer = Answer.LEARNED
+    clicks: tuple[Click, ...] = ()
     created: str = ""
     edited: bool = False
 
@@ -113,7 +129,7 @@ def to_tags(facts: SegmentFacts) -> dict[str, str]:
     """Return the tags of a segment; those without a value are left out."""
     provenance = facts.provenance
     tags = {
-        ALGORITHM_TYPE_TAG: MANUALLY_CHANGED if facts.edited else AUTOMATIC,
+        ALGORITHM_TYPE_TAG: MANUALLY_CHANGED if facts.edited or facts.clicks else AUTOMATIC,
         ALGORITHM_NAME_TAG: provenance.algorithm_name,
         STATUS_TAG: IN_PROGRESS,
         PROMPT_TAG: facts.prompt,
@@ -122,7 +138,9 @@ def to_tags(facts: SegmentFacts) -> dict[str, str]:
         MODEL_SHA256_TAG: provenance.model_sha256,
         VERSION_TAG: provenance.version,
         DEVICE_TAG: provenance.device,
-        SCORE_TAG: f"{facts.score:.3f}",
+        ANSWER_TAG: facts.answer.value,
+        CLICKS_TAG: format_clicks(facts.clicks),
+        SCORE_TAG: "" if facts.score is None else f"{facts.score:.3f}",
         THRESHOLD_TAG: format_threshold(facts.threshold),
         CREATED_TAG: facts.created or datetime.now(UTC).isoformat(timespec="seconds"),
         VOLUME_TAG: "" if facts.volume_ml is None else format_volume(facts.volume_ml),
@@ -136,7 +154,8 @@ def from_tags(tags: Mapping[str, str]) -> SegmentFacts | None:
     """Return what the tags of a segment say; None where it did not come from a prompt.
 
     Files of other versions may lack tags, and users may change them: numbers that are missing or broken are 0, and a
-    missing or broken volume is None.
+    missing or broken score or volume is None. Without a source, the name was a learned one; clicks that cannot be read
+    are none.
     """
     if not tags.get(PROMPT_TAG):
         return None
@@ -149,11 +168,13 @@ def from_tags(tags: Mapping[str, str]) -> SegmentFacts | None:
             tags.get(VERSION_TAG, ""),
             tags.get(DEVICE_TAG, ""),
         ),
-        score=_number(tags, SCORE_TAG) or 0.0,
+        score=_number(tags, SCORE_TAG),
         threshold=_number(tags, THRESHOLD_TAG) or 0.0,
         volume_ml=_number(tags, VOLUME_TAG),
         seconds=_number(tags, SECONDS_TAG) or 0.0,
         notes=(tags[NOTE_TAG],) if tags.get(NOTE_TAG) else (),
+        answer=_answer(tags),
+        clicks=parse_clicks(tags.get(CLICKS_TAG, "")),
         created=tags.get(CREATED_TAG, ""),
         edited=tags.get(ALGORITHM_TYPE_TAG) == MANUALLY_CHANGED,
     )
@@ -172,6 +193,33 @@ def format_threshold(threshold: float) -> str:
 def format_notes(notes: tuple[str, ...]) -> str:
     """Return the value of `NOTE_TAG`: each sentence once, without the bar that separates tags in a file."""
     return " ".join(dict.fromkeys(notes)).replace("|", "/")
+
+
+def format_clicks(clicks: tuple[Click, ...]) -> str:
+    """Return the value of `CLICKS_TAG`.
+
+    Example:
+        >>> format_clicks((Click((12.5, -30, 88)), Click((20, -30, 88), inside=False)))
+        'inside 12.5 -30 88; outside 20 -30 88'
+    """
+    return "; ".join(
+        " ".join((_SIDES[click.inside], *(f"{round(value, 2):.8g}" for value in click.ras_mm))) for click in clicks
+    )
+
+
+def parse_clicks(text: str) -> tuple[Click, ...]:
+    """Read the value of `CLICKS_TAG`; nothing where it is empty or broken."""
+    sides = {name: inside for inside, name in _SIDES.items()}
+    try:
+        rows = [piece.split() for piece in text.split(";") if piece.strip()]
+        return tuple(Click((float(r), float(a), float(s)), sides[side]) for side, r, a, s in rows)
+    except (InputError, KeyError, ValueError):
+        return ()
+
+
+def _answer(tags: Mapping[str, str]) -> Answer:
+    said = tags.get(ANSWER_TAG, "")
+    return Answer(said) if said in list(Answer) else Answer.LEARNED
 
 
 def _number(tags: Mapping[str, str], name: str) -> float | None:

@@ -7,10 +7,9 @@ so that an interrupted run goes on where it was.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +17,27 @@ import numpy as np
 import yaml
 
 from dsm.core.boxes import CroppedArray
+from dsm.core.default_model import DEFAULT_MODEL
 from dsm.core.evidence import Evidence
 from dsm.core.result import PromptResult
 from dsm.core.volume import Volume
 from dsm.errors import ConfigError, DSMError, InputError
 from dsm.evaluation.altered_scans import altered_scans
 from dsm.evaluation.evaluate import exact_prompt, read_case
+from dsm.evaluation.json_lines import append_lines, read_lines
 from dsm.evaluation.logistic_fit import fit_logistic
 from dsm.evaluation.mask_pair import MaskPair, overlap
 from dsm.evaluation.reliability import reliability
 from dsm.inference.segmenter import Segmenter
 from dsm.io.manifest import CaseEntry, read_manifest
-from dsm.models.calibration import Calibration, features_of, probability
+from dsm.models.calibration import DOUBTFUL_BELOW, Calibration, features_of, probability
 from dsm.models.store import find_model, write_manifest
 from dsm.text.vocabulary import load_vocabulary
 
 logger = logging.getLogger(__name__)
 
 GOOD_DICE = 0.5
+VERY_GOOD_DICE, MOST_DOUBTED = 0.8, 0.03  # share of such masks that are called doubtful
 MOST_MISSED = 0.01  # of present structures that have a mask, half of what is allowed, as samples are few
 _WHOLE = 0.5  # share of a structure in the field of view from which it counts as present
 
@@ -193,7 +195,7 @@ def calibrate(samples: Sequence[Sample], *, model_digest: str) -> Calibration:
         left_out += [(sample, others) for sample in marked if sample.case[:2] == case]
     found = {(s.case, s.name): c.is_present(s.name, s.evidence) for s, c in left_out if s.evidence is not None}
     scores = [
-        (c.score_of(s.name, s.evidence), s.dice >= GOOD_DICE)
+        (c.score_of(s.name, s.evidence), s.dice)
         for s, c in left_out
         if s.evidence is not None and s.dice is not None and found[s.case, s.name]
     ]
@@ -203,9 +205,11 @@ def calibrate(samples: Sequence[Sample], *, model_digest: str) -> Calibration:
             "present": _shares([s for s in samples if s.is_there], found),
             "absent": _shares([s for s in samples if s.is_there is False], found),
         },
-        "score": reliability([score for score, _ in scores], [right for _, right in scores]),
+        "score": reliability([score for score, _ in scores], [dice >= GOOD_DICE for _, dice in scores]),
     }
-    return replace(fitted, measured=measured)
+    sure = [score for score, dice in scores if dice >= VERY_GOOD_DICE]
+    doubtful_below = round(float(np.quantile(sure, MOST_DOUBTED)), 3) if sure else DOUBTFUL_BELOW
+    return replace(fitted, doubtful_below=doubtful_below, measured=measured)
 
 
 def _fit(marked: Sequence[Sample], typical_ml: dict[str, float], model_digest: str) -> Calibration:
@@ -283,10 +287,7 @@ def _counted(share: dict[str, Any]) -> str:
 
 
 def read_samples(path: Path) -> list[Sample]:
-    """Read samples that `append_samples` wrote; none where there is no file."""
-    if not path.is_file():
-        return []
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    """Read samples of an earlier run; none where there is no file."""
     return [
         Sample(
             **{
@@ -295,21 +296,15 @@ def read_samples(path: Path) -> list[Sample]:
                 "evidence": None if row["evidence"] is None else Evidence(**row["evidence"]),
             }
         )
-        for row in rows
+        for row in read_lines(path)
     ]
-
-
-def append_samples(path: Path, samples: Sequence[Sample]) -> None:
-    """Append samples to a file, one a line."""
-    with path.open("a", encoding="utf-8") as file:
-        file.writelines(json.dumps(asdict(sample)) + "\n" for sample in samples)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Collect samples, fit, print the table; write `calibration.json` and the manifest of the model on demand."""
     parser = argparse.ArgumentParser(prog="python -m dsm.evaluation.calibrate", description=__doc__)
     parser.add_argument("recipe", type=Path, help="YAML with `data_root` and `sets`, see recipes/calibration.yaml")
-    parser.add_argument("--model", default="dsm-small", help="name or folder (default: %(default)s)")
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="name or folder (default: %(default)s)")
     parser.add_argument("--samples", type=Path, required=True, help="file of samples; those in it are not made again")
     parser.add_argument("--fit-only", action="store_true", help="fit the samples that there are")
     parser.add_argument("--write", action="store_true", help="write calibration.json into the folder of the model")
@@ -323,10 +318,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not options.fit_only:
             done = frozenset(sample.case for sample in samples)
             for new in collect(segmenter, Path(recipe["data_root"]), labelled_sets(recipe["sets"]), done=done):
-                append_samples(options.samples, new)
+                append_lines(options.samples, new)
                 samples += new
         digest = segmenter.entry.digest if segmenter.entry else ""
         calibration = calibrate(samples, model_digest=digest)
+        if segmenter.calibration:  # fitted by dsm.evaluation.fit_laterality
+            calibration = replace(calibration, laterality=segmenter.calibration.laterality)
         if options.write:
             calibration.save(folder)
             write_manifest(folder)

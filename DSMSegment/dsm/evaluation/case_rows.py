@@ -63,7 +63,7 @@ def _mask_row(pair: MaskPair, result: PromptResult) -> dict[str, Any]:
         "found": result.found,
         "found_ml": round(float(np.count_nonzero(pair.found)) * pair.voxel_ml, 3),
         "true_ml": round(float(np.count_nonzero(pair.truth)) * pair.voxel_ml, 3),
-        "score": round(result.score, 4),
+        "score": None if result.score is None else round(result.score, 4),
     }
 
 

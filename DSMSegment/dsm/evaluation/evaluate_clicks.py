@@ -14,7 +14,7 @@ import numpy as np
 
 from dsm._version import __version__
 from dsm.core.boxes import CroppedArray
-from dsm.core.click import Click
+from dsm.core.click import Click, corrects_text_mask
 from dsm.core.volume import Volume
 from dsm.errors import InputError
 from dsm.evaluation.bootstrap import bootstrap_mean
@@ -23,7 +23,7 @@ from dsm.evaluation.evaluate import check_files, exact_prompt, read_case, select
 from dsm.evaluation.mask_pair import MaskPair, overlap
 from dsm.evaluation.montage import draw_montage
 from dsm.evaluation.simulated_clicks import first_click, next_click
-from dsm.inference.click_scan import ClickSegmenter, open_for_clicks
+from dsm.inference.click_scan import ClickScan, ClickSegmenter
 from dsm.inference.components import label_components
 from dsm.inference.postprocess import NOTHING
 from dsm.inference.segmenter import Segmenter
@@ -119,10 +119,17 @@ def _openers(
     openers: dict[str, Callable[[str], Clicked]] = {}
     if model is not None:
         scan = model.encode(volume)
-        openers["with_text"] = lambda name: click_model.open(volume, text=scan.segment([exact_prompt(name)])[0].mask)
+
+        def open_with_text(name: str) -> Clicked:
+            prompt = exact_prompt(name)
+            return click_model.open(
+                volume, text=scan.segment([prompt])[0].mask if corrects_text_mask(prompt.kind) else None
+            )
+
+        openers["with_text"] = open_with_text
     openers["without_text"] = lambda _: click_model.open(volume)
     if "baseline" in methods:
-        openers["baseline"] = lambda _: open_for_clicks(volume, GeodesicLook())
+        openers["baseline"] = lambda _: ClickScan.of(volume, GeodesicLook())
     return openers
 
 
@@ -193,9 +200,8 @@ def _objects(entry: CaseEntry, volume: Volume, name: str, mask: np.ndarray) -> l
         ml = float(sizes[part]) * volume.voxel_volume_mm3 / 1000
         if ml < SMALLEST_ML:
             break
-        inner = CroppedArray.from_mask(parts == part)
-        i, j, k = (a + b for a, b in zip(inner.offset_ijk, crop.offset_ijk, strict=True))
-        found.append(_Object(entry.case_id, name, CroppedArray(inner.array.copy(), (i, j, k)), ml))
+        inner = CroppedArray.from_mask(parts == part, crop.offset_ijk)
+        found.append(_Object(entry.case_id, name, CroppedArray(inner.array.copy(), inner.offset_ijk), ml))
     return found
 
 

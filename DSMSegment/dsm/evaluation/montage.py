@@ -17,20 +17,23 @@ from dsm.core.volume import Volume
 _COLUMNS = 5
 
 
-def draw_montage(volume: Volume, masks: Mapping[str, tuple[CroppedArray, CroppedArray]], path: Path) -> None:
+def draw_montage(
+    volume: Volume, masks: Mapping[str, tuple[CroppedArray, CroppedArray]], path: Path, *, inches: float = 3
+) -> None:
     """Draw one axial slice a name.
 
     Args:
         volume: The image.
         masks: {name: (truth, found)} on its grid.
         path: PNG to write; its folder is made.
+        inches: Width of one slice, 70 pixels each.
     """
     orientation = Orientation.of(volume.affine)
     image = orientation.to_ras(volume.array)
     low, high = (-125, 275) if volume.modality == "CT" else np.percentile(image, [1, 99])
     i_mm, j_mm, _ = np.linalg.norm(orientation.affine_to_ras(volume.affine, volume.shape)[:3, :3], axis=0)
     rows = -(-len(masks) // _COLUMNS)
-    figure = Figure(figsize=(3 * min(_COLUMNS, len(masks)), 3 * rows), layout="tight", facecolor="black")
+    figure = Figure(figsize=(inches * min(_COLUMNS, len(masks)), inches * rows), layout="tight", facecolor="black")
     FigureCanvasAgg(figure)
     for index, (name, pair) in enumerate(masks.items()):
         truth, found = (orientation.to_ras(mask.paste_into(volume.shape)) != 0 for mask in pair)

@@ -1,4 +1,4 @@
-"""Plausibility of a mask as the structure that it is called: volume, side, and overlap with other structures."""
+"""Plausibility of a mask as the structure that it is called: volume, side, density, overlap with other structures."""
 
 from __future__ import annotations
 
@@ -56,16 +56,30 @@ VOLUME_ML: Mapping[str, tuple[float, float]] = {
     "urinary bladder": (5, 2500),
 }
 
+# Median density (HU) outside of which a structure is not plausible in CT, native or with contrast, fatty or siderotic;
+# calcified, stented and air-filled ones have no entry.
+_SOFT, _VESSEL = (-40.0, 280.0), (-20.0, 700.0)
+MEDIAN_HU: Mapping[str, tuple[float, float]] = {
+    **dict.fromkeys(("liver", "spleen", "prostate", "brain", "brainstem", "spinal cord", "gallbladder"), _SOFT),
+    **dict.fromkeys(("left adrenal gland", "right adrenal gland", "pancreas"), (-60.0, 280.0)),
+    **dict.fromkeys(("left kidney", "right kidney", "myocardium"), (-20.0, 450.0)),
+    **dict.fromkeys(("aorta", "inferior vena cava", "portal vein and splenic vein", "heart"), _VESSEL),
+    **dict.fromkeys(("left atrium", "left ventricle", "right ventricle"), _VESSEL),
+    **dict.fromkeys(("left lung", "right lung"), (-1000.0, -250.0)),
+    **dict.fromkeys(("left femoral head", "right femoral head", "mandible"), (80.0, 1800.0)),
+}
+
 # Side of the body, +1 left and -1 right, of structures whose name does not say it. Situs inversus is flagged, too.
 _SIDE = {"liver": -1, "gallbladder": -1, "spleen": 1}
 _SIDE_MARGIN_MM = 15.0  # of the centre of mass beyond the middle of the body
-_WIDE_BODY_MM = 220.0  # a narrower image may show one side of the body alone
+WIDE_BODY_MM = 220.0  # a narrower image may show one side of the body alone
 _WHOLES = {  # structures that hold others of the table
     "brain": {"anterior hippocampus", "posterior hippocampus", "brainstem"},
     "heart": {"left atrium", "left ventricle", "right ventricle", "myocardium", "aorta"},
 }
 _MOST = 0.5
 _CUT_MM = 3.0  # two working voxels
+_CENTROID_VOXELS = 200_000  # of a bounding box; of a larger one a regular sample serves
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +113,9 @@ class AnatomyCheck:
             mask: uint8, 1 inside, on the grid of the scan; not empty.
             volume_ml: Its volume.
         """
-        flags = [*self._volume_flags(name, mask, volume_ml), *self._side_flags(name, mask)]
+        flags = (
+            self._volume_flags(name, mask, volume_ml) + self._side_flags(name, mask) + self._density_flags(name, mask)
+        )
         if name in VOLUME_ML:
             flags += self._overlap_flags(name, mask)
             self._findings.append(_Finding(name, mask))
@@ -124,12 +140,24 @@ class AnatomyCheck:
         side = _SIDE.get(name, 1 if name.startswith("left ") else -1 if name.startswith("right ") else 0)
         if not side or self._middle_mm is None or name in _WHOLES["heart"]:
             return []
-        voxels = np.argwhere(mask.array).mean(axis=0) + mask.box.start
-        left_mm = -(float(self._volume.affine[0, :3] @ voxels + self._volume.affine[0, 3]) - self._middle_mm)
+        left_mm = self._middle_mm - float(self._volume.affine[0, :3] @ _centroid(mask) + self._volume.affine[0, 3])
         if side * left_mm < -_SIDE_MARGIN_MM:
             where = "right" if side > 0 else "left"
             return [f"Check: the mask lies on the {where} side of the body, where no {name} is expected."]
         return []
+
+    def _density_flags(self, name: str, mask: CroppedArray) -> list[str]:
+        if self._volume.modality != "CT" or name not in MEDIAN_HU:
+            return []
+        step = _sampling_step(mask)
+        values = self._volume.array[mask.box.slices][::step, ::step, ::step]
+        inside = mask.array[::step, ::step, ::step] > 0
+        if not inside.any():
+            return []
+        (low, high), median = MEDIAN_HU[name], float(np.median(values[inside]))
+        if low <= median <= high:
+            return []
+        return [f"Check: its median of {median:.0f} HU is not that of the {name} ({low:.0f} to {high:.0f} HU)."]
 
     def _overlap_flags(self, name: str, mask: CroppedArray) -> list[str]:
         flags = []
@@ -146,11 +174,23 @@ class AnatomyCheck:
         return flags
 
 
+def _sampling_step(mask: CroppedArray) -> int:
+    return max(1, round((mask.array.size / _CENTROID_VOXELS) ** (1 / 3)))
+
+
+def _centroid(mask: CroppedArray) -> np.ndarray:
+    """Return the centre of a mask in voxels of the scan `(3,)`; of a large one from every n-th voxel of each axis."""
+    step = _sampling_step(mask)
+    voxels = step * np.argwhere(mask.array[::step, ::step, ::step])
+    if not len(voxels):
+        voxels = np.argwhere(mask.array)
+    centre: np.ndarray = voxels.mean(axis=0) + mask.box.start
+    return centre
+
+
 def _middle_of_body(volume: Volume) -> float | None:
     """Middle of the body along the left-right axis in mm (RAS+); None where the image may show one side alone."""
-    body = find_body(volume).box
-    corners = np.array([[(body.start, body.stop)[(n >> axis) & 1][axis] for axis in range(3)] for n in range(8)])
-    x = corners @ volume.affine[0, :3] + volume.affine[0, 3]
-    if x.max() - x.min() < _WIDE_BODY_MM:
+    x = find_body(volume).box.corners @ volume.affine[0, :3] + volume.affine[0, 3]
+    if x.max() - x.min() < WIDE_BODY_MM:
         return None
     return float(x.min() + x.max()) / 2

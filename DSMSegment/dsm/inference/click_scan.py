@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,10 +16,9 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from dsm.core.boxes import Box, CroppedArray, bounding_box
-from dsm.core.click import Click
+from dsm.core.click import Click, check_in_volume, check_inside
 from dsm.core.orientation import Orientation
 from dsm.core.volume import Volume
-from dsm.errors import InputError
 from dsm.inference.click_channels import WindowClick, click_channels
 from dsm.inference.click_window import ClickWindow, soft_tissue_units
 from dsm.inference.components import label_components
@@ -31,9 +31,13 @@ _GROWTH = 1.4
 _COARSEST_MM = 10.0
 _MOST_LOOKS = 8
 _MOST_REPLAYED = 10  # clicks that are taken one after the other
+_MOST_KEPT = 32  # masks that earlier clicks gave
 _MARGIN = 2  # voxels of the window around what was found, else it is too small
 _SMALL = 0.4  # of the window: what is smaller is looked at again finer
 _FILLED = 0.6  # of the window that the object fills in that look
+_FINE_MM = 0.65  # voxel size of the last look that is fine enough
+_PATCH_MM = 5.0  # around a click that the network does not agree with
+_DETAIL = 2  # how much finer the last look at a large object is, in as many more voxels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,7 +47,6 @@ class ClickResult:
     Args:
         mask: uint8, 1 inside; empty when nothing was found.
         volume_ml: Of the mask.
-        confidence: Mean probability in the mask, in the window; 0 where it is empty.
         spacing_mm: Of the window of the last look.
         looks: Windows that were looked at for the last click.
         seconds: Time that the last click took.
@@ -51,7 +54,6 @@ class ClickResult:
 
     mask: CroppedArray
     volume_ml: float
-    confidence: float
     spacing_mm: float
     looks: int
     seconds: float
@@ -114,7 +116,7 @@ class ClickSegmenter:
             volume: CT or MR.
             text: What a text prompt found in it, on its grid.
         """
-        return open_for_clicks(volume, self, text=text)
+        return ClickScan.of(volume, self, text=text)
 
     @torch.inference_mode()
     def look(self, image: Tensor, clicks: Sequence[WindowClick], *, previous: Tensor, text: Tensor) -> Tensor:
@@ -128,7 +130,8 @@ class ClickSegmenter:
 class ClickScan:
     """Volume prepared for click prompts.
 
-    What earlier clicks gave is kept, so that one more click costs one click, and taking it back costs nothing.
+    The masks of the last 32 lists of clicks are kept, so that one more click costs one click, and taking it back costs
+    nothing.
 
     Args:
         volume: The image.
@@ -139,29 +142,51 @@ class ClickScan:
     text: CroppedArray
     _segmenter: Looker = field(repr=False)
     _units: tuple[float, float] = field(repr=False)
-    _known: dict[tuple[Click, ...], ClickResult] = field(default_factory=dict, repr=False)
+    _known: OrderedDict[tuple[Click, ...], ClickResult] = field(default_factory=OrderedDict, repr=False)
 
-    def segment(self, clicks: Sequence[Click]) -> ClickResult:
+    @classmethod
+    def of(
+        cls,
+        volume: Volume,
+        looker: Looker,
+        *,
+        text: CroppedArray | None = None,
+        units: tuple[float, float] | None = None,
+    ) -> ClickScan:
+        """Prepare a volume for clicks.
+
+        Args:
+            volume: CT or MR.
+            looker: Predictor.
+            text: Mask of a text prompt, on its grid.
+            units: Intensities that become 0 and 1 (`soft_tissue_units`); measured by default.
+        """
+        return cls(volume, text or NOTHING, looker, units or soft_tissue_units(volume))
+
+    def segment(self, clicks: Sequence[Click], *, on_look: Callable[[], None] = lambda: None) -> ClickResult:
         """Segment the clicked object.
 
         Args:
-            clicks: In their order; the first one inside.
+            clicks: In their order; at least one is inside where there is no mask to correct.
+            on_look: Called before each look at a window; may raise `JobCancelled`.
 
         Raises:
-            InputError: If there is no click inside, or one lies outside of the volume.
+            InputError: If none of these is inside, or one lies outside of the volume.
         """
-        if not any(click.inside for click in clicks):
-            raise InputError("No click is inside of the structure.", code="click", hint="Click on the structure first.")
+        corrects = bool(self.text.array.any())
+        if not corrects:
+            check_inside(clicks)
+        check_in_volume(clicks, self.volume)
         points = [self._point(click) for click in clicks]
         known = next((n for n in range(len(clicks), 0, -1) if tuple(clicks[:n]) in self._known), 0)
-        first = 1 + next(row for row, click in enumerate(clicks) if click.inside)
+        first = 1 if corrects else 1 + next(row for row, click in enumerate(clicks) if click.inside)
         counts = list(range(max(known + 1, first), len(clicks) + 1))
-        if len(counts) > _MOST_REPLAYED:  # a scribble
+        if len(counts) > _MOST_REPLAYED and not corrects:  # a scribble; corrections are one by one
             counts = counts[-1:]
         result = self._known.get(tuple(clicks[:known]))
         for count in counts:
-            result = self._one_more(clicks[:count], points[:count], result)
-            self._known[tuple(clicks[:count])] = result
+            result = self._one_more(clicks[:count], points[:count], result, on_look)
+            self._keep(tuple(clicks[:count]), result)
         assert result is not None  # noqa: S101  # known, or made above
         return result
 
@@ -170,64 +195,134 @@ class ClickScan:
         orientation = Orientation.of(self.volume.affine)
         affine = orientation.affine_to_ras(self.volume.affine, self.volume.shape)
         i, j, k = (np.linalg.inv(affine) @ (*click.ras_mm, 1.0))[:3].tolist()
-        shape = orientation.shape_to_ras(self.volume.shape)
-        if any(not -0.5 <= value <= length - 0.5 for value, length in zip((i, j, k), shape, strict=True)):
-            place = ", ".join(f"{value:.1f}" for value in click.ras_mm)
-            raise InputError(
-                f"The click at {place} mm lies outside of the volume.", code="click.outside", hint="Click in the image."
-            )
         return i, j, k
 
+    def _keep(self, clicks: tuple[Click, ...], result: ClickResult) -> None:
+        self._known[clicks] = result
+        while len(self._known) > _MOST_KEPT:
+            self._known.popitem(last=False)
+
     def _one_more(
-        self, clicks: Sequence[Click], points: Sequence[tuple[float, float, float]], earlier: ClickResult | None
+        self,
+        clicks: Sequence[Click],
+        points: Sequence[tuple[float, float, float]],
+        earlier: ClickResult | None,
+        on_look: Callable[[], None],
     ) -> ClickResult:
         """The mask after the last of some clicks, from the mask before it."""
         began = time.perf_counter()
         marks = [(point, click.inside) for point, click in zip(points, clicks, strict=True)]
+        if self.text.array.any():
+            mask, window, looks = self._correct(marks, earlier.mask if earlier else self.text, on_look)
+        else:
+            mask, window, looks = self._find(marks, earlier.mask if earlier else NOTHING, on_look)
+        voxels = int(np.count_nonzero(mask.array))
+        return ClickResult(
+            mask=_tight(mask) if voxels else NOTHING,
+            volume_ml=voxels * self.volume.voxel_volume_mm3 / 1000,
+            spacing_mm=window.spacing_mm,
+            looks=looks,
+            seconds=time.perf_counter() - began,
+        )
+
+    def _find(
+        self, marks: Sequence[WindowClick], before: CroppedArray, on_look: Callable[[], None]
+    ) -> tuple[CroppedArray, ClickWindow, int]:
+        """Segment the clicked object: its mask, the window of the last look, and the number of looks."""
         inner = np.array([point for point, is_inside in marks if is_inside])
-        mask = earlier.mask if earlier else NOTHING
-        known = mask if mask.array.any() else self.text if self._is_clicked(self.text, inner[-1]) else NOTHING
-        center, spacing = self._place(known, inner)
-        previous, looks, finer = mask, 0, False
+        center, spacing = self._place(before, inner)
+        previous, looks, finer = before, 0, False
         while True:
-            window = ClickWindow.around(self.volume, center.tolist(), spacing_mm=spacing, size=self._segmenter.size)
+            on_look()
+            window = self._window(center.tolist(), spacing)
             logits, found = self._look(window, marks, previous)
             looks += 1
+            mask = _mask_of(window, logits, found)
             touches, extent = _fit(found, window)
             if looks >= _MOST_LOOKS:
                 break
             if touches and not finer and spacing < self._segmenter.coarsest_mm:
                 spacing = min(self._segmenter.coarsest_mm, spacing * _GROWTH)
+                previous = before  # what ends at the faces of a window that is too small is no mask to correct
             elif extent and extent < _SMALL * window.size and not finer and spacing > self._finest_mm():
                 spacing = max(self._finest_mm(), spacing * extent / (_FILLED * window.size))
-                finer = True
+                finer, previous = True, mask
             else:
                 break
-            previous = window.to_input(torch.where(torch.from_numpy(found), logits, logits.clamp_max(-1)))
-            center, _ = self._place(previous, inner)
-        mask = window.to_input(torch.where(torch.from_numpy(found), logits, logits.clamp_max(-1)))
-        voxels = int(np.count_nonzero(mask.array))
-        return ClickResult(
-            mask=CroppedArray(mask.array, mask.offset_ijk) if voxels else NOTHING,
-            volume_ml=voxels * self.volume.voxel_volume_mm3 / 1000,
-            confidence=float(logits.sigmoid()[torch.from_numpy(found)].mean()) if found.any() else 0.0,
-            spacing_mm=spacing,
-            looks=looks,
-            seconds=time.perf_counter() - began,
+            center, _ = self._place(mask, inner)
+        if found.any() and self._is_coarse(spacing):
+            on_look()
+            window = self._window(center.tolist(), spacing, detail=_DETAIL)
+            logits, found = self._look(window, marks, mask)
+            looks += 1
+            mask = _mask_of(window, logits, found)
+        return mask, window, looks
+
+    def _correct(
+        self, marks: Sequence[WindowClick], before: CroppedArray, on_look: Callable[[], None]
+    ) -> tuple[CroppedArray, ClickWindow, int]:
+        """Change a mask where the last click contradicts it: the connected error at the click, and nothing else."""
+        point, is_inside = marks[-1]
+        spacing, looks = max(_START_MM, self._finest_mm()), 0
+        while True:
+            on_look()
+            window = self._window(point, spacing)
+            logits, error = self._error(window, marks, before)
+            looks += 1
+            touches, _ = _fit(error, window)
+            if not touches or looks >= _MOST_LOOKS or spacing >= self._segmenter.coarsest_mm:
+                break
+            spacing = min(self._segmenter.coarsest_mm, spacing * _GROWTH)
+        if error.any() and self._is_coarse(spacing):
+            on_look()
+            window = self._window(point, spacing, detail=_DETAIL)
+            logits, error = self._error(window, marks, before)
+            looks += 1
+        change = _mask_of(window, logits, error).union(self._voxel(point))
+        return (before.union(change) if is_inside else before.difference(change)), window, looks
+
+    def _error(
+        self, window: ClickWindow, marks: Sequence[WindowClick], before: CroppedArray
+    ) -> tuple[Tensor, np.ndarray]:
+        """Return how sure the network is that voxels are wrong (logits), and the connected error at the last click.
+
+        Where the network does not agree with the click, or the error would be larger than the mask, as a leak is, only
+        the most likely voxels within a few millimetres of the click are the error.
+        """
+        near = [mark for mark in marks if _is_within(window, mark[0])]
+        point, is_inside = window.from_view(near[-1][0]), near[-1][1]
+        previous = window.sample_mask(before)
+        logits = (1 if is_inside else -1) * self._logits(window, near, previous)
+        is_wrong = ((previous > 0.5) != is_inside) & window.inside()
+        error = parts_at(((logits > 0) & is_wrong).numpy(), [point])
+        before_mm3 = np.count_nonzero(before.array) * self.volume.voxel_volume_mm3
+        if 0 < np.count_nonzero(error) * window.spacing_mm**3 <= before_mm3:
+            return logits, error
+        voxel = tuple(min(max(round(p), 0), n - 1) for p, n in zip(point, logits.shape, strict=True))
+        is_alike = logits >= logits[voxel].clamp_max(0)
+        patch = _ball(window.size, point, _PATCH_MM / window.spacing_mm)
+        return torch.ones_like(logits), parts_at((is_alike & is_wrong).numpy() & patch, [point])
+
+    def _voxel(self, point: Sequence[float]) -> CroppedArray:
+        """Return the mask of the voxel at a view coordinate."""
+        orientation = Orientation.of(self.volume.affine)
+        i, j, k = (
+            min(max(round(p), 0), self.volume.shape[axis] - 1) for p, axis in zip(point, orientation.axes, strict=True)
         )
+        voxel = CroppedArray(np.ones((1, 1, 1), np.uint8), (i, j, k))
+        return orientation.crop_from_ras(voxel, self.volume.shape)
+
+    def _window(self, center: Sequence[float], spacing_mm: float, *, detail: int = 1) -> ClickWindow:
+        return ClickWindow.around(
+            self.volume, center, spacing_mm=spacing_mm / detail, size=detail * self._segmenter.size
+        )
+
+    def _is_coarse(self, spacing_mm: float) -> bool:
+        """Return whether a mask found with this voxel size gains by a finer look."""
+        return spacing_mm > _DETAIL * max(_FINE_MM, self._finest_mm())
 
     def _finest_mm(self) -> float:
         return 0.5 * min(self.volume.spacing_mm)
-
-    def _is_clicked(self, mask: CroppedArray, point: np.ndarray) -> bool:
-        """Return whether a mask of the input grid contains a view coordinate."""
-        if not mask.array.size:
-            return False
-        orientation = Orientation.of(self.volume.affine)
-        box = orientation.box_to_ras(mask.box, self.volume.shape)
-        voxel = tuple(round(p) - start for p, start in zip(point, box.start, strict=True))
-        view = orientation.to_ras(mask.array)
-        return all(0 <= v < n for v, n in zip(voxel, view.shape, strict=True)) and bool(view[voxel])
 
     def _place(self, mask: CroppedArray, inner: np.ndarray) -> tuple[np.ndarray, float]:
         """Middle (view coordinate) and spacing of a window for a mask and the clicks inside."""
@@ -248,26 +343,29 @@ class ClickScan:
         self, window: ClickWindow, marks: Sequence[WindowClick], previous: CroppedArray
     ) -> tuple[Tensor, np.ndarray]:
         """Return logits of a window, and the clicked components of the mask."""
-        low, high = self._units
-        image = (window.sample(self.volume.array) - low) / (high - low)
-        clicks = [(window.from_view(point), is_inside) for point, is_inside in marks]
-        logits = self._segmenter.look(
-            image, clicks, previous=window.sample_mask(previous), text=window.sample_mask(self.text)
-        )
+        logits = self._logits(window, marks, window.sample_mask(previous))
         found = ((logits > 0) & window.inside()).numpy()
-        return logits, clicked_parts(found, [point for point, is_inside in clicks if is_inside])
+        return logits, clicked_parts(found, [window.from_view(point) for point, is_inside in marks if is_inside])
 
-
-def open_for_clicks(volume: Volume, looker: Looker, *, text: CroppedArray | None = None) -> ClickScan:
-    """Prepare a volume for clicks with `looker` as predictor; see `ClickSegmenter.open`."""
-    return ClickScan(volume=volume, text=text or NOTHING, _segmenter=looker, _units=soft_tissue_units(volume))
+    def _logits(self, window: ClickWindow, marks: Sequence[WindowClick], previous: Tensor) -> Tensor:
+        low, high = self._units
+        return self._segmenter.look(
+            (window.sample(self.volume.array) - low) / (high - low),
+            [(window.from_view(point), is_inside) for point, is_inside in marks],
+            previous=previous,
+            text=window.sample_mask(self.text),
+        )
 
 
 def clicked_parts(found: np.ndarray, points: Sequence[Sequence[float]]) -> np.ndarray:
     """Keep the connected components within two voxels of a click; all if there is none."""
-    parts, count = label_components(found)
-    if count < 2:
-        return found
+    kept = parts_at(found, points)
+    return kept if kept.any() else found
+
+
+def parts_at(found: np.ndarray, points: Sequence[Sequence[float]]) -> np.ndarray:
+    """Keep the connected components within two voxels of a point."""
+    parts, _ = label_components(found)
     kept = set()
     for point in points:
         near = tuple(
@@ -275,8 +373,29 @@ def clicked_parts(found: np.ndarray, points: Sequence[Sequence[float]]) -> np.nd
             for p, n in zip(point, found.shape, strict=True)
         )
         kept |= set(np.unique(parts[near]).tolist())
-    kept.discard(0)
-    return np.isin(parts, sorted(kept)) if kept else found
+    return np.isin(parts, sorted(kept - {0}))
+
+
+def _is_within(window: ClickWindow, point: Sequence[float]) -> bool:
+    return all(-0.5 <= p <= window.size - 0.5 for p in window.from_view(point))
+
+
+def _ball(size: int, middle: Sequence[float], radius: float) -> np.ndarray:
+    """Mask of the voxels of a window within a radius of a point, in voxels."""
+    i, j, k = (np.arange(size) - m for m in middle)
+    found: np.ndarray = i[:, None, None] ** 2 + j[None, :, None] ** 2 + k[None, None, :] ** 2 <= radius**2
+    return found
+
+
+def _mask_of(window: ClickWindow, logits: Tensor, found: np.ndarray) -> CroppedArray:
+    """Return the mask of a look on the input grid, without what is outside of `found`."""
+    return window.to_input(torch.where(torch.from_numpy(found), logits, logits.clamp_max(-1)))
+
+
+def _tight(mask: CroppedArray) -> CroppedArray:
+    """Crop a mask to what is inside."""
+    crop = CroppedArray.from_mask(mask.array, mask.offset_ijk)
+    return CroppedArray(crop.array.copy(), crop.offset_ijk)
 
 
 def _fit(found: np.ndarray, window: ClickWindow) -> tuple[bool, int]:

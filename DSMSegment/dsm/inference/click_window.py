@@ -80,11 +80,6 @@ class ClickWindow:
         i, j, k = ((p - o) / s for p, o, s in zip(point, self.origin, self.step, strict=True))
         return i, j, k
 
-    def to_view(self, point: Sequence[float]) -> tuple[float, float, float]:
-        """View coordinate of a voxel of the window."""
-        i, j, k = (o + s * p for p, o, s in zip(point, self.origin, self.step, strict=True))
-        return i, j, k
-
     def sample(self, array: np.ndarray) -> Tensor:
         """Resample an array of the input grid; the border is repeated outside of it. float32 `(size,) * 3`."""
         origin, step = list(self.origin), list(self.step)

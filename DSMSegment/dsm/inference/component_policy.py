@@ -39,7 +39,7 @@ _TUBES = frozenset(
     | {"urethra", "vein", "vessel"}
 )
 _BROKEN_TUBE_FRACTION = 0.1
-# Free words may name paired organs: the second largest part stays, a speck does not.
+# Free words may name paired organs: the second largest component is kept, small ones are not.
 _SPECK_FRACTION = 0.1
 # A ball of 6 mm: less is two features across, which is noise as often as it is a lesion.
 _SPECK_ML = 0.1

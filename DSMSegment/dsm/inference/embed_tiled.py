@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dsm.inference.plane_tiles import inner_planes, plane_tiles, sliding_window
 from dsm.nn.diffusion_fusion import DiffusionFusion
 from dsm.nn.pixel_decoder import PixelDecoder
+from dsm.ops.add_doubled import add_doubled_
 from dsm.ops.linear import linear
 from dsm.ops.semantic_diffusion import semantic_difference
 
 # Planes along i, which lie one after another in channels-last memory. Even, for the map at half the resolution.
 _MERGED = 4
 # More, because the convolution sees a plane more on both sides.
-_REFINED = 16
-# Planes at 6 mm, and how far the fusion sees: two convolutions.
-_FUSED, _FUSION_HALO = 16, 2
+_REFINED = 8
+# Planes at 6 mm.
+_FUSED = 16
+# Planes on either side: a convolution sees one, and the map at half the resolution has one for two.
+_HALO = 2
 
 
 def embed_tiled(decoder: PixelDecoder, f2: Tensor, d4: Tensor) -> Tensor:
@@ -36,19 +38,19 @@ def embed_tiled(decoder: PixelDecoder, f2: Tensor, d4: Tensor) -> Tensor:
         `(1, embed_dim, I/2, J/2, K/2)`, channels last.
     """
     up = decoder.up2(d4)
-    count = f2.shape[2]
     size = (1, up.shape[1], *f2.shape[2:])
     embedding = torch.empty(size, dtype=up.dtype, device=up.device, memory_format=torch.channels_last_3d)
-    for start, stop in _rows(count, _MERGED):
-        embedding[:, :, start:stop] = decoder.merge(f2[:, :, start:stop], up[:, :, start // 2 : stop // 2])
-    # In place: what is finished waits until the next rows have seen what it was.
-    finished, where = embedding[:, :, :0], slice(0, 0)
-    for start, stop in _rows(count, _REFINED):
-        first, last = max(0, start - 1), min(count, stop + 1)
-        refined = decoder.refine(embedding[:, :, first:last])[:, :, start - first : stop - first]
-        embedding[:, :, where] = finished
-        finished, where = decoder.finish(embedding[:, :, start:stop], refined), slice(start, stop)
-    embedding[:, :, where] = finished
+
+    def merge(first: int, last: int, into: Tensor) -> None:
+        for start, stop in plane_tiles(last - first, _MERGED):
+            begin, end = first + start, first + stop
+            joined = decoder.join(f2[:, :, begin:end], up[:, :, begin // 2 : end // 2])
+            into[:, :, start:stop] = F.gelu(joined)
+
+    for start, stop, merged in sliding_window(embedding, merge, planes=_REFINED, halo=_HALO):
+        refined = inner_planes(decoder.refine, merged[:, :, _HALO - 1 : 1 - _HALO])
+        projected = decoder.finish(merged[:, :, _HALO:-_HALO], refined)
+        F.normalize(projected, dim=1, out=embedding[:, :, start:stop])
     return embedding
 
 
@@ -69,27 +71,28 @@ class FusionInRows(nn.Module):
 
     def forward(self, features: Tensor, guidance: Tensor) -> Tensor:
         """Fuse `(1, channels, i, j, k)` with `(1, channels, i/2, j/2, k/2)`."""
-        count = features.shape[2]
         fused = torch.empty_like(features, memory_format=torch.channels_last_3d)
-        for start, stop in _rows(count, _FUSED):
-            first, last = max(0, start - _FUSION_HALO), min(count, stop + _FUSION_HALO)
-            part = self._fuse(features[:, :, first:last], guidance[:, :, first // 2 : last // 2])
-            fused[:, :, start:stop] = part[:, :, start - first : stop - first]
+
+        def mix(first: int, last: int, into: Tensor) -> None:
+            into.copy_(self._mixed(features, guidance, first, last))
+
+        for start, stop, mixed in sliding_window(fused, mix, planes=_FUSED, halo=_HALO):
+            smooth = inner_planes(self.fusion.smooth, mixed[:, :, _HALO - 1 : 1 - _HALO])
+            fused[:, :, start:stop] = self.fusion.activation(smooth)
         return fused
 
-    def _fuse(self, features: Tensor, guidance: Tensor) -> Tensor:
+    def _mixed(self, features: Tensor, guidance: Tensor, first: int, last: int) -> Tensor:
+        """Compute planes `first` to `last - 1` of what the smoothing convolution reads."""
         fusion = self.fusion
-        guide = fusion.guide(guidance)
-        mixed = F.interpolate(_by_channel(guide, self.of_guide), scale_factor=2.0, mode="nearest")
-        guide = F.interpolate(guide, scale_factor=2.0, mode="nearest")
-        change = semantic_difference(features, guide, fusion.feature_kernel, fusion.guidance_kernel)
-        diffused = F.relu_(fusion.mix(change)).mul_(fusion.gamma[:, None, None, None]).add_(features)
-        return fusion.activation(fusion.smooth(mixed.add_(_by_channel(diffused, self.of_features))))
+        low, high = max(0, first - _HALO), min(features.shape[2], last + _HALO)
+        guide = fusion.guide(guidance[:, :, low // 2 : high // 2])
+        doubled = F.interpolate(guide, scale_factor=2.0, mode="nearest")
+        kernels = fusion.feature_kernel, fusion.guidance_kernel
+        change = semantic_difference(features[:, :, low:high], doubled, *kernels)[:, :, first - low : last - low]
+        diffused = F.relu_(fusion.mix(change)).mul_(fusion.gamma[:, None, None, None]).add_(features[:, :, first:last])
+        mixed = _by_channel(diffused, self.of_features)
+        return add_doubled_(mixed, _by_channel(guide[:, :, (first - low) // 2 : (last - low) // 2], self.of_guide))
 
 
 def _by_channel(x: Tensor, weight: Tensor) -> Tensor:
     return linear(x.movedim(1, -1), weight).movedim(-1, 1)
-
-
-def _rows(count: int, most: int) -> Iterator[tuple[int, int]]:
-    return ((start, min(count, start + most)) for start in range(0, count, most))

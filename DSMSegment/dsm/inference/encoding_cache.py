@@ -72,10 +72,13 @@ class EncodingCache:
     def load(self, key: str, *, device: torch.device) -> Encoding | None:
         """Return the encoding that was kept under `key`, bit for bit; None where there is none that is whole."""
         path = self._path(key)
+        before = _identity(path)
+        if before is None:
+            return None
         try:
             encoding = _read(path, device)
         except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
-            if not path.is_file():  # never kept, or another process evicted it just now
+            if _identity(path) != before:  # another process evicted it meanwhile, and may have written it anew
                 return None
             _log.warning("The cached encoding %s is damaged (%s); it is made again.", path, error)
             with suppress(OSError):
@@ -130,6 +133,15 @@ def encoding_keys(
     if region is not None:
         keys[region] = _digest([*parts, str((region.start, region.stop))])
     return keys
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Tell a file from another one of the same name; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
 
 
 def _digest(parts: Sequence[str]) -> str:

@@ -55,14 +55,14 @@ class Convolution(nn.Module):
         self.padding: tuple[int, ...] = conv.padding  # type: ignore[assignment]  # numbers in this network
         self.activation = activation
 
-    def forward(self, x: Tensor) -> Tensor:
-        """As `nn.Conv3d`, then the activation."""
+    def forward(self, x: Tensor, padding: tuple[int, ...] | None = None) -> Tensor:
+        """As `nn.Conv3d`, then the activation; `padding` replaces that of the layer."""
         return convolution(
             x,
             self.weight,
             self.bias,
             stride=self.stride,
-            padding=self.padding,
+            padding=self.padding if padding is None else padding,
             dilation=self.dilation,
             activation=self.activation,
         )

@@ -22,9 +22,9 @@ class Int8Convolution(nn.Module):
         self.packed, self.bias = pack(layer.weight, padding=layer.padding), layer.bias
         self.padding, self.activation = layer.padding, layer.activation
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, padding: tuple[int, ...] | None = None) -> Tensor:
         """As `Convolution`."""
-        y = int8_convolution(x, self.packed, self.bias, padding=self.padding)
+        y = int8_convolution(x, self.packed, self.bias, padding=self.padding if padding is None else padding)
         if self.activation == "relu":
             return F.relu_(y)
         return F.gelu(y) if self.activation == "gelu" else y

@@ -61,13 +61,13 @@ def native_mask(
     found = bounding_box(inside)
     if found is None:
         return NativeMask(NOTHING, 0, float(torch.sigmoid(logits.max())))
-    mean = float(torch.sigmoid(logits[torch.from_numpy(inside)]).mean())
+    mean = float(torch.sigmoid(logits[found.slices][torch.from_numpy(inside[found.slices])]).mean())
     box, coordinates = _native_box(found, logits, grid, stride)
     mask = np.zeros(box.size, dtype=bool)
     for start, values in _interpolated_chunks(logits, coordinates):
         mask[start : start + len(values)] = (values > logit_of(threshold)).numpy()
     mask = remove_small_components(keep_large_components(mask, fraction=keep_fraction), smallest_voxels)
-    crop = _tight_crop(mask, box)
+    crop = CroppedArray.from_mask(mask, box.start)
     count = int(np.count_nonzero(crop.array))
     return NativeMask(_to_input(crop, grid) if count else NOTHING, count, mean)
 
@@ -106,13 +106,12 @@ def native_uncertainty(mean_probability: Tensor, grid: WorkingGrid) -> CroppedAr
     return CroppedArray((2 * np.sqrt(p * (1 - p))).astype(np.float16), found.offset_ijk)
 
 
-def score(mean_probability: float, presence_logit: float) -> float:
-    """Return the confidence of a result, 0 to 1.
+def network_confidence(mean_probability: float, presence_logit: float) -> float:
+    """Return the network's own confidence in a result, 0 to 1; it decides on presence where no calibration holds.
 
     The mean probability inside the mask (how sure the voxels are) times the probability of the presence head (whether
-    the structure is in the image at all). Both are the network's own opinions and are not calibrated; the score ranks
-    results, it is not the chance that the mask is right. Where no voxel passed the threshold, the highest probability
-    takes the place of the mean, so that the score still tells a near miss from nothing.
+    the structure is in the image at all). Neither is calibrated: it is not the chance that the
+    mask is right, and no result shows it.
     """
     return mean_probability / (1 + math.exp(-max(-60.0, min(60.0, presence_logit))))
 
@@ -174,12 +173,6 @@ def _interpolate(x: Tensor, axis: int, coordinates: np.ndarray) -> Tensor:
     shape = [1, 1, 1]
     shape[axis] = len(position)
     return torch.lerp(x.index_select(axis, low), x.index_select(axis, high), fraction.view(shape))
-
-
-def _tight_crop(mask: np.ndarray, box: Box) -> CroppedArray:
-    crop = CroppedArray.from_mask(mask)
-    i, j, k = (a + b for a, b in zip(crop.offset_ijk, box.start, strict=True))
-    return CroppedArray(crop.array, (i, j, k))
 
 
 def _to_input(crop: CroppedArray, grid: WorkingGrid) -> CroppedArray:

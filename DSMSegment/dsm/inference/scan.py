@@ -1,30 +1,36 @@
-"""An encoded volume, ready for any number of prompts."""
+"""A volume, ready for any number of prompts by name and by clicks."""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dsm.core.boxes import Box
+from dsm.core.boxes import Box, CroppedArray
+from dsm.core.click import Click, check_clicks, check_in_volume, corrects_text_mask
 from dsm.core.evidence import Evidence
 from dsm.core.input_note import InputNote
-from dsm.core.name_status import ImageRule, NameKind, NameStatus
+from dsm.core.name_status import CUT_OFF, ImageRule, NameKind, NameStatus
 from dsm.core.options import SegmentOptions
 from dsm.core.prompt import Prompt
 from dsm.core.result import PromptResult
 from dsm.core.volume import Volume
+from dsm.errors import PromptError
 from dsm.inference.anatomy import AnatomyCheck
+from dsm.inference.clicked_objects import ClickedObjects
 from dsm.inference.component_policy import kept_fraction, smallest_part_ml
 from dsm.inference.dropped_rims import without_dropped_rims
+from dsm.inference.encoded_volume import EncodedVolume
 from dsm.inference.feature_samples import values_at
 from dsm.inference.host_organ import covered_fraction, host_region, keep_parts_at
 from dsm.inference.logit_components import REJECTED_LOGIT, keep_sure_parts
 from dsm.inference.lung_nodules import nodule_logits
+from dsm.inference.organ_order import SketchedOrgan
 from dsm.inference.organ_outliers import deviation_logits
 from dsm.inference.postprocess import (
     FAINTEST_PROBABILITY,
@@ -33,12 +39,13 @@ from dsm.inference.postprocess import (
     native_mask,
     native_probability,
     native_uncertainty,
-    score,
+    network_confidence,
 )
 from dsm.inference.visual_prompt import Sampling, decode_with_visual_prompts
 from dsm.inference.working_grid import WorkingGrid
 from dsm.models.calibration import Calibration
 from dsm.models.config import ModelConfig
+from dsm.models.store import no_click_network
 from dsm.nn.dsm_net import DSMNet, Encoding
 from dsm.nn.prompt_batch import PromptBatch
 from dsm.progress import ProgressCallback, ignore_progress
@@ -46,10 +53,12 @@ from dsm.text.embed import PromptEmbedder
 from dsm.text.name_status import name_status
 from dsm.text.prompt import parse_prompts
 
-# Their logits are in memory together: 6 MB each for a trunk of 36 x 24 x 45 cm.
-_BATCH = 8
+# Logits of a batch are in memory together, 6 MB a prompt for a trunk of 36 x 24 x 45 cm. Each batch reads the features
+# once, which takes longer than the products with them.
+_BATCH_BYTES, _FEWEST, _MOST = 192 * 2**20, 8, 32
 # A mask is at least half sure inside by its threshold, so below this the presence head says "not here" (under 0.1).
-_SMALLEST_SCORE = 0.05
+_LEAST_CONFIDENCE = 0.05
+_FLOAT_BYTES = 4
 _SAMPLING = Sampling()
 _OPTIONS = SegmentOptions()
 # Of the host with its margin, which is about twice the organ.
@@ -81,36 +90,76 @@ class _Answer:
     mean: Tensor | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Scan:
-    """Volume that was encoded once; each `segment` is cheap.
+    """Volume that is encoded once, at the latest by the first prompt that needs it; each `segment` is cheap.
 
     Args:
         volume: The input; results come on its grid.
-        grid: How the encoding lies on it.
-        num_slabs: 1 where the encoding was made in one pass.
-        encode_seconds: What the encoding took, resampling included.
-        notes: What is unusual about the input; each result carries them as warnings.
     """
 
     volume: Volume
-    grid: WorkingGrid
-    num_slabs: int
-    encode_seconds: float
-    _encoding: Encoding = field(repr=False)
+    _encode: Callable[[ProgressCallback], EncodedVolume] = field(repr=False)
     _net: DSMNet = field(repr=False)
     _config: ModelConfig = field(repr=False)
     _embedder: PromptEmbedder = field(repr=False)
-    notes: tuple[InputNote, ...] = ()
+    _input_notes: tuple[InputNote, ...] = ()
     _calibration: Calibration | None = field(default=None, repr=False)
+    _clicked: ClickedObjects | None = field(default=None, repr=False)
+    _encoded: EncodedVolume | None = field(default=None, repr=False)
     _host_regions: dict[tuple[int, ...], np.ndarray] = field(default_factory=dict, repr=False)
     _deviations: dict[tuple[int, ...], Tensor | None] = field(default_factory=dict, repr=False)
+
+    @property
+    def is_encoded(self) -> bool:
+        """True once the volume is encoded."""
+        return self._encoded is not None
+
+    def encode(self, progress: ProgressCallback = ignore_progress) -> EncodedVolume:
+        """Encode the volume, unless that was done.
+
+        Args:
+            progress: As of `Segmenter.encode`, which also names the errors.
+        """
+        if self._encoded is None:
+            self._encoded = self._encode(progress)
+        return self._encoded
+
+    @property
+    def grid(self) -> WorkingGrid:
+        """Place of the encoding in the input grid."""
+        return self.encode().grid
+
+    @property
+    def num_slabs(self) -> int:
+        """1 where the encoding was made in one pass."""
+        return self.encode().num_slabs
+
+    @property
+    def encode_seconds(self) -> float:
+        """Time of the encoding, resampling included."""
+        return self.encode().seconds
+
+    @property
+    def notes(self) -> tuple[InputNote, ...]:
+        """Unusual things about the input; each result by name carries them as warnings."""
+        return (*self._input_notes, *(self._encoded.notes if self._encoded else ()))
+
+    @property
+    def organs(self) -> Mapping[str, SketchedOrgan]:
+        """Organs of a plausible volume on a coarse grid."""
+        return self.encode().organs
+
+    @property
+    def _encoding(self) -> Encoding:
+        return self.encode().encoding
 
     def segment(
         self,
         prompts: str | Sequence[str] | Sequence[Prompt],
         options: SegmentOptions = _OPTIONS,
         *,
+        clicks: Sequence[Click] = (),
         sampling: Sampling = _SAMPLING,
         part_confidence: float | None = None,
         progress: ProgressCallback = ignore_progress,
@@ -118,36 +167,109 @@ class Scan:
     ) -> list[PromptResult]:
         """Segment the prompted structures.
 
+        A prompt with clicks gives the clicked object, whatever its name; clicks on a learned organ correct its mask if
+        the volume is encoded. Names alone need the encoding.
+
         Args:
             prompts: Text (`;` or a new line separates prompts), several texts, or parsed prompts.
-            options: How they are segmented. Post-processing keeps the largest connected part of an organ, and drops
-                specks of free-text prompts. A tumor keeps all parts of 0.1 ml or more; if its organ is in the image,
-                those that touch it and are not mostly other organs; of a trained tumor, those that are sure enough. In
-                a solid organ of which no lesion had training labels, a tumor is what differs from the rest of the
-                organ (`dsm.inference.organ_outliers`).
+            options: How they are segmented. Post-processing keeps the largest connected component of an organ, and
+                removes small ones of free-text prompts. A tumor keeps all components of 0.1 ml or more; if its organ is
+                in the image, those that touch it and are not mostly other organs; of a learned tumor, those of enough
+                confidence. In a solid organ of which no lesion had training labels, a tumor is what differs from the
+                rest of the organ (`dsm.inference.organ_outliers`). Of clicked prompts only the region counts.
+            clicks: Clicks of the only prompt, in their order; at least one is inside, but on an organ that is found.
             sampling: How visual prompts are drawn.
             part_confidence: Least mean probability of a part of a trained tumor; by default what the model says.
-            progress: Stages `"text"` and `"decode"`; may raise `JobCancelled`.
-            on_result: Called with each result as soon as it is there.
+            progress: Stages of the encoding if there is none yet, `"text"` and `"decode"`; may raise `JobCancelled`.
+            on_result: Called with each result as soon as it is there, clicked ones first.
 
         Returns:
             One result a prompt, in their order.
 
         Raises:
-            PromptError: If a prompt is empty or too long.
+            PromptError: If a prompt is empty or too long, or there are clicks for several prompts.
+            InputError: If all clicks of a prompt are outside with no mask to correct, or one lies out of the volume.
+            ModelError: Code `"model.clicks"`, if there are clicks and the model has no click network.
+
+        Example::
+
+            scan.segment("schwannoma", clicks=[Click((12.5, -30, 88)), Click((20, -30, 88), inside=False)])
         """
-        questions = [self._question(prompt, guess=options.guess) for prompt in _parsed(prompts)]
+        parsed = _clicked(_parsed(prompts), clicks)
+        clicked_objects = self._clickable(parsed)
+        named = [row for row, prompt in enumerate(parsed) if not prompt.clicks]
+        if named:
+            self.encode(progress)
+        results: dict[int, PromptResult] = {}
+        for row, prompt in enumerate(parsed):
+            if prompt.clicks and clicked_objects is not None:
+                done = len(results)
+                result = clicked_objects.segment(
+                    prompt,
+                    find_text_mask=self._text_mask(prompt, options),
+                    on_look=lambda done=done: progress("decode", done, len(parsed)),  # type: ignore[misc]
+                )
+                results[row] = result if options.region is None else self._inside(result, options.region)
+                if on_result is not None:
+                    on_result(results[row])
+        if named:
+            by_name = self._segment_named(
+                [parsed[row] for row in named],
+                options,
+                sampling=sampling,
+                part_confidence=part_confidence,
+                progress=progress,
+                on_result=on_result,
+            )
+            results.update(zip(named, by_name, strict=True))
+        else:
+            progress("decode", len(parsed), len(parsed))
+        return [results[row] for row in range(len(parsed))]
+
+    def _clickable(self, prompts: Sequence[Prompt]) -> ClickedObjects | None:
+        """Return what segments clicked prompts after checking all clicks; None where no prompt has any."""
+        clicked = [prompt for prompt in prompts if prompt.clicks]
+        if not clicked:
+            return None
+        if self._clicked is None:
+            raise no_click_network(self._config.name)
+        for prompt in clicked:
+            check_clicks(prompt.clicks, prompt.kind)
+            check_in_volume(prompt.clicks, self.volume)
+        return self._clicked
+
+    def _text_mask(self, prompt: Prompt, options: SegmentOptions) -> Callable[[], CroppedArray] | None:
+        """Return a function that finds the mask of a prompt's name; None where it would cost or mean too much."""
+        named = replace(prompt, clicks=())
+        is_correction = self.is_encoded and corrects_text_mask(prompt.kind)
+        if not is_correction or self._question(named, guess=False).status.kind is not NameKind.LEARNED:
+            return None
+        return lambda: self._segment_named([named], SegmentOptions(fast=options.fast))[0].mask
+
+    def _segment_named(
+        self,
+        prompts: Sequence[Prompt],
+        options: SegmentOptions,
+        *,
+        sampling: Sampling = _SAMPLING,
+        part_confidence: float | None = None,
+        progress: ProgressCallback = ignore_progress,
+        on_result: Callable[[PromptResult], None] | None = None,
+    ) -> list[PromptResult]:
+        """Segment prompts by their names; see `segment`."""
+        questions = [self._question(prompt, guess=options.guess) for prompt in prompts]
         progress("text", 0, len(questions))
         vectors, notes = self._embedded(questions)
         progress("text", len(questions), len(questions))
         results: list[PromptResult] = []
         check = AnatomyCheck(self.volume, self.grid.orientation.box_from_ras(self.grid.box, self.volume.shape))
-        for start in range(0, len(questions), _BATCH):
-            batch = questions[start : start + _BATCH]
+        batch_size = self._batch_size()
+        for start in range(0, len(questions), batch_size):
+            batch = questions[start : start + batch_size]
             progress("decode", start, len(questions))
             began = time.perf_counter()
             how = None if options.fast else sampling
-            answers = self._decode(batch, vectors[start : start + _BATCH], how, spread=options.uncertainty)
+            answers = self._decode(batch, vectors[start : start + batch_size], how, spread=options.uncertainty)
             share = (time.perf_counter() - began) / len(batch)
             for row, question in enumerate(batch):
                 if row:
@@ -161,8 +283,9 @@ class Scan:
                     part_confidence=part_confidence,
                 )
                 if result.found:
-                    flags = check(question.prompt.name, result.mask, result.volume_ml)
-                    result = replace(result, warnings=(*flags, *result.warnings))
+                    flags = (*self._score_flags(result), *check(question.prompt.name, result.mask, result.volume_ml))
+                    cut = (CUT_OFF,) if result.touches_edge else ()
+                    result = replace(result, warnings=(*flags, *result.warnings, *cut))
                 if options.region is not None:
                     result = self._inside(result, options.region)
                 results.append(result)
@@ -189,6 +312,11 @@ class Scan:
     def sample_anomaly(self, voxels: np.ndarray) -> np.ndarray:
         """Return the anomaly map at voxels of the input grid `(n, 3)`: float32 `(n,)` in [0, 1]."""
         return values_at(self._encoding.anomalies[-1][0], self.grid, voxels)
+
+    def _batch_size(self) -> int:
+        """Return the number of prompts that are decoded together."""
+        num_voxels = math.prod(self._encoding.embedding.shape[2:])
+        return min(_MOST, max(_FEWEST, _BATCH_BYTES // (_FLOAT_BYTES * num_voxels)))
 
     def _question(self, prompt: Prompt, *, guess: bool) -> _Question:
         status = name_status(prompt, self._config.trained, modality=self.volume.modality)
@@ -232,7 +360,7 @@ class Scan:
                 mask=NOTHING,
                 shape=self.volume.shape,
                 found=False,
-                score=0.0,
+                score=None,
                 volume_ml=0.0,
                 seconds=seconds,
                 threshold=threshold,
@@ -277,19 +405,25 @@ class Scan:
 
     def _decided(
         self, question: _Question, answer: _Answer, native: NativeMask, evidence: Evidence | None
-    ) -> tuple[bool, float]:
-        """Return whether a mask is found, and its score; calibrated for learned names where the model has it."""
+    ) -> tuple[bool, float | None]:
+        """Return whether a mask is found, and its calibrated score; None where the calibration does not hold."""
         if answer.presence is None:
-            return native.num_voxels > 0, native.mean_probability
+            return native.num_voxels > 0, None
         if self._calibration is not None and question.network is not None and not question.is_guess:
             name = question.network.name
             if evidence is None:
-                return False, 0.0
+                return False, None
             # A small lesion is no evidence of absence: what is left of a tumor's mask is shown, with its low score.
             is_found = question.network.kind == "tumor" or self._calibration.is_present(name, evidence)
-            return is_found, self._calibration.score_of(name, evidence)
-        value = score(native.mean_probability, answer.presence)
-        return native.num_voxels > 0 and value >= _SMALLEST_SCORE, value
+            is_rated = is_found and question.status.kind is NameKind.LEARNED
+            return is_found, self._calibration.score_of(name, evidence) if is_rated else None
+        confidence = network_confidence(native.mean_probability, answer.presence)
+        return native.num_voxels > 0 and confidence >= _LEAST_CONFIDENCE, None
+
+    def _score_flags(self, result: PromptResult) -> tuple[str, ...]:
+        if result.score is None or self._calibration is None or result.score >= self._calibration.doubtful_below:
+            return ()
+        return (f"Check: the mask is less sure than right ones are (score {result.score:.2f}).",)
 
     def _inside(self, result: PromptResult, region: Box) -> PromptResult:
         """Return the part of a result in a region; what lies outside of it alone is not found."""
@@ -299,6 +433,7 @@ class Scan:
             result,
             mask=mask,
             found=num_voxels > 0,
+            score=result.score if num_voxels else None,
             volume_ml=num_voxels * self.volume.voxel_volume_mm3 / 1000,
             probability=result.probability and result.probability.inside(region),
             uncertainty=result.uncertainty and result.uncertainty.inside(region),
@@ -443,6 +578,8 @@ class Scan:
             warnings.append(f"A guess: this model has not learned {prompt.name!r}, and such masks are mostly wrong.")
         elif question.status.text:
             warnings.append(question.status.text)
+            if self._clicked is not None and question.status.kind is NameKind.UNKNOWN:
+                warnings.append(f"Click on the {prompt.name} to have it segmented.")
         structure = prompt.structure
         if structure is not None and structure.modalities and self.volume.modality not in structure.modalities:
             fitting = " or ".join(structure.modalities)
@@ -450,6 +587,18 @@ class Scan:
                 f"{prompt.name!r} is looked for in {fitting} as a rule; this image is {self.volume.modality}."
             )
         return (*warnings, *notes, *(note.text for note in self.notes))
+
+
+def _clicked(prompts: list[Prompt], clicks: Sequence[Click]) -> list[Prompt]:
+    """Give the only prompt its clicks, if there are any."""
+    if not clicks:
+        return prompts
+    if len(prompts) != 1:
+        raise PromptError(
+            f"The clicks are for one object, and there are {len(prompts)} prompts.",
+            hint="Segment one at a time, or give each prompt clicks of its own.",
+        )
+    return [replace(prompts[0], clicks=tuple(clicks))]
 
 
 def _parsed(prompts: str | Sequence[str] | Sequence[Prompt]) -> list[Prompt]:

@@ -45,4 +45,6 @@ def _facts(result: PromptResult, provenance: Provenance) -> SegmentFacts:
         volume_ml=result.volume_ml,
         seconds=result.seconds,
         notes=(*result.prompt.warnings, *result.warnings),
+        answer=result.answer,
+        clicks=result.prompt.clicks,
     )

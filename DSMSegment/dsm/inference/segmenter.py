@@ -14,12 +14,16 @@ from dsm.core.scan_check import check_scan
 from dsm.core.volume import Volume
 from dsm.inference.auto_precision import measured_precision, remembered_precision
 from dsm.inference.body_grid import make_working_grid
+from dsm.inference.click_scan import ClickSegmenter
+from dsm.inference.clicked_objects import ClickedObjects
 from dsm.inference.device import checked_device
 from dsm.inference.encode import encode_tensor
+from dsm.inference.encoded_volume import EncodedVolume
 from dsm.inference.encoding_cache import EncodingCache, encoding_keys
 from dsm.inference.estimate import Estimate, estimate_encoding, seconds_per_megavoxel
 from dsm.inference.fast_network import fast_on_cpu
 from dsm.inference.int8_network import int8_on_cpu
+from dsm.inference.organ_order import body_notes, laterality_notes, order_notes, sketch_organs
 from dsm.inference.precision import autocast_for, check_precision, is_available, to_float32
 from dsm.inference.preprocess import prepare
 from dsm.inference.retained_memory import retain_freed_memory
@@ -49,6 +53,7 @@ class Segmenter:
         cache: Encodings on disk; by default where `DSM_CACHE_DIR` says, if it does.
         precision: Of the encoding, see `dsm.inference.precision`.
         calibration: Presence decision and score of learned names; without one, both are the network's own opinion.
+        click_network: Segments clicked objects; None for a model that takes no clicks.
 
     Example:
         >>> from dsm import read_volume
@@ -68,6 +73,7 @@ class Segmenter:
         cache: EncodingCache | None = None,
         precision: str = "float32",
         calibration: Calibration | None = None,
+        click_network: ClickSegmenter | None = None,
     ) -> None:
         self.net = net
         self.config = config
@@ -76,6 +82,7 @@ class Segmenter:
         self.cache = cache or EncodingCache.from_environment()
         self.precision = precision
         self.calibration = calibration
+        self.click_network = click_network
 
     @classmethod
     def from_pretrained(
@@ -118,8 +125,15 @@ class Segmenter:
             net = int8 if precision == "int8" and int8 is not None else net
         embedder = PromptEmbedder(EmbeddingBank.of_model(folder), tower=config.text_tower)
         progress("load", 2, 2)
-        calibration = Calibration.load(folder, model_digest=entry.digest)
-        return cls(net, config, embedder, entry=entry, precision=precision, calibration=calibration)
+        return cls(
+            net,
+            config,
+            embedder,
+            entry=entry,
+            precision=precision,
+            calibration=Calibration.load(folder, model_digest=entry.digest),
+            click_network=ClickSegmenter.from_folder(folder) if entry.has_clicks else None,
+        )
 
     @property
     def device(self) -> torch.device:
@@ -164,8 +178,38 @@ class Segmenter:
             OutOfMemoryError: If this machine cannot hold it.
             InputError: If it cannot be a scan of its modality, see `dsm.core.scan_check`.
         """
+        scan = self._opened(volume, region, max_slab)
+        scan.encode(progress)
+        return scan
+
+    def open(self, volume: Volume, *, region: Box | None = None) -> Scan:
+        """Prepare a volume without encoding it: the first prompt without clicks does that.
+
+        Args:
+            volume: CT or MR.
+            region: See `encode`.
+
+        Raises:
+            InputError: If it cannot be a scan of its modality, see `dsm.core.scan_check`.
+        """
+        return self._opened(volume, region, None)
+
+    def _opened(self, volume: Volume, region: Box | None, max_slab: int | None) -> Scan:
+        return Scan(
+            volume=volume,
+            _input_notes=check_scan(volume),
+            _encode=lambda progress: self._encoded(volume, region, max_slab, progress),
+            _net=self.net,
+            _config=self.config,
+            _embedder=self.embedder,
+            _calibration=self.calibration,
+            _clicked=ClickedObjects(volume, self.click_network) if self.click_network is not None else None,
+        )
+
+    def _encoded(
+        self, volume: Volume, region: Box | None, max_slab: int | None, progress: ProgressCallback
+    ) -> EncodedVolume:
         began = time.perf_counter()
-        notes = check_scan(volume)
         progress("load", 0, 1)
         keys = self._cache_keys(volume, region)
         encoding, cached_region = self._cached(keys)
@@ -188,18 +232,12 @@ class Segmenter:
             _, grid = make_working_grid(volume, spacing_mm=self.config.spacing_mm, region=cached_region)
             for stage, done in (("load", 1), ("encode", 0), ("encode", 1)):
                 progress(stage, done, 1)
-        return Scan(
-            volume=volume,
-            notes=notes,
-            grid=grid,
-            num_slabs=num_slabs,
-            encode_seconds=time.perf_counter() - began,
-            _encoding=encoding,
-            _net=self.net,
-            _config=self.config,
-            _embedder=self.embedder,
-            _calibration=self.calibration,
+        organs = sketch_organs(self.net, encoding, self.config.organs, grid, volume)
+        notes = body_notes(volume) + (
+            order_notes({name: organ.centre_mm for name, organ in organs.items()})
+            or laterality_notes(organs, self.calibration.laterality if self.calibration else ())
         )
+        return EncodedVolume(encoding, grid, num_slabs, time.perf_counter() - began, notes, organs)
 
     def _cache_keys(self, volume: Volume, region: Box | None) -> dict[Box | None, str]:
         """Empty where nothing is cached: without its files, nobody knows whether a network is the same."""

@@ -72,20 +72,6 @@ def atomic_output(path: str | os.PathLike[str]) -> Iterator[Path]:
         _remove(part)
 
 
-def check_writable(path: str | os.PathLike[str]) -> None:
-    """Check that `path` can be written, leaving nothing behind; for before a long job.
-
-    Raises:
-        OutputError: As `atomic_output`.
-    """
-    target = _checked_target(path)
-    part = _part_of(target)
-    try:
-        _create(part, target)
-    finally:
-        _remove(part)
-
-
 def _checked_target(path: str | os.PathLike[str]) -> Path:
     """Follow links, so that a linked file is replaced and not its link, and refuse what cannot become a file."""
     target = Path(os.path.realpath(path))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from dsm.core.input_note import InputNote
 from dsm.core.modality import MODALITIES
 from dsm.core.volume import Volume
 from dsm.errors import GeometryError, ImageError, ShapeError
-from dsm.io.dicom_frames import Frame, Placed, list_frames, read_frames, transfer_syntax
+from dsm.io.dicom_frames import MAX_AXIS_ERROR, Frame, Placed, list_frames, read_frames, transfer_syntax
 from dsm.io.quiet_itk import quiet_itk
 
 # Tags of slope and intercept, and what they are where they are missing.
@@ -27,6 +28,8 @@ _RESCALE = (("0028|1053", "1"), ("0028|1052", "0"))
 
 # Photometric interpretation of images that are shown with bright and dark exchanged.
 _INVERTED = "MONOCHROME1"
+
+_MARK_END = 132  # of the prefix of a DICOM file: 128 bytes and "DICM"
 
 # Files that a note names.
 _MAX_NAMED = 3
@@ -79,7 +82,7 @@ def list_series(folder: str | os.PathLike[str]) -> list[Series]:
         files_of = _files_by_series(Path(folder))
         listed = {os.path.realpath(file) for files in files_of.values() for file in files}
         unreadable: dict[tuple[str, str], list[str]] = {}
-        for file in _dicom_files(Path(folder)):
+        for file in (*_dicom_files(Path(folder)), *_cut_off_before_mark(Path(folder), listed)):
             if os.path.realpath(file) not in listed:
                 uid, modality = _series_of_damaged(file)
                 # A file may be cut off within its UID.
@@ -128,9 +131,20 @@ def _dicom_files(folder: Path) -> list[str]:
         with suppress(OSError):
             if path.is_file():
                 with path.open("rb") as stream:
-                    if stream.read(132)[128:] == b"DICM":
+                    if stream.read(_MARK_END)[128:] == b"DICM":
                         found.append(str(path))
     return found
+
+
+def _cut_off_before_mark(folder: Path, listed: set[str]) -> list[str]:
+    """Return files that are too short for the mark of DICOM, and named as the files of a series but for numbers."""
+
+    def pattern(name: str) -> str:
+        return re.sub(r"\d+", "0", name)
+
+    names = {pattern(Path(file).name) for file in listed}
+    short = [path for path in sorted(folder.iterdir()) if path.is_file() and path.stat().st_size < _MARK_END]
+    return [str(path) for path in short if pattern(path.name) in names]
 
 
 def _described(uid: str, files: tuple[str, ...], unreadable: tuple[str, ...]) -> Series:
@@ -163,6 +177,7 @@ def read_series(folder: Path, *, series_uid: str | None, modality: str | None, c
     series = choose_series(folder, series_uid=series_uid, modality=modality)
     slices = _sorted_slices(folder, [item for file in series.files for item in _slices(file)])
     _check_stack(folder, slices)
+    _check_table(slices)
     columns, rows = slices[0].size
     num_voxels = columns * rows * len(slices)
     # Two rescales in one series would not fit into the type of the first slice.
@@ -345,11 +360,12 @@ def _slices(file: str) -> Sequence[_Slice | Frame]:
     header = _header(file)
     if int(_text(header, "0028|0008") or 1) > 1:
         return list_frames(file)
-    if header.GetNumberOfComponents() > 1:
+    if header.GetNumberOfComponents() > 1 or _text(header, "0028|0002") not in ("", "1"):
         raise ShapeError(
             f"{file} is in colour.", code="input.dtype", hint="Give the original series, not a screenshot or a fusion."
         )
     axes = _numbers(file, header, "0020|0037", 6)
+    _check_axes(file, axes)
     # Row spacing first: the distance between rows, along the columns.
     between_rows, between_columns = _numbers(file, header, "0028|0030", 2)
     columns, rows = header.GetSize()[:2]
@@ -362,6 +378,7 @@ def _slices(file: str) -> Sequence[_Slice | Frame]:
         "spacing": (float(between_columns), float(between_rows)),
         "size": (columns, rows),
         "photometric": photometric,
+        "frame_of_reference": _text(header, "0020|0052"),
     }
     if photometric == _INVERTED:
         # GDCM would invert the values, too, not only how they are shown.
@@ -376,10 +393,48 @@ def _slices(file: str) -> Sequence[_Slice | Frame]:
     ]
 
 
+def _check_table(slices: Sequence[_Slice | Frame]) -> None:
+    """Refuse a series whose values go through a table instead of slope and intercept, which GDCM does not read."""
+    first = next((item for item in slices if isinstance(item, _Slice) and not item.rescale[0]), None)
+    if first is None:
+        return
+    try:
+        from pydicom import dcmread  # noqa: PLC0415
+
+        dataset = dcmread(first.file, stop_before_pixels=True, specific_tags=["ModalityLUTSequence"])
+    except Exception:  # without pydicom, or a file that only GDCM can read
+        return
+    if "ModalityLUTSequence" in dataset:
+        raise ImageError(
+            f"{first.file} gives its values by a table (Modality LUT), which is not read.",
+            code="bad_image.lookup_table",
+            hint="Export the series with rescale slope and intercept.",
+        )
+
+
+def _check_axes(file: str, axes: np.ndarray) -> None:
+    row, column = axes[:3], axes[3:]
+    lengths = np.linalg.norm([row, column], axis=1)
+    if np.abs(lengths - 1).max() > MAX_AXIS_ERROR or abs(row @ column) > MAX_AXIS_ERROR:
+        raise GeometryError(
+            f"{file} does not say which way its rows and columns run: their directions are no unit vectors at right "
+            "angles (Image Orientation Patient).",
+            code="geometry.affine",
+            hint="Export the series again.",
+        )
+
+
 def _sorted_slices(folder: Path, slices: Sequence[_Slice | Frame]) -> list[_Slice | Frame]:
     first = slices[0]
     for item in slices:
         same_axes = np.allclose(item.row, first.row, atol=1e-3) and np.allclose(item.column, first.column, atol=1e-3)
+        if item.frame_of_reference != first.frame_of_reference:
+            raise GeometryError(
+                f"The series in {folder} mixes frames of reference: the places of its slices cannot be compared.",
+                code="geometry.mixed_slices",
+                hint="Move the files of one frame of reference to another folder.",
+                details=f"{first.file}\n{item.file}",
+            )
         if item.size != first.size or not same_axes or not np.allclose(item.spacing, first.spacing, rtol=1e-3):
             raise GeometryError(
                 f"The series in {folder} mixes slices of different size, spacing or direction (a localizer?).",

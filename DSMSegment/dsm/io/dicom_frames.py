@@ -8,17 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dsm.core.extras import install_hint
 from dsm.errors import ImageError, MissingDependencyError, ShapeError
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
 
+#: Error of the length of a direction, and cosine between two; headers round them to three digits at least.
+MAX_AXIS_ERROR = 0.01
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
     """Position of a slice in LPS millimetres; `spacing` is between columns and between rows.
 
-    `photometric` is the photometric interpretation, e.g. `"MONOCHROME2"`.
+    `photometric` is the photometric interpretation, e.g. `"MONOCHROME2"`; places compare within a `frame_of_reference`.
     """
 
     file: str
@@ -28,6 +33,7 @@ class Placed:
     spacing: tuple[float, float]
     size: tuple[int, int]
     photometric: str = ""
+    frame_of_reference: str = ""
 
     @property
     def normal(self) -> np.ndarray:
@@ -124,7 +130,7 @@ def _read(file: str, *, stop_before_pixels: bool = False) -> Dataset:
     except ImportError as error:
         raise MissingDependencyError(
             f"{file} is a multi-frame or inverted image, which needs the package pydicom.",
-            hint="Install dsmsegment[dicom], or convert the image first, for example in Slicer to .nrrd.",
+            hint=f"{install_hint('dicom')} Or convert the image first, for example in Slicer to .nrrd.",
         ) from error
     try:
         return dcmread(file, stop_before_pixels=stop_before_pixels)
@@ -148,6 +154,9 @@ def _frame(file: str, dataset: Dataset, number: int) -> Frame:
 
     orientation = np.array(one("PlaneOrientationSequence").ImageOrientationPatient, float)
     between_rows, between_columns = map(float, one("PixelMeasuresSequence").PixelSpacing)
+    lengths = np.linalg.norm(orientation.reshape(2, 3), axis=1) if orientation.shape == (6,) else np.zeros(2)
+    if np.abs(lengths - 1).max() > MAX_AXIS_ERROR:
+        raise ValueError("the directions of rows and columns are no unit vectors")
     has_rescale = any("PixelValueTransformationSequence" in item for item in groups)
     rescale = one("PixelValueTransformationSequence") if has_rescale else None
     origin = np.array(one("PlanePositionSequence").ImagePositionPatient, float)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ import numpy as np
 
 from dsm._version import __version__
 from dsm.core.boxes import Box, CroppedArray
+from dsm.core.extras import install_hint
+from dsm.core.name_status import CUT_OFF
 from dsm.core.segment_tags import (
     ALGORITHM_NAME_TAG,
     ALGORITHM_TYPE_TAG,
@@ -48,12 +51,14 @@ _TYPE_2 = (
 )
 
 # Value representations: a long string, and a text of an algorithm parameter.
+_MAX_DESCRIPTION = 1024  # DICOM value representation ST
 _MAX_LABEL = 64
 
 # DICOM demands a category and a type.
 _UNKNOWN = (("85756007", "SCT", "Tissue"), ("85756007", "SCT", "Tissue"))
 
-# Notes may name files of this machine.
+# Notes may name files of this machine: of them, only those about the mask go into the file.
+_FLAG = re.compile(rf"Check: .+?[.?](?= |$)|{re.escape(CUT_OFF)}")
 _PARAMETERS = tuple(name for name in TAGS if name.startswith("DSM.") and name != NOTE_TAG)
 
 _SERIES_NUMBER = 300
@@ -140,7 +145,7 @@ def _highdicom() -> Any:
         import highdicom  # noqa: PLC0415  (0.6 s, for this format alone)
     except ImportError as error:
         raise MissingDependencyError(
-            "DICOM SEG needs the packages highdicom and pydicom.", hint="Install dsmsegment[dicom]."
+            "DICOM SEG needs the packages highdicom and pydicom.", hint=install_hint("dicom")
         ) from error
     return highdicom
 
@@ -323,6 +328,8 @@ def _description(hd: Any, number: int, record: SegmentRecord) -> Any:
         item.SegmentedPropertyTypeModifierCodeSequence = [hd.sr.CodedConcept(*modifier)]
     if region and region_modifier:
         description.AnatomicRegionSequence[0].AnatomicRegionModifierSequence = [hd.sr.CodedConcept(*region_modifier)]
+    if flags := _FLAG.findall(record.tags.get(NOTE_TAG, "")):
+        description.SegmentDescription = " ".join(flags)[:_MAX_DESCRIPTION]
     return description
 
 

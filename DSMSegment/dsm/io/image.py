@@ -113,8 +113,7 @@ def _read_nifti(path: Path, modality: str | None, orientation: str | None) -> Vo
     header = NiftiHeader.read(path)
     shape = _checked_shape(path, header.sizes, header.dtype.itemsize)
     affine, notes = header.geometry.resolve(str(path), orientation=orientation)
-    if header.is_label:
-        notes.append(InputNote("label_map", f"{path.name} is marked as a label map, not a scan."))
+    notes += header.notes
     return _volume(path, read_nifti_voxels(path, header, shape), affine, modality, notes, header.geometry)
 
 

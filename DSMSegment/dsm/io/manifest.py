@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,12 @@ class CaseEntry:
 
     Attributes:
         case_id: Name of the case.
-        image: Image file.
+        image: Image file; the label file where there is no image (`has_image`).
         label: Label file.
         modality: `"CT"` or `"MR"`.
         targets: Label ids that make up each annotated name (an organ with a tumor is the union of both).
         validation: Whether the case belongs to the validation split.
+        names: Name of each label id, annotated or not.
     """
 
     case_id: str
@@ -34,9 +35,15 @@ class CaseEntry:
     modality: str
     targets: dict[str, tuple[int, ...]]
     validation: bool
+    names: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def has_image(self) -> bool:
+        """False for a label map alone."""
+        return self.image != self.label
 
 
-def read_manifest(folder: Path | str) -> list[CaseEntry]:
+def read_manifest(folder: Path | str, *, labels_alone: bool = False) -> list[CaseEntry]:
     """List the cases of a data set.
 
     Args:
@@ -44,7 +51,8 @@ def read_manifest(folder: Path | str) -> list[CaseEntry]:
             with `id`, `image`, `label`, `modality` and `present` {name: voxels}. `complete: false` says that a name is
             annotated only in the cases where it is present. A case may say itself which of the `annotated` names hold
             for it (`annotated`: those, present or absent; all else is unknown) and where it belongs (`split`:
-            `"training"` or `"validation"`, in place of every fifth case). Cases without `image` are left out.
+            `"training"` or `"validation"`, in place of every fifth case).
+        labels_alone: Also list cases without `image`.
 
     Raises:
         ImageError: If there is no manifest, or it is not one.
@@ -56,19 +64,21 @@ def read_manifest(folder: Path | str) -> list[CaseEntry]:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         ids = {name: int(label_id) for label_id, name in manifest["labels"].items()}
+        names = {label_id: name for name, label_id in ids.items()}
         unions = manifest.get("union", {})
         targets = {name: tuple(ids[part] for part in unions.get(name, [name])) for name in manifest["annotated"]}
         return [
             CaseEntry(
                 case_id=case["id"],
-                image=folder / case["image"],
+                image=folder / case.get("image", case["label"]),
                 label=folder / case["label"],
                 modality=case["modality"].split()[0],  # "MR T2" is an MR
                 targets={name: labels for name, labels in targets.items() if _is_annotated(name, case, manifest)},
                 validation=_is_for_validation(index, case),
+                names=names,
             )
             for index, case in enumerate(manifest["cases"])
-            if "image" in case  # labels alone are no case: see `dsm.training.painted_images`
+            if labels_alone or "image" in case
         ]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ImageError(f"{path} is not a manifest: {error!r}.", hint="See docs/reference/data.md.") from error

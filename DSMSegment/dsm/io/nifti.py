@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from dsm.core.boxes import CroppedArray, Index3
+from dsm.core.input_note import InputNote
 from dsm.core.nifti_geometry import NiftiGeometry
 from dsm.errors import ImageError, OutputError, ShapeError
 from dsm.io.compression import GZIP_ERRORS, GZIP_MAGIC, gzip_into, open_gzip
@@ -27,6 +28,7 @@ _NIFTI2_BYTES = 540
 _MAX_EDGE = 32767  # dim is int16 in NIfTI-1
 _MAX_OFFSET = 1 << 26  # header extensions take kilobytes; a bomb could hide behind a far offset
 _HEADER_BYTES = _NIFTI1_BYTES + 4  # four zero bytes: no extensions
+_MAGIC = b"n+1\0"
 _SCANNER = 1  # NIFTI_XFORM_SCANNER_ANAT
 _LABEL = 1002  # NIFTI_INTENT_LABEL
 _MILLIMETRES = 2
@@ -95,7 +97,13 @@ class NiftiHeader:
                 code="input.dtype",
                 hint="Convert colour or complex images to one scalar channel.",
             )
-        is_sane = 1 <= num_axes <= 7 and min(sizes[:num_axes]) >= 1 and 0 <= offset <= _MAX_OFFSET
+        if header[344:348] != _MAGIC:
+            raise ImageError(
+                f"{path} is no single NIfTI file: it is marked {header[344:348]!r} instead of {_MAGIC!r}.",
+                code="bad_image.format",
+                hint="Analyze files and pairs of .hdr and .img do not say how they lie; convert the image to NIfTI.",
+            )
+        is_sane = 1 <= num_axes <= 7 and min(sizes[:num_axes]) >= 1 and _HEADER_BYTES <= offset <= _MAX_OFFSET
         if not np.isfinite(slope):
             slope = 0.0  # no valid scaling: not scaled, as nibabel, ITK and Slicer read it
         if not is_sane or dtype_code not in _DTYPES or (slope and not np.isfinite(intercept)):
@@ -103,7 +111,7 @@ class NiftiHeader:
         return cls(
             sizes=tuple(sizes[:num_axes]),
             dtype=np.dtype(order + _DTYPES[dtype_code]),
-            offset=max(int(offset), _NIFTI1_BYTES),  # a smaller offset is a writer that left it out
+            offset=int(offset),
             slope=slope,
             intercept=intercept,
             geometry=NiftiGeometry(
@@ -117,6 +125,20 @@ class NiftiHeader:
             ),
             is_label=intent == _LABEL,
         )
+
+    @property
+    def notes(self) -> list[InputNote]:
+        """Assumptions about the values."""
+        found = []
+        if self.is_label:
+            found.append(InputNote("label_map", "The file is marked as a label map, not a scan."))
+        if self.slope == 0 and np.isfinite(self.intercept) and self.intercept:
+            text = (
+                f"The values were taken as stored, as by the NIfTI standard: without a slope, the intercept of "
+                f"{self.intercept:g} does not count. 3D Slicer adds it."
+            )
+            found.append(InputNote("values.no_slope", text))
+        return found
 
 
 def read_nifti_voxels(path: Path, header: NiftiHeader, shape: Index3) -> np.ndarray:

@@ -9,6 +9,7 @@ from dsm.core.input_note import InputNote
 from dsm.errors import GeometryError, ImageError
 
 _MAX_BYTES = 1 << 20
+_NO_SPACE = {"", "3d-right-handed", "3d-left-handed"}
 _MILLIMETRES = {"mm", "millimeter", "millimeters", "millimetre", "millimetres", ""}
 
 
@@ -19,7 +20,7 @@ def check_header(path: Path) -> list[InputNote]:
         A note with the code `label_map` where the file is a segmentation of Slicer.
 
     Raises:
-        GeometryError: If its lengths are not in millimetres.
+        GeometryError: If its lengths are not in millimetres, or it does not say how it lies in the patient.
         ImageError: If the file that holds its voxels is missing.
     """
     lines = _header_lines(path)
@@ -41,9 +42,22 @@ def check_header(path: Path) -> list[InputNote]:
             code="bad_image.no_data_file",
             hint=f"Put {data_file} into the same folder.",
         )
+    is_3d = fields.get("dimension", fields.get("ndims")) == "3"
+    if is_3d and not _has_orientation(fields):
+        raise GeometryError(
+            f"{path} does not say how it lies in the patient: left and right are not known.",
+            code="geometry.no_orientation",
+            hint="Load it in 3D Slicer, compare it with a scan whose sides are known, and save it again.",
+        )
     if any(line.startswith(("Segmentation_", "Segment0_")) for line in lines):
         return [InputNote("label_map", f"{path.name} is a segmentation of 3D Slicer, not a scan.")]
     return []
+
+
+def _has_orientation(fields: dict[str, str]) -> bool:
+    if "elementdatafile" in fields:  # MetaImage
+        return any(name in fields for name in ("transformmatrix", "orientation", "rotation"))
+    return "space directions" in fields and fields.get("space", "").lower() not in _NO_SPACE
 
 
 def _header_lines(path: Path) -> list[str]:

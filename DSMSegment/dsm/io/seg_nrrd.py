@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from dsm.core.boxes import Box, bounding_box
+from dsm.core.boxes import Box, CroppedArray
 from dsm.core.volume import Volume
 from dsm.io.atomic import atomic_output
 from dsm.io.compression import gzip_into
@@ -86,12 +86,8 @@ class _Packed:
 
 
 def _tight_box(record: SegmentRecord) -> Box | None:
-    box = bounding_box(record.mask.array)
-    if box is None:
-        return None
-    start = tuple(a + b for a, b in zip(box.start, record.mask.offset_ijk, strict=True))
-    stop = tuple(a + b for a, b in zip(box.stop, record.mask.offset_ijk, strict=True))
-    return Box(start, stop)  # type: ignore[arg-type]  # three each
+    box = CroppedArray.from_mask(record.mask.array, record.mask.offset_ijk).box
+    return None if box.is_empty else box
 
 
 def _union(boxes: list[Box]) -> Box:

@@ -81,13 +81,11 @@ def _read_nrrd(path: Path) -> list[SegmentRecord]:
 def _record(header: Mapping[str, str], prefix: str, layers: np.ndarray, offset: np.ndarray) -> SegmentRecord:
     layer = layers[..., int(header.get(f"{prefix}Layer", "0"))]
     mask = (layer == int(header.get(f"{prefix}LabelValue", "1"))).transpose(2, 1, 0)
-    crop = CroppedArray.from_mask(mask.astype(np.uint8))
-    i, j, k = (int(a + b) for a, b in zip(crop.offset_ijk, offset, strict=True))
     red, green, blue = (round(255 * float(part)) for part in header.get(f"{prefix}Color", "0.5 0.5 0.5").split())
     tags = dict(part.split(":", 1) for part in header.get(f"{prefix}Tags", "").split("|") if ":" in part)
     return SegmentRecord(
         header.get(f"{prefix}Name", ""),
-        CroppedArray(crop.array, (i, j, k)),
+        CroppedArray.from_mask(mask.astype(np.uint8), offset.tolist()),
         (red, green, blue),
         tags.pop(_TERMINOLOGY, ""),
         tags,

@@ -13,13 +13,14 @@ from dsm.core.evidence import Evidence
 from dsm.errors import WeightsError
 
 CALIBRATION_FILE = "calibration.json"
+DOUBTFUL_BELOW = 0.8
 _LEAST_ML = 0.01
 _CLIP = 30.0  # of logits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """Two logistic models over the same features, shared by all names.
+    """Logistic models: presence and score over the same features, shared by all names, and laterality.
 
     Args:
         model_digest: `ModelEntry.digest` of configuration and weights that it was fitted for.
@@ -27,6 +28,8 @@ class Calibration:
         presence: Weights of `features` for "the structure is in the scan".
         least_presence: A structure is found from this probability on.
         score: Weights of `features` for "Dice is 0.5 or more".
+        doubtful_below: Score below which few masks of a Dice of 0.8 or more lie.
+        laterality: Weights of `laterality_features` for "left and right are right"; empty where not fitted.
         measured: Sample sizes, error shares, reliability curve; for the model card.
     """
 
@@ -35,6 +38,8 @@ class Calibration:
     presence: tuple[float, ...]
     least_presence: float
     score: tuple[float, ...]
+    doubtful_below: float = DOUBTFUL_BELOW
+    laterality: tuple[float, ...] = ()
     measured: Mapping[str, Any] = field(default_factory=dict)
 
     def is_present(self, name: str, evidence: Evidence) -> bool:
@@ -71,6 +76,8 @@ class Calibration:
                 presence=tuple(float(weight) for weight in values["presence"]),
                 least_presence=float(values["least_presence"]),
                 score=tuple(float(weight) for weight in values["score"]),
+                doubtful_below=float(values.get("doubtful_below", DOUBTFUL_BELOW)),
+                laterality=tuple(float(weight) for weight in values.get("laterality", ())),
                 measured=dict(values["measured"]),
             )
         except FileNotFoundError:

@@ -52,20 +52,6 @@ _PRESETS = {
             windows_hu=_SOFT_TISSUE,
             visual_prompt=True,
         ),
-        # The published configuration, for comparison: 45 queries of 512 channels on the widths of Swin UNETR-48, whose
-        # blocks per stage are 2. Its backbone is `dsm.training.reference_backbone`, because it needs MONAI.
-        ModelConfig(
-            name="dsm-reference",
-            organs=ORGANS,
-            tumors=TUMORS,
-            channels=(48, 96, 192, 384),
-            num_blocks=(2, 2, 2, 2),
-            decoder_channels=(96, 192, 384),
-            embed_dim=48,
-            query_dim=512,
-            layers_per_level=1,
-            windows_hu=((-175.0, 250.0),),
-        ),
     )
 }
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dsm.core.prompt import Prompt
 from dsm.core.user_folders import user_data_dir
-from dsm.errors import ModelNotFoundError, WeightsError
+from dsm.errors import ModelError, ModelNotFoundError, WeightsError
 from dsm.models.config import CONFIG_FILE, ModelConfig
 from dsm.text.bank_file import BANK_FILE, bank_path
 
@@ -23,6 +24,7 @@ MODEL_DIR_VARIABLE = "DSM_MODEL_DIR"
 _WHEEL_MODELS = Path(__file__).resolve().parents[1] / "model_weights"
 _SOURCE_TREE_MODELS = Path(__file__).resolve().parents[3] / "model_weights"
 _WEIGHTS_FILE = "model.safetensors"  # as in dsm.models.weights, which imports torch
+_CLICKS_FILE = "clicks.safetensors"  # as in dsm.models.click_weights
 # What a manifest must list: without these it would vouch for nothing.
 _REQUIRED_FILES = frozenset({CONFIG_FILE, _WEIGHTS_FILE})
 _REINSTALL = "Install the model again."
@@ -40,6 +42,7 @@ class ModelEntry:
             card, logs and text bank do not count.
         weights_sha256: SHA-256 of the weights alone: what a licence was accepted for.
         text_bank_sha256: SHA-256 of the text bank; empty if the manifest lists none.
+        clicks_sha256: SHA-256 of the weights of the click network; empty for a model that takes no clicks.
     """
 
     name: str
@@ -48,6 +51,30 @@ class ModelEntry:
     digest: str
     weights_sha256: str
     text_bank_sha256: str
+    clicks_sha256: str
+
+    @property
+    def has_clicks(self) -> bool:
+        """True if the model segments clicked objects."""
+        return bool(self.clicks_sha256)
+
+    def check_clicks(self, prompts: Iterable[Prompt]) -> None:
+        """Check that the model takes the clicks of the prompts, if they have any.
+
+        Raises:
+            ModelError: Code `"model.clicks"`.
+        """
+        if not self.has_clicks and any(prompt.clicks for prompt in prompts):
+            raise no_click_network(self.name)
+
+
+def no_click_network(model: str) -> ModelError:
+    """Return the error for clicks that a model does not take."""
+    return ModelError(
+        f"The model {model!r} takes no clicks: it has no click network.",
+        code="model.clicks",
+        hint="Choose a model with clicks; `dsm models list` shows them.",
+    )
 
 
 def user_model_dir() -> Path:
@@ -125,6 +152,7 @@ def model_entry(folder: str | Path) -> ModelEntry:
         digest=_sha256_of_text("\n".join(files[name]["sha256"] for name in (CONFIG_FILE, _WEIGHTS_FILE))),
         weights_sha256=files[_WEIGHTS_FILE]["sha256"],
         text_bank_sha256=files.get(BANK_FILE, {}).get("sha256", ""),
+        clicks_sha256=files.get(_CLICKS_FILE, {}).get("sha256", ""),
     )
 
 

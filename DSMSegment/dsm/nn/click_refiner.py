@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -110,9 +109,3 @@ def shuffle_up(x: Tensor) -> Tensor:
     batch, channels, i, j, k = x.shape
     x = x.reshape(batch, channels // 8, 2, 2, 2, i, j, k).permute(0, 1, 5, 2, 6, 3, 7, 4)
     return x.reshape(batch, channels // 8, 2 * i, 2 * j, 2 * k)
-
-
-def num_parameters(channels: Sequence[int]) -> int:
-    """Parameters of a refiner with these widths."""
-    a, b, c, d = channels
-    return sum(p.numel() for p in ClickRefiner(ClickRefinerConfig(channels=(a, b, c, d))).parameters())

@@ -18,7 +18,7 @@ _DILATIONS = (1, 2, 1)
 class MaskDenoiser(nn.Module):
     """Predict the clean mask of each prompt at 12 mm from a noisy one (x0 prediction).
 
-    It sees the pixel features, the anomaly map, where the prompt's query finds itself at home, and the noise level.
+    It sees the pixel features, the anomaly map, the affinity of the prompt's query, and the noise level.
     Every normalisation works within one voxel, so that a result depends on no more than its neighbourhood.
 
     Args:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dsm.nn.convolution import Conv3d, NormedConvolution, normed
 from dsm.nn.diffusion_fusion import DiffusionFusion
+from dsm.ops.add_doubled import add_doubled_
 from dsm.ops.unit_length import unit_length
 
 
@@ -71,20 +73,23 @@ class PixelDecoder(nn.Module):
 
     def embed(self, f2: Tensor, d4: Tensor) -> Tensor:
         """Make the embedding from stride-2 features and the 6 mm map; local, so it may be made in slabs too."""
-        merged = self.merge(f2, self.up2(d4))
-        return self._project(merged, normed(self.refine, self.refine_norm, merged))
+        merged = F.gelu(self.join(f2, self.up2(d4)))
+        return unit_length(self._project(merged, normed(self.refine, self.refine_norm, merged)))
 
-    def merge(self, f2: Tensor, up: Tensor) -> Tensor:
-        """First part of `embed`, voxel by voxel: stride-2 features and what `up2` made of the 6 mm map."""
+    def join(self, f2: Tensor, up: Tensor) -> Tensor:
+        """First part of `embed`, voxel by voxel: the sum of stride-2 features and what `up2` made of the 6 mm map."""
         # 1×1 before nearest upsampling: trilinear upsampling of many channels costs more than the convolutions.
-        return F.gelu(self.lateral2(f2) + F.interpolate(up, scale_factor=2.0, mode="nearest"))
+        fine = self.lateral2(f2)
+        if torch.is_grad_enabled() or not fine.is_contiguous(memory_format=torch.channels_last_3d) or len(fine) > 1:
+            return fine + F.interpolate(up, scale_factor=2.0, mode="nearest")  # type: ignore[no-any-return]
+        return add_doubled_(fine, up)
 
     def finish(self, merged: Tensor, refined: Tensor) -> Tensor:
-        """Last part of `embed`, voxel by voxel: what was merged and what `refine` made of it."""
+        """Last part of `embed`, voxel by voxel and not yet normalised: from the activated sum and `refine` of it."""
         return self._project(merged, self.refine_norm(refined))
 
     def _project(self, merged: Tensor, refined: Tensor) -> Tensor:
-        return unit_length(self.project(merged + self.refine_activation(refined)))
+        return self.project(merged + self.refine_activation(refined))  # type: ignore[no-any-return]
 
 
 def _pointwise(in_channels: int, channels: int) -> nn.Sequential:

@@ -1,1 +1,1 @@
-"""The worker's messages over HTTP, for several users of one machine: `dsm serve`."""
+"""HTTP server of the worker's messages, for several users of one machine: `dsm serve`."""

@@ -1,4 +1,4 @@
-"""The HTTP application. A thin layer: who is asking, is the request well formed, and what does the scheduler say."""
+"""HTTP application: authentication, validation of requests, and responses of the scheduler."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from dsm._version import __version__
-from dsm.errors import DSMError, ServerError
+from dsm.errors import DSMError, InputError, ServerError
 from dsm.server.http_errors import status_of
 from dsm.server.job import Job
 from dsm.server.messages import (
@@ -28,9 +28,9 @@ from dsm.server.messages import (
     Health,
     JobRequest,
     JobResponse,
-    LimitsShown,
-    ResultsShown,
-    VolumeShown,
+    ResultsResponse,
+    UserLimits,
+    VolumeResponse,
 )
 from dsm.server.service import Service
 from dsm.server.volumes import StoredVolume
@@ -73,7 +73,7 @@ _UPLOAD_BODY = {
 Id = Annotated[str, Path(pattern="^[a-z0-9]{1,64}$")]
 
 
-_bearer = HTTPBearer(auto_error=False, description="The token that who runs the server gave you.")
+_bearer = HTTPBearer(auto_error=False, description="Token issued by the operator of the server.")
 _routes = APIRouter()
 
 
@@ -88,7 +88,7 @@ Served = Annotated[Service, Depends(_service_of)]
 def _user_of(service: Served, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> str:
     user = service.users.find(credentials.credentials) if credentials else None
     if user is None:
-        raise ServerError("The token is missing or wrong.", code="token", hint="Ask who runs the server for one.")
+        raise ServerError("The token is missing or wrong.", code="token", hint="Ask the server's operator for one.")
     return user
 
 
@@ -124,6 +124,8 @@ async def _running(service: Service, at_end: Callable[[], None]) -> AsyncIterato
         with suppress(asyncio.CancelledError):
             await sweeper
         await asyncio.to_thread(service.scheduler.close)
+        if service.archive is not None:
+            await asyncio.to_thread(service.archive.close)
         at_end()
 
 
@@ -150,10 +152,12 @@ def capabilities(service: Served, user: User) -> Capabilities:
         version=__version__,
         protocol=PROTOCOL_VERSION,
         user=user,
-        model=service.model,
-        model_sha256=service.model_sha256,
+        model=service.model.name,
+        model_sha256=service.model.digest,
+        clicks=service.model.has_clicks,
         workers=service.num_workers,
-        limits=LimitsShown(
+        archive=service.archive.server if service.archive else "",
+        limits=UserLimits(
             upload_bytes=limits.upload_bytes,
             volumes=limits.volumes_per_user,
             bytes=limits.bytes_per_user,
@@ -179,8 +183,8 @@ async def upload(
     content_digest: Annotated[
         str, Header(description="Of the body, as RFC 9530 has it.", pattern=r"^sha-256=:[A-Za-z0-9+/]{43}=:$")
     ],
-) -> VolumeShown:
-    """Store a volume; it stays until nobody used it for a while."""
+) -> VolumeResponse:
+    """Store a volume; it expires if not used."""
     volume = await service.volumes.receive(
         user,
         request.stream(),
@@ -189,13 +193,13 @@ async def upload(
         affine=_rows_of(affine),
         modality=modality,
     )
-    return _volume_shown(service, volume)
+    return _volume_response(service, volume)
 
 
 @_routes.get("/volumes/{volume_id}", operation_id="keep_volume")
-def keep_volume(service: Served, user: User, volume_id: Id) -> VolumeShown:
-    """Show a volume, and count it as used."""
-    return _volume_shown(service, service.volumes.get(user, volume_id))
+def keep_volume(service: Served, user: User, volume_id: Id) -> VolumeResponse:
+    """Return a volume, and count the request as use."""
+    return _volume_response(service, service.volumes.get(user, volume_id))
 
 
 @_routes.delete("/volumes/{volume_id}", operation_id="remove_volume", status_code=204)
@@ -207,13 +211,18 @@ def remove_volume(service: Served, user: User, volume_id: Id) -> Response:
 
 @_routes.post("/jobs", operation_id="submit", status_code=202)
 def submit(service: Served, user: User, asked: Annotated[JobRequest, Body()]) -> JobResponse:
-    """Accept a job: from now on it ends with an answer, also when a worker dies."""
+    """Queue a job, on a volume or on a series of the archive: it ends with a response, even if a worker dies."""
+    service.model.check_clicks(asked.prompts)
+    if asked.address:
+        if service.archive is None:
+            raise InputError("This server has no archive.", code="dicomweb.no_archive", hint="Upload the volume.")
+        return _job_response(service.archive.submit(user, asked))
     return _job_response(service.scheduler.submit(user, asked))
 
 
 @_routes.get("/jobs/{job_id}", operation_id="show_job")
 def show_job(service: Served, user: User, job_id: Id) -> JobResponse:
-    """Show where a job stands."""
+    """Return the state of a job."""
     return _job_response(service.scheduler.get(user, job_id))
 
 
@@ -221,16 +230,16 @@ def show_job(service: Served, user: User, job_id: Id) -> JobResponse:
 def events(
     service: Served, user: User, job_id: Id, after: Annotated[int, Query(ge=0, le=2**31)] = 0
 ) -> StreamingResponse:
-    """Stream events from number `after` on, until the job ends; an empty line is a sign of life."""
+    """Stream events from index `after` until the job ends; an empty line is a heartbeat."""
     job = service.scheduler.get(user, job_id)
     return StreamingResponse(_stream(job, after), media_type="application/x-ndjson")
 
 
 @_routes.get("/jobs/{job_id}/result", operation_id="result")
-def result(service: Served, user: User, job_id: Id) -> ResultsShown:
-    """Return all answers so far, with their masks."""
+def result(service: Served, user: User, job_id: Id) -> ResultsResponse:
+    """Return all results so far, with their masks."""
     job = service.scheduler.get(user, job_id)
-    return ResultsShown(job=job.id, state=job.state, results=job.results())  # type: ignore[arg-type]
+    return ResultsResponse(job=job.id, state=job.state, results=job.results())  # type: ignore[arg-type]
 
 
 @_routes.post("/jobs/{job_id}/cancel", operation_id="cancel", status_code=202)
@@ -264,10 +273,10 @@ async def _stream(job: Job, start: int) -> AsyncIterator[bytes]:
                 yield b"\n"
 
 
-def _volume_shown(service: Service, volume: StoredVolume) -> VolumeShown:
-    return VolumeShown(
+def _volume_response(service: Service, volume: StoredVolume) -> VolumeResponse:
+    return VolumeResponse(
         volume=volume.id,
-        shape=list(volume.shape),
+        shape=volume.shape,
         modality=volume.modality,
         bytes=volume.num_bytes,
         expires_in_s=service.limits.volume_idle_s,
@@ -275,7 +284,8 @@ def _volume_shown(service: Service, volume: StoredVolume) -> VolumeShown:
 
 
 def _job_response(job: Job) -> JobResponse:
-    return JobResponse(job=job.id, volume=job.spec.volume, state=job.state, attempts=job.attempts)
+    attempts = job.part.attempts if job.part else job.attempts
+    return JobResponse(job=job.id, volume=job.volume, state=job.state, attempts=attempts, stored=job.stored)
 
 
 def _length_of(request: Request) -> int:
@@ -326,7 +336,7 @@ def _add_error_handlers(app: FastAPI) -> None:
 
 
 def _allowed(request: Request) -> list[str]:
-    """Methods of all routes of a path; the framework names those of one."""
+    """Return the methods of all routes of a path; the framework names those of one."""
     methods: set[str] = set()
     for route in _routes.routes:
         if route.matches(request.scope)[0] is not Match.NONE:
@@ -344,7 +354,7 @@ def _problem(status: int, code: str, text: str, hint: str = "", headers: dict[st
 
 
 class _RequestLog:
-    """One line a request, without query, header or body: they say where a patient was scanned, or what was sought."""
+    """Log of requests, without query, header or body, which hold geometry and prompts of patients."""
 
     def __init__(self, app: Any) -> None:
         self._app = app

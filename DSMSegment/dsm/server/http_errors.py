@@ -1,4 +1,4 @@
-"""HTTP responses of errors: a status, and a JSON object of code, text and hint."""
+"""HTTP status of errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def status_of(error: DSMError) -> int:
     return error_code(error.code).http_status
 
 
-def not_found(what: str) -> ServerError:
-    """Return the error for a missing object or one of another user: both look the same."""
-    code = "no_volume" if what == "volume" else "not_found"
-    return ServerError(f"There is no such {what} (any more).", code=code, hint="Send it again.")
+def not_found(kind: str) -> ServerError:
+    """Return the error for a missing object; one of another user looks the same."""
+    code = "no_volume" if kind == "volume" else "not_found"
+    return ServerError(f"There is no such {kind} (any more).", code=code, hint="Send it again.")

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Numbers that a department can change on the command line.
+    """Limits, which command-line arguments can change.
 
     Args:
-        upload_bytes: Largest volume.
-        volumes_per_user: Volumes that a user may keep at a time.
-        bytes_per_user: Their size together.
-        jobs_per_user: Jobs of a user that wait or run.
-        waiting_jobs: Jobs of all users that wait.
+        upload_bytes: Size of the largest volume.
+        volumes_per_user: Volumes of a user.
+        bytes_per_user: Total size of the volumes of a user.
+        jobs_per_user: Queued and running jobs of a user.
+        waiting_jobs: Queued jobs of all users.
         finished_jobs_per_user: Finished jobs that are kept; the oldest goes first.
-        volume_idle_s: A volume that nobody used for so long is removed.
-        job_idle_s: Likewise a finished job, from its end or when it was last asked for.
-        upload_idle_s: An upload of which nothing came for so long is given up.
+        volume_idle_s: Time in s after which an unused volume is removed.
+        job_idle_s: Time in s after which a finished job is removed, since its end or last request.
+        upload_idle_s: Time in s without data after which an upload is aborted.
     """
 
     upload_bytes: int = 2 * 2**30

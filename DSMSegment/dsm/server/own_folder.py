@@ -16,12 +16,12 @@ _PREFIX = "dsm-serve-"
 
 @contextmanager
 def own_folder(parent: Path | None) -> Iterator[Path]:
-    """Make the folder, and remove it at the end of the block.
+    """Create the folder, and remove it at the end of the block.
 
-    What processes that were killed left behind in the same place is removed, too.
+    Folders that killed processes left in the same place are removed, too.
 
     Args:
-        parent: Where to make it; None for the system's temporary files.
+        parent: Parent folder; None for the system's temporary folder.
 
     Raises:
         OutputError: If it cannot be made there.

@@ -43,7 +43,7 @@ def serve_on_ray(
     """Serve until the process is interrupted.
 
     Args:
-        options: What is served.
+        options: Options of the service.
         host: Address to listen on.
         port: A free one.
         certificate: For HTTPS.
@@ -119,7 +119,7 @@ def _end() -> None:
 
 
 class _Front:
-    """The replica; all it does is in the application."""
+    """Replica of the deployment; the application does all."""
 
 
 def _application(options: ServiceOptions) -> FastAPI:

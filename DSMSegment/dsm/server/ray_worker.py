@@ -48,9 +48,9 @@ class RayWorker:
         """Wait for the actor to have a place, and load the model."""
         self._get(self._actor.load.remote(), timeout=_START_S)
 
-    def encode(self, job_id: str, volume: StoredVolume) -> Iterator[Event]:
-        """See `Worker.encode`."""
-        return self._events(self._actor.encode.remote(job_id, volume, np.fromfile(volume.path, np.uint8)))
+    def take(self, job_id: str, volume: StoredVolume, *, encode: bool) -> Iterator[Event]:
+        """See `Worker.take`."""
+        return self._events(self._actor.take.remote(job_id, volume, np.fromfile(volume.path, np.uint8), encode))
 
     def segment(self, job_id: str, spec: JobSpec) -> Iterator[Event]:
         """See `Worker.segment`."""
@@ -106,11 +106,11 @@ class _ServerActor:
     def load(self) -> None:
         self._worker.load()
 
-    def encode(self, job_id: str, volume: StoredVolume, voxels: np.ndarray) -> Iterator[Event]:
+    def take(self, job_id: str, volume: StoredVolume, voxels: np.ndarray, encode: bool) -> Iterator[Event]:
         path = self._folder / volume.path.name
         try:
             voxels.tofile(path)
-            yield from self._worker.encode(job_id, replace(volume, path=path))
+            yield from self._worker.take(job_id, replace(volume, path=path), encode=encode)
         finally:
             path.unlink(missing_ok=True)
 

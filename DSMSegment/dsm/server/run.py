@@ -11,6 +11,7 @@ from pathlib import Path
 import uvicorn
 
 from dsm.errors import ConfigError
+from dsm.io.dicomweb_access import DicomwebAccess
 from dsm.models.store import find_model, verify_model
 from dsm.server.app import create_app
 from dsm.server.limits import Limits
@@ -33,6 +34,8 @@ def serve(
     precision: str,
     folder: Path | None,
     limits: Limits,
+    archive: str,
+    archive_access: DicomwebAccess,
     on_ray: bool,
     say: Callable[[str], None],
 ) -> int:
@@ -47,8 +50,10 @@ def serve(
         model: Name or folder.
         devices: A worker process for each.
         precision: Of the encoding, see `dsm.core.precision`.
-        folder: Where voxels are kept, in a folder of their own; None for the system's temporary files.
+        folder: Parent of the folder for voxels; None for the system's temporary folder.
         limits: Of users.
+        archive: Address of the DICOMweb server whose series are segmented; empty for none.
+        archive_access: Credentials and trust for it.
         on_ray: Whether workers are actors of a Ray cluster, and Ray Serve takes the requests.
         say: Gets the address and the new token, for a person.
 
@@ -57,6 +62,7 @@ def serve(
         ModelError: If there is no such model.
         OutputError: If the folder cannot be written to.
         ResourceError: If the Ray cluster cannot be used.
+        MissingDependencyError: If the packages for the archive are not installed.
     """
     logging.getLogger("dsm.server").setLevel(logging.INFO)
     users, token = (Users.from_file(tokens), "") if tokens is not None else Users.with_new_token()
@@ -64,18 +70,20 @@ def serve(
     options = ServiceOptions(
         users=users,
         limits=limits,
-        model=entry.name,
-        model_path=str(entry.path.resolve()),
-        model_sha256=entry.digest,
+        model=entry,
         devices=tuple(devices),
         precision=precision,
         folder=folder,
+        archive=archive,
+        archive_access=archive_access,
     )
     scheme = "https" if certificate else "http"
     with _bound(host, port) as listener:
 
         def say_where() -> None:
             say(f"Serving {entry.name} at {scheme}://{host}:{port or listener.getsockname()[1]}")
+            if archive:
+                say(f"Archive: {archive}")
             if token:
                 say(f"Token: {token}")
 

@@ -1,4 +1,4 @@
-"""Scheduling of jobs on workers, preferring the worker that has the volume encoded."""
+"""Scheduling of jobs on workers, preferring the worker that has the volume."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
-from dsm.errors import ServerError
+from dsm.errors import JobCancelled, ServerError
 from dsm.server.http_errors import not_found
 from dsm.server.job import Job, JobSpec, error_event
 from dsm.server.limits import Limits
@@ -20,17 +21,17 @@ _MAX_ATTEMPTS = 2
 # Jobs on encoded volumes go first for so many times what the encoding took, then the oldest: at most a third of the
 # time is spent on repeated encoding, and no job starves.
 _AFFINITY_WINDOW = 2.0
-_MIN_TURN_S = 1.0
+_MIN_AFFINITY_S = 1.0
 
 
 class Scheduler:
-    """Accepts jobs of users, within their limits, and runs each one; safe for several threads.
+    """Queue of the users' jobs, within their limits; thread-safe.
 
     Args:
-        starts: Each starts a worker, and starts it again when it died.
-        volumes: What jobs are about.
+        starts: Functions that start a worker each, and restart it after its death.
+        volumes: Volumes of the jobs.
         limits: For each user.
-        clock: Seconds that never run backwards.
+        clock: Monotonic clock in s.
     """
 
     def __init__(
@@ -49,12 +50,12 @@ class Scheduler:
         self._jobs: dict[str, Job] = {}
         self._closing = False
         self._encoding_s = 0.0
-        self._lanes = [WorkerSlot(start, volumes, self) for start in starts]
+        self._slots = [WorkerSlot(start, volumes, self) for start in starts]
 
     def start(self) -> None:
         """Start the workers; they load the model at once."""
-        for lane in self._lanes:
-            lane.thread.start()
+        for slot in self._slots:
+            slot.thread.start()
 
     def close(self) -> None:
         """End all workers; jobs that were not finished fail with the code `closing`."""
@@ -64,8 +65,10 @@ class Scheduler:
             self._changed.notify_all()
         for job in waiting:
             job.emit(error_event("closing", "The server is shutting down."), state="failed")
-        for lane in self._lanes:
-            lane.close()
+        for slot in self._slots:
+            slot.close()
+        for job in list(self._jobs.values()):
+            job.emit(error_event("closing", "The server is shutting down."), state="failed")
 
     @property
     def closing(self) -> bool:
@@ -75,7 +78,7 @@ class Scheduler:
     @property
     def num_alive(self) -> int:
         """Number of workers with a loaded model."""
-        return sum(lane.ready for lane in self._lanes)
+        return sum(slot.ready for slot in self._slots)
 
     @property
     def num_waiting(self) -> int:
@@ -83,27 +86,60 @@ class Scheduler:
         return len(self._waiting)
 
     def submit(self, user: str, spec: JobSpec) -> Job:
-        """Accept a job; from now on it ends with an answer, also when a worker dies.
+        """Queue a job; it ends with a response, even if a worker dies.
 
         Raises:
             ServerError: If there is no such volume, the user has too many jobs, or too many wait.
         """
         self._volumes.get(user, spec.volume)
         with self._changed:
-            if self._closing:
-                raise ServerError("The server is shutting down.", code="closing", hint="Try later.")
-            own = sum(job.user == user and job.is_open for job in self._jobs.values())
-            if own >= self._limits.jobs_per_user:
-                raise ServerError(
-                    f"You have {own} jobs that wait or run, which is the most.", code="quota", hint="Wait for them."
-                )
-            if len(self._waiting) >= self._limits.waiting_jobs:
-                raise ServerError(f"{len(self._waiting)} jobs are waiting.", code="busy", hint="Try again in a minute.")
-            job = Job(secrets.token_hex(16), user, spec, clock=self._clock)
-            self._jobs[job.id] = job
+            job = self._added(user, spec)
             self._waiting.append(job)
-            self._forget_oldest(user)
             self._changed.notify_all()
+        return job
+
+    def add(self, user: str, spec: JobSpec) -> Job:
+        """Count a job that a worker will do a part of, by `run_part`.
+
+        Raises:
+            ServerError: If the user has too many jobs, or too many wait.
+        """
+        with self._changed:
+            return self._added(user, spec)
+
+    def run_part(self, job: Job, spec: JobSpec) -> Iterator[dict[str, Any]]:
+        """Queue a part of a job of `add`, and yield its events up to the last one; blocks.
+
+        Raises:
+            JobCancelled: If the job was cancelled.
+            ServerError: If the server shuts down.
+        """
+        with self._changed:
+            self._check_open()
+            if job.cancel_wanted:
+                raise JobCancelled("The job was cancelled.")
+            part = job.part = Job(secrets.token_hex(16), job.user, spec, clock=self._clock)
+            self._waiting.append(part)
+            self._changed.notify_all()
+        yield from part.follow()
+
+    def _check_open(self) -> None:
+        if self._closing:
+            raise ServerError("The server is shutting down.", code="closing", hint="Try later.")
+
+    def _added(self, user: str, spec: JobSpec) -> Job:
+        """Return a new job of the user within the limits; the lock is held."""
+        self._check_open()
+        own = sum(job.user == user and job.is_open for job in self._jobs.values())
+        if own >= self._limits.jobs_per_user:
+            raise ServerError(
+                f"You have {own} jobs that wait or run, which is the most.", code="quota", hint="Wait for them."
+            )
+        if len(self._waiting) >= self._limits.waiting_jobs:
+            raise ServerError(f"{len(self._waiting)} jobs are waiting.", code="busy", hint="Try again in a minute.")
+        job = Job(secrets.token_hex(16), user, spec, clock=self._clock)
+        self._jobs[job.id] = job
+        self._forget_oldest(user)
         return job
 
     def get(self, user: str, job_id: str) -> Job:
@@ -120,15 +156,21 @@ class Scheduler:
         return job
 
     def cancel(self, job: Job) -> None:
-        """Stop a job, waiting or running; one that has ended stays as it is."""
+        """Cancel a job, waiting or running; one that has ended stays as it is."""
         with self._changed:
             job.cancel_wanted = True
             if job in self._waiting:
                 self._waiting.remove(job)
                 job.emit(error_event("cancelled", "The job was cancelled before it began."), state="cancelled")
                 return
-        for lane in self._lanes:
-            lane.cancel(job)
+            part = job.part
+            if part is None and job.spec.address and job.state == "waiting":
+                job.emit(error_event("cancelled", "The job was cancelled before it began."), state="cancelled")
+        if part is not None:
+            self.cancel(part)
+            return
+        for slot in self._slots:
+            slot.cancel(job)
 
     def forget(self, job: Job) -> None:
         """Cancel a job and drop its results."""
@@ -148,13 +190,13 @@ class Scheduler:
         for job in finished[: max(0, len(finished) - self._limits.finished_jobs_per_user)]:
             del self._jobs[job.id]
 
-    def take(self, encoded: Sequence[str], since: float) -> Job | None:
-        """Wait for the next job for a worker that has `encoded` volumes, the last since then; None at the end."""
+    def take(self, volumes: Sequence[str], since: float) -> Job | None:
+        """Wait for the next job for a worker that has `volumes`, the last encoded then; None at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closing)
             if self._closing:
                 return None
-            job = self._choose(encoded, since)
+            job = self._choose(volumes, since)
             self._waiting.remove(job)
             job.state = "running"
             job.attempts += 1
@@ -165,23 +207,23 @@ class Scheduler:
         self._encoding_s = seconds if not self._encoding_s else 0.8 * self._encoding_s + 0.2 * seconds
 
     def pause(self, seconds: float) -> bool:
-        """Wait while other workers do the jobs. False, at once, when none is ready, or at the end."""
+        """Wait while other workers run jobs; returns False at once if none is ready, and at shutdown."""
         with self._changed:
             if self.num_alive:
                 self._changed.wait_for(lambda: self._closing, seconds)
             return self.num_alive > 0 and not self._closing
 
-    def _choose(self, encoded: Sequence[str], since: float) -> Job:
-        """While a turn lasts, the oldest job whose volume is here; else the oldest whose volume no other worker has."""
-        if time.monotonic() - since < max(_MIN_TURN_S, _AFFINITY_WINDOW * self._encoding_s):
-            here = next((job for job in self._waiting if job.spec.volume in encoded), None)
+    def _choose(self, volumes: Sequence[str], since: float) -> Job:
+        """Return the oldest job on a volume that is here, within the affinity window; else the oldest."""
+        if time.monotonic() - since < max(_MIN_AFFINITY_S, _AFFINITY_WINDOW * self._encoding_s):
+            here = next((job for job in self._waiting if job.spec.volume in volumes), None)
             if here is not None:
                 return here
-        elsewhere = {key for lane in self._lanes for key in lane.encoded} - set(encoded)
+        elsewhere = {key for slot in self._slots for key in slot.volumes} - set(volumes)
         return next((job for job in self._waiting if job.spec.volume not in elsewhere), self._waiting[0])
 
     def put_back(self, job: Job) -> bool:
-        """Requeue a job at the head after its worker died. False when it has no tries left."""
+        """Requeue a job at the head after its worker died; returns False when it has no attempts left."""
         with self._changed:
             if job.attempts >= _MAX_ATTEMPTS or self._closing:
                 return False

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from dsm.io.dicomweb_access import DicomwebAccess
+from dsm.models.store import ModelEntry
+from dsm.server.archive import Archive
 from dsm.server.limits import Limits
 from dsm.server.own_folder import own_folder
 from dsm.server.scheduler import Scheduler
@@ -23,9 +26,9 @@ class Service:
     users: Users
     volumes: VolumeStore
     scheduler: Scheduler
+    archive: Archive | None
     limits: Limits
-    model: str
-    model_sha256: str
+    model: ModelEntry
     num_workers: int
 
 
@@ -36,22 +39,22 @@ class ServiceOptions:
     Args:
         users: Names and hashed tokens.
         limits: Of each user.
-        model: Name of the model.
-        model_path: Its folder.
-        model_sha256: Its digest.
+        model: The model.
         devices: A worker for each.
         precision: Of the encoding, see `dsm.core.precision`.
-        folder: Where voxels are kept, in a folder of their own; None for the system's temporary files.
+        folder: Parent of the folder for voxels; None for the system's temporary folder.
+        archive: Address of the DICOMweb server whose series are segmented; empty for none.
+        archive_access: Credentials and trust for it.
     """
 
     users: Users
     limits: Limits
-    model: str
-    model_path: str
-    model_sha256: str
+    model: ModelEntry
     devices: Sequence[str]
     precision: str
     folder: Path | None
+    archive: str = ""
+    archive_access: DicomwebAccess = field(default_factory=DicomwebAccess)
 
 
 @contextmanager
@@ -59,25 +62,40 @@ def open_service(options: ServiceOptions, start_worker: Callable[[WorkerSetup, s
     """Yield the service; its folder, with all that users have sent, is removed at the end.
 
     Args:
-        options: What is served.
+        options: Options of the service.
         start_worker: Starts a worker on a device.
 
     Raises:
         OutputError: If the folder cannot be written to.
+        MissingDependencyError: If the packages for the archive are not installed.
+        RemoteError: If the certificate file of the archive cannot be read.
     """
     with own_folder(options.folder) as own:
-        volumes_folder, work_folder = own / "volumes", own / "work"
-        volumes_folder.mkdir()
-        work_folder.mkdir()
+        volumes_folder, work_folder, series_folder = own / "volumes", own / "work", own / "series"
+        for folder in (volumes_folder, work_folder, series_folder):
+            folder.mkdir()
         volumes = VolumeStore(volumes_folder, options.limits)
-        setup = WorkerSetup(options.model_path, options.model_sha256, options.precision, work_folder)
+        model = options.model
+        setup = WorkerSetup(str(model.path.resolve()), model.digest, options.precision, work_folder)
         starts = [partial(start_worker, setup, device) for device in options.devices]
+        scheduler = Scheduler(starts, volumes, options.limits)
+        archive = None
+        if options.archive:
+            archive = Archive(
+                options.archive,
+                options.archive_access,
+                volumes=volumes,
+                scheduler=scheduler,
+                model=model,
+                folder=series_folder,
+                num_threads=len(starts) + 1,  # the next series is fetched while the workers segment
+            )
         yield Service(
             users=options.users,
             volumes=volumes,
-            scheduler=Scheduler(starts, volumes, options.limits),
+            scheduler=scheduler,
+            archive=archive,
             limits=options.limits,
-            model=options.model,
-            model_sha256=options.model_sha256,
+            model=model,
             num_workers=len(starts),
         )

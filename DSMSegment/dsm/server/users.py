@@ -15,7 +15,7 @@ _MIN_TOKEN = 16
 
 
 class Users:
-    """Names and the hashes of their tokens.
+    """Users and the hashes of their tokens.
 
     Args:
         tokens: {token: user}.

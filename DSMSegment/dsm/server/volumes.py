@@ -9,12 +9,13 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
 import numpy as np
 
+from dsm.core.volume import Volume
 from dsm.errors import GeometryError, InputError, ServerError
 from dsm.server.http_errors import not_found
 from dsm.server.limits import Limits
@@ -36,16 +37,17 @@ class StoredVolume:
     affine: Affine
     modality: str
     last_used: float
-    pins: int = field(default=0)
+    pins: int = 0
+    replaceable: bool = False
 
 
 class VolumeStore:
-    """All volumes; safe for several threads.
+    """Store of all volumes; thread-safe.
 
     Args:
-        folder: Where the files are; nobody else uses it.
+        folder: Folder of the files, not shared.
         limits: For each user.
-        clock: Seconds that never run backwards, whatever happens to the time of day.
+        clock: Monotonic clock in s.
     """
 
     def __init__(self, folder: Path, limits: Limits, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -92,6 +94,59 @@ class VolumeStore:
                 self._volumes[name] = volume
         return volume
 
+    @contextmanager
+    def added(self, user: str, volume: Volume) -> Iterator[StoredVolume]:
+        """Store a volume that was read here, and keep it at least until the end of the block.
+
+        Volumes of this kind that the user has not used for longest make room for it: they can be read again.
+
+        Raises:
+            ServerError: If the user has too much already, it is too large, or the disk is full.
+        """
+        name = f"v{secrets.token_hex(16)}"
+        path = self._folder / f"{name}.npy"
+        num_bytes = int(volume.array.nbytes)
+        self._make_room(user, num_bytes)
+        with self._reserved(user, num_bytes):
+            try:
+                np.save(path, volume.array)
+            except OSError as error:
+                path.unlink(missing_ok=True)
+                raise _disk_full(error) from error
+            affine: Affine = tuple(map(tuple, volume.affine.tolist()))  # type: ignore[assignment]  # four of four
+            stored = StoredVolume(
+                id=name,
+                user=user,
+                path=path,
+                num_bytes=num_bytes,
+                shape=volume.shape,
+                affine=affine,
+                modality=volume.modality,
+                last_used=self._clock(),
+                pins=1,
+                replaceable=True,
+            )
+            with self._lock:
+                self._volumes[name] = stored
+        with self._unpinned_after(stored):
+            yield stored
+
+    def _make_room(self, user: str, num_bytes: int) -> None:
+        """Remove replaceable volumes of a user, the least recently used first, until another one fits."""
+        while True:
+            with self._lock:
+                own = [volume for volume in self._volumes.values() if volume.user == user]
+                arriving = self._arriving.get(user, [])
+                fits = len(own) + len(arriving) < self._limits.volumes_per_user and (
+                    sum(volume.num_bytes for volume in own) + sum(arriving) + num_bytes <= self._limits.bytes_per_user
+                )
+                old = [volume for volume in own if volume.replaceable and not volume.pins]
+                if fits or not old:
+                    return
+                oldest = min(old, key=lambda volume: volume.last_used)
+                del self._volumes[oldest.id]
+            oldest.path.unlink(missing_ok=True)
+
     def get(self, user: str, volume_id: str) -> StoredVolume:
         """Return a volume of this user and count it as used.
 
@@ -117,8 +172,13 @@ class VolumeStore:
             if volume is None:
                 raise not_found("volume")
             volume.pins += 1
-        try:
+        with self._unpinned_after(volume):
             yield volume
+
+    @contextmanager
+    def _unpinned_after(self, volume: StoredVolume) -> Iterator[None]:
+        try:
+            yield
         finally:
             with self._lock:
                 volume.pins -= 1
@@ -198,15 +258,19 @@ class VolumeStore:
                 if received == num_bytes:
                     break
         except OSError as error:
-            raise ServerError(
-                f"The server cannot store the volume ({error.strerror}).",
-                code="disk_full",
-                hint="Try later, or ask who runs the server.",
-            ) from error
+            raise _disk_full(error) from error
         finally:
             os.close(descriptor)
         if digest.digest() != sha256:
             raise ServerError("The upload was damaged on its way.", code="upload.checksum", hint="Send it again.")
+
+
+def _disk_full(error: OSError) -> ServerError:
+    return ServerError(
+        f"The server cannot store the volume ({error.strerror}).",
+        code="disk_full",
+        hint="Try later, or ask the server's operator.",
+    )
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -8,27 +8,29 @@ import shutil
 import threading
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
+from dsm.client.cancel_token import CancelToken
 from dsm.client.process import WorkerClient
-from dsm.errors import JobCancelled
+from dsm.client.session import ClientSession, ResultFiles
 from dsm.server.job import JobSpec
+from dsm.server.messages import ResultResponse
 from dsm.server.volumes import StoredVolume
 from dsm.wire.codec import to_fields
-from dsm.wire.messages import Load, Progress, PromptItem, Request, Result, Segment, SetVolume
+from dsm.wire.messages import Progress, PromptItem, Request, Result, ResultMetadata, Segment, SetVolume
 
 Event: TypeAlias = dict[str, Any]
-"""What a listener of a job is told; of a result with its voxels in it."""
+"""Event of a job as a JSON object; a result has its voxels in it."""
 
 
 class Worker(Protocol):
-    """Does one thing at a time; `cancel` and `close` may be called from other threads."""
+    """Worker that runs one request at a time; `cancel` and `close` may be called from other threads."""
 
     @property
     def alive(self) -> bool:
-        """True while it can be used; a dead one stays dead."""
+        """True while the worker accepts requests; never again after its death."""
 
     def load(self) -> None:
         """Load the model.
@@ -37,8 +39,8 @@ class Worker(Protocol):
             DSMError: If it cannot be loaded.
         """
 
-    def encode(self, job_id: str, volume: StoredVolume) -> Iterator[Event]:
-        """Encode a volume for the questions that follow; it knows the last two.
+    def take(self, job_id: str, volume: StoredVolume, *, encode: bool) -> Iterator[Event]:
+        """Take a volume for later prompts, encoded or for clicks alone; the last two are kept.
 
         Raises:
             JobCancelled: After `cancel` for this job.
@@ -46,13 +48,13 @@ class Worker(Protocol):
         """
 
     def segment(self, job_id: str, spec: JobSpec) -> Iterator[Event]:
-        """Answer a spec about an encoded volume; raises as `encode`."""
+        """Segment the prompts of a job in a volume of `take`; raises as that."""
 
     def cancel(self, job_id: str) -> None:
-        """Stop what is done for a job, now or as soon as it begins."""
+        """Cancel a job, running or about to begin."""
 
     def close(self) -> None:
-        """End it, also in the middle of something."""
+        """End the worker, even during a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class WorkerSetup:
         model: Name or folder.
         model_sha256: Digest that the worker must find.
         precision: Of the encoding, see `dsm.core.precision`.
-        folder: Where it exchanges voxels with its process; None for the system's temporary files.
+        folder: Parent of the folder shared with the process; None for the system's temporary folder.
     """
 
     model: str
@@ -77,7 +79,7 @@ class LocalWorker:
 
     Args:
         setup: Model and folder.
-        device: Where it computes.
+        device: Device of the network.
 
     Raises:
         WorkerError: If the process cannot be started.
@@ -88,8 +90,7 @@ class LocalWorker:
         self._device = device
         self._client = WorkerClient(folder_parent=setup.folder, host="dsm serve")
         self._lock = threading.Lock()
-        self._request = ""
-        self._cancelled = ""
+        self._tokens: dict[str, CancelToken] = {}
 
     @property
     def alive(self) -> bool:
@@ -98,27 +99,27 @@ class LocalWorker:
 
     def load(self) -> None:
         """Load the model."""
-        client, setup = self._client, self._setup
-        load = Load(
-            id=client.new_id(),
-            model=setup.model,
-            sha256=setup.model_sha256,
-            device=self._device,
-            precision=setup.precision,
+        setup = self._setup
+        ClientSession(self._client).load(
+            setup.model, device=self._device, sha256=setup.model_sha256, precision=setup.precision
         )
-        client.wait(client.submit(load))
-        client.poll()
 
-    def encode(self, job_id: str, volume: StoredVolume) -> Iterator[Event]:
-        """See `Worker.encode`."""
+    def take(self, job_id: str, volume: StoredVolume, *, encode: bool) -> Iterator[Event]:
+        """See `Worker.take`."""
         client = self._client
         name = client.new_file(".npy")
+        # Not through the session: it takes voxels in memory, and these are in a file already.
         _link(volume.path, client.folder / name)
         try:
-            yield from self._run_request(
+            yield from self._run(
                 job_id,
                 SetVolume(
-                    id=client.new_id(), key=volume.id, array=name, affine=volume.affine, modality=volume.modality
+                    id=client.new_id(),
+                    key=volume.id,
+                    array=name,
+                    affine=volume.affine,
+                    modality=volume.modality,
+                    encode=encode,
                 ),
             )
         finally:
@@ -131,7 +132,7 @@ class LocalWorker:
             PromptItem(id=str(number), prompt=prompt, file=client.new_file())
             for number, prompt in enumerate(spec.prompts)
         )
-        yield from self._run_request(
+        yield from self._run(
             job_id,
             Segment(id=client.new_id(), volume_key=spec.volume, prompts=items, options=spec.options),
         )
@@ -139,52 +140,47 @@ class LocalWorker:
     def cancel(self, job_id: str) -> None:
         """See `Worker.cancel`."""
         with self._lock:
-            self._cancelled = job_id
-            if self._request:
-                self._client.cancel(self._request)
+            token = self._tokens.setdefault(job_id, CancelToken())
+        token.request()
 
     def close(self) -> None:
         """End the process and remove its folder."""
         self._client.close()
 
-    def _run_request(self, job_id: str, request: Request) -> Iterator[Event]:
-        with self._lock:
-            if self._cancelled == job_id:
-                raise JobCancelled("The job was cancelled.")
-            self._request = self._client.submit(request)
-        try:
-            for event in self._client.events(self._request):
-                yield _described(event, self._client)
-        finally:
-            with self._lock:
-                self._request = ""
-            self._client.poll()
+    def _run(self, job_id: str, request: Request) -> Iterator[Event]:
+        with self._lock:  # one job at a time: requests to cancel earlier ones came too late
+            token = self._tokens.get(job_id) or CancelToken()
+            self._tokens = {job_id: token}
+        session = ClientSession(self._client, cancel=token)
+        for event in session.events(request):
+            if isinstance(event, Progress):
+                yield {"type": "progress", **_without_id(event)}
+            else:
+                yield to_fields(_response(event, session.take(event)))
 
 
-def _described(event: Progress | Result, client: WorkerClient) -> Event:
-    """A message as an event; a result has its voxels in it instead of the names of files."""
-    if isinstance(event, Progress):
-        return {"type": "progress", **_without(event, "id")}
-    return {
-        "type": "result",
-        "prompt": int(event.prompt_id),
-        **_without(event, "id", "prompt_id", "file", "probability_file", "uncertainty_file"),
-        "mask": _text_of(client, event.file),
-        "probability": _text_of(client, event.probability_file, compress=True),
-        "uncertainty": _text_of(client, event.uncertainty_file, compress=True),
-    }
+def _without_id(event: Progress) -> Event:
+    return {name: value for name, value in to_fields(event).items() if name != "id"}
 
 
-def _text_of(client: WorkerClient, name: str, *, compress: bool = False) -> str:
-    """Take the content of a file as text; nothing where there is no name."""
-    if not name:
-        return ""
-    content = client.take(name)
-    return base64.b64encode(zlib.compress(content, 1) if compress else content).decode("ascii")
+def _response(result: Result, files: ResultFiles) -> ResultResponse:
+    """Return a result with its voxels instead of the names of files."""
+    metadata = {field.name: getattr(result, field.name) for field in fields(ResultMetadata)}
+    return ResultResponse(
+        **metadata,
+        prompt=int(result.prompt_id),
+        mask=_base64(files.mask),
+        probability=_base64(_compressed(files.probability)),
+        uncertainty=_base64(_compressed(files.uncertainty)),
+    )
 
 
-def _without(event: Progress | Result, *names: str) -> Event:
-    return {name: value for name, value in to_fields(event).items() if name not in names}
+def _compressed(content: bytes) -> bytes:
+    return zlib.compress(content, 1) if content else b""
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")
 
 
 def _link(source: Path, target: Path) -> None:

@@ -17,7 +17,7 @@ from dsm.wire.messages import KEPT_VOLUMES
 
 logger = logging.getLogger(__name__)
 
-# Before another try to start a worker, while others do the jobs.
+# Delay before another attempt to start a worker, while others run the jobs.
 _PAUSE_S = 15.0
 
 
@@ -28,17 +28,17 @@ class Queue(Protocol):
     def closing(self) -> bool:
         """True while the server shuts down."""
 
-    def take(self, encoded: Sequence[str], since: float) -> Job | None:
-        """Wait for the next job for a worker that has `encoded` volumes, the last since then; None at the end."""
+    def take(self, volumes: Sequence[str], since: float) -> Job | None:
+        """Wait for the next job for a worker that has `volumes`, the last encoded then; None at the end."""
 
     def put_back(self, job: Job) -> bool:
-        """Let a job wait again after its worker died. False when it had its tries."""
+        """Requeue a job after its worker died; returns False when it has no attempts left."""
 
     def note_encoding(self, seconds: float) -> None:
-        """Learn how long an encoding takes here."""
+        """Record the time of an encoding in s."""
 
     def pause(self, seconds: float) -> bool:
-        """Wait while others do the jobs. False, at once, when there are no others, or at the end."""
+        """Wait while other workers run jobs; returns False at once if there are none, and at shutdown."""
 
 
 class WorkerSlot:
@@ -46,24 +46,25 @@ class WorkerSlot:
 
     Args:
         start: Starts a worker.
-        volumes: Where jobs find their voxels.
-        queue: Where jobs come from.
+        volumes: Volumes of the jobs.
+        queue: Queue of jobs.
     """
 
     def __init__(self, start: Callable[[], Worker], volumes: VolumeStore, queue: Queue) -> None:
         self.worker: Worker | None = None
         self.ready = False
-        self.encoded: list[str] = []  # least recently used first, as the worker's own cache
+        # Ids of what the worker has, and whether it is encoded; least recently used first, as the worker's own cache.
+        self.volumes: dict[str, bool] = {}
         self._encoded_at = 0.0
         self._start = start
         self._volumes = volumes
         self._queue = queue
         self._lock = threading.Lock()
         self._job: Job | None = None
-        self.thread = threading.Thread(target=self._run, name="dsm-lane", daemon=True)
+        self.thread = threading.Thread(target=self._run, name="dsm-worker-slot", daemon=True)
 
     def close(self) -> None:
-        """End the worker, also in the middle of a job."""
+        """End the worker, even during a job."""
         with self._lock:
             worker = self.worker
         if worker is not None:
@@ -98,10 +99,10 @@ class WorkerSlot:
         self._drop_worker()
 
     def _next_job(self) -> Job | None:
-        """A job is taken with a worker that is ready; without one, only when no other lane has one either."""
+        """Take a job with a ready worker; without one, only if no other slot has one either."""
         while not self._queue.closing and not self._is_ready() and self._queue.pause(_PAUSE_S):
             pass
-        return self._queue.take(self.encoded, self._encoded_at)
+        return self._queue.take(list(self.volumes), self._encoded_at)
 
     def _is_ready(self) -> bool:
         try:
@@ -113,7 +114,7 @@ class WorkerSlot:
 
     def _fail(self, job: Job, error: DSMError) -> None:
         logger.warning("Job %s: %s", job.id, error.code)
-        self.encoded = [key for key in self.encoded if key != job.spec.volume]
+        self.volumes.pop(job.spec.volume, None)
         if error_code(error.code).requeued and self._queue.put_back(job):
             job.emit({"type": "progress", "stage": "waiting", "done": 0, "total": 1, "note": "A worker was replaced."})
             return
@@ -134,7 +135,7 @@ class WorkerSlot:
     def _drop_worker(self) -> None:
         with self._lock:
             worker, self.worker = self.worker, None
-            self.ready, self.encoded = False, []
+            self.ready, self.volumes = False, {}
         if worker is not None:
             worker.close()
 
@@ -145,15 +146,15 @@ class WorkerSlot:
             raise JobCancelled("The job was cancelled.")
         spec = job.spec
         with self._volumes.pinned(spec.volume) as volume:
-            if spec.volume in self.encoded:
-                self.encoded.remove(spec.volume)
-            else:
-                self.encoded = self.encoded[-(KEPT_VOLUMES - 1) :]
-                for event in worker.encode(job.id, volume):
+            known = self.volumes.pop(spec.volume, None)
+            if known is None or (spec.needs_encoding and not known):
+                self.volumes = dict(list(self.volumes.items())[-(KEPT_VOLUMES - 1) :])
+                for event in worker.take(job.id, volume, encode=spec.needs_encoding):
                     job.emit(event)
-                self._encoded_at = time.monotonic()
-                self._queue.note_encoding(self._encoded_at - began)
-            self.encoded.append(spec.volume)
+                if spec.needs_encoding:
+                    self._encoded_at = time.monotonic()
+                    self._queue.note_encoding(self._encoded_at - began)
+            self.volumes[spec.volume] = bool(known) or spec.needs_encoding
         if spec.prompts:
             for event in worker.segment(job.id, spec):
                 job.emit(event)

@@ -1,8 +1,8 @@
 """Build the text bank of a model folder: `python -m dsm.text.build_bank DSMSegment/dsm/text`. Needs the text tower.
 
 A bank that is there keeps its mean and its vectors, to the last bit, and gets the names that it lacks: weights were
-trained on them. Write the manifests of the models in `model_weights` anew afterwards. To start anew (another tower,
-other templates) delete the file, and train again.
+trained on them. Run `scripts/write_manifests.py` afterwards. To start anew (another tower, other templates) delete the
+file, and train again.
 """
 
 from __future__ import annotations

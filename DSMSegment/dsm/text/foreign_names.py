@@ -12,6 +12,7 @@ ARTICLES = frozenset(
     {"der", "die", "das", "des", "dem", "den"}
     | {"le", "la", "les", "du", "de", "des", "un", "une"}
     | {"el", "los", "las", "del", "de", "al", "una"}
+    | {"nur", "seulement", "uniquement", "solo", "solamente", "soltanto"}
 )
 
 FOREIGN_NAMES: dict[str, tuple[str, ...]] = {

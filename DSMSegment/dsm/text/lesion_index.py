@@ -9,6 +9,22 @@ from dsm.core.structure import Structure
 from dsm.text.words import Side, drop_fillers, key, normalise, split_side
 
 _LONGEST = 5
+# Words that restrict nothing: each of these lesions is meant.
+_NEUTRAL = frozenset(
+    {
+        "suspected",
+        "suspect",
+        "possible",
+        "probable",
+        "likely",
+        "known",
+        "visible",
+        "multiple",
+        "several",
+        "multifocal",
+        "primary",
+    }
+)
 # Words that end like a tumor and are none.
 _NOT_TUMORS = frozenset(("stroma", "coma", "stoma", "soma"))
 
@@ -35,6 +51,8 @@ class LesionIndex:
         self._by_host: dict[tuple[str, _Words], str] = {}
         self._of_organ: dict[_Words, str] = {}
         self._anywhere: dict[_Words, str] = {}
+        self._explained: dict[str, set[str]] = {}
+        self._host_words: set[str] = set()
         self._declared = {entry["name"]: entry["lesion"] for entry in content["structures"] if entry.get("lesion")}
         self._generic = {entry["name"] for entry in content["structures"] if entry.get("generic")}
         for entry in content["structures"]:
@@ -72,8 +90,37 @@ class LesionIndex:
             return None
         return self._structures.get(f"{side} {name}") or self._structures[name]
 
+    def unexplained(self, words: Sequence[str], lesion: Structure) -> list[str]:
+        """Return the words of a phrase that restrict a found lesion and are not understood: "segment", "largest".
+
+        Explained are fillers, words of the lesion's names and of its organs', lesion words of its class, and where a
+        metastasis comes from.
+
+        Args:
+            words: Normalised, without sides.
+            lesion: What `find` returned for them.
+        """
+        lesion_class = self.class_of(lesion)
+        known = self._explained[lesion.name.removeprefix("left ").removeprefix("right ")] | _NEUTRAL
+        if self._class(words) == "metastasis":
+            known |= self._host_words
+        return [
+            word
+            for word in drop_fillers(list(words))
+            if word not in known
+            and self._class_of.get(word) not in (lesion_class, "tumor", "metastasis")
+            and not (word.endswith("oma") and word not in _NOT_TUMORS)
+        ]
+
     def _add(self, entry: dict[str, Any]) -> None:
         name = entry["name"]
+        self._explained[name] = set(_words(name, *entry["synonyms"], *entry.get("host_words", [])))
+        hosts = [self._structures[host] for host in entry.get("hosts", [])]
+        # A lobe restricts, and so does one of several organs: the tongue, a vertebra.
+        wholes = [host for host in hosts if not any(host.name.startswith(f"{other.name} ") for other in hosts)]
+        if len({tuple(_words(host.name)) for host in wholes}) == 1:
+            self._explained[name] |= {word for host in wholes for word in _words(host.name, *host.synonyms)}
+        self._host_words |= self._explained[name]
         if name not in self._generic:
             names = self._of_organ if entry.get("hosts") else self._anywhere
             for text in (name, *entry["synonyms"]):
@@ -109,6 +156,10 @@ class LesionIndex:
                 if fallback and (name := self._by_host.get((fallback, tuple(sorted(words[start:stop]))))):
                     return name
         return None
+
+
+def _words(*texts: str) -> list[str]:
+    return [word for text in texts for word in split_side(normalise(text).split())[1]]
 
 
 def _first(names: dict[_Words, str], words: list[str]) -> str | None:

@@ -83,8 +83,7 @@ def _unknown(prompt: Prompt, learned: Collection[str], vocabulary: Vocabulary) -
     near = _near(prompt, learned, vocabulary)
     names = ", ".join(f"'{name}'" for name in near)
     what = f"This model does not know '{prompt.name}' and marks nothing; that says nothing about the scan."
-    do = f"It has learned: {names}." if near else "`dsm vocabulary` lists what it has learned."
-    text = f"{what} {do} With guesses allowed (`--guess`), the network's guess is marked."
+    text = f"{what} It has learned: {names}." if near else what
     return NameStatus(NameKind.UNKNOWN, near=near, code="name.unknown", text=text)
 
 

@@ -3,7 +3,8 @@
 Grammar: prompts are separated by `;` or new lines. Each is looked up in the vocabulary in any spelling; if that fails
 and it is a list of known things ("liver, spleen and pancreas") it is split; if that fails and a lesion word is in it,
 lesion and organ decide together. What is left is free text, of which a model knows nothing. No word is dropped: the
-part of a structure, or a side that it does not have, makes a prompt free text, too, with the whole as a suggestion.
+part of a structure, a side that it does not have, or a word that restricts a lesion ("largest") makes a prompt free
+text, too, with the whole as a suggestion.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ _SEPARATORS = re.compile(r"[;\r\n]+")
 _LIST_SEPARATORS = re.compile(r"\s*(?:[,&+/]|\band\b)\s*")
 _PARENTHESES = re.compile(r"\(([^()]*)\)")
 # Where something is in relation to an organ is beyond the model: see `_unknown`.
+_JOINS = re.compile(r"[&+/]|\b(?:and|or)\b", re.IGNORECASE)
 _RELATIONS = frozenset(
     [
         "near",
@@ -98,17 +100,26 @@ def _parse_one(text: str, vocabulary: Vocabulary) -> list[Prompt]:
     if word := negation(text):
         msg = f"The prompt '{text}' says what is not wanted ('{word}'), which is not understood."
         raise PromptError(msg, code="prompt.negation", hint="Name only what to segment, e.g. 'right kidney'.")
+    if prompts := _read(text, text, vocabulary):
+        return prompts
+    return _named_twice(text, vocabulary) or [_unknown(text, vocabulary)]
+
+
+def _read(text: str, reading: str, vocabulary: Vocabulary) -> list[Prompt]:
     for read in (_named, _listed, _described):
-        for reading in _readings(text):
-            if prompts := read(text, reading, vocabulary):
-                return prompts
-    return [_unknown(text, vocabulary)]
+        if prompts := read(text, reading, vocabulary):
+            return prompts
+    return []
 
 
-def _readings(text: str) -> list[str]:
-    """The text itself, and where it has parentheses, without and only them: "atlas (C1)"."""
-    inside = _PARENTHESES.findall(text)
-    return [text, _PARENTHESES.sub(" ", text), *inside] if inside else [text]
+def _named_twice(text: str, vocabulary: Vocabulary) -> list[Prompt]:
+    """One structure before parentheses and in them: "atlas (C1)"."""
+    inside = [piece for piece in _PARENTHESES.findall(text) if normalise(piece)]
+    if not inside:
+        return []
+    outside, *others = [_read(text, piece, vocabulary) for piece in (_PARENTHESES.sub(" ", text), *inside)]
+    names = {prompt.name for prompt in outside}
+    return outside if all({prompt.name for prompt in prompts} == names for prompts in others) else []
 
 
 def _named(text: str, reading: str, vocabulary: Vocabulary) -> list[Prompt]:
@@ -141,10 +152,11 @@ def _described(text: str, reading: str, vocabulary: Vocabulary) -> list[Prompt]:
     lesion = None if _RELATIONS.intersection(words) else vocabulary.lesions.find(rest, side)
     if lesion is None:
         return []
-    warnings = []
-    if {"and", "or"}.intersection(words) or "&" in text:
-        warnings.append(f"'{text}' is read as one thing: put ';' between two.")
-    return [_prompt(text, lesion, side, warnings, vocabulary)]
+    more = vocabulary.lesions.unexplained(rest, lesion)
+    prompt = _prompt(text, lesion, side, [], vocabulary)
+    if prompt.structure and (more or (_JOINS.search(reading) and not {"and", "or"}.intersection(lesion.name.split()))):
+        return [_unknown(text, vocabulary, more_than=prompt.name, more=more)]
+    return [prompt]
 
 
 def _prompt(text: str, structure: Structure, side: Side | None, warnings: list[str], vocabulary: Vocabulary) -> Prompt:
@@ -187,15 +199,21 @@ def _unknown(
     *,
     part_of: Sequence[Structure] = (),
     without_sides: Structure | None = None,
+    more_than: str = "",
+    more: Sequence[str] = (),
 ) -> Prompt:
-    """Free text: of words, of a part of structures, or of a side of a structure that has none."""
+    """Free text: of words, of a part of structures, of a side that a structure has not, or of `more` than a lesion."""
     words = normalise(text).split()
-    whole = [structure.name for structure in part_of] or ([without_sides.name] if without_sides else [])
+    whole = [structure.name for structure in part_of]
+    whole += [without_sides.name] if without_sides else [more_than] if more_than else []
     suggestions = tuple(whole or vocabulary.suggest(text))
     if part_of:
         warnings = [f"'{text}' is a part of '{whole[0]}', which has no name of its own in the vocabulary."]
     elif without_sides:
         warnings = [f"'{text}' names a side, and '{whole[0]}' has no left and right in the vocabulary."]
+    elif more_than:
+        what = "put ';' between two" if {"and", "or"}.issuperset(more) else f"{' '.join(more)!r} is not understood"
+        warnings = [f"'{text}' says more than '{more_than}': {what}."]
     else:
         warnings = [f"'{text}' is not in the vocabulary."]
         if suggestions:

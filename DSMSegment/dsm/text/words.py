@@ -54,6 +54,8 @@ _FILLERS = frozenset(
         "get",
         "all",
         "any",
+        "only",
+        "just",
         "whole",
         "entire",
         "complete",
@@ -73,8 +75,13 @@ _FILLERS = frozenset(
 
 # In the languages of the vocabulary's users; "no" before a number abbreviates "number".
 _NEGATION = re.compile(
-    r"\b(?:no(?![.\s]*\d)(?!\.)|not|without|w/o|except|excluding|neither|nor|never|none|absent|minus|kein(?:e[rnms]?)?|nicht|ohne"
-    r"|pas de|sans|sin|aucune?|ning[uú]n[ao]?)(?![\w-])",
+    r"\b(?:no(?![.\s]*\d)(?!\.)|not|without|w/o|except|excepting|excluding|exclude[sd]?|neither|nor|never|none|absent"
+    r"|missing|minus|but|besides|ignor(?:e|ing)|omit(?:ting)?|other than|rather than|instead of"
+    r"|kein(?:e[rnms]?)?|nicht|ohne|au(?:ß|ss)er|ausgenommen|weder"
+    r"|pas (?:de|du|la|le|les)|pas d(?=['’])|sans|aucune?|sauf|excepté|hormis|hors|ni"
+    r"|sin|ning[uú]n[ao]?|excepto|salvo|menos|tampoco"
+    r"|senza|nessun[ao]?|eccetto|tranne|esclus[oaie]|né)(?![\w-])"
+    r"|(?<=\s)[-–−](?=\s+(?:tum|lesion|cyst|mass|met))",  # "liver - tumor": a minus, or a dash
     re.IGNORECASE,
 )
 

@@ -10,12 +10,14 @@ import torch
 from torch import Tensor
 
 from dsm.core.orientation import Orientation
+from dsm.core.volume import Volume
 from dsm.inference.body_box import find_body
 from dsm.io.image import read_volume
 from dsm.io.manifest import CaseEntry
 from dsm.ops.intensity import mr_windows, window_channels, windows_of_scan
 from dsm.training.lungs_from_air import lungs_from_air
 from dsm.training.soft_tissue_from_density import soft_tissue_from_density
+from dsm.training.synthetic_images import add_other_tissue
 
 SOFT_TISSUE = "soft tissue"
 _SOFT_TISSUE_ID = 253  # the manifests use small numbers
@@ -28,7 +30,7 @@ class Case:
 
     Attributes:
         entry: Where it comes from.
-        image: Intensity channels in [0, 1], as the network sees them, `(1, C, I, J, K)`.
+        image: Intensity channels in [0, 1], as the network sees them, `(1, C, I, J, K)`; zeros for a label map alone.
         label: Label ids `(1, 1, I, J, K)`, uint8.
         spacing_mm: Voxel size.
         present: Annotated names that occur, with up to 4096 of their voxels `(n, 3)`.
@@ -58,6 +60,8 @@ def load_case(
         add_lungs: Add lungs from air as a pseudo-label (`dsm.training.lungs_from_air`).
         add_soft_tissue: Add `SOFT_TISSUE`, where lesions can be put (`dsm.training.soft_tissue_from_density`).
     """
+    if not entry.has_image:
+        return _label_map_alone(entry, len(windows_hu), rng)
     volume = read_volume(entry.image, modality=entry.modality)
     labels = read_volume(entry.label, modality=entry.modality)
     orientation = Orientation.of(volume.affine)
@@ -66,8 +70,7 @@ def load_case(
         windows = windows_of_scan(image, windows_hu)
     else:
         windows = mr_windows(image[image > find_body(volume).threshold], len(windows_hu))
-    label = np.ascontiguousarray(orientation.to_ras(labels.array)).astype(np.uint8)
-    spacing = np.linalg.norm(orientation.affine_to_ras(volume.affine, volume.shape)[:3, :3], axis=0)
+    label, spacing = _in_ras(labels, volume.affine)
     channels = window_channels(image, windows)
     if add_lungs:
         entry = _with_lungs(entry, label, channels[0].numpy(), spacing)
@@ -75,6 +78,23 @@ def load_case(
         found = soft_tissue_from_density(image.numpy(), spacing.tolist())
         label[found & (label == 0)] = _SOFT_TISSUE_ID
         entry = replace(entry, targets={**entry.targets, SOFT_TISSUE: (_SOFT_TISSUE_ID,)})
+    return _case(entry, channels[None], label, spacing, rng)
+
+
+def _label_map_alone(entry: CaseEntry, num_channels: int, rng: np.random.Generator) -> Case:
+    labels = read_volume(entry.label, modality="CT")
+    label, spacing = _in_ras(labels, labels.affine)
+    label = add_other_tissue(label, spacing.tolist())
+    return _case(entry, torch.zeros(1).expand(1, num_channels, *label.shape), label, spacing, rng)
+
+
+def _in_ras(labels: Volume, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return label ids `[I, J, K]`, uint8, in RAS order, and their voxel size `(3,)` in mm; `affine` is the scan's."""
+    label = np.ascontiguousarray(Orientation.of(affine).to_ras(labels.array)).astype(np.uint8)
+    return label, np.linalg.norm(Orientation.of(affine).affine_to_ras(affine, labels.shape)[:3, :3], axis=0)
+
+
+def _case(entry: CaseEntry, image: Tensor, label: np.ndarray, spacing: np.ndarray, rng: np.random.Generator) -> Case:
     labelled = np.flatnonzero(label)  # labels fill a small part of a scan: it is searched once, not once a name
     ids = label.reshape(-1)[labelled]
     present = {}
@@ -85,7 +105,7 @@ def load_case(
             present[name] = torch.from_numpy(np.stack(np.unravel_index(chosen, label.shape), axis=1)).float()
     return Case(
         entry=entry,
-        image=channels[None],
+        image=image,
         label=torch.from_numpy(label)[None, None],
         spacing_mm=tuple(float(s) for s in spacing),  # type: ignore[arg-type]
         present=present,

@@ -18,6 +18,10 @@ from dsm.training.click_cases import ClickCase, ClickObject
 _SPACING_MM = (0.5, 8.0)
 _SMALLEST_SHARE = 60  # voxels of the window that an object must have
 _TRIES = 10
+# Extent of an object in window edges: the first look does not know the size, so objects may leave the window far.
+_SHARE = (0.2, 3.5)
+_COARSE = 0.4  # share of degraded masks that are the truth at a lower resolution
+_TRUNCATED = 0.4  # share of masks to correct that end where an earlier, smaller window ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +90,7 @@ def _label_sample(case: ClickCase, size: int, rules: SampleRules, rng: np.random
     name = names[rng.integers(len(names))]
     parts = [found for found in case.objects if found.name == name]
     target = parts[rng.integers(len(parts))]
-    share = math.exp(rng.uniform(math.log(0.25), math.log(1.8)))
+    share = math.exp(rng.uniform(math.log(_SHARE[0]), math.log(_SHARE[1])))
     spacing = float(np.clip(target.extent_mm / (size * share), *_SPACING_MM))
     spacing = max(spacing, 0.4 * min(case.spacing_mm))
     voxels = target.mask.nonzero()
@@ -296,14 +300,22 @@ def _finish(
         text = (
             _wrong(truth, rng) if rng.random() < 0.85 else torch.roll(truth, rng.integers(8, 24, 3).tolist(), (0, 1, 2))
         )
-    previous = _wrong(truth, rng) if rng.random() < rules.start_wrong else empty
+    previous = empty
+    if rng.random() < rules.start_wrong:
+        previous = _truncated(truth, rng) if rng.random() < _TRUNCATED else _wrong(truth, rng)
     click = first_click(truth.numpy(), rng, depth=depth)
     return ClickSample(_another_look(image, rng, is_ct=case.modality == "CT"), truth, text, previous, click)
 
 
 def _wrong(truth: Tensor, rng: np.random.Generator) -> Tensor:
-    """Degrade a mask as networks do: its surface displaced by a smooth field."""
+    """Degrade a mask as networks do: at a lower resolution, or its surface displaced by a smooth field."""
     size = truth.shape[0]
+    if rng.random() < _COARSE:
+        cells = round(size / rng.uniform(1.5, 4))
+        coarse = F.interpolate(truth[None, None].float(), (cells,) * 3, mode="area")
+        found = F.interpolate(coarse, truth.shape, mode="trilinear", align_corners=False)[0, 0] > 0.5
+        if found.any():
+            return found
     inner = ndimage.distance_transform_edt(truth.numpy())
     outer = ndimage.distance_transform_edt(~truth.numpy())
     signed = torch.from_numpy(inner - outer).float()
@@ -312,6 +324,15 @@ def _wrong(truth: Tensor, rng: np.random.Generator) -> Tensor:
         rng.uniform(0.1, 1.3) * _noise(size, int(rng.integers(2, 6)), rng) + rng.uniform(-0.4, 0.3)
     )
     return moved > 0
+
+
+def _truncated(truth: Tensor, rng: np.random.Generator) -> Tensor:
+    """Cut a mask at the faces of a smaller window near the middle."""
+    size = truth.shape[0]
+    edge = size / rng.uniform(1.3, 2.2)
+    axes = torch.arange(size, dtype=torch.float32)
+    near = [(axes - (size - 1) / 2 - shift).abs() < edge / 2 for shift in rng.normal(0, 0.06, 3) * size]
+    return truth & near[0][:, None, None] & near[1][None, :, None] & near[2][None, None, :]
 
 
 def _another_look(image: Tensor, rng: np.random.Generator, *, is_ct: bool) -> Tensor:

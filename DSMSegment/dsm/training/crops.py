@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dsm.training.cases import Case
+from dsm.training.synthetic_images import random_deformation, synthetic_image
 
 _MAX_ROTATION = math.radians(12)
 _SCALE = (0.8, 1.25)
@@ -54,6 +55,7 @@ class CropSampler:
         channel_dropout: Fraction of crops in which the windows after the first are zero, as in scans that lack them.
         names: Annotated names that matter; None for all.
         random_contrast: Fraction of crops with a contrast of their own (`_random_contrast`), in the first window only.
+        windows_hu: Intensity windows of the model, for synthetic images.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class CropSampler:
         channel_dropout: float = 0.0,
         names: Collection[str] | None = None,
         random_contrast: float = 0.0,
+        windows_hu: Sequence[tuple[float, float]] = ((-125.0, 275.0),),
     ) -> None:
         self.size = torch.tensor(size)
         self.spacing_mm = spacing_mm
@@ -74,6 +77,7 @@ class CropSampler:
         self.channel_dropout = channel_dropout
         self.names_that_matter = names
         self.random_contrast = random_contrast
+        self.windows_hu = windows_hu
         self.bias_field = RandBiasField(prob=0.7, coeff_range=(-0.3, 0.3))
         self.intensity = Compose(
             [
@@ -85,11 +89,19 @@ class CropSampler:
             ]
         )
 
-    def __call__(self, case: Case) -> Crop:
-        """One crop of a case."""
+    def __call__(self, case: Case, *, synthetic: float = 0.0) -> Crop:
+        """Draw one crop of a case.
+
+        Args:
+            case: The case.
+            synthetic: Probability that the image is synthesised from a deformed label map; a case without an image
+                always is.
+        """
         spacing = torch.tensor(case.spacing_mm)
         matrix = self._transform() * self.spacing_mm / spacing[:, None]  # crop voxel → case voxel
         center = self._center(case, matrix)
+        if synthetic and (not case.entry.has_image or float(self._uniform(0, 1, 1)) < synthetic):
+            return self._synthetic(case, matrix, center)
         image = _sample(case.image, matrix, center, self.size, step=1, mode="bilinear")
         # Seeded a crop, so that the generator alone is the state of the sampler and a resumed run goes on alike.
         self.intensity.set_random_state(seed=int(torch.randint(2**31, (1,), generator=self.generator)))
@@ -101,7 +113,18 @@ class CropSampler:
         if image.shape[1] > 1:
             hidden = float(torch.rand((), generator=self.generator)) < self.channel_dropout
             image[:, 1:][:, absent[1:] | hidden] = 0.0
-        label = _nearest(case.label[0, 0], matrix, center, self.size, step=2)
+        return self._crop(case, image, _nearest(case.label[0, 0], matrix, center, self.size, step=2))
+
+    def _synthetic(self, case: Case, matrix: Tensor, center: Tensor) -> Crop:
+        field = random_deformation(self.size.tolist(), self.spacing_mm, self.generator)
+        label = _nearest(case.label[0, 0], matrix, center, self.size, step=1, displacement=field)
+        image = synthetic_image(label, case.entry.names, self.windows_hu, generator=self.generator)
+        if float(self._uniform(0, 1, 1)) < self.channel_dropout:
+            image[:, 1:] = 0.0
+        halved = _nearest(case.label[0, 0], matrix, center, self.size, step=2, displacement=field[::2, ::2, ::2])
+        return self._crop(case, image, halved)
+
+    def _crop(self, case: Case, image: Tensor, label: Tensor) -> Crop:
         names = tuple(name for name in case.entry.targets if self._matters(name))
         masks = [_isin(label, case.entry.targets[name]) for name in names]
         return Crop(image=image, masks=torch.stack(masks) if masks else label[None][:0].bool(), names=names)
@@ -140,7 +163,7 @@ class CropSampler:
         return matrix
 
     def _center(self, case: Case, matrix: Tensor) -> Tensor:
-        shape = torch.tensor(case.image.shape[2:])
+        shape = torch.tensor(case.label.shape[2:])
         names = sorted(name for name in case.present if self._matters(name))
         if names and torch.rand((), generator=self.generator) < self.class_centered:
             voxels = case.present[names[int(torch.randint(len(names), (), generator=self.generator))]]
@@ -150,8 +173,13 @@ class CropSampler:
         return self._uniform(0.15, 0.85, 3) * shape
 
 
-def _nearest(labels: Tensor, matrix: Tensor, center: Tensor, size: Tensor, *, step: int) -> Tensor:
-    """Labels `(I, J, K)` at every `step`-th position of the crop; 0 outside. No copy of the whole volume is made."""
+def _nearest(
+    labels: Tensor, matrix: Tensor, center: Tensor, size: Tensor, *, step: int, displacement: Tensor | None = None
+) -> Tensor:
+    """Labels `(I, J, K)` at every `step`-th position of the crop; 0 outside. No copy of the whole volume is made.
+
+    `displacement` `(I, J, K, 3)` is in voxels of the crop.
+    """
     position = [(torch.arange(0, n, step) + (step - 1) / 2 - (n - 1) / 2) for n in size.tolist()]
     where = (
         position[0][:, None, None, None] * matrix[:, 0]
@@ -159,6 +187,8 @@ def _nearest(labels: Tensor, matrix: Tensor, center: Tensor, size: Tensor, *, st
         + position[2][None, None, :, None] * matrix[:, 2]
         + center
     )
+    if displacement is not None:
+        where = where + displacement @ matrix.T
     where = where.round().long()
     shape = torch.tensor(labels.shape)
     inside = ((where >= 0) & (where < shape)).all(dim=-1)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -57,6 +58,9 @@ class Source:
         add_lungs: Add lungs from air as a pseudo-label (CT without lung labels).
         add_soft_tissue: Add soft tissue by its density as a host of lesions (CT).
         synthetic_lesions: Put lesions into the crops of this set.
+        synthetic_images: Share of crops whose image is synthesised from the label map
+            (`dsm.training.synthetic_images`); cases without an image always are, if it is not 0.
+        unions: Further names, each made of annotated names of the set.
         hidden: Annotated names that training must not see: left out to be measured as unseen.
     """
 
@@ -65,6 +69,8 @@ class Source:
     add_lungs: bool = False
     add_soft_tissue: bool = False
     synthetic_lesions: bool = False
+    synthetic_images: float = 0.0
+    unions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     hidden: tuple[str, ...] = ()
 
 
@@ -80,7 +86,7 @@ class Recipe:
     share it. At most `structure_prompts` of a crop's further structures are asked for in a step. `channel_dropout` is
     the share of crops in which a CT's windows after the first are hidden, as in the sets that lack them.
     `random_contrast` is the share of crops whose intensities go through a random curve and a bias field, so that no
-    sequence and no contrast phase is learned by heart. `name_rate` is the learning rate of the vectors of structures
+    sequence and no contrast phase is memorised. `name_rate` is the learning rate of the vectors of structures
     and tumors as a multiple of the others': a name is seen in few steps, and its vector starts at zero.
     `organ_balance` and `tumor_balance` are the balances of their masks (`dsm.training.losses.mask_loss`).
     """

@@ -7,7 +7,7 @@ import json
 import logging
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from fnmatch import fnmatch
 from pathlib import Path
@@ -30,18 +30,19 @@ from dsm.text.bank_file import SHARED_BANK
 from dsm.training.alignment import AlignmentHead
 from dsm.training.case_cache import cached_case
 from dsm.training.cases import Case
+from dsm.training.checkpoint import Stateful, resume, save_checkpoint
 from dsm.training.crops import Crop, CropSampler
 from dsm.training.curves import curves
 from dsm.training.mask_noise import MaskNoise
 from dsm.training.objective import LabelSet, training_loss
 from dsm.training.processes import Processes
 from dsm.training.recipe import Phase, Recipe, Source
+from dsm.training.schedule import set_learning_rate
 from dsm.training.synthetic_lesions import add_lesions
 from dsm.training.validation import validation_dice
 
 logger = logging.getLogger(__name__)
 
-CHECKPOINT = "checkpoint.pt"
 STORAGE = torch.int8  # of the weights of a finished model; checkpoints are float32 (docs/adr/0033)
 _NAME_VECTORS = ("structure_embedding", "tumor_init.embedding")
 CODES = "codes"  # `text_tower` of a model whose names mean nothing
@@ -144,7 +145,7 @@ class Trainer:
 
     def run(self) -> None:
         """Train all phases, write the model at the end."""
-        self._resume()
+        self.step = resume(self.run_folder, self._parts)
         self.cases = [
             cached_case(
                 entry, self.config.windows_hu, source, seed=self.recipe.seed, folder=self.run_folder.parent / "cases"
@@ -176,6 +177,7 @@ class Trainer:
             channel_dropout=self.recipe.channel_dropout,
             names=self._names_that_matter(),
             random_contrast=self.recipe.random_contrast,
+            windows_hu=self.config.windows_hu,
         )
         _freeze_parts(self.net, phase.frozen)
         if not self._is_precision_chosen:
@@ -186,7 +188,8 @@ class Trainer:
             self.net.train()
             if phase.freeze_norm:
                 freeze_norm(self.net)
-            self._set_rate(phase, self.step - start)
+            shares = {"encoder": phase.encoder_rate, "names": self.recipe.name_rate}
+            set_learning_rate(self.optimizer, phase, self.step - start, shares)
             parts = self._accumulate(sampler, phase)
             parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
             norm = nn.utils.clip_grad_norm_(parameters, self.recipe.clip_norm)
@@ -271,19 +274,10 @@ class Trainer:
     def _draw(self, sampler: CropSampler, phase: Phase) -> Crop:
         index = int(torch.multinomial(self.weights, 1, generator=self.generator))
         case, source, rules = self.cases[index], self.sources[index], self.recipe.synthetic_lesions
-        crop = sampler(case)
+        crop = sampler(case, synthetic=source.synthetic_images)
         if rules is None or not source.synthetic_lesions:
             return crop
         return add_lesions(crop, rules, phase.spacing_mm, modality=case.entry.modality, generator=self.generator)
-
-    def _set_rate(self, phase: Phase, step: int) -> None:
-        end = phase.lr if phase.lr_end is None else phase.lr_end
-        rate = phase.lr + (end - phase.lr) * step / phase.steps
-        if step < phase.warmup:
-            rate *= (step + 1) / phase.warmup
-        share = {"encoder": phase.encoder_rate, "names": self.recipe.name_rate, "rest": 1.0}
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate * share[group["part"]]
 
     def _validate(self) -> None:
         if not self.processes.is_first:
@@ -308,40 +302,18 @@ class Trainer:
     def _save(self) -> None:
         if not self.processes.is_first:
             return
-        state = {
-            "step": self.step,
-            "net": self.net.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "alignment": self.alignment.state_dict() if self.alignment else {},
-        }
-        save_checkpoint(state, self.run_folder)
+        save_checkpoint(self.run_folder, self.step, self._parts)
 
-    def _resume(self) -> None:
-        path = self.run_folder / CHECKPOINT
-        if not path.is_file():
-            return
-        state = torch.load(path, weights_only=True)
-        self.net.load_state_dict(state["net"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.alignment is not None:
-            self.alignment.load_state_dict(state["alignment"])
-        self.step = state["step"]
-        logger.info("resumed at step %d", self.step)
+    @property
+    def _parts(self) -> dict[str, Stateful]:
+        parts: dict[str, Stateful] = {"net": self.net, "average": self.average, "optimizer": self.optimizer}
+        return parts if self.alignment is None else {**parts, "alignment": self.alignment}
 
     def _write_provenance(self, data_root: Path) -> None:
         record = provenance(self.recipe, [source.folder for source in self.recipe.sources], data_root)
         record["training_cases"] = [entry.case_id for entry in self.entries]
         record["storage"] = str(STORAGE).removeprefix("torch.")
         (self.run_folder / "provenance.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-
-
-def save_checkpoint(state: dict[str, Any], run: Path) -> None:
-    """Replace the checkpoint in one step, so that a kill leaves the old or the new one."""
-    path = run / CHECKPOINT
-    torch.save(state, path.with_suffix(".part"))
-    path.with_suffix(".part").replace(path)
 
 
 def provenance(recipe: Any, folders: Sequence[str], data_root: Path) -> dict[str, Any]:
@@ -358,13 +330,24 @@ def _entries(recipe: Recipe, data_root: Path) -> tuple[list[CaseEntry], Tensor, 
     """Training cases of all sources, how often each is drawn, and the source of each."""
     entries, weights, sources = [], [], []
     for source in recipe.sources:
-        cases = [entry for entry in read_manifest(data_root / source.folder) if not entry.validation]
+        listed = read_manifest(data_root / source.folder, labels_alone=source.synthetic_images > 0)
+        cases = [_with_unions(entry, source.unions) for entry in listed if not entry.validation]
         if not cases:
             raise ConfigError(f"The data set {source.folder!r} has no training cases.")
         entries += [_without(entry, source.hidden) for entry in cases]
         weights += [source.weight / len(cases)] * len(cases)
         sources += [source] * len(cases)
     return entries, torch.tensor(weights), sources
+
+
+def _with_unions(entry: CaseEntry, unions: Mapping[str, Sequence[str]]) -> CaseEntry:
+    """Add names that are made of others; one of which a part is not annotated stays unknown."""
+    ids = {
+        name: tuple(label_id for part in parts for label_id in entry.targets[part])
+        for name, parts in unions.items()
+        if all(part in entry.targets for part in parts)
+    }
+    return replace(entry, targets={**entry.targets, **ids})
 
 
 def _without(entry: CaseEntry, hidden: Sequence[str]) -> CaseEntry:

@@ -20,11 +20,13 @@ from dsm.inference.click_channels import WindowClick, click_channels
 from dsm.io.manifest import CaseEntry, read_manifest
 from dsm.models.click_weights import save_refiner
 from dsm.nn.click_refiner import ClickRefiner, ClickRefinerConfig
+from dsm.training.checkpoint import CHECKPOINT, Stateful, resume, save_checkpoint
 from dsm.training.click_cases import ClickCase, load_click_case, read_click_cases, save_click_cases
 from dsm.training.click_recipe import ClickPhase, ClickRecipe
 from dsm.training.click_samples import ClickSample, SampleRules, draw_sample
 from dsm.training.curves import curves
-from dsm.training.train import CHECKPOINT, freeze_norm, provenance, save_checkpoint
+from dsm.training.schedule import set_learning_rate
+from dsm.training.train import freeze_norm, provenance
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +126,7 @@ class ClickTrainer:
 
     def run(self) -> None:
         """Train all phases, write the network at the end."""
-        self._resume()
+        self.step = resume(self.run_folder, self._parts)
         rng = np.random.default_rng(self.recipe.seed)
         kept = self.run_folder / CASES
         if not kept.is_file():
@@ -155,7 +157,7 @@ class ClickTrainer:
                 rng = np.random.default_rng((self.recipe.seed, self.step))
                 rollout = Rollout([self._draw(phase.window, rng) for _ in range(phase.batch)])
                 looks, look = 1 + int(rng.choice(len(self.recipe.rounds), p=_shares(self.recipe.rounds))), 0
-            self._set_rate(phase, self.step - start)
+            set_learning_rate(self.optimizer, phase, self.step - start)
             self.net.train()
             if phase.freeze_norm:
                 freeze_norm(self.net)
@@ -193,14 +195,6 @@ class ClickTrainer:
         weights = np.array([weight for _, weight, _ in self.entries])
         case = self.cases[rng.choice(len(weights), p=weights / weights.sum())]
         return draw_sample(case, size, self.recipe.samples, rng)
-
-    def _set_rate(self, phase: ClickPhase, step: int) -> None:
-        end = phase.lr if phase.lr_end is None else phase.lr_end
-        rate = phase.lr + (end - phase.lr) * step / phase.steps
-        if step < phase.warmup:
-            rate *= (step + 1) / phase.warmup
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
 
     def _validation_windows(self) -> list[tuple[ClickSample, bool]]:
         """Windows on labels of validation cases, and whether their names are trained."""
@@ -240,24 +234,11 @@ class ClickTrainer:
         curves(self.run_folder, values)
 
     def _save(self) -> None:
-        state = {
-            "step": self.step,
-            "net": self.net.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-        }
-        save_checkpoint(state, self.run_folder)
+        save_checkpoint(self.run_folder, self.step, self._parts)
 
-    def _resume(self) -> None:
-        path = self.run_folder / CHECKPOINT
-        if not path.is_file():
-            return
-        state = torch.load(path, weights_only=True)
-        self.net.load_state_dict(state["net"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step = state["step"]
-        logger.info("resumed at step %d", self.step)
+    @property
+    def _parts(self) -> dict[str, Stateful]:
+        return {"net": self.net, "average": self.average, "optimizer": self.optimizer}
 
 
 def click_loss(logits: Tensor, truth: Tensor) -> tuple[Tensor, float]:

@@ -1,1 +1,1 @@
-"""Messages between a client and a worker or server, and how they are written."""
+"""Messages between a client and a worker or server, and their encoding."""

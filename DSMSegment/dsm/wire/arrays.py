@@ -17,7 +17,7 @@ import numpy as np
 
 from dsm.errors import ImageError, ProtocolError
 
-# Behind `PromptItem.file`: what the files of a result are called.
+# Suffixes of the files of a result, after `PromptItem.file`.
 MASK_SUFFIX = ".mask"
 PROBABILITY_SUFFIX = ".probability.npy"
 UNCERTAINTY_SUFFIX = ".uncertainty.npy"
@@ -58,7 +58,7 @@ def write_array(folder: Path, name: str, array: np.ndarray) -> None:
 
 
 def npy_parts(array: np.ndarray) -> tuple[bytes, memoryview]:
-    """Return the header and the voxels of `array` as a `.npy` file has them; a contiguous array is not copied."""
+    """Return header and voxels of `array` in the `.npy` format; a contiguous array is not copied."""
     if array.dtype.hasobject:
         raise ImageError(f"The array has the type {array.dtype}; numbers are needed.")
     fields = np.lib.format.header_data_from_array_1_0(array)
@@ -69,7 +69,7 @@ def npy_parts(array: np.ndarray) -> tuple[bytes, memoryview]:
 
 
 def read_array(folder: Path, name: str) -> np.ndarray:
-    """Read what `write_array` wrote; a file of another kind or length is refused before memory is taken for it.
+    """Read an array of `write_array`; a file of another format or length is refused before memory is allocated.
 
     Returns:
         The array, writable, in the memory order of the file.
@@ -93,7 +93,7 @@ def read_array(folder: Path, name: str) -> np.ndarray:
 
 
 def array_of(data: bytes) -> np.ndarray:
-    """Return the array of the bytes of a `.npy` file, writable; raises as `read_array`."""
+    """Decode the bytes of a `.npy` file to a writable array; raises as `read_array`."""
     file = io.BytesIO(data)
     shape, column_major, dtype = _read_header(file, "map")
     rest = bytearray(file.read())
@@ -108,7 +108,7 @@ def _shaped(flat: np.ndarray, shape: tuple[int, ...], dtype: np.dtype, *, column
 
 
 def array_header(folder: Path, name: str) -> tuple[tuple[int, ...], np.dtype]:
-    """Return shape and type of what `write_array` wrote without reading it; raises as `read_array`."""
+    """Return shape and type of an array file without reading the voxels; raises as `read_array`."""
     path = resolve_in_folder(folder, name)
     try:
         with path.open("rb") as file:
@@ -169,7 +169,7 @@ def write_mask(folder: Path, name: str, mask: np.ndarray) -> None:
 
 
 def read_mask(folder: Path, name: str, size: Sequence[int]) -> np.ndarray:
-    """Read what `write_mask` wrote; `size` comes with the message. An empty mask has no file and size zero.
+    """Read a mask of `write_mask`; `size` is in the message. An empty mask has no file and size zero.
 
     Raises:
         ProtocolError: If the file is damaged or of another size.

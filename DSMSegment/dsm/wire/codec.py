@@ -1,11 +1,12 @@
-"""Frozen dataclasses to plain JSON objects and back; every value is checked against its annotation."""
+"""Conversion of frozen dataclasses to JSON objects and back, with every value checked against its annotation."""
 
 from __future__ import annotations
 
 import math
 import types
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
+from enum import Enum
 from functools import cache
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
@@ -18,7 +19,7 @@ def to_fields(record: Any) -> dict[str, Any]:
     """Turn a dataclass into a JSON object; tuples become lists, records inside become objects.
 
     Args:
-        record: A dataclass instance of str, bool, int, float, None, tuples of these, and dataclasses.
+        record: A dataclass instance of str, bool, int, float, None, enums of str, tuples of these, and dataclasses.
     """
     return {field.name: _to_plain(getattr(record, field.name)) for field in fields(record)}
 
@@ -53,6 +54,8 @@ def _hints(cls: Hashable) -> dict[str, Any]:
 def _to_plain(value: Any) -> Any:
     if is_dataclass(value):
         return to_fields(value)
+    if isinstance(value, Enum):
+        return value.value
     if isinstance(value, tuple):
         return [_to_plain(item) for item in value]
     return value
@@ -65,21 +68,31 @@ def _from_plain(hint: Any, value: Any, where: str) -> Any:
             return None
         (hint,) = (option for option in get_args(hint) if option is not type(None))
         return _from_plain(hint, value, where)
-    if origin is Literal and value not in get_args(hint):
-        raise ProtocolError(f"{where} must be one of {', '.join(map(repr, get_args(hint)))}.")
-    if origin is Literal:
-        hint = str
     if origin is tuple:
         return _tuple(get_args(hint), value, where)
     if is_dataclass(hint):
         if not isinstance(value, dict):
             raise _mismatch(where, "an object", value)
         return from_fields(hint, value, where=where)  # type: ignore[arg-type]  # narrowed to a class by its use
+    return _scalar(hint, value, where)
+
+
+def _scalar(hint: Any, value: Any, where: str) -> Any:
+    if get_origin(hint) is Literal:
+        return _one_of(get_args(hint), value, where)
+    if issubclass(hint, Enum):
+        return hint(_one_of([member.value for member in hint], value, where))
     if hint is float:
         return _float(value, where)
     # bool is a subclass of int in Python, but `true` is no number of voxels.
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
         raise _mismatch(where, _NAMES[hint], value)
+    return value
+
+
+def _one_of(known: Sequence[Any], value: Any, where: str) -> Any:
+    if value not in known:
+        raise ProtocolError(f"{where} must be one of {', '.join(map(repr, known))}.")
     return value
 
 

@@ -1,4 +1,4 @@
-"""Bytes that arrive in chunks, cut into lines of bounded length."""
+"""Splitting of a byte stream into lines of bounded length."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dsm.wire.messages import MAX_LINE_BYTES
 
 
 class LineBuffer:
-    """Collects chunks and yields whole lines, so that a split chunk never splits a message or a character.
+    """Buffer that assembles chunks into whole lines.
 
     A line longer than `limit` is cut to `limit + 1` bytes, which the decoder refuses as too long; the rest of it is
     dropped, so that a sender who never ends a line cannot fill the memory.
@@ -20,7 +20,7 @@ class LineBuffer:
         self._pending = bytearray()
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """Take `chunk` and return the lines that it completes, without their line ends; blank lines are skipped."""
+        """Add a chunk and return the lines that it completes, without line ends; blank lines are skipped."""
         lines = []
         *ended, rest = chunk.split(b"\n")
         for part in ended:

@@ -1,4 +1,4 @@
-"""The messages between a host and the worker: one frozen dataclass each, one JSON line each."""
+"""Messages between a host and the worker: each a frozen dataclass, sent as one JSON line."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from dsm.core.boxes import Box, Index3
+from dsm.core.click import check_clicks
+from dsm.core.name_status import NameStatus
 from dsm.core.options import SegmentOptions
 from dsm.core.prompt import Prompt
-from dsm.errors import ProtocolError
+from dsm.errors import PromptError, ProtocolError
 from dsm.wire.codec import from_fields, to_fields
 
-# Raised when an old host and a new worker, or the other way round, would misunderstand each other. New optional
-# fields and new message types do not need it: unknown fields are ignored, unknown types answered with an error.
-PROTOCOL_VERSION = 2
+# Incremented for changes that an older host or worker would misread. New optional fields and message types need no new
+# number: unknown fields are ignored, and unknown types answered with an error.
+PROTOCOL_VERSION = 4
 
 # 200 prompts of 4 kB, each character escaped, fit; voxels never travel in a line.
 MAX_LINE_BYTES = 4 * 2**20
 MAX_ID_LENGTH = 128
-# Volumes that a worker keeps encoded, each hundreds of MB; clients of a server keep as many there.
+# Volumes that a worker keeps, encoded or not, each hundreds of MB; a client keeps as many on a server.
 KEPT_VOLUMES = 2
 
 Row: TypeAlias = tuple[float, float, float, float]
@@ -45,9 +47,9 @@ class Load:
     """Host: make a model ready. Answered by `Progress` and `Done`.
 
     Args:
-        id: Job id, chosen by the host, unique in the session.
+        id: Job id, chosen by the host and unique in the session.
         model: Name of an installed model, or the path of a model folder.
-        sha256: Expected digest of the model (`ModelEntry.digest`); empty for "as its own manifest says".
+        sha256: Expected digest of the model (`ModelEntry.digest`); empty to trust its manifest.
         device: `"cpu"`, `"cuda"`, `"cuda:1"`, `"mps"`, or `"auto"` for the first GPU that works, else the CPU.
         precision: `"float32"`, `"bfloat16"` or `"int8"`, or `"auto"` for the fastest on the device.
     """
@@ -61,7 +63,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """Host: find out how fast the loaded model encodes; takes a second or two. Answered by `Progress` and `Done`.
+    """Host: measure the encoding speed of the loaded model, in a second or two. Answered by `Progress` and `Done`.
 
     Args:
         id: Job id.
@@ -72,18 +74,20 @@ class Measure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetVolume:
-    """Host: encode a volume, unless the same voxels are encoded already. Answered by `Progress` and `Done`.
+    """Host: encode a volume unless its encoding is cached. Answered by `Progress` and `Done`.
 
     Args:
         id: Job id.
-        key: The host's name for this volume; later `Segment` messages refer to it.
-        array: Name of a `.npy` file in the host's folder, `[I, J, K]`. Empty to use the volume that was encoded under
+        key: Identifier of the volume, chosen by the host; later `Segment` messages refer to it.
+        array: Name of a `.npy` file in the host's folder, `[I, J, K]`. Empty to use the volume that was sent under
             `key`; answered with the error `no_volume` where it is gone, and then to be sent.
         affine: Rows of the 4x4 matrix from voxel index to RAS millimetres.
         modality: `"CT"` or `"MR"`.
-        name: What the user calls the volume; used in messages only.
-        region: Voxels that matter under this key: encode only them and what is near them, unless the whole volume is
+        name: Display name of the volume, for messages only.
+        region: Region of interest under this key: only it and its surroundings are encoded, unless the whole volume is
             encoded already. None for the whole volume.
+        encode: Whether to encode it now. Without, clicks can be segmented at once, and the first prompt without clicks
+            encodes it.
     """
 
     id: str
@@ -93,6 +97,7 @@ class SetVolume:
     modality: str = "CT"
     name: str = "volume"
     region: Box | None = None
+    encode: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,9 +105,9 @@ class PromptItem:
     """One prompt of a `Segment` message.
 
     Args:
-        id: The host's name for this prompt; comes back in `Result.prompt_id`.
-        prompt: As the host understood it.
-        file: How the names of the files of its result begin, in the host's folder.
+        id: Identifier of the prompt, chosen by the host; returned in `Result.prompt_id`.
+        prompt: Prompt as parsed by the host.
+        file: Prefix of the file names of its result, in the host's folder.
     """
 
     id: str
@@ -112,19 +117,32 @@ class PromptItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """Host: segment prompts in an encoded volume. Answered by `Progress`, one `Result` a prompt, and `Done`.
+    """Host: segment prompts in a volume. Answered by `Progress`, one `Result` a prompt, and `Done`.
 
     Args:
         id: Job id.
-        volume_key: `SetVolume.key` of an encoded volume.
+        volume_key: `SetVolume.key` of a volume.
         prompts: At least one.
-        options: How they are segmented.
+        options: Options of the run.
     """
 
     id: str
     volume_key: str
     prompts: tuple[PromptItem, ...]
     options: SegmentOptions = field(default_factory=SegmentOptions)
+
+    def check_prompts(self) -> None:
+        """Check that there is a prompt, and that clicks say where an object is.
+
+        Raises:
+            PromptError: Code `"prompt.empty"`, if there is none.
+            InputError: See `dsm.core.click.check_clicks`.
+        """
+        if not self.prompts:
+            raise PromptError("There is no prompt.", code="prompt.empty", hint="Name what to segment, e.g. 'liver'.")
+        for item in self.prompts:
+            if item.prompt.clicks:
+                check_clicks(item.prompt.clicks, item.prompt.kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +158,7 @@ class Release:
 
     Args:
         id: Job id.
-        volume_key: Encoded volume to forget; empty for all volumes and the model.
+        volume_key: Volume to forget; empty for all volumes and the model.
     """
 
     id: str
@@ -154,15 +172,15 @@ class Shutdown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
-    """A place where the network can run.
+    """Device that the network can run on.
 
     Args:
-        id: What `Load.device` takes.
-        name: For people.
+        id: Value for `Load.device`.
+        name: Display name.
         free: Free memory in bytes, 0 when unknown.
         total: Memory in bytes, 0 when unknown.
         usable: Whether the network can run there.
-        reason: Why it is not usable; empty when it is.
+        reason: Reason why it is not usable; empty if it is.
     """
 
     id: str
@@ -175,14 +193,14 @@ class Device:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """Worker: the answer to `Hello`.
+    """Worker: response to `Hello`.
 
     Args:
         pid: Process id of the interpreter itself (the process that the host started may be a launcher).
         worker: Version of the engine.
         python: Version of the interpreter.
         torch: Version of PyTorch; empty when it is not installed.
-        devices: What was found without importing PyTorch; `Load` has the last word.
+        devices: Devices found without importing PyTorch; `Load` checks the one that it uses.
     """
 
     pid: int
@@ -203,7 +221,7 @@ class Progress:
         done: Finished steps.
         total: All steps of this stage.
         eta: Estimated seconds until the stage ends; None while unknown.
-        note: An announcement, e.g. that a job is repeated with less memory.
+        note: Remark for the user, e.g. that a job is repeated with less memory.
     """
 
     id: str
@@ -215,52 +233,63 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """Worker: one prompt is finished and its mask is written.
+class ResultMetadata:
+    """Result of one prompt, without its voxels: the same in a message of the worker and in a response of the server.
 
     Args:
-        id: Job id.
-        prompt_id: `PromptItem.id`.
         name: Canonical name of the structure, or the normalised words of a free prompt.
         kind: `"organ"` or `"tumor"`.
-        file: Mask file in the host's folder (see `dsm.wire.arrays.read_mask`); empty when the mask is empty.
-        offset_ijk: Voxel of the volume where the crop starts.
+        offset_ijk: Voxel of the volume where the crop of the mask starts.
         size: Voxels of the crop along i, j, k; zeros when the mask is empty.
         voxels: Voxels inside the mask.
         volume_mm3: Volume of the mask.
-        score: How sure the network is that the structure is there, 0 to 1.
-        empty: Whether no voxel is inside.
+        score: Calibrated probability that the mask is right, 0 to 1; None where there is none (`PromptResult.score`).
         found: Whether the structure was found; an empty mask is never found.
-        threshold: The threshold that was used.
+        threshold: Threshold that was used.
         seconds: Time that this prompt took.
         warnings: Sentences for the user.
         suggestions: Names that the user may have meant.
-        probability_file: Map of probabilities as `.npy`; empty when it was not asked for.
-        probability_offset_ijk: Voxel of the volume where the map starts.
-        uncertainty_file: Map of uncertainty, 0 sure to 1 undecided, as `.npy`; empty when it was not asked for.
-        uncertainty_offset_ijk: Voxel of the volume where that map starts.
+        name_status: Relation of the name to the training labels of the model; None where it was not determined.
+        guess: Whether the mask is the network's guess at a name that it has not learned.
+        probability_offset_ijk: Voxel of the volume where the probability map starts.
+        uncertainty_offset_ijk: Voxel of the volume where the uncertainty map starts.
     """
 
-    id: str
-    prompt_id: str
     name: str
     kind: str
-    file: str
     offset_ijk: Index3
     size: Index3
     voxels: int
     volume_mm3: float
-    score: float
-    empty: bool
+    score: float | None
     found: bool
     threshold: float
     seconds: float = 0.0
     warnings: tuple[str, ...] = ()
     suggestions: tuple[str, ...] = ()
-    probability_file: str = ""
+    name_status: NameStatus | None = None
+    guess: bool = False
     probability_offset_ijk: Index3 = (0, 0, 0)
-    uncertainty_file: str = ""
     uncertainty_offset_ijk: Index3 = (0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result(ResultMetadata):
+    """Worker: one prompt is finished and its mask is written.
+
+    Args:
+        id: Job id.
+        prompt_id: `PromptItem.id`.
+        file: Mask file in the host's folder (see `dsm.wire.arrays.read_mask`); empty when the mask is empty.
+        probability_file: Probability map as `.npy`; empty if not requested.
+        uncertainty_file: Uncertainty map, 0 sure to 1 undecided, as `.npy`; empty if not requested.
+    """
+
+    id: str
+    prompt_id: str
+    file: str
+    probability_file: str = ""
+    uncertainty_file: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,10 +299,10 @@ class Done:
     Args:
         id: Job id.
         seconds: Wall time of the job.
-        device: Where it ran; empty when no model is loaded.
+        device: Device of the model; empty when none is loaded.
         peak_memory: Largest memory so far in bytes: of the GPU where it ran there, else of the process; 0 if unknown.
-        cached: Whether there was nothing to do because the model was loaded or the volume encoded already.
-        seconds_per_megavoxel: What encoding a million voxels of the working grid takes; 0 unless it was measured.
+        cached: Whether the model was loaded or the volume encoded already; from a server, whether it has the volume.
+        seconds_per_megavoxel: Time to encode a million voxels of the working grid, in s; 0 unless measured.
     """
 
     id: str
@@ -286,13 +315,13 @@ class Done:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Error:
-    """Worker: job `id` failed; no more messages about it follow. Results that were sent stay valid.
+    """Worker: job `id` failed; no more messages about it follow. Results sent before stay valid.
 
     Args:
-        id: Job id; empty when a line could not be understood at all.
+        id: Job id; empty for a line that cannot be parsed.
         code: Stable identifier, e.g. `"cancelled"`, `"oom_ram"`, `"no_model"`; for programs.
-        text: What happened and why, in one sentence.
-        hint: What the user can do.
+        text: Description of the error, in one sentence.
+        hint: Remedy for the user.
         details: For a log or a bug report, e.g. a traceback.
     """
 
@@ -351,7 +380,7 @@ def encode_message(message: Message) -> bytes:
 
 
 def decode_request(line: bytes) -> HostMessage:
-    """Read a line that came from the host.
+    """Decode a line from the host.
 
     Raises:
         ProtocolError: If the line is too long, no JSON object, of an unknown type or version (code `"unsupported"`),
@@ -362,13 +391,13 @@ def decode_request(line: bytes) -> HostMessage:
 
 
 def decode_event(line: bytes) -> WorkerMessage:
-    """Read a line that came from the worker; raises as `decode_request`."""
+    """Decode a line from the worker; raises as `decode_request`."""
     message: WorkerMessage = _decode(line, WORKER_TYPES)
     return message
 
 
 def job_id_of(line: bytes) -> str:
-    """Return the job id of a line that could not be understood otherwise, or `""`: so its sender gets an answer."""
+    """Return the job id of a malformed line, so that its sender gets an error; `""` without one."""
     try:
         job_id = _parse(line).get("id")
     except ProtocolError:

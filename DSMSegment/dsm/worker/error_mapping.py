@@ -18,7 +18,7 @@ def error_message(error: BaseException, job_id: str) -> Error:
     """Describe `error` for the host; never raises.
 
     Args:
-        error: What ended the job.
+        error: Exception that ended the job.
         job_id: The job, or `""`.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Progress of one job, as messages that come neither too often nor too late to cancel."""
+"""Progress messages of a job, limited in rate, with checks for cancellation."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class JobProgress:
         self._sent_s = 0.0
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """Send the progress when it is new enough.
+        """Send the progress, at a limited rate.
 
         Raises:
             JobCancelled: If the host asked for it.
@@ -46,6 +46,6 @@ class JobProgress:
         self._send(Progress(id=self._job_id, stage=stage, done=done, total=total, eta=eta))
 
     def check(self) -> None:
-        """Raise `JobCancelled` if the host asked for it."""
+        """Raise `JobCancelled` if the host has requested it."""
         if self._is_cancelled():
             raise JobCancelled("The job was cancelled.")

@@ -1,4 +1,4 @@
-"""The worker process: reads requests from standard input, runs them one by one, writes events to standard output."""
+"""Worker process: requests on standard input, run one by one, and events on standard output."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _MAX_WAITING = 1000
 
 
 def main() -> int:
-    """Serve one host until it says `shutdown` (returns 0) or closes the pipe (exits at once)."""
+    """Serve one host until `shutdown` (returns 0) or the end of the pipe (exits at once)."""
     requests, events = _claim_pipes()
     faulthandler.enable()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
@@ -55,7 +55,7 @@ def main() -> int:
 
 
 def serve(inbox: Inbox, send: Callable[[WorkerMessage], None]) -> None:
-    """Run the host's messages in their order until `Shutdown`; a job that fails is answered and forgotten."""
+    """Run the host's messages in order until `Shutdown`; a failed job ends with an `Error`."""
     session: Session | None = None
     while not isinstance(message := inbox.next(), Shutdown):
         job_id = getattr(message, "id", "")
@@ -160,7 +160,7 @@ class Inbox:
         self._send(Error(id=getattr(message, "id", ""), code="busy", text=f"{_MAX_WAITING} jobs are waiting already."))
 
     def _cancel_job(self, job_id: str) -> None:
-        """Flag the running job, or drop it from the queue; a job that has just ended is no mistake of the host."""
+        """Flag the running job, or drop it from the queue; a job that has just ended is ignored."""
         with self._changed:
             if job_id == self._running_id:
                 self._cancel.set()
@@ -173,7 +173,7 @@ class Inbox:
 
 
 def _claim_pipes() -> tuple[int, int]:
-    """Take standard input and output for the protocol alone.
+    """Reserve standard input and output for the protocol.
 
     Whatever a library prints to descriptor 1 or `sys.stdout` goes to the log from now on, and nothing that reads
     descriptor 0 can take a request away. Child processes inherit neither pipe.

@@ -9,6 +9,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
+from dsm.core.extras import install_hint
 from dsm.errors import MissingDependencyError, ResourceError
 
 _CONNECT_S = 10.0
@@ -33,7 +34,7 @@ def connect_to_ray() -> Any:
     try:
         import ray  # noqa: PLC0415  (0.5 s, and only for clusters)
     except ImportError as error:
-        raise MissingDependencyError("A cluster needs the package ray.", hint="Install dsmsegment[ray].") from error
+        raise MissingDependencyError("A cluster needs the package ray.", hint=install_hint("ray")) from error
     # A cluster of our own needs no web page.
     own = {} if address else {"include_dashboard": False}
     try:

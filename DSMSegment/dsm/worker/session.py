@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from dsm.core.boxes import Box, CroppedArray, Index3
+from dsm.core.click import Click
 from dsm.core.memory import peak_memory_bytes
 from dsm.core.options import SegmentOptions
 from dsm.core.precision import AUTO, PRECISIONS
 from dsm.core.prompt import Prompt
 from dsm.core.volume import Volume
-from dsm.errors import InputError, ModelNotFoundError, PromptError, ProtocolError, WeightsError
+from dsm.errors import InputError, ModelNotFoundError, ProtocolError, WeightsError
 from dsm.models.store import find_model, verify_model
 from dsm.progress import ProgressCallback
 from dsm.wire.arrays import (
@@ -51,8 +52,15 @@ if TYPE_CHECKING:
     from dsm.core.result import PromptResult
 
 
-class EncodedScan(Protocol):
-    """Protocol of an encoded scan, as of `dsm.inference.segmenter.Scan`."""
+class WorkerScan(Protocol):
+    """Protocol of a scan, as of `dsm.inference.segmenter.Scan`."""
+
+    @property
+    def is_encoded(self) -> bool:
+        """True once the volume is encoded."""
+
+    def encode(self, progress: ProgressCallback) -> object:
+        """Encode the volume, unless that was done."""
 
     def segment(
         self,
@@ -75,12 +83,12 @@ class WorkerEngine(Protocol):
     def measure(self, *, progress: ProgressCallback) -> float:
         """Return the seconds that a million voxels of the working grid take."""
 
-    def encode(self, volume: Volume, *, region: Box | None, progress: ProgressCallback) -> EncodedScan:
-        """Encode a volume, or a region of it, once for many prompts."""
+    def open(self, volume: Volume, *, region: Box | None) -> WorkerScan:
+        """Prepare a volume, or a region of it, for prompts."""
 
 
 class EngineFactory(Protocol):
-    """Makes an engine from a model folder."""
+    """Factory of an engine from a model folder."""
 
     def __call__(self, folder: Path, *, device: str, precision: str, progress: ProgressCallback) -> WorkerEngine:
         """Load the model in `folder` on `device`; `precision` as in `Load`."""
@@ -99,6 +107,7 @@ class _Model:
     engine: WorkerEngine
     digest: str
     text_bank_sha256: str
+    clicks_sha256: str
     wanted_device: str
     wanted_precision: str
 
@@ -107,25 +116,25 @@ class _Model:
         return str(self.engine.device)
 
     @property
-    def wanted(self) -> tuple[str, str, str, str]:
-        return self.digest, self.text_bank_sha256, self.wanted_device, self.wanted_precision
+    def wanted(self) -> tuple[str, str, str, str, str]:
+        return self.digest, self.text_bank_sha256, self.clicks_sha256, self.wanted_device, self.wanted_precision
 
 
 @dataclass(frozen=True, slots=True)
-class _EncodedVolume:
-    scan: EncodedScan
+class _KeptVolume:
+    scan: WorkerScan
     shape: tuple[int, int, int]
     voxel_volume_mm3: float
 
 
 class Session:
-    """Runs the jobs of one host, one at a time.
+    """Session of one host, with one job at a time.
 
     Args:
-        folder: The host's folder: nothing is read or written elsewhere, but for the model.
+        folder: The host's folder; apart from the model, nothing is read or written elsewhere.
         send: Sends a message to the host.
-        load_engine: How an engine is made.
-        max_volumes: Encoded volumes that are kept.
+        load_engine: Factory of the engine.
+        max_volumes: Number of volumes that are kept.
     """
 
     def __init__(
@@ -140,7 +149,7 @@ class Session:
         self._send = send
         self._load_engine = load_engine
         self._model: _Model | None = None
-        self._volumes: VolumeCache[_EncodedVolume] = VolumeCache(max_volumes)
+        self._volumes: VolumeCache[_KeptVolume] = VolumeCache(max_volumes)
 
     def run(self, job: Request, is_cancelled: Callable[[], bool]) -> Done:
         """Run a job; its progress and results are sent, the closing message is returned.
@@ -182,7 +191,8 @@ class Session:
                 hint="Install the model again, or update the host.",
                 details=f"digest {entry.digest}, expected {job.sha256}",
             )
-        loaded, wanted = self._model, (entry.digest, entry.text_bank_sha256, job.device, job.precision)
+        loaded = self._model
+        wanted = (entry.digest, entry.text_bank_sha256, entry.clicks_sha256, job.device, job.precision)
         if loaded and loaded.wanted == wanted:
             return True
         self._free()  # first, so that two models never need memory at the same time
@@ -200,8 +210,7 @@ class Session:
         if job.modality not in ("CT", "MR"):
             raise InputError(f"The modality '{job.modality[:40]}' is neither CT nor MR.", code="input.modality")
         if not job.array:
-            self._encoded(job.key)
-            return True
+            return self._encode(self._kept(job.key), job, progress)
         array = read_array(self._folder, job.array)
         volume = Volume(array, np.asarray(job.affine), modality=job.modality, name=job.name)
         progress.check()
@@ -209,27 +218,38 @@ class Session:
         region = job.region.clip(volume.shape) if job.region is not None else None
         if region is not None and region.is_empty:
             raise InputError("The region lies outside of the volume.", code="input.roi")
-        if content in self._volumes or job.modality != "CT":  # an MR image is encoded whole in any case
+        whole = self._volumes.find(content)
+        if (whole and whole.scan.is_encoded) or job.modality != "CT":  # an MR image is encoded whole in any case
             region = None
         if region is not None:
             content = f"{content} {region.start} {region.stop}"
-        if self._volumes.name(job.key, content):
+        if not self._volumes.name(job.key, content):
+            self._volumes.make_room()
+            kept = _KeptVolume(model.engine.open(volume, region=region), volume.shape, volume.voxel_volume_mm3)
+            self._encode(kept, job, progress)
+            self._volumes.put(job.key, content, kept)
+            return False
+        return self._encode(self._kept(job.key), job, progress)
+
+    def _encode(self, kept: _KeptVolume, job: SetVolume, progress: JobProgress) -> bool:
+        """Encode a volume if that is asked for; returns whether it was encoded already."""
+        if kept.scan.is_encoded:
             return True
-        self._volumes.make_room()
-        scan = model.engine.encode(volume, region=region, progress=progress)
-        self._volumes.put(job.key, content, _EncodedVolume(scan, volume.shape, volume.voxel_volume_mm3))
+        if job.encode:
+            kept.scan.encode(progress)
         return False
 
-    def _encoded(self, key: str) -> _EncodedVolume:
+    def _kept(self, key: str) -> _KeptVolume:
         volume = self._volumes.get(key)
         if volume is None:
             raise InputError(
-                f"The volume '{key[:80]}' is not encoded (any more).", code="no_volume", hint="Send it again."
+                f"The volume '{key[:80]}' is not kept (any more).", code="no_volume", hint="Send it again."
             )
         return volume
 
     def _segment(self, job: Segment, progress: JobProgress) -> bool:
-        volume = self._encoded(job.volume_key)
+        volume = self._kept(job.volume_key)
+        job.check_prompts()
         items = _items_by_prompt(job.prompts, self._folder)
         waiting = {_identity(prompt): wanted for prompt, wanted in items}
 
@@ -247,8 +267,7 @@ class Session:
         return False
 
     def _write(self, result: PromptResult, item: PromptItem, job_id: str, voxel_volume_mm3: float) -> Result:
-        mask = CroppedArray.from_mask(result.mask.array)
-        i, j, k = (a + b for a, b in zip(result.mask.offset_ijk, mask.offset_ijk, strict=True))
+        mask = CroppedArray.from_mask(result.mask.array, result.mask.offset_ijk)
         voxels = int(np.count_nonzero(mask.array))
         if voxels:
             write_mask(self._folder, item.file + MASK_SUFFIX, mask.array)
@@ -260,17 +279,18 @@ class Session:
             name=result.prompt.name,
             kind=result.prompt.kind,
             file=item.file + MASK_SUFFIX if voxels else "",
-            offset_ijk=(i, j, k) if voxels else (0, 0, 0),
+            offset_ijk=mask.offset_ijk if voxels else (0, 0, 0),
             size=mask.box.size,
             voxels=voxels,
             volume_mm3=voxels * voxel_volume_mm3,
-            score=float(result.score),
-            empty=voxels == 0,
+            score=None if result.score is None else float(result.score),
             found=result.found,
             threshold=float(result.threshold),
             seconds=float(result.seconds),
             warnings=(*result.prompt.warnings, *(w for w in result.warnings if w not in result.prompt.warnings)),
             suggestions=result.prompt.suggestions,
+            name_status=result.name_status,
+            guess=result.guess,
             probability_file=probability_file,
             probability_offset_ijk=probability_offset,
             uncertainty_file=uncertainty_file,
@@ -312,15 +332,13 @@ def _known(field: str, value: str, *known: str) -> None:
         raise ProtocolError(f"This worker knows no {field} '{value[:40]}'.", code="unsupported", hint=hint)
 
 
-def _identity(prompt: Prompt) -> tuple[str, str]:
-    return prompt.name, prompt.kind
+def _identity(prompt: Prompt) -> tuple[str, str, tuple[Click, ...]]:
+    return prompt.name, prompt.kind, prompt.clicks
 
 
 def _items_by_prompt(items: Sequence[PromptItem], folder: Path) -> list[tuple[Prompt, list[PromptItem]]]:
     """Group the items by prompt: prompts that mean the same are computed once and answered each."""
-    if not items:
-        raise PromptError("There is no prompt.", code="prompt.empty", hint="Name what to segment, e.g. 'liver'.")
-    found: dict[tuple[str, str], tuple[Prompt, list[PromptItem]]] = {}
+    found: dict[tuple[str, str, tuple[Click, ...]], tuple[Prompt, list[PromptItem]]] = {}
     for item in items:
         resolve_in_folder(folder, item.file)
         found.setdefault(_identity(item.prompt), (item.prompt, []))[1].append(item)

@@ -1,4 +1,4 @@
-"""The few encoded volumes that a worker keeps, by content."""
+"""Cache of volumes by content."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ T = TypeVar("T")
 
 
 class VolumeCache(Generic[T]):
-    """Least-recently-used store: hosts use their own names, equal voxels are kept once.
+    """Least-recently-used cache: hosts use their own keys, and equal content is kept once.
 
     Args:
-        capacity: Most volumes kept; an encoding takes hundreds of MB.
+        capacity: Most volumes kept; one takes hundreds of MB, encoded or not.
     """
 
     def __init__(self, capacity: int = KEPT_VOLUMES) -> None:
@@ -25,11 +25,12 @@ class VolumeCache(Generic[T]):
     def __len__(self) -> int:
         return len(self._entries)
 
-    def __contains__(self, content: str) -> bool:
-        return content in self._entries
+    def find(self, content: str) -> T | None:
+        """Return the entry of a content, whatever its keys; None if it is not cached."""
+        return self._entries.get(content)
 
     def name(self, key: str, content: str) -> bool:
-        """Let `key` mean `content` from now on, if it is here; else forget `key`. Return whether it is here."""
+        """Assign `key` to `content` if that is cached, else forget `key`; returns whether it is."""
         self._content_of.pop(key, None)
         known = content in self._entries
         if known:
@@ -39,19 +40,19 @@ class VolumeCache(Generic[T]):
         return known
 
     def make_room(self) -> None:
-        """Drop the volumes used longest ago until one more fits: before encoding, when memory is needed most."""
+        """Drop the least recently used volumes until one more fits; call it before one is added."""
         while len(self._entries) >= self._capacity:
             self._entries.popitem(last=False)
         self._forget_unused()
 
     def put(self, key: str, content: str, entry: T) -> None:
-        """Keep `entry` under the host's `key`."""
+        """Store `entry` under the host's `key`."""
         self._content_of[key] = content
         self._entries[content] = entry
         self._forget_unused()
 
     def get(self, key: str) -> T | None:
-        """Return the entry that `key` means, or None when it was never there or was dropped."""
+        """Return the entry of `key`, or None if it is not cached."""
         content = self._content_of.get(key)
         if content is None:
             return None
@@ -59,7 +60,7 @@ class VolumeCache(Generic[T]):
         return self._entries[content]
 
     def drop(self, key: str) -> None:
-        """Forget `key`, and its volume when no other key means it."""
+        """Forget `key`, and its volume if no other key refers to it."""
         self._content_of.pop(key, None)
         self._forget_unused()
 
@@ -69,7 +70,7 @@ class VolumeCache(Generic[T]):
         self._content_of.clear()
 
     def _forget_unused(self) -> None:
-        """Keep names and entries in step: neither a name without an entry nor an entry without a name."""
+        """Remove keys without an entry, and entries without a key."""
         used = set(self._content_of.values())
         for content in [content for content in self._entries if content not in used]:
             del self._entries[content]

@@ -7,22 +7,22 @@ import numpy as np
 import pytest
 import torch
 
-from dsm.bench import peer_cost as peer_module
-from dsm.bench import run as run_module
 from dsm.bench.figure import draw_bench
 from dsm.bench.job_process import measure
 from dsm.bench.own_cost import whole_run
-from dsm.bench.peers import PEERS
+from dsm.bench.peer_cost import peer_cost
 from dsm.bench.phantom import phantom_ct
 from dsm.bench.plain_unet import PlainUNet
 from dsm.bench.ratios import BARS, passes, ratios
 from dsm.bench.report import to_markdown
 from dsm.bench.stopwatch import Stopwatch
+from dsm.bench.totalsegmentator import TOTALSEGMENTATOR_3MM
 from dsm.bench.windows import Windows
 from dsm.core.boxes import CroppedArray
 from dsm.errors import WorkerError
 from dsm.io.image import read_volume
 from dsm.io.nifti import write_nifti
+from dsm.text.organ_sets import ORGANS
 
 SMALL = ((64, 64, 24), (6.0, 6.0, 18.0))
 
@@ -56,10 +56,11 @@ def test_stopwatch_adds_up():
 
 
 @pytest.mark.parametrize("stride", [1, 2])
-def test_a_peer_writes_labels_on_the_grid_of_the_scan(scan, tmp_path, monkeypatch, stride):
+def test_a_peer_writes_labels_on_the_grid_of_the_scan(scan, tmp_path, stride):
     pool = torch.nn.AvgPool3d(stride)
     tiny = replace(
-        PEERS["totalsegmentator-3mm"],
+        TOTALSEGMENTATOR_3MM,
+        name="tiny",
         spacing_mm=12.0,
         windows=Windows((16, 16, 16), 0.5),
         num_classes=2,
@@ -67,8 +68,7 @@ def test_a_peer_writes_labels_on_the_grid_of_the_scan(scan, tmp_path, monkeypatc
         output_stride=stride,
         build=lambda: lambda window: torch.cat([-pool(window), pool(window)], dim=1),
     )
-    monkeypatch.setitem(peer_module.PEERS, "tiny", tiny)
-    row = peer_module.peer_cost("tiny", scan, tmp_path, num_windows=10**6)
+    row = peer_cost(tiny, scan, tmp_path, num_windows=10**6)
     labels, image = read_volume(tmp_path / "tiny.nii.gz", modality="MR"), read_volume(scan)
     assert labels.shape == image.shape
     inside = labels.array > 0
@@ -77,34 +77,31 @@ def test_a_peer_writes_labels_on_the_grid_of_the_scan(scan, tmp_path, monkeypatc
     assert row["cpu_s"] == pytest.approx(sum(row["stages_cpu_s"].values()))
 
 
-def test_a_peer_of_one_prompt_works_on_the_grid_of_the_scan(scan, tmp_path, monkeypatch):
+def test_a_peer_of_one_prompt_works_on_the_grid_of_the_scan(scan, tmp_path):
     tiny = replace(
-        PEERS["voxtell"], windows=Windows((16, 16, 48), 0.5), build=lambda: lambda window: window, most_windows=10**6
+        TOTALSEGMENTATOR_3MM,
+        name="tiny",
+        spacing_mm=None,
+        windows=Windows((16, 16, 48), 0.5),
+        num_classes=1,
+        build=lambda: lambda window: window,
     )
-    monkeypatch.setitem(peer_module.PEERS, "tiny", tiny)
-    peer_module.peer_cost("tiny", scan, tmp_path, num_windows=10**6)
+    peer_cost(tiny, scan, tmp_path, num_windows=10**6)
     labels, image = read_volume(tmp_path / "tiny.nii.gz", modality="MR"), read_volume(scan)
     assert np.array_equal(labels.array > 0, image.array > image.array.clip(-1000, 1000).mean())
 
 
-def test_a_peer_without_its_package_is_left_out(monkeypatch):
-    said = []
-    missing = replace(PEERS["voxtell"], needs="a_package_that_is_not_here")
-    monkeypatch.setattr(run_module, "PEERS", {"missing": missing})
-    assert list(run_module._peers(run_module.FULL, pytest.fail, None, "", said.append)) == []
-    assert "a_package_that_is_not_here" in said[0]
-
-
-def test_peers_are_what_they_say():
-    net = PEERS["totalsegmentator-3mm"].build()
+def test_network_has_the_classes_of_its_row():
+    net = TOTALSEGMENTATOR_3MM.build()
     assert isinstance(net, PlainUNet)
-    assert net.out.out_channels == PEERS["totalsegmentator-3mm"].num_classes
+    assert net.out.out_channels == TOTALSEGMENTATOR_3MM.num_classes
 
 
 def test_own_run_and_report(scan, tmp_path, dsm_tiny):
     own = whole_run(str(dsm_tiny), scan, tmp_path)
     assert (tmp_path / "dsm.nii.gz").is_file()
     assert own["kflop_per_voxel"] > 1
+    assert own["decoded"] == len(ORGANS)
     peer = {**own, "cpu_s": 100 * own["cpu_s"], "windows": 8, "windows_run": 2}
     report = {
         "plan": "quick",
@@ -131,6 +128,16 @@ def test_own_run_and_report(scan, tmp_path, dsm_tiny):
     assert (tmp_path / "bench.png").stat().st_size > 10_000
 
 
+def test_ratios_name_only_what_was_run():
+    row = {"name": "dsm", "cpu_s": 1.0, "tflop": 1.0, "peak_rss_bytes": 1, "stages_cpu_s": {"encode": 1.0}}
+    report = {
+        "rows": [row | {"next_prompt_cpu_s": {"liver": 0.1}}, {"name": "totalsegmentator-3mm", "cpu_s": 10.0}],
+        "curves": {"prompts": {"encode": 1.0, "prompts": {"100": 0.5}}},
+        "machine": {"conv_peak_gflops": 100.0},
+    }
+    assert BARS.keys() - ratios(report).keys() == {"run_vs_dsm_reference"}
+
+
 def test_bars():
     assert passes("fraction_of_conv_peak", 0.7)
     assert not passes("fraction_of_conv_peak", 0.5)
@@ -140,4 +147,4 @@ def test_bars():
 
 def test_a_job_that_fails_says_why():
     with pytest.raises(WorkerError, match="nowhere"):
-        measure("peer", threads=1, name="nowhere", scan="scan.nii.gz", out=".", num_windows=1)
+        measure("peer", threads=1, peer="nowhere:NOTHING", scan="scan.nii.gz", out=".", num_windows=1)

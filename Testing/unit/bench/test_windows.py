@@ -1,17 +1,17 @@
 import pytest
 import torch
 
-from dsm.bench.peers import PEERS
+from benchmarks.networks import SEGRESNET, SWIN_UNETR, TOTALSEGMENTATOR_15MM
+from dsm.bench.totalsegmentator import TOTALSEGMENTATOR_3MM
 from dsm.bench.windows import Windows, slide
 
 # Of a 512×512×300 CT at 0.8×0.8×1.5 mm: the grids and windows of the published pipelines.
 GRIDS = {1.5: (274, 274, 300), 3.0: (137, 137, 150)}
-COUNTS = {"totalsegmentator-3mm": 8, "totalsegmentator-1.5mm": 27, "segresnet": 64, "swin-unetr": 150}
+COUNTS = [(TOTALSEGMENTATOR_3MM, 8), (TOTALSEGMENTATOR_15MM, 27), (SEGRESNET, 64), (SWIN_UNETR, 150)]
 
 
-@pytest.mark.parametrize(("name", "count"), COUNTS.items())
-def test_as_many_windows_as_the_published_pipelines(name, count):
-    peer = PEERS[name]
+@pytest.mark.parametrize(("peer", "count"), COUNTS, ids=lambda value: getattr(value, "name", None))
+def test_as_many_windows_as_the_published_pipelines(peer, count):
     assert len(peer.windows.corners(GRIDS[peer.spacing_mm])) == count
 
 

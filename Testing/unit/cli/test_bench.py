@@ -10,7 +10,6 @@ import pytest
 
 from dsm.cli.main import main
 
-pytest.importorskip("monai", reason="the bench compares with networks of MONAI")
 README = Path(__file__).parents[3] / "README.md"
 
 

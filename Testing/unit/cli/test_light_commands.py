@@ -28,9 +28,10 @@ def output(capsys, *arguments, code=0):
 
 class TestModels:
     def test_list(self, models, capsys):
-        name, size, path = output(capsys, "models", "list").strip().split("\t")
+        name, size, clicks, path = output(capsys, "models", "list").strip().split("\t")
         assert name == "dsm-tiny"
         assert size.endswith(" MB")
+        assert clicks == "no clicks"
         assert path == str(models / "dsm-tiny")
         (entry,) = json.loads(output(capsys, "models", "list", "--json"))
         assert entry["name"] == "dsm-tiny"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,8 @@ from dsm.client.cancel_token import CancelToken
 from dsm.client.jobs import JobClient
 from dsm.client.session import ClientSession
 from dsm.core.boxes import Box
+from dsm.core.click import Click
+from dsm.core.name_status import Answer, NameKind, NameStatus
 from dsm.core.options import SegmentOptions
 from dsm.core.volume import Volume
 from dsm.errors import JobCancelled, ServerError
@@ -25,7 +29,7 @@ class MemoryClient(JobClient):
     def __init__(self) -> None:
         super().__init__()
         self.requests: list[Request] = []
-        self.kept: set[str] = set()
+        self.kept: dict[str, bool] = {}  # whether encoded
         self.arrays: dict[str, np.ndarray] = {}
         self.files: dict[str, bytes] = {}
         self.num_put = 0
@@ -55,17 +59,19 @@ class MemoryClient(JobClient):
     def submit(self, request: Request) -> str:
         self.requests.append(request)
         self._open_jobs.add(request.id)
+        cached = False
         if isinstance(request, SetVolume) and not request.array and request.key not in self.kept:
             self._note(Error(id=request.id, code="no_volume", text="Send it."))
         elif isinstance(request, SetVolume):
             assert not request.array or request.array in self.arrays
-            self.kept.add(request.key)
+            cached = self.kept.get(request.key, False)
+            self.kept[request.key] = cached or request.encode
         elif isinstance(request, Segment):
             self._find(request)
         elif isinstance(request, Release):
-            self.kept.discard(request.volume_key)
+            self.kept.pop(request.volume_key, None)
         self._note(Progress(id=request.id, stage="decode", done=1, total=1))
-        self._note(Done(id=request.id, seconds=0.0, device="memory"))
+        self._note(Done(id=request.id, seconds=0.0, device="memory", cached=cached))
         return request.id
 
     def _find(self, request: Segment) -> None:
@@ -85,12 +91,13 @@ class MemoryClient(JobClient):
                     size=(1, 1, 1),
                     voxels=1,
                     volume_mm3=2000.0,
-                    score=0.75,
-                    empty=False,
+                    score=0.75 if number else None,
                     found=True,
                     threshold=request.options.threshold,
                     probability_file=map_file,
                     probability_offset_ijk=(number, 1, 2),
+                    name_status=NameStatus(NameKind.UNKNOWN, near=("liver",), code="name.unknown", text="Not known."),
+                    guess=number == 0,
                 )
             )
 
@@ -120,6 +127,22 @@ def test_results_come_in_the_order_of_the_prompts_and_as_they_arrive(client: Mem
     assert client.files == {}, "what was taken is gone"
 
 
+def test_a_guess_has_no_score_and_says_what_is_known_of_its_name(client: MemoryClient) -> None:
+    guess, other = ClientSession(client).encode(volume()).segment(parse_prompts("heart; spleen"))
+    assert (guess.guess, guess.score) == (True, None)
+    assert (other.guess, other.score) == (False, 0.75)
+    assert guess.name_status is not None
+    assert (guess.name_status.kind, guess.name_status.near) == (NameKind.UNKNOWN, ("liver",))
+
+
+def test_nothing_is_sent_for_a_run_that_is_cancelled_already(client: MemoryClient) -> None:
+    cancel = CancelToken()
+    cancel.request()
+    with pytest.raises(JobCancelled):
+        ClientSession(client, cancel=cancel).load("dsm-small")
+    assert client.requests == []
+
+
 def test_voxels_are_sent_once_and_again_where_they_are_gone(client: MemoryClient) -> None:
     session = ClientSession(client)
     first, second = session.encode(volume()), session.encode(volume())
@@ -143,6 +166,33 @@ def test_a_region_is_encoded_alone_unless_the_whole_volume_is_there(client: Memo
     assert client.num_put == 2
     of_mr = session.encode(volume(modality="MR"), region=region)
     assert session.encode(volume(modality="MR")).key == of_mr.key, "an MR image is encoded whole"
+
+
+def test_clicks_alone_send_a_volume_once_and_encode_nothing(client: MemoryClient) -> None:
+    session = ClientSession(client)
+    clicked = [replace(parse_prompts("schwannoma")[0], clicks=(Click((1, 1, 1)),))]
+    scan = session.prepare(volume(), clicked)
+    assert client.kept == {scan.key: False}
+    (result,) = scan.segment(clicked)
+    assert (result.prompt, result.answer) == (clicked[0], Answer.CLICK)
+    assert session.prepare(volume(), [*clicked, *parse_prompts("liver")]).key == scan.key
+    assert client.kept == {scan.key: True}
+    assert session.open(volume()).key == scan.key
+    assert client.num_put == 1
+
+
+def test_clicks_use_what_was_encoded_of_a_region(client: MemoryClient) -> None:
+    session, region = ClientSession(client), Box((1, 1, 1), (3, 3, 3))
+    part = session.encode(volume(), region=region)
+    assert session.open(volume(), region=region).key == part.key
+    assert client.num_put == 1
+
+
+def test_a_region_is_encoded_although_the_volume_was_clicked_in(client: MemoryClient) -> None:
+    session, region = ClientSession(client), Box((1, 1, 1), (3, 3, 3))
+    whole = session.open(volume())
+    part = session.encode(volume(), region=region)
+    assert client.kept == {whole.key: False, part.key: True}
 
 
 def test_load_says_where_the_model_runs(client: MemoryClient) -> None:

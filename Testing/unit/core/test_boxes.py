@@ -78,6 +78,15 @@ def test_a_crop_is_pasted_where_it_came_from() -> None:
     np.testing.assert_array_equal(crop.paste_into(mask.shape), mask)
 
 
+def test_a_crop_of_a_crop_lies_in_the_full_grid() -> None:
+    full = np.zeros((6, 7, 8), dtype=np.uint8)
+    full[3:4, 4:5, 2:8] = 1
+    part = CroppedArray(full[2:5, 3:6, 1:8], (2, 3, 1))
+    crop = CroppedArray.from_mask(part.array, part.offset_ijk)
+    assert crop.box == CroppedArray.from_mask(full).box
+    np.testing.assert_array_equal(crop.paste_into(full.shape), full)
+
+
 def test_an_empty_crop_is_pasted_as_zeros() -> None:
     crop = CroppedArray.from_mask(np.zeros((3, 3, 3), dtype=np.uint8))
     assert crop.box.is_empty
@@ -88,3 +97,18 @@ def test_an_empty_crop_is_pasted_as_zeros() -> None:
 def test_a_crop_that_reaches_outside_of_the_grid_is_refused(shape: tuple[int, int, int]) -> None:
     with pytest.raises(ShapeError):
         CroppedArray(np.ones((2, 2, 2)), (2, 2, 3)).paste_into(shape)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_union_and_difference_of_crops_are_those_of_the_full_masks(seed):
+    rng = np.random.default_rng(seed)
+    shape, crops = (9, 8, 7), []
+    for _ in range(2):
+        full = np.zeros(shape, np.uint8)
+        start, size = rng.integers(0, 6, 3), rng.integers(0, 5, 3)
+        full[tuple(slice(s, s + n) for s, n in zip(start, size, strict=True))] = rng.integers(0, 3)
+        crops.append(CroppedArray.from_mask(full & rng.integers(0, 4, shape).astype(np.uint8)))
+    one, other = crops
+    a, b = (crop.paste_into(shape) != 0 for crop in crops)
+    assert np.array_equal(one.union(other).paste_into(shape), a | b)
+    assert np.array_equal(one.difference(other).paste_into(shape), a & ~b)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -50,6 +52,14 @@ def test_the_quaternion_is_read_as_nibabel_reads_it(
     wanted = turned(degrees, sizes) @ np.diag([1, 1, -1 if flip else 1, 1])
     affine, _ = geometry(np.eye(4), wanted, (0, 1)).resolve("a.nii")
     np.testing.assert_allclose(affine, wanted, atol=1e-4)
+
+
+def test_a_quaternion_that_is_no_rotation_is_refused_and_rounding_is_not() -> None:
+    whole = geometry(np.eye(4), turned(0), (0, 1))
+    rounded, _ = replace(whole, quaternion=(0.0, 0.0, 1.0000002)).resolve("a.nii")
+    np.testing.assert_allclose(np.linalg.norm(rounded[:3, :3], axis=0), np.linalg.norm(whole.qform[:3, :3], axis=0))
+    with pytest.raises(GeometryError, match="no rotation"):
+        replace(whole, quaternion=(0.5, 0.0, 1.0)).resolve("a.nii")
 
 
 @pytest.mark.parametrize(("codes", "degrees"), [((1, 1), 20), ((2, 1), 10), ((1, 2), 20), ((4, 1), 10)])

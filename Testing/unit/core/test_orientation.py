@@ -9,7 +9,7 @@ from dsm.errors import GeometryError, ShapeError
 
 
 def test_ras_needs_no_change() -> None:
-    assert Orientation.of(np.diag([2.0, 1, 3, 1])).is_ras
+    assert Orientation.of(np.diag([2.0, 1, 3, 1])) == Orientation((0, 1, 2), (False, False, False))
 
 
 def test_lps_flips_two_axes() -> None:

@@ -46,6 +46,8 @@ CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "scaled to 0..1": lambda hu: (np.clip(hu, -1000, 1000) + 1000) / 2000,
     "scaled to 0..255": lambda hu: (np.clip(hu, -125, 275) + 125) / 400 * 255,
     "scaled to -1..1": lambda hu: np.clip(hu, -1000, 1000) / 1000,
+    "clipped, then 300 too high": lambda hu: np.clip(hu, -125, 275) + 300,
+    "slope doubled, with the intercept of 1024": lambda hu: 2 * (hu + 1024) - 1024,
     "clipped at 0": lambda hu: np.clip(hu, 0, None),
     "padding of an unsigned file": lambda hu: np.where(hu < -900, 63536, hu),
     "inverted and shifted": lambda hu: 1000 - np.clip(hu, -1000, 1000),
@@ -63,6 +65,13 @@ def test_a_ct_that_cannot_be_in_hounsfield_units_is_refused(change: str) -> None
 @pytest.mark.parametrize("change", CHANGES)
 def test_the_same_values_pass_as_mr(change: str) -> None:
     check_scan(volume(CHANGES[change](trunk()).astype(np.float32), "MR"))
+
+
+@pytest.mark.parametrize("change", [lambda hu: hu + 300, lambda hu: hu / 2, lambda hu: np.clip(hu, -400, 400)])
+def test_values_that_may_be_shifted_are_noted(change: Callable[[np.ndarray], np.ndarray]) -> None:
+    (note,) = check_scan(volume(change(trunk())))
+    assert note.code == "values.shifted"
+    assert check_scan(volume(change(trunk()), "MR")) == ()
 
 
 def test_a_region_cut_out_of_soft_tissue_passes() -> None:

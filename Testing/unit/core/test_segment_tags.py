@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from dsm.core.segment_tags import TAGS, Provenance, SegmentFacts, from_tags, to_tags
+from dsm.core.click import Click
+from dsm.core.name_status import Answer
+from dsm.core.segment_tags import EDITED_TAG, TAGS, Provenance, SegmentFacts, from_tags, to_tags
 
 FACTS = SegmentFacts(
     prompt="kidneys",
@@ -17,6 +19,8 @@ FACTS = SegmentFacts(
     volume_ml=151.25,
     seconds=0.125,
     notes=("One.",),
+    answer=Answer.IMAGE_RULE,
+    clicks=(Click((12.5, -30.0, 88.25)), Click((1000.12, 0.0, -0.5), inside=False)),
     created="2026-01-02T03:04:05+00:00",
     edited=True,
 )
@@ -27,12 +31,12 @@ def test_facts_come_back() -> None:
 
 
 def test_every_tag_is_listed_and_has_a_value() -> None:
-    assert set(to_tags(FACTS)) == set(TAGS)
+    assert {*to_tags(FACTS), EDITED_TAG} == set(TAGS), "edits by hand are tagged later"
 
 
 def test_unknown_facts_have_no_tag() -> None:
-    tags = to_tags(replace(FACTS, volume_ml=None, notes=(), provenance=Provenance("m")))
-    assert not {"DSM.VolumeMl", "DSM.Note", "DSM.Device", "DSM.ModelSHA256"} & set(tags)
+    tags = to_tags(replace(FACTS, score=None, volume_ml=None, notes=(), provenance=Provenance("m")))
+    assert not {"DSM.Score", "DSM.VolumeMl", "DSM.Note", "DSM.Device", "DSM.ModelSHA256"} & set(tags)
 
 
 def test_a_note_is_said_once_and_cannot_end_its_tag() -> None:
@@ -43,8 +47,28 @@ def test_a_note_is_said_once_and_cannot_end_its_tag() -> None:
 def test_broken_numbers_are_unknown(broken: str) -> None:
     facts = from_tags(to_tags(FACTS) | {"DSM.Score": broken, "DSM.VolumeMl": broken})
     assert facts is not None
-    assert (facts.score, facts.volume_ml) == (0.0, None)
+    assert (facts.score, facts.volume_ml) == (None, None)
+
+
+@pytest.mark.parametrize("said", ["", "oracle"])
+def test_files_of_other_versions_answered_learned_names(said: str) -> None:
+    facts = from_tags(to_tags(FACTS) | {"DSM.Answer": said})
+    assert facts is not None
+    assert facts.answer is Answer.LEARNED
 
 
 def test_segment_that_a_person_drew_has_no_facts() -> None:
     assert from_tags({"Segmentation.Status": "inprogress"}) is None
+
+
+def test_a_clicked_segment_is_semiautomatic() -> None:
+    clicked = replace(FACTS, edited=False)
+    assert to_tags(clicked)["DICOM.SegmentAlgorithmType"] == "SEMIAUTOMATIC"
+    assert to_tags(replace(clicked, clicks=()))["DICOM.SegmentAlgorithmType"] == "AUTOMATIC"
+
+
+@pytest.mark.parametrize("broken", ["inside 1 2", "near 1 2 3", "inside 1 2 x", "inside 1 2 nan", ";", " "])
+def test_broken_clicks_are_none(broken: str) -> None:
+    facts = from_tags(to_tags(FACTS) | {"DSM.Clicks": broken})
+    assert facts is not None
+    assert facts.clicks == ()

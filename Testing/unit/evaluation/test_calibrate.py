@@ -12,12 +12,12 @@ from dsm.errors import ConfigError, InputError
 from dsm.evaluation.altered_scans import altered_scans
 from dsm.evaluation.calibrate import (
     Sample,
-    append_samples,
     calibrate,
     calibration_table,
     labelled_sets,
     read_samples,
 )
+from dsm.evaluation.json_lines import append_lines
 from dsm.evaluation.logistic_fit import fit_logistic
 from dsm.evaluation.reliability import reliability
 from dsm.io.manifest import CaseEntry
@@ -66,6 +66,8 @@ def test_presence_and_score_of_left_out_cases() -> None:
     assert found.is_present("liver", Evidence(4.0, 0.9, 100.0))
     assert not found.is_present("liver", Evidence(-4.0, 0.6, 1.0))
     assert found.score_of("liver", Evidence(4.0, 0.9, 100.0)) > found.score_of("liver", Evidence(0.0, 0.6, 1.0))
+    sure = [found.score_of("liver", s.evidence) for s in samples_of_cases(12) if s.dice and s.evidence]
+    assert 0 < np.mean(np.array(sure) < found.doubtful_below) < 0.1
     assert "| Learned names that are not: found |" in calibration_table(found)
 
 
@@ -86,8 +88,8 @@ def test_too_few_samples() -> None:
 def test_samples_survive_their_file(tmp_path: Path) -> None:
     samples = samples_of_cases(2)
     samples[0] = Sample(("set", "case", "whole"), "liver", None, None, None, None)
-    append_samples(tmp_path / "s.jsonl", samples[:2])
-    append_samples(tmp_path / "s.jsonl", samples[2:])
+    append_lines(tmp_path / "s.jsonl", samples[:2])
+    append_lines(tmp_path / "s.jsonl", samples[2:])
     assert read_samples(tmp_path / "s.jsonl") == samples
     assert read_samples(tmp_path / "none.jsonl") == []
 

@@ -129,3 +129,16 @@ def test_the_command_writes_the_report(balls, tmp_path, capsys):
     written = json.loads((tmp_path / "report.json").read_text())
     assert written["methods"] == ["without_text", "baseline"]
     assert written["labels"]["liver tumor"]["baseline"]["clicks"]["1"]["dice"]["n"] == 1
+
+
+def test_the_click_network_is_that_of_the_model(balls, click_model, tmp_path):
+    from dsm.cli.main import main
+
+    options = ["--clicks", "1", "--cases", "case_1", "--prompts", "liver tumor", "--model", str(click_model)]
+    assert main(["evaluate", str(balls), *options, "-o", str(tmp_path / "report.json")]) == 0
+    written = json.loads((tmp_path / "report.json").read_text())
+    assert written["methods"] == ["with_text", "without_text", "baseline"]
+    label = written["labels"]["liver tumor"]
+    for method in (label, label["without_text"], label["baseline"]):
+        assert set(method) >= {"clicks", "noc80", "seconds_a_click"}
+        assert set(method["clicks"]["1"]) == {"dice", "nsd"}

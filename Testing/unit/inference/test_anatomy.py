@@ -3,7 +3,7 @@ import pytest
 
 from dsm.core.boxes import Box, CroppedArray
 from dsm.core.volume import Volume
-from dsm.inference.anatomy import VOLUME_ML, AnatomyCheck
+from dsm.inference.anatomy import MEDIAN_HU, VOLUME_ML, AnatomyCheck, _centroid
 from dsm.text.vocabulary import load_vocabulary
 
 SHAPE = (80, 50, 60)
@@ -54,7 +54,7 @@ def test_a_structure_that_the_scan_or_the_region_cuts_may_be_small(volume, check
 @pytest.mark.parametrize(("name", "wrong"), [("left kidney", "right"), ("spleen", "right"), ("right lung", "left")])
 def test_wrong_side(check, name, wrong):
     right, left = (12, 28, 18), (58, 28, 18)
-    (flag,) = flags(check, name, block(right if wrong == "right" else left, (14, 14, 16)))
+    flag, *_ = flags(check, name, block(right if wrong == "right" else left, (14, 14, 16)))
     assert f"on the {wrong} side of the body, where no {name} is expected" in flag
 
 
@@ -77,6 +77,18 @@ def test_side_is_not_judged_where_the_image_may_show_one_side_alone():
     assert flags(check, "left kidney", block((4, 10, 10), (8, 8, 16))) == ()
 
 
+@pytest.mark.parametrize(("hu", "is_flagged"), [(40, False), (-30, False), (250, False), (350, True), (-500, True)])
+def test_density(volume, hu, is_flagged):
+    volume.array[10:35, 10:34, 20:40] = hu
+    found = flags(AnatomyCheck(volume, Box((0, 0, 0), SHAPE)), "liver", block((10, 10, 20), (25, 24, 20)))
+    assert [f"{hu} HU is not that of the liver" in flag for flag in found] == [True] * is_flagged
+
+
+def test_density_is_not_judged_in_mr(volume):
+    mr = Volume(volume.array + 1500, volume.affine, modality="MR")
+    assert flags(AnatomyCheck(mr, Box((0, 0, 0), SHAPE)), "liver", block((10, 10, 20), (25, 24, 20))) == ()
+
+
 def test_two_organs_of_the_same_voxels(check):
     assert flags(check, "pancreas", block((30, 20, 20), (10, 8, 8))) == ()
     (flag,) = flags(check, "duodenum", block((30, 20, 20), (9, 8, 8)))
@@ -94,4 +106,17 @@ def test_unknown_structures_are_not_checked(check):
 
 def test_the_table_names_structures_of_the_vocabulary():
     assert [name for name in VOLUME_ML if load_vocabulary().get(name) is None] == []
+    assert set(MEDIAN_HU) <= set(VOLUME_ML)
     assert all(0 < low < high for low, high in VOLUME_ML.values())
+
+
+@pytest.mark.parametrize("size", [(300, 200, 150), (7, 5, 3)])
+def test_centroid_of_a_sample_is_that_of_the_mask(size):
+    """Two thirds of a box, and a single voxel of a large one, which the sample may miss."""
+    array = np.zeros(size, dtype=np.uint8)
+    array[: size[0] // 3 * 2, 1:] = 1
+    expected = np.argwhere(array).mean(axis=0) + np.array((10, 20, 30))
+    assert _centroid(CroppedArray(array, (10, 20, 30))) == pytest.approx(expected, abs=5)
+    alone = np.zeros(size, dtype=np.uint8)
+    alone[1, 3, 1] = 1
+    assert _centroid(CroppedArray(alone, (10, 20, 30))) == pytest.approx((11, 23, 31))

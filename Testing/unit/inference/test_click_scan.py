@@ -9,7 +9,7 @@ from dsm.core.boxes import CroppedArray
 from dsm.core.click import Click
 from dsm.core.volume import Volume
 from dsm.errors import InputError
-from dsm.inference.click_scan import ClickSegmenter, clicked_parts, open_for_clicks
+from dsm.inference.click_scan import ClickScan, ClickSegmenter, clicked_parts
 from dsm.nn.click_refiner import ClickRefiner, ClickRefinerConfig
 
 
@@ -58,7 +58,7 @@ def dice(result, truth):
 def test_from_a_node_of_5_mm_to_a_mass_of_15_cm(radius_mm):
     volume, truth = ball_in((180, 180, 90), np.diag([-1.0, -1.0, 2.0, 1.0]), (90, 92, 44), radius_mm)
     fill = FloodFill()
-    result = open_for_clicks(volume, fill).segment([at(volume, (90 + 0.3 * radius_mm, 92, 44))])
+    result = ClickScan.of(volume, fill).segment([at(volume, (90 + 0.3 * radius_mm, 92, 44))])
     assert dice(result, truth) > (0.85 if radius_mm < 5 else 0.93)
     assert fill.looks <= 8
 
@@ -75,20 +75,20 @@ def test_anisotropic_flipped_and_oblique_scans(affine):
     lengths = np.linalg.norm(affine[:3, :3], axis=0)
     shape = tuple(round(100 / mm) for mm in lengths)
     volume, truth = ball_in(shape, affine, np.array(shape) / 2, 16)
-    result = open_for_clicks(volume, FloodFill()).segment([at(volume, np.array(shape) / 2)])
+    result = ClickScan.of(volume, FloodFill()).segment([at(volume, np.array(shape) / 2)])
     assert dice(result, truth) > 0.9
     assert result.volume_ml == pytest.approx(np.count_nonzero(truth) * volume.voxel_volume_mm3 / 1000, rel=0.15)
 
 
 def test_an_object_at_the_border_of_the_volume():
     volume, truth = ball_in((60, 60, 60), np.eye(4), (0, 30, 30), 14)
-    result = open_for_clicks(volume, FloodFill()).segment([at(volume, (0, 30, 30))])
+    result = ClickScan.of(volume, FloodFill()).segment([at(volume, (0, 30, 30))])
     assert dice(result, truth) > 0.9
 
 
 def test_a_click_outside_of_the_volume_is_refused_and_one_on_its_rim_is_not():
     volume, _ = ball_in((60, 60, 60), np.eye(4), (30, 30, 30), 14)
-    scan = open_for_clicks(volume, FloodFill())
+    scan = ClickScan.of(volume, FloodFill())
     with pytest.raises(InputError, match="outside of the volume"):
         scan.segment([at(volume, (-0.6, 30, 30))])
     assert scan.segment([at(volume, (-0.5, 30, 30))]).looks
@@ -96,14 +96,14 @@ def test_a_click_outside_of_the_volume_is_refused_and_one_on_its_rim_is_not():
 
 def test_a_click_in_air_finds_the_air_around_and_ends():
     volume, truth = ball_in((60, 60, 60), np.eye(4), (30, 30, 30), 14)
-    result = open_for_clicks(volume, FloodFill()).segment([at(volume, (3, 3, 3))])
+    result = ClickScan.of(volume, FloodFill()).segment([at(volume, (3, 3, 3))])
     assert dice(result, ~truth) > 0.9
 
 
 def test_clicks_outside_take_away_and_undo_costs_nothing():
     volume, _ = ball_in((60, 60, 60), np.eye(4), (30, 30, 30), 14)
     fill = FloodFill()
-    scan = open_for_clicks(volume, fill)
+    scan = ClickScan.of(volume, fill)
     first = scan.segment([at(volume, (30, 30, 30))])
     less = scan.segment([at(volume, (30, 30, 30)), at(volume, (36, 30, 30), inside=False)])
     shown = [result.mask.paste_into(volume.shape)[36, 30, 30] for result in (first, less)]
@@ -115,7 +115,7 @@ def test_clicks_outside_take_away_and_undo_costs_nothing():
 
 def test_there_must_be_a_click_inside():
     volume, _ = ball_in((40, 40, 40), np.eye(4), (20, 20, 20), 9)
-    scan = open_for_clicks(volume, FloodFill())
+    scan = ClickScan.of(volume, FloodFill())
     for clicks in ([], [at(volume, (20, 20, 20), inside=False)]):
         with pytest.raises(InputError, match="No click is inside"):
             scan.segment(clicks)
@@ -124,19 +124,108 @@ def test_there_must_be_a_click_inside():
 def test_a_scribble_costs_as_much_as_a_click():
     volume, truth = ball_in((60, 60, 60), np.eye(4), (30, 30, 30), 14)
     fill = FloodFill()
-    result = open_for_clicks(volume, fill).segment([at(volume, (30, j, 30)) for j in np.linspace(20, 40, 50)])
+    result = ClickScan.of(volume, fill).segment([at(volume, (30, j, 30)) for j in np.linspace(20, 40, 50)])
     assert dice(result, truth) > 0.9
     assert fill.looks <= 8
 
 
-def test_a_text_mask_says_how_large_the_object_is():
-    volume, truth = ball_in((120, 120, 120), np.eye(4), (60, 60, 60), 45)
-    blind, told = FloodFill(), FloodFill()
-    open_for_clicks(volume, blind).segment([at(volume, (60, 60, 60))])
-    text = CroppedArray.from_mask(truth.astype(np.uint8))
-    result = open_for_clicks(volume, told, text=text).segment([at(volume, (60, 60, 60))])
-    assert told.looks < blind.looks
-    assert dice(result, truth) > 0.93
+class Bright:
+    """Network that finds what is bright, wherever it is clicked, or nothing."""
+
+    size = 32
+    coarsest_mm = 10.0
+
+    def __init__(self, least=0.5):
+        self.least = least
+        self.looks = 0
+
+    def look(self, image, clicks, *, previous, text):
+        self.looks += 1
+        return torch.where(image > self.least, 4.0, -4.0)
+
+
+@pytest.fixture(scope="module")
+def rod():
+    """A bright rod of 160 mm along k, longer than a window, in voxels of 1 mm: volume and mask."""
+    truth = np.zeros((70, 40, 200), dtype=bool)
+    truth[15:23, 16:24, 20:180] = True
+    return Volume(np.where(truth, 200.0, -100.0).astype(np.float32), np.eye(4)), truth
+
+
+def corrected(scan, *clicks):
+    return scan.segment(clicks).mask.paste_into(scan.volume.shape) != 0
+
+
+def mask_of(found):
+    return CroppedArray.from_mask(found.astype(np.uint8))
+
+
+def test_a_click_in_a_text_mask_that_is_right_changes_nothing(rod):
+    volume, truth = rod
+    network = Bright()
+    scan = ClickScan.of(volume, network, text=mask_of(truth))
+    assert np.array_equal(corrected(scan, at(volume, (19, 20, 60))), truth)
+    assert network.looks == 1
+
+
+def test_a_click_adds_the_connected_part_that_is_missing_and_no_other(rod):
+    volume, truth = rod
+    text = truth.copy()
+    text[:, :, 60:130] = text[:, :, 150:] = False
+    found = corrected(ClickScan.of(volume, Bright(), text=mask_of(text)), at(volume, (19, 20, 95)))
+    assert np.array_equal(found[:, :, :59], text[:, :, :59])
+    assert np.array_equal(found[:, :, 152:], text[:, :, 152:])
+    assert found[17:21, 18:22, 62:128].all()
+    assert np.count_nonzero(found & ~truth) < 0.1 * np.count_nonzero(truth)
+
+
+def test_a_click_outside_takes_away_the_connected_part_that_is_wrong_and_no_other(rod):
+    volume, truth = rod
+    text = truth.copy()
+    text[45:55, 15:25, 20:90] = True
+    text[45:55, 15:25, 120:180] = True
+    scan = ClickScan.of(volume, Bright(), text=mask_of(text))
+    found = corrected(scan, at(volume, (19, 20, 60)), at(volume, (50, 20, 55), inside=False))
+    assert np.count_nonzero(found[45:55, :, :100]) < 0.1 * 70 * 100
+    assert np.array_equal(found[45:55, :, 110:], text[45:55, :, 110:])
+    assert np.array_equal(found[:30], truth[:30])
+
+
+def test_a_mask_is_corrected_by_a_click_outside_alone(rod):
+    volume, truth = rod
+    text = truth.copy()
+    text[45:55, 15:25, 20:90] = True
+    found = corrected(ClickScan.of(volume, Bright(), text=mask_of(text)), at(volume, (50, 20, 55), inside=False))
+    assert np.count_nonzero(found[45:55]) < 0.1 * 70 * 100
+    assert np.array_equal(found[:30], truth[:30])
+
+
+def test_every_click_of_a_scribble_corrects(rod):
+    volume, truth = rod
+    gaps = range(25, 175, 12)
+    text = truth.copy()
+    for k in gaps:
+        text[:, :, k : k + 6] = False
+    found = corrected(ClickScan.of(volume, Bright(), text=mask_of(text)), *(at(volume, (19, 20, k + 3)) for k in gaps))
+    assert found[17:21, 18:22, 20:180].all()
+
+
+def test_an_error_larger_than_the_mask_is_a_leak(rod):
+    volume, truth = rod
+    scan = ClickScan.of(volume, Bright(least=-1.0), text=mask_of(truth))
+    added = np.argwhere(corrected(scan, at(volume, (45, 20, 100))) & ~truth)
+    assert 0 < len(added) < 1000
+    assert np.linalg.norm(added - (45, 20, 100), axis=1).max() < 7
+
+
+def test_a_click_that_the_network_contradicts_changes_a_few_millimetres_around_it(rod):
+    volume, truth = rod
+    clicks = at(volume, (19, 20, 60)), at(volume, (40, 20, 100)), at(volume, (19, 20, 150), inside=False)
+    scan = ClickScan.of(volume, Bright(), text=mask_of(truth))
+    changed = np.argwhere(corrected(scan, *clicks) != truth)
+    near = [np.linalg.norm(changed - click.ras_mm, axis=1) for click in clicks[1:]]
+    assert all(distance.min() < 1 for distance in near)
+    assert np.minimum(*near).max() < 7
 
 
 def test_parts_without_a_click_are_dropped():

@@ -62,7 +62,7 @@ def test_a_second_visit_computes_nothing_and_is_bit_for_bit_the_same(segmenter):
         assert memory_order(one) == memory_order(other), name
     assert first.grid == second.grid
     for one, other in zip(first.segment("liver; heart"), second.segment("liver; heart"), strict=True):
-        assert one.score == other.score
+        assert one.evidence == other.evidence
         assert np.array_equal(one.full_mask(), other.full_mask())
 
 
@@ -153,3 +153,21 @@ def test_what_another_process_is_writing_stays_and_what_a_killed_one_left_goes(s
     segmenter.encode(volume_of())
     assert begun.exists()
     assert not left.exists()
+
+
+def test_an_entry_that_was_written_anew_while_it_was_read_stays(segmenter, folder, monkeypatch, caplog):
+    key = encoding_keys(volume_of(), model_digest=segmenter.entry.digest)[None]
+    segmenter.encode(volume_of())
+    (path,) = folder.iterdir()
+    whole = path.read_bytes()
+
+    def evicted(path, _device):  # by one process, and written anew by another
+        path.unlink()
+        (folder / "next").write_bytes(whole)
+        (folder / "next").rename(path)
+        raise RuntimeError("No such file or directory")
+
+    monkeypatch.setattr("dsm.inference.encoding_cache._read", evicted)
+    assert EncodingCache(folder).load(key, device=torch.device("cpu")) is None
+    assert path.read_bytes() == whole
+    assert not caplog.records

@@ -6,7 +6,7 @@ from scipy import ndimage
 from dsm.core.boxes import Box
 from dsm.core.volume import Volume
 from dsm.inference import postprocess
-from dsm.inference.postprocess import native_mask, native_probability, score
+from dsm.inference.postprocess import native_mask, native_probability, network_confidence
 from dsm.inference.working_grid import WorkingGrid
 
 
@@ -96,5 +96,5 @@ def test_faint_probability_is_empty():
 @pytest.mark.parametrize(
     ("probability", "presence", "expected"), [(0.8, 0.0, 0.4), (1.0, 100.0, 1.0), (0.9, -1e9, 0.0), (0.5, 1e9, 0.5)]
 )
-def test_score_is_mean_probability_times_presence(probability, presence, expected):
-    assert score(probability, presence) == pytest.approx(expected)
+def test_confidence_is_mean_probability_times_presence(probability, presence, expected):
+    assert network_confidence(probability, presence) == pytest.approx(expected)

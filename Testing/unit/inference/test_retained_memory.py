@@ -8,6 +8,9 @@ from dsm.inference.retained_memory import retain_freed_memory
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc only")
 
 
+ROUNDS = 20
+
+
 def page_faults():
     import resource
 
@@ -30,13 +33,14 @@ def touch(rounds):
 
 def touched_inside():
     with retain_freed_memory():
-        return touch(5)
+        return touch(ROUNDS)
 
 
 @linux
 def test_pages_are_touched_once():
-    outside = touch(5)
-    assert min(touched_inside() for _ in range(3)) < 0.4 * outside  # the system may take pages back in between
+    # Small blocks of other threads may fall between two rounds, so that a few rounds need new pages.
+    outside = touch(ROUNDS)
+    assert touched_inside() < 0.4 * outside
 
 
 @linux

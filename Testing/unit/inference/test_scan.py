@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from dsm.core.boxes import Box
+from dsm.core.name_status import CUT_OFF
 from dsm.core.options import SegmentOptions
 from dsm.core.volume import Volume
 from dsm.errors import InputError, JobCancelled, PromptError
@@ -68,7 +69,7 @@ def test_result_describes_itself(make_segmenter, volume):
     assert result.mask.array.flags.f_contiguous
     assert result.shape == SHAPE
     assert result.volume_ml == pytest.approx(100 * 1.5**3 / 1000)
-    assert 0.9 < result.score < 1
+    assert result.score is None  # the model has no calibration
     assert result.seconds > 0
     assert result.threshold == 0.4
     assert result.probability is None
@@ -83,14 +84,14 @@ def test_nothing_found_is_an_empty_result(make_segmenter, volume):
     assert result.mask.array.size == 0
     assert not result.full_mask().any()
     assert result.full_mask().shape == SHAPE
-    assert result.score < 0.05
+    assert result.score is None
 
 
 def test_structure_that_is_not_in_the_image_is_not_found(make_segmenter, volume):
     """The mask looks sure of itself, the presence head says that there is no such thing here."""
     (result,) = make_segmenter(vectors={"liver": (0.25, -5.0)}).encode(volume).segment("liver")
     assert not result.found
-    assert result.score < 0.01
+    assert result.score is None
     assert not result.full_mask().any()
 
 
@@ -139,12 +140,14 @@ def test_network_is_told_which_query_set(make_segmenter, volume):
     assert batch.is_tumor.tolist() == [False, False, True, True, False]
 
 
-def test_encoded_once_decoded_in_batches(make_segmenter, volume):
+@pytest.mark.parametrize(("room", "batches"), [(0, 3), (2**30, 1)])
+def test_encoded_once_decoded_in_batches_that_fit(make_segmenter, volume, monkeypatch, room, batches):
+    monkeypatch.setattr(scan_module, "_BATCH_BYTES", room)
     segmenter = make_segmenter()
     scan = segmenter.encode(volume)
     names = [f"vertebra L{n}" for n in range(1, 6)] + [f"vertebra T{n}" for n in range(1, 13)]
     assert len(scan.segment(names, SegmentOptions(guess=True))) == 17
-    assert segmenter.net.calls == ["fine", "coarse", "decode", "decode", "decode"]
+    assert segmenter.net.calls == ["fine", "coarse", *batches * ["decode"]]
 
 
 def test_results_stream_and_cancel_stops_them(make_segmenter, volume):
@@ -176,6 +179,7 @@ class TestCalibration:
         assert found[0.7].evidence.presence_logit == 1
         assert found[0.7].evidence.volume_ml == found[0.7].volume_ml
         assert not found[0.8].full_mask().any()
+        assert found[0.8].score is None
 
     def test_it_hides_no_lesion(self, make_segmenter, volume):
         segmenter = make_segmenter(vectors={"liver tumor": SOFT}, trained=("liver tumor",))
@@ -190,6 +194,20 @@ class TestCalibration:
         assert result.found
         assert result.full_mask().any()
         assert result.score == pytest.approx(1 / (1 + np.exp(2)))
+
+    def test_names_that_it_does_not_hold_for_have_no_score(self, make_segmenter, volume):
+        vectors = {"liver": SOFT, "liver tumor": SOFT, "zorgon": SOFT, "spleen": SOFT}
+        segmenter = make_segmenter(vectors=vectors, trained=("liver", "liver tumor"))
+        sure = (5.0, 0.0, 0.0, 0.0)
+        segmenter.calibration = Calibration(
+            model_digest="", typical_ml={}, presence=sure, least_presence=0.5, score=sure
+        )
+        scan = segmenter.encode(volume)
+        learned, related, guess, spleen = scan.segment(
+            "liver; liver metastasis; zorgon; spleen", SegmentOptions(guess=True)
+        )
+        assert learned.score == pytest.approx(1 / (1 + np.exp(-5)))
+        assert [(one.found, one.score) for one in (related, guess, spleen)] == [(True, None)] * 3
 
 
 class TestKindsOfNames:
@@ -233,6 +251,13 @@ class TestKindsOfNames:
 class TestWarnings:
     TUMOR = ("liver tumor",)
 
+    def test_mask_at_the_end_of_the_scan(self, make_segmenter, volume):
+        segmenter = make_segmenter(vectors={"liver": SOFT, "spleen": SOFT}, trained=("liver",))
+        cut = replace(volume, array=np.asfortranarray(volume.array[:, :, 5:]))
+        assert CUT_OFF not in segmenter.encode(volume).segment("liver")[0].warnings
+        assert segmenter.encode(cut).segment("liver")[0].warnings == (CUT_OFF,)
+        assert CUT_OFF in segmenter.encode(cut).segment("spleen", SegmentOptions(guess=True))[0].warnings
+
     def test_name_outside_the_training_labels(self, make_segmenter, volume):
         scan = make_segmenter(trained=("liver",)).encode(volume)
         liver, spleen = scan.segment("liver; spleen", SegmentOptions(guess=True))
@@ -247,7 +272,7 @@ class TestWarnings:
         prompt = replace(prompt, structure=replace(prompt.structure, modalities=("MR",)))
         segmenter = make_segmenter(trained=(prompt.name,))
         assert "this image is CT" in segmenter.encode(ct).segment([prompt])[0].warnings[0]
-        assert segmenter.encode(mr).segment([prompt])[0].warnings == ()
+        assert segmenter.encode(mr).segment([prompt])[0].warnings == (CUT_OFF,)
 
     @pytest.mark.parametrize(("trained", "share", "warned"), [((), 0.3, True), ((), 0.1, False), (TUMOR, 0.3, False)])
     def test_tumor_that_fills_its_organ(self, make_segmenter, volume, monkeypatch, trained, share, warned):

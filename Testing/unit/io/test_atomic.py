@@ -13,7 +13,7 @@ import pytest
 
 from dsm.errors import JobCancelled, OutputError
 from dsm.io import atomic
-from dsm.io.atomic import atomic_output, check_writable
+from dsm.io.atomic import atomic_output
 
 
 def test_the_file_appears_whole_and_alone(tmp_path: Path) -> None:
@@ -43,10 +43,7 @@ def test_nothing_is_left_and_the_old_file_stays(tmp_path: Path, error: type[Base
     assert target.read_bytes() == b"old"
 
 
-@pytest.mark.parametrize("write", [lambda path: atomic_output(path).__enter__(), check_writable])
-def test_ctrl_c_as_soon_as_the_file_is_there_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Path], object]
-) -> None:
+def test_ctrl_c_as_soon_as_the_file_is_there_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(descriptor: int) -> None:
         os.closerange(descriptor, descriptor + 1)
         assert list(tmp_path.iterdir())
@@ -54,7 +51,7 @@ def test_ctrl_c_as_soon_as_the_file_is_there_leaves_nothing(
 
     monkeypatch.setattr(os, "close", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        write(tmp_path / "a.nrrd")
+        atomic_output(tmp_path / "a.nrrd").__enter__()
     assert not list(tmp_path.iterdir())
 
 
@@ -133,13 +130,12 @@ def make_pipe(path: Path) -> Path:
         ),
     ],
 )
-@pytest.mark.parametrize("enter", [check_writable, lambda path: atomic_output(path).__enter__()])
 def test_what_cannot_be_written_is_refused_before_the_work(
-    tmp_path: Path, make: Callable[[Path], Path], code: str, enter: Callable[[Path], object]
+    tmp_path: Path, make: Callable[[Path], Path], code: str
 ) -> None:
     target = make(tmp_path)
     with pytest.raises(OutputError) as caught:
-        enter(target)
+        atomic_output(target).__enter__()
     assert caught.value.code == code
     assert str(tmp_path) in str(caught.value)
     assert caught.value.hint
@@ -153,7 +149,7 @@ def test_a_forbidden_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(OutputError) as caught:
-        check_writable(tmp_path / "a.nrrd")
+        atomic_output(tmp_path / "a.nrrd").__enter__()
     assert caught.value.code == "output.permission"
     assert not list(tmp_path.iterdir())
 
@@ -164,19 +160,14 @@ def test_a_read_only_folder_and_file_are_refused(tmp_path: Path) -> None:
     target.write_bytes(b"old")
     target.chmod(0o400)
     with pytest.raises(OutputError, match="permission"):
-        check_writable(target)
+        atomic_output(target).__enter__()
     target.chmod(0o600)
     tmp_path.chmod(0o500)
     try:
         with pytest.raises(OutputError, match="permission"):
-            check_writable(target)
+            atomic_output(target).__enter__()
     finally:
         tmp_path.chmod(0o700)
-
-
-def test_checking_leaves_nothing(tmp_path: Path) -> None:
-    check_writable(tmp_path / "a.nrrd")
-    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from dsm.core.boxes import CroppedArray
+from dsm.core.name_status import CUT_OFF
 from dsm.core.volume import Volume
 from dsm.errors import GeometryError, ImageError, OutputError
 from dsm.io.dicom import choose_series
@@ -90,7 +91,10 @@ def test_names_codes_and_algorithm(tmp_path: Path) -> None:
     uid = write_series(tmp_path / "series")
     volume = read_volume(tmp_path / "series")
     a, b, c = masks(volume)
-    corrected = TAGS | {"DICOM.SegmentAlgorithmType": "SEMIAUTOMATIC"}
+    corrected = TAGS | {
+        "DICOM.SegmentAlgorithmType": "SEMIAUTOMATIC",
+        "DSM.Note": f"From /home/a. Check: 0.5 ml, größer als. {CUT_OFF} More.",
+    }
     records = [record("left kidney", a), record("liver tumor", b, tags=corrected), record("größer als \\ alles", c)]
     write_dicom_seg(tmp_path / "out.dcm", records, volume, choose_series(tmp_path / "series").files)
     seg = hd.seg.segread(tmp_path / "out.dcm")
@@ -103,6 +107,8 @@ def test_names_codes_and_algorithm(tmp_path: Path) -> None:
     assert (algorithm.name, algorithm.version, algorithm.family.value) == ("DSMSegment dsm-tiny 0.1", "0.1", "123110")
     assert algorithm.parameters == {"Prompt": "left kidney", "Version": "0.1"}
     assert tumor.algorithm_type.value == "SEMIAUTOMATIC"
+    assert tumor.SegmentDescription == f"Check: 0.5 ml, größer als. {CUT_OFF}"
+    assert "SegmentDescription" not in kidney
     assert tumor.AnatomicRegionSequence[0].CodeMeaning == "Liver"
     assert free.segment_label == "größer als / alles"
     assert (seg.PatientName, seg.PatientID) == (PATIENT, PATIENT_ID)

@@ -10,7 +10,7 @@ import pytest
 import SimpleITK as sitk
 
 from dsm.core.boxes import CroppedArray
-from dsm.errors import ImageError, OutputError
+from dsm.errors import ImageError, InputError, OutputError
 from dsm.io import compression
 from dsm.io.image import read_volume
 from dsm.io.nifti import write_nifti
@@ -132,5 +132,30 @@ def test_a_slope_that_is_no_number_means_no_scaling(tmp_path: Path, slope: float
     content = bytearray(path.read_bytes())
     struct.pack_into("<2f", content, 112, slope, 5.0)
     path.write_bytes(content)
-    np.testing.assert_array_equal(read_volume(path).array, stored)
+    volume = read_volume(path)
+    np.testing.assert_array_equal(volume.array, stored)
     np.testing.assert_array_equal(np.asarray(nib.load(path).dataobj), stored)
+    assert "values.no_slope" in [note.code for note in volume.notes]  # ITK adds the intercept
+
+
+@pytest.mark.parametrize(
+    ("position", "fmt", "value", "code"),
+    [
+        (108, "<f", 0.0, "bad_image.damaged"),  # other readers take the header for voxels
+        (108, "<f", 348.0, "bad_image.damaged"),
+        (344, "<4s", b"\0\0\0\0", "bad_image.format"),  # Analyze, where the codes of the forms mean something else
+        (344, "<4s", b"ni1\0", "bad_image.format"),
+        (80, "<f", -2.0, "geometry.contradiction"),  # ITK takes the sign away, nibabel mirrors the image
+    ],
+)
+def test_fields_that_readers_take_in_different_ways(
+    tmp_path: Path, position: int, fmt: str, value: object, code: str
+) -> None:
+    path = tmp_path / "a.nii"
+    nib.save(nib.Nifti1Image(np.arange(24, dtype=np.int16).reshape(2, 3, 4), AFFINE), path)
+    content = bytearray(path.read_bytes())
+    struct.pack_into(fmt, content, position, value)
+    path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        read_volume(path)
+    assert caught.value.code == code

@@ -46,3 +46,19 @@ def test_a_missing_data_file_is_named(tmp_path: Path, suffix: str) -> None:
     with pytest.raises(ImageError, match=data.name) as caught:
         read_volume(path)
     assert caught.value.code == "bad_image.no_data_file"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "NRRD0004\ntype: short\ndimension: 3\nsizes: 8 8 8\nspacings: 1 1 2\nendian: little\nencoding: raw\n\n",
+        "NRRD0004\ntype: short\ndimension: 3\nsizes: 8 8 8\nendian: little\nencoding: raw\n\n",
+        "ObjectType = Image\nNDims = 3\nDimSize = 8 8 8\nElementType = MET_SHORT\nElementDataFile = LOCAL\n",
+    ],
+)
+def test_a_file_without_orientation_is_refused(tmp_path: Path, header: str) -> None:
+    path = tmp_path / ("a.nrrd" if header.startswith("NRRD") else "a.mha")
+    path.write_bytes(header.encode() + bytes(2 * 8**3))
+    with pytest.raises(GeometryError, match="left and right are not known") as caught:
+        read_volume(path)
+    assert caught.value.code == "geometry.no_orientation"

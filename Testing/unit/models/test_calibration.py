@@ -1,5 +1,6 @@
 """`calibration.json`: what is read is what was written, for the same network only."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ CALIBRATION = Calibration(
     presence=(-1.0, 1.0, 0.5, 0.5),
     least_presence=0.5,
     score=(-2.0, 0.5, 0.5, 1.0),
+    doubtful_below=0.7,
+    laterality=(-5.0, 1.0, 1.0, 2.0),
     measured={"num": 3},
 )
 
@@ -21,6 +24,16 @@ CALIBRATION = Calibration(
 def test_written_and_read(tmp_path: Path) -> None:
     CALIBRATION.save(tmp_path)
     assert Calibration.load(tmp_path, model_digest="abc") == CALIBRATION
+
+
+def test_written_before_doubt_was_calibrated(tmp_path: Path) -> None:
+    path = CALIBRATION.save(tmp_path)
+    values = json.loads(path.read_text())
+    del values["doubtful_below"], values["laterality"]
+    path.write_text(json.dumps(values))
+    found = Calibration.load(tmp_path, model_digest="abc")
+    assert found is not None
+    assert (found.doubtful_below, found.laterality) == (0.8, ())
 
 
 def test_of_another_network_it_says_nothing(tmp_path: Path) -> None:

@@ -48,14 +48,8 @@ def test_small_is_what_the_recipe_trains():
     assert ModelConfig.from_dict({**model, "schema_version": 1}) == preset("dsm-small")
 
 
-def test_reference_has_the_published_queries():
-    reference = preset("dsm-reference")
-    assert (len(reference.organs), len(reference.tumors)) == (25, 20)
-    assert (reference.query_dim, reference.num_heads, reference.layers_per_level) == (512, 8, 1)
-
-
 def test_names():
-    assert PRESET_NAMES == ("dsm-tiny", "dsm-small", "dsm-base", "dsm-reference")
+    assert PRESET_NAMES == ("dsm-tiny", "dsm-small", "dsm-base")
     assert all(preset(name).name == name for name in PRESET_NAMES)
     assert all(preset(name).trained == () for name in PRESET_NAMES)
 

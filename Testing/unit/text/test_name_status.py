@@ -66,7 +66,7 @@ def test_nothing_else_is_known(text: str) -> None:
     found = status(text, "CT")
     assert (found.kind, found.code, found.learned_name, found.rule) == (NameKind.UNKNOWN, "name.unknown", "", None)
     assert "does not know" in found.text
-    assert "--guess" in found.text
+    assert "says nothing about the scan" in found.text
 
 
 def test_a_lung_nodule_is_looked_for_in_ct_only() -> None:

@@ -60,7 +60,7 @@ def test_sides_in_any_spelling(text: str) -> None:
         ("splenic metastasis", "spleen tumor"),
         ("left renal cyst", "left kidney cyst"),
         ("renal cyst", "kidney cyst"),
-        ("nodule right upper lobe", "right lung tumor"),
+        ("nodule right lung", "right lung tumor"),
         ("mass, lung", "lung tumor"),
         ("lymphoma", "lymphoma"),
         ("tumor", "tumor"),
@@ -134,7 +134,9 @@ def test_lists_of_known_things_are_split(text: str, expected: list[str]) -> None
 
 
 def test_two_lesions_in_one_phrase_are_not_dropped_in_silence() -> None:
-    assert "';' between two" in only("tumor and cyst of the kidney").warnings[0]
+    prompt = only("mass and tumor of the kidney")
+    assert prompt.structure is None
+    assert "';' between two" in prompt.warnings[0]
 
 
 def test_unknown_words_are_free_text_with_a_warning() -> None:

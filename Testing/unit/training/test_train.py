@@ -49,7 +49,8 @@ def flat(state, prefix=""):
 
 
 def assert_same_run(one, other):
-    assert (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
+    are_same = (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
+    assert are_same  # pytest takes minutes to show how megabytes differ
     states = [flat(torch.load(run / "checkpoint.pt", weights_only=True)) for run in (one, other)]
     assert states[0].keys() == states[1].keys()
     for name, value in states[0].items():
@@ -143,16 +144,6 @@ def test_model_is_the_moving_average(trainer, tmp_path):
     assert (made.net.mask_head.mlp[1].weight - start["mask_head.mlp.1.weight"]).abs().max() > 1e-3
     # The first update copies the first step; nothing moves after it.
     assert (made.average.module.mask_head.mlp[1].weight - net.mask_head.mlp[1].weight).abs().max() < 1e-3
-
-
-def test_rate_rises_and_falls(trainer):
-    made = trainer()
-    phase = Phase(steps=100, spacing_mm=4.0, crop=(32, 32, 32), lr=1.0, lr_end=0.0, warmup=10)
-    rates = []
-    for step in (0, 4, 10, 50, 99):
-        made._set_rate(phase, step)
-        rates.append(made.optimizer.param_groups[0]["lr"])
-    assert rates == pytest.approx([1.0 * 0.1, 0.96 * 0.5, 0.9, 0.5, 0.01])
 
 
 def test_frozen_norm_keeps_its_statistics(trainer):
@@ -254,8 +245,10 @@ def test_frozen_parts_stay_and_others_learn(trainer, tiny_recipe, tmp_path):
 
 
 def test_encoder_and_names_have_their_own_rate(trainer):
-    made = trainer(name_rate=20.0)
-    made._set_rate(Phase(steps=10, spacing_mm=4.0, crop=(32, 32, 32), lr=0.01, encoder_rate=0.1), 0)
+    made = trainer(
+        name_rate=20.0, phases=(Phase(steps=1, spacing_mm=4.0, crop=(32, 32, 32), lr=0.01, encoder_rate=0.1),)
+    )
+    made.run()
     rates = {group["part"]: group["lr"] for group in made.optimizer.param_groups}
     assert rates == {"encoder": pytest.approx(0.001), "names": pytest.approx(0.2), "rest": pytest.approx(0.01)}
 

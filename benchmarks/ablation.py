@@ -1,4 +1,4 @@
-"""Ablation study of one recipe: `python -m dsm.training.ablation PLAN --out FOLDER`."""
+"""Ablation study of one recipe: `python -m benchmarks.ablation PLAN --out FOLDER`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 
 import yaml
 
+from benchmarks.plain_baseline import PlainSegmenter, PlainTrainer
 from dsm.evaluation.evaluate import evaluate_dataset
 from dsm.inference.segmenter import Segmenter
 from dsm.text.bank import EmbeddingBank
 from dsm.text.bank_file import SHARED_BANK
 from dsm.text.embed import PromptEmbedder
-from dsm.training.plain_baseline import PlainSegmenter, PlainTrainer
 from dsm.training.recipe import Recipe
 from dsm.training.train import Trainer
 
@@ -33,7 +33,7 @@ def main(path: Path, *, out: Path, text_bank: Path = SHARED_BANK) -> None:
         text_bank: Folder of the embedding bank.
     """
     plan = yaml.safe_load(path.read_text(encoding="utf-8"))
-    root = path.resolve().parents[2]
+    root = path.resolve().parents[1]
     bank = EmbeddingBank.load(text_bank)
     rows = {}
     for name, changes in plan["variants"].items():
@@ -96,7 +96,7 @@ def _cell(value: Mapping[str, float] | None) -> str:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m dsm.training.ablation", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.ablation", description=__doc__)
     parser.add_argument("plan", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()

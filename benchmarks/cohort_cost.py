@@ -1,4 +1,4 @@
-"""What a cohort costs beside the network, by hand: python Testing/cohort/measure.py SCANS --workers 1 --model dsm-small
+"""Cost of a cohort beside the network: `python -m benchmarks.cohort_cost SCANS --workers 1 --model dsm-small`.
 
 Prints one JSON object: wall time, cases an hour, and the processor time a case of this process (reading, writing,
 pictures) and of the workers. On a machine that does other work, only the processor times mean something.
@@ -9,22 +9,21 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "DSMSegment"))
-
 from dsm.cohort.run import run_cohort
 from dsm.cohort.settings import CohortSettings
+from dsm.core.default_model import DEFAULT_MODEL
 from dsm.models.store import find_model, verify_model
 
 
 def main() -> None:
+    """Run the cohort and print its cost."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("scans", type=Path)
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--model", default="dsm-small")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
     options = parser.parse_args()
     settings = CohortSettings(
         prompts=("liver; spleen; left kidney; liver tumor",),
@@ -51,6 +50,7 @@ def main() -> None:
 
 
 def cpu_seconds(who: int) -> float:
+    """Return user and system time of this process or its children."""
     usage = resource.getrusage(who)
     return usage.ru_utime + usage.ru_stime
 

@@ -1,4 +1,4 @@
-"""Make `dsm-tiny`: a model folder with random weights, for tests only. `python -m dsm.models.make_tiny OUT`."""
+"""Make `dsm-tiny`: a model folder with random weights, for tests only. `python -m benchmarks.make_tiny OUT`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CARD = """# dsm-tiny
 **Random weights, for tests only.** This model was never trained: its masks, scores and volumes mean nothing.
 
 It has every block of DSM at the smallest size, so that the program can be tested in seconds. The weights come from a
-fixed seed and are remade bit for bit with `python -m dsm.models.make_tiny OUT`. The text bank is a copy of the one that
+fixed seed and are remade bit for bit with `python -m benchmarks.make_tiny OUT`. The text bank is a copy of the one that
 the trained models use.
 
 | | |
@@ -117,6 +117,6 @@ def _known(vector: np.ndarray | None) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m dsm.models.make_tiny", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.make_tiny", description=__doc__)
     parser.add_argument("out", type=Path, help="model folder to write")
     make_tiny(parser.parse_args().out)

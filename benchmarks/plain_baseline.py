@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from dsm.core.volume import Volume
+from dsm.inference.encoded_volume import EncodedVolume
 from dsm.inference.preprocess import prepare
 from dsm.inference.scan import Scan
 from dsm.inference.segmenter import Segmenter
@@ -83,15 +84,14 @@ class PlainSegmenter(Segmenter):
         prepared = prepare(volume, spacing_mm=self.config.spacing_mm, windows_hu=self.config.windows_hu)
         with torch.inference_mode():
             encoding = cast("Any", self.net).encode(prepared.tensor)
+        encoded = EncodedVolume(encoding, prepared.grid, num_slabs=1, seconds=time.perf_counter() - began)
         return Scan(
             volume=volume,
-            grid=prepared.grid,
-            num_slabs=1,
-            encode_seconds=time.perf_counter() - began,
-            _encoding=encoding,
+            _encode=lambda _: encoded,
             _net=self.net,
             _config=self.config,
             _embedder=self.embedder,
+            _encoded=encoded,
         )
 
 

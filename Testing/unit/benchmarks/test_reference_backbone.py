@@ -5,9 +5,8 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from dsm.models.presets import preset
+from benchmarks.reference_backbone import REFERENCE, reference_net
 from dsm.nn.prompt_batch import PromptBatch
-from dsm.training.reference_backbone import reference_net
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +24,14 @@ def prompts(net):
     )
 
 
+def test_queries_are_the_published_ones():
+    assert (len(REFERENCE.organs), len(REFERENCE.tumors)) == (25, 20)
+    assert (REFERENCE.query_dim, REFERENCE.num_heads, REFERENCE.layers_per_level) == (512, 8, 1)
+
+
 @torch.no_grad()
 def test_small_widths_run():
-    config = replace(preset("dsm-reference"), decoder_channels=(24, 48, 96), embed_dim=12, query_dim=16, text_dim=12)
+    config = replace(REFERENCE, decoder_channels=(24, 48, 96), embed_dim=12, query_dim=16, text_dim=12)
     net = reference_net(config, torch.randn(25, 12)).eval()
     encoding = net.encode(torch.rand(1, 1, 64, 64, 64))
     assert encoding.embedding.shape == (1, 12, 32, 32, 32)

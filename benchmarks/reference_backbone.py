@@ -1,4 +1,4 @@
-"""The published backbone, Swin UNETR-48 from MONAI, for `dsm-reference`."""
+"""`dsm-reference`, the published network: Swin UNETR-48 from MONAI as its backbone."""
 
 from __future__ import annotations
 
@@ -7,10 +7,24 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dsm.models.config import ModelConfig
-from dsm.models.presets import preset
 from dsm.nn.diffusion_fusion import DiffusionFusion
 from dsm.nn.dsm_net import DSMNet
 from dsm.nn.pixel_decoder import PixelFeatures
+from dsm.text.organ_sets import ORGANS, TUMORS
+
+# 45 queries of 512 channels on the widths of Swin UNETR-48, whose blocks per stage are 2.
+REFERENCE = ModelConfig(
+    name="dsm-reference",
+    organs=ORGANS,
+    tumors=TUMORS,
+    channels=(48, 96, 192, 384),
+    num_blocks=(2, 2, 2, 2),
+    decoder_channels=(96, 192, 384),
+    embed_dim=48,
+    query_dim=512,
+    layers_per_level=1,
+    windows_hu=((-175.0, 250.0),),
+)
 
 
 class SwinBackbone(nn.Module):
@@ -60,12 +74,11 @@ class SwinBackbone(nn.Module):
         return PixelFeatures(f16, f8, f4, F.normalize(self.project(f2), dim=1))
 
 
-def reference_net(config: ModelConfig | None = None, organ_text: Tensor | None = None) -> DSMNet:
+def reference_net(config: ModelConfig = REFERENCE, organ_text: Tensor | None = None) -> DSMNet:
     """Build `dsm-reference`.
 
     Args:
-        config: Sizes; `embed_dim` is the feature size of the backbone. Default: the preset.
+        config: Sizes; `embed_dim` is the feature size of the backbone.
         organ_text: Centred text vectors of the organs `(organs, text_dim)`.
     """
-    config = config or preset("dsm-reference")
     return DSMNet(config, organ_text, backbone=SwinBackbone(config.num_channels, config.embed_dim))

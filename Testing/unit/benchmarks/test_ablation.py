@@ -5,13 +5,13 @@ from pathlib import Path
 import torch
 import yaml
 
+from benchmarks.ablation import main, merged, table
+from benchmarks.plain_baseline import PlainNet, flops_per_voxel
 from dsm.models.config import ModelConfig
 from dsm.nn.prompt_batch import PromptBatch
-from dsm.training.ablation import main, merged, table
-from dsm.training.plain_baseline import PlainNet, flops_per_voxel
 from dsm.training.recipe import Recipe
 
-COMPARISONS = Path(__file__).resolve().parents[3] / "recipes" / "comparisons"
+BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 
 
 def test_changes_replace_key_by_key():
@@ -28,7 +28,7 @@ def test_table():
 
 
 def test_shipped_variants_are_recipes(tmp_path):
-    plan = yaml.safe_load((COMPARISONS / "ablation.yaml").read_text())
+    plan = yaml.safe_load((BENCHMARKS / "ablation.yaml").read_text())
     for number, changes in enumerate(plan["variants"].values()):
         changes.pop("network", None)
         path = tmp_path / f"{number}.yaml"
@@ -41,19 +41,18 @@ def test_variants_are_trained_and_compared(tiny_recipe, phantoms, small_bank, tm
     recipe["sources"][0]["hidden"] = ["liver tumor"]
     variants = {"full": None, "codes": {"model": {"text_tower": "codes"}}, "plain": {"network": "segresnet"}}
     plan = {"organs": "phantoms", "tumor": ["phantoms", "liver tumor"], "recipe": recipe, "variants": variants}
-    (tmp_path / "recipes" / "comparisons").mkdir(parents=True)
-    (tmp_path / "recipes" / "comparisons" / "ablation.yaml").write_text(yaml.safe_dump(plan, sort_keys=False))
+    path = tmp_path / "benchmarks" / "ablation.yaml"
+    path.parent.mkdir()
+    path.write_text(yaml.safe_dump(plan, sort_keys=False))
     small_bank.save(tmp_path)
-    main(tmp_path / "recipes" / "comparisons" / "ablation.yaml", out=tmp_path / "out", text_bank=tmp_path)
+    main(path, out=tmp_path / "out", text_bank=tmp_path)
     rows = json.loads((tmp_path / "out" / "ablation.json").read_text())
     assert list(rows) == list(variants)
     assert all(row["steps"] == 6 for row in rows.values())
     assert rows["plain"]["kflop_per_voxel"]["plain"] > 0
     assert len((tmp_path / "out" / "ablation.md").read_text().splitlines()) == 2 + len(variants)
     before = (tmp_path / "out" / "full" / "checkpoint.pt").stat().st_mtime_ns
-    main(
-        tmp_path / "recipes" / "comparisons" / "ablation.yaml", out=tmp_path / "out", text_bank=tmp_path
-    )  # nothing is done twice
+    main(path, out=tmp_path / "out", text_bank=tmp_path)  # nothing is done twice
     assert (tmp_path / "out" / "full" / "checkpoint.pt").stat().st_mtime_ns == before
 
 

@@ -1,0 +1,96 @@
+"""Clicks on a server: a volume is sent once, encoded only for names, and refused clicks are refused at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from http_server import AFFINE, SMALL, Server, phantom
+
+from dsm.client.session import ClientSession
+from dsm.core.click import MAX_CLICKS, Click
+from dsm.core.name_status import Answer
+from dsm.core.volume import Volume
+from dsm.errors import DSMError
+from dsm.text.prompt import parse_prompts
+
+pytestmark = pytest.mark.xdist_group("server")
+
+MIDDLE = (-4.0, 0.0, 64.0)
+CLICK = replace(parse_prompts("schwannoma")[0], clicks=(Click(MIDDLE),))
+VOLUME = Volume(phantom(), np.array(AFFINE))
+
+
+@pytest.fixture(scope="module")
+def click_server(
+    tmp_path_factory: pytest.TempPathFactory, dsm_tiny: Path, with_clicks: Callable[[Path], Path]
+) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("server"), "--model", str(with_clicks(dsm_tiny))) as running:
+        yield running.wait_until_ready()
+
+
+def test_clicks_need_no_encoding_and_the_volume_is_sent_once(click_server: Server) -> None:
+    stages: list[str] = []
+    with click_server.client() as client:
+        session = ClientSession(client, on_progress=lambda progress: stages.append(progress.stage))
+        session.load("")
+        assert client.ready.clicks
+        (result,) = session.prepare(VOLUME, [CLICK]).segment([CLICK])
+        assert (result.answer, result.full_mask().shape) == (Answer.CLICK, SMALL)
+        assert "encode" not in stages
+        mixed = [*parse_prompts("liver"), CLICK]
+        results = session.prepare(VOLUME, mixed).segment(mixed)
+        assert [one.prompt for one in results] == mixed
+        assert "encode" in stages
+        stages.clear()
+        session.prepare(VOLUME, mixed).segment(mixed)
+        session.prepare(VOLUME, [CLICK]).segment([CLICK])
+        assert "encode" not in stages
+    assert sum("POST /volumes " in line for line in click_server.log) == 1
+
+
+@pytest.mark.parametrize(
+    ("clicks", "code"),
+    [
+        ((Click(MIDDLE, inside=False),), "click.inside"),
+        ((Click((900.0, 0.0, 0.0)),), "click.outside"),
+        ((Click(MIDDLE),) * (MAX_CLICKS + 1), "click.too_many"),
+    ],
+)
+def test_clicks_that_cannot_be_used_are_refused(click_server: Server, clicks: tuple[Click, ...], code: str) -> None:
+    prompt = replace(CLICK, clicks=clicks)
+    with click_server.client() as client:
+        scan = ClientSession(client).prepare(VOLUME, [prompt])
+        with pytest.raises(DSMError) as caught:
+            scan.segment([prompt])
+    assert (caught.value.code, bool(caught.value.hint)) == (code, True)
+
+
+def test_a_program_sends_a_name_and_clicks(click_server: Server) -> None:
+    connection = click_server.connection()
+    with click_server.client() as client:
+        scan = ClientSession(client).open(VOLUME)
+        body = {
+            "volume": client._volumes.id_of(scan.key),
+            "prompts": [{"text": "schwannoma", "clicks": [{"ras_mm": MIDDLE, "inside": True}]}],
+        }
+        job = connection.call("POST", "/jobs", body=body)["job"]
+        assert list(connection.lines(f"/jobs/{job}/events?after=0"))[-1]["type"] == "done"
+        (result,) = connection.call("GET", f"/jobs/{job}/result")["results"]
+        assert result["name"] == "schwannoma"
+        body["prompts"] = [{"text": "kidneys", "clicks": [{"ras_mm": MIDDLE}]}]
+        with pytest.raises(DSMError, match="several"):
+            connection.call("POST", "/jobs", body=body)
+
+
+def test_a_model_without_clicks_refuses_them_when_the_job_is_sent(server: Server) -> None:
+    with server.client() as client:
+        assert not client.ready.clicks
+        scan = ClientSession(client).open(VOLUME)
+        with pytest.raises(DSMError) as caught:
+            scan.segment([CLICK])
+    assert caught.value.code == "model.clicks"
+    assert not any("events" in line for line in server.log[-2:])

@@ -1,0 +1,153 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+
+from dsm.errors import ConfigError
+from dsm.io.manifest import read_manifest
+from dsm.training.case_cache import cached_case
+from dsm.training.cases import load_case
+from dsm.training.crops import CropSampler
+from dsm.training.recipe import Recipe, Source
+from dsm.training.synthetic_images import OTHER_TISSUE_ID, add_other_tissue, random_deformation, synthetic_image
+from dsm.training.tissues import OTHER_TISSUE, tissue_of
+from dsm.training.train import _entries
+
+WINDOWS = ((-125.0, 275.0), (-1000.0, 600.0))
+NAMES = {1: "liver", 2: "left lung", 3: "L2 vertebra", 4: "left lung upper lobe"}
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def label_map():
+    """A liver, a lung and a vertebra in unlabelled tissue, and air around it."""
+    label = torch.zeros(48, 48, 32, dtype=torch.uint8)
+    label[4:44, 4:44] = OTHER_TISSUE_ID
+    label[8:20, 8:30] = 1
+    label[26:40, 8:30] = 2
+    label[20:28, 34:42] = 3
+    return label
+
+
+@pytest.fixture(scope="module")
+def label_set(tmp_path_factory):
+    """A data set of one label map without a scan."""
+    folder = tmp_path_factory.mktemp("labels")
+    label = np.where(label_map().numpy() == OTHER_TISSUE_ID, 0, label_map().numpy()).astype(np.uint8)
+    label[30:36, 12:20] = 4
+    image = sitk.GetImageFromArray(label.transpose(2, 1, 0))
+    image.SetSpacing((3.0, 3.0, 3.0))
+    sitk.WriteImage(image, str(folder / "a_seg.nii.gz"))
+    case = {"id": "a", "label": "a_seg.nii.gz", "modality": "none", "split": "training"}
+    labels = {str(key): name for key, name in NAMES.items()}
+    manifest = {"name": "maps", "labels": labels, "annotated": list(NAMES.values()), "cases": [case]}
+    (folder / "dataset.json").write_text(json.dumps(manifest))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "tissue"),
+    [
+        ("liver", "solid organ"),
+        ("left lung upper lobe", "lung"),
+        ("right rib 4", "bone"),
+        ("lumbar spine", "bone"),
+        ("spinal cord", "neural"),
+        ("left atrial appendage", "blood"),
+        ("costal cartilages", "cartilage"),
+        ("small intestine", "hollow"),
+        ("left kidney cyst", "fluid"),
+        ("left autochthonous back muscles", "muscle"),
+        (OTHER_TISSUE, OTHER_TISSUE),
+    ],
+)
+def test_tissue_follows_the_name(name, tissue):
+    assert tissue_of(name).name == tissue
+
+
+def test_ct_like_image_has_the_order_of_real_densities():
+    """Of 40 images, those with a second window: air, lung, soft tissue, bone."""
+    label, count = label_map(), 0
+    for seed in range(40):
+        image = synthetic_image(label, NAMES, WINDOWS, generator=generator(seed))
+        assert image.shape == (1, 2, 48, 48, 32)
+        assert float(image.min()) >= 0
+        assert float(image.max()) <= 1
+        if not image[0, 1].any():
+            continue
+        count += 1
+        air, lung, liver, bone = (float(image[0, 1][label == label_id].mean()) for label_id in (0, 2, 1, 3))
+        assert air < lung < liver < bone
+    assert 10 < count < 30
+
+
+def test_intensities_differ_from_image_to_image_and_repeat_with_the_seed():
+    label = label_map()
+    one, same, other = (synthetic_image(label, NAMES, WINDOWS, generator=generator(seed)) for seed in (1, 1, 2))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+def test_deformation_is_smooth_and_bounded():
+    field = random_deformation((32, 24, 16), 1.5, generator())
+    assert field.shape == (32, 24, 16, 3)
+    assert float(field.abs().max()) <= 10 / 1.5
+    assert float(field.diff(dim=0).abs().max()) < 1.5  # a fold would need more than a voxel a voxel
+
+
+def test_other_tissue_fills_the_body_and_not_the_air():
+    label = np.zeros((80, 80, 40), dtype=np.uint8)
+    label[20:30, 30:50] = 1
+    label[50:60, 30:50] = 2
+    filled = add_other_tissue(label, (3.0, 3.0, 3.0))
+    assert (filled[32:48, 35:45, 5:35] == OTHER_TISSUE_ID).all()  # between both
+    assert (filled[label > 0] == label[label > 0]).all()
+    assert not filled[:10].any()
+    assert not filled[:, :15].any()
+
+
+def test_label_map_alone_becomes_crops_whose_masks_lie_on_the_image(label_set):
+    (entry,) = read_manifest(label_set, labels_alone=True)
+    assert not entry.has_image
+    case = load_case(entry, WINDOWS, rng=np.random.default_rng(0))
+    assert case.image.shape == (1, 2, 48, 48, 32)
+    sampler = CropSampler((32, 32, 32), 3.0, class_centered=1.0, generator=generator(), windows_hu=WINDOWS)
+    seen = 0
+    for _ in range(12):
+        crop = sampler(case, synthetic=0.1)  # always, where there is no image
+        assert crop.names == tuple(NAMES.values())
+        bone = crop.masks[crop.names.index("L2 vertebra")]
+        wide = torch.nn.functional.avg_pool3d(crop.image[:, 1:], 2)[0, 0]
+        if wide.any() and int(bone.sum()) > 20:
+            seen += 1
+            assert float(wide[bone].mean()) > float(wide[~bone].mean()) + 0.1
+    assert seen
+
+
+def test_cases_without_an_image_are_listed_only_where_images_are_synthesised(label_set):
+    assert read_manifest(label_set) == []
+    source = Source(folder=label_set.name, weight=1.0)
+    recipe = Recipe(model={}, data_root="", sources=(source,), phases=())
+    with pytest.raises(ConfigError, match="no training cases"):
+        _entries(recipe, label_set.parent)
+    union = {"left lung": ("left lung", "left lung upper lobe"), "spine": ("L2 vertebra", "L3 vertebra")}
+    recipe = replace(recipe, sources=(replace(source, synthetic_images=1.0, unions=union),))
+    (entry,), _, _ = _entries(recipe, label_set.parent)
+    assert entry.targets["left lung"] == (2, 4)
+    assert "spine" not in entry.targets  # a part is not annotated
+
+
+def test_label_map_alone_is_cached_without_an_image(label_set, tmp_path):
+    (entry,) = read_manifest(label_set, labels_alone=True)
+    source = Source(folder=label_set.name, weight=1.0, synthetic_images=1.0)
+    for _ in range(2):
+        case = cached_case(entry, WINDOWS, source, seed=0, folder=tmp_path)
+        assert case.image.shape == (1, 2, 48, 48, 32)
+        assert not case.image.any()
+    (path,) = tmp_path.iterdir()
+    assert path.stat().st_size < 2 * case.label.numel() + 4 * 3 * 4096 * len(NAMES)
