@@ -13,7 +13,6 @@ import slicer
 import vtk
 from slicer.util import VTKObservationMixin
 
-from dsm.core.options import SegmentOptions
 from DSMSegmentLib import (
     Backend,
     ExistingPolicy,
@@ -37,10 +36,13 @@ from DSMSegmentLib.jobs.run_estimate import RunEstimates
 from DSMSegmentLib.jobs.run_log import RunLog
 from DSMSegmentLib.jobs.shared_backend import sharedBackend
 from DSMSegmentLib.panel.estimate_section import EstimateSection
+from DSMSegmentLib.panel.hints import PromptContext
 from DSMSegmentLib.panel.history_menu import HistoryMenu
+from DSMSegmentLib.panel.learned_organs import LearnedOrgansButton
+from DSMSegmentLib.panel.prompt_clicks import PromptClicks, segmentOptions
 from DSMSegmentLib.panel.prompt_edit import PromptEdit
 from DSMSegmentLib.panel.results_section import ResultsSection
-from DSMSegmentLib.panel.run_section import RunSection
+from DSMSegmentLib.panel.run_section import RunSection, reasonOfInputs
 from DSMSegmentLib.panel.self_test import DSMSegmentTest  # noqa: F401  (Slicer looks for it here)
 from DSMSegmentLib.panel.settings import Settings
 from DSMSegmentLib.panel.setup_section import SetupSection
@@ -87,13 +89,13 @@ class DSMSegment(ScriptedLoadableModule):  # type: ignore[misc]
 class DSMSegmentParameterNode:
     """Parameters of the panel that are saved in the scene.
 
-    inputVolume: The volume to segment.
+    inputVolume: Volume to segment.
     prompts: One structure per line.
     roi: Segment only inside; none for the whole volume.
     allSequenceItems: Whether every item of a sequence is segmented.
     outputSegmentation: Where to write; none makes a new segmentation.
-    existingPolicy: What to do with segments that have the name of a prompt.
-    overlapPolicy: What to do where segments overlap.
+    existingPolicy: Policy for segments that have the name of a prompt.
+    overlapPolicy: Policy where segments overlap.
     threshold: Probability from which a voxel is inside.
     postprocess: Remove small islands: organs keep their largest part, tumors all of 0.1 ml or more.
     keepEmpty: Create an empty segment for a prompt without a result.
@@ -120,7 +122,7 @@ class DSMSegmentParameterNode:
 
 
 class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: ignore[misc]
-    """The panel: connects its sections to each other and to the scene."""
+    """Panel of the module, which connects its sections to each other and to the scene."""
 
     def __init__(self, parent: Any = None) -> None:
         ScriptedLoadableModuleWidget.__init__(self, parent)
@@ -129,6 +131,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         self._parameterNode: Any = None
         self._parameterNodeGuiTag: Any = None
         self._updating = False
+        self._trained: tuple[str, ...] = ()
         self._output = OutputChoice()
 
     def setup(self) -> None:
@@ -142,9 +145,12 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         self._log = RunLog()
         self._settings = Settings()
         self._run = RunSection(self.ui, self.logic, self._log, self.onResult, self.onFinished, self.onTick)
-        self._results = ResultsSection(self.ui, self.logic, self.onRerun, self._run.say)
+        clicks = PromptClicks(self.ui.clickButton, self.logic, self._run, self.reasonNotReady, self._updateContext)
+        self._results = ResultsSection(self.ui, self.logic, self.onRerun, clicks.start, clicks.prepared, self._run.say)
+        self._clicks, clicks.results = clicks, self._results
         self._prompts = PromptEdit(self.ui.promptsTextEdit, self.ui.hintsLabel, self.onSubmit, self.onPromptsEdited)
         self._tree = StructureTree(self.ui.structureTree, self.ui.structureFilterEdit, self._prompts.append)
+        self._organs = LearnedOrgansButton(self.ui.learnedOrgansButton, self._prompts.append)
         self._history = HistoryMenu(self.ui.historyButton, self._settings, self._prompts.setText)
         estimates = RunEstimates(self._settings.encodingSpeeds, self._settings.keepEncodingSpeeds)
         self._estimate = EstimateSection(
@@ -174,7 +180,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         self.setParameterNode(None)  # first: a panel that was not built whole must not be called any more
         self.removeObservers()
         self._run.close()
-        self._results.close()
+        self._results.unload()
         self.logic.close()
         sharedBackend().close()
         slicer.app.aboutToQuit.disconnect(self.logic.close)
@@ -187,12 +193,12 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         super().onReload()
 
     def enter(self) -> None:
-        """Called each time the module is opened, also when the user comes back from the Segment Editor."""
+        """Update the panel each time the module is opened, also after a visit to the Segment Editor."""
         self.initializeParameterNode()
         self._results.noteEdits()
 
     def exit(self) -> None:
-        """Called each time another module is opened, where segments may be edited; a run continues."""
+        """Watch for manual edits while another module is open; a run continues."""
         self._results.leave()
 
     def onSceneStartClose(self, caller: Any, event: Any) -> None:
@@ -273,7 +279,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         isOnAnother = parameters.inputVolume not in (None, job.volumeNode)  # selected during the run
         if node is not None and node.GetScene() is slicer.mrmlScene and not isOnAnother:
             parameters.outputSegmentation = node
-        self._results.endRun()
+        self._results.endRun(job)
         self._updateContext()
 
     def onTick(self) -> None:
@@ -295,14 +301,19 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         """Return the reason why no run can start, after asking for consents; empty when one can."""
         return str(self._setup.reason or self._setup.confirm())
 
+    def promptContext(self, volumeNode: Any) -> PromptContext:
+        """Return the context of the hints: modality of the volume, abilities of the model, and the choice to guess."""
+        guess = bool(self._parameterNode and self._parameterNode.guess)
+        clicks = not self.logic.backend.reasonNoClicks
+        return PromptContext(self._modality(volumeNode), self._trained, self._setup.readsFreeText, guess, clicks)
+
     def _start(self, prompts: Any, volumeNode: Any = None, into: dict[str, list[str]] | None = None) -> None:
         parameters = self._parameterNode
         if reason := self.reasonNotReady():
             self._run.say(reason)
             return
-        shown = DSMSegmentParameterNode.__annotations__
         options = JobOptions(
-            SegmentOptions.from_form({name: getattr(parameters, name) for name in shown}),
+            segmentOptions(parameters),
             existing=parameters.existingPolicy if into is None else ExistingPolicy.ADD,
             overlap=parameters.overlapPolicy,
             keepEmpty=parameters.keepEmpty,
@@ -310,15 +321,10 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
             modality=parameters.modality.value,
             into=into or {},
         )
-        volumeNode, all4D = volumeNode or parameters.inputVolume, parameters.allSequenceItems
+        volumeNode = volumeNode or parameters.inputVolume
+        all4D = parameters.allSequenceItems and browserOf(volumeNode) is not None
         self._results.startRun(volumeNode)
-        if self._run.start(
-            volumeNode,
-            prompts,
-            parameters.outputSegmentation,
-            options,
-            all4D=all4D and browserOf(volumeNode) is not None,
-        ):
+        if self._run.start(volumeNode, prompts, parameters.outputSegmentation, options, all4D=all4D):
             self._settings.addToHistory(parameters.prompts)
         self._updateContext()
 
@@ -327,6 +333,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         if not self._parameterNode:
             return
         self._trained = self._setup.trained
+        self._organs.update(self._trained)
         self._estimate.refresh(self._parameterNode.inputVolume, self._parameterNode.roi)
         self._checkCanApply()
 
@@ -343,17 +350,16 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         self._prompts.setText(parameters.prompts)
         self._output.follow(parameters)
         running = self.logic.isRunning
-        self._prompts.setContext(self._modality(parameters.inputVolume), self._trained, self._setup.readsFreeText)
+        self._prompts.setContext(self.promptContext(parameters.inputVolume))
         self._showModality(parameters.inputVolume, parameters.modality.value)
-        reason = self._setup.reason
-        if not reason and not parameters.inputVolume:
-            reason = _("Select a CT or MR volume first.")
-        elif not reason and not parameters.prompts.strip():
-            reason = _("Type what to segment first, one structure per line.")
+        reason = self._setup.reason or reasonOfInputs(parameters)
         self._run.update(reason)
+        self._clicks.update(reason, parameters)
         self._setup.setRunning(running)
         self.ui.allSequenceItemsCheckBox.visible = browserOf(parameters.inputVolume) is not None
-        if not running:
+        if running:
+            self._results.update()
+        else:
             self._estimate.show(parameters.inputVolume, parameters.roi)
             self._results.setNode(parameters.outputSegmentation)
         self.ui.logTextEdit.setPlainText(self._log.text)
@@ -362,7 +368,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         return modalityOfNode(volumeNode, self._parameterNode.modality.value if self._parameterNode else "")
 
     def _showModality(self, volumeNode: Any, chosen: str) -> None:
-        """Say what the volume is taken for, and why."""
+        """Show the modality of the volume, and the reason."""
         found = modalityOfNode(volumeNode)
         self.ui.modalityComboBox.setItemText(0, ModalityChoice.automaticLabel(found))
         self.ui.inputNotesLabel.text = decideModality(volumeNode, chosen).reason if found else ""
@@ -370,7 +376,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
 
 
 class DSMSegmentLogic(Runs, ScriptedLoadableModuleLogic):  # type: ignore[misc]
-    """Runs prompts on volumes; works without the panel, from scripts and from the Python console.
+    """Logic of the module: runs of prompts, also without the panel, from scripts and the Python console.
 
     Args:
         backend: Computes the masks; None for the worker with the default model, which all such logics share.

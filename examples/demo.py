@@ -19,16 +19,16 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-# So that it runs from a clone. Not `Testing` itself: see Testing/slicer/conftest.py.
-sys.path[:0] = [str(ROOT / "DSMSegment"), str(ROOT / "Testing" / "slicer_host"), str(ROOT / "examples")]
+sys.path[:0] = [str(ROOT / "DSMSegment"), str(ROOT / "examples")]  # so that it runs from a clone
 
-from overview import draw_overview  # noqa: E402
+from overview import draw_overview, label_of  # noqa: E402
 from scene_host import SceneHost, quiet  # noqa: E402
 
 from dsm.errors import DSMError  # noqa: E402
 from dsm.wire.messages import Progress  # noqa: E402
 from DSMSegmentLib import JobState, OutcomeStatus, SegmentationJob, WorkerBackend  # noqa: E402
 from DSMSegmentLib.panel.summary import stageText  # noqa: E402
+from DSMSegmentLib.scene.segment_display import showDistinctly  # noqa: E402
 
 PROMPTS = "liver; spleen; stomach; aorta; esophagus; left kidney; right kidney; liver tumor"
 # Soft tissue: what a radiologist would choose for these organs.
@@ -94,6 +94,7 @@ def run(options: argparse.Namespace) -> int:
 
     options.out.mkdir(parents=True, exist_ok=True)
     job.segmentationNode.SetName("demo")
+    showDistinctly(job.segmentationNode)  # as panel and page do
     save(host, job.segmentationNode, options.out)
     caption = (
         f"{backend.provenance.algorithm_name} on {volume.GetName()} ({backend.provenance.device}): "
@@ -123,13 +124,13 @@ def save(host: SceneHost, node: Any, folder: Path) -> None:
 
 def print_table(job: SegmentationJob, caption: str) -> None:
     """Print one line a prompt, and what the user should know."""
-    print(f"\n{caption}\n\n{'prompt':<20} {'found':<6} {'volume ml':>10} {'score':>6} {'seconds':>8}")
+    print(f"\n{caption}\n\n{'prompt':<20} {'result':<19} {'volume ml':>10} {'score':>6} {'seconds':>8}")
     for outcome in job.outcomes:
         found = outcome.status is OutcomeStatus.WRITTEN
         volume = f"{outcome.volumeMl:.1f}" if found else "-"
         print(
-            f"{outcome.prompt.name:<20} {'yes' if found else 'no':<6} {volume:>10} "
-            f"{outcome.score:>6.2f} {outcome.seconds:>8.2f}"
+            f"{outcome.prompt.name:<20} {label_of(outcome):<19} {volume:>10} "
+            f"{'–' if outcome.score is None else f'{outcome.score:.2f}':>6} {outcome.seconds:>8.2f}"
         )
     for warning in dict.fromkeys(warning for outcome in job.outcomes for warning in outcome.warnings):
         print(f"  ! {warning}")

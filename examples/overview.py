@@ -18,9 +18,11 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from dsm.core.boxes import bounding_box
+from dsm.core.name_status import result_label
 from dsm.core.orientation import Orientation
 from dsm.io.atomic import atomic_output
-from DSMSegmentLib import OutcomeStatus, SegmentationJob, volumeFromNode
+from DSMSegmentLib import OutcomeStatus, SegmentationJob, SegmentOutcome, volumeFromNode
+from DSMSegmentLib.scene.segment_display import shownColor
 
 # The body with a little air around it; outside of the field of view, scanners write less than that.
 _AIR_HU = -500
@@ -104,9 +106,15 @@ def _scan(volume_node: Any, job: SegmentationJob) -> Scan:
     for outcome in job.outcomes:
         if outcome.status is OutcomeStatus.WRITTEN:
             array = slicer.util.arrayFromSegmentBinaryLabelmap(job.segmentationNode, outcome.segmentId, volume_node)
-            segment = job.segmentationNode.GetSegmentation().GetSegment(outcome.segmentId)
-            layers.append(Layer(orientation.to_ras(array.transpose(2, 1, 0))[cut], segment.GetColor()))
+            color = _color_of(job, outcome)
+            layers.append(Layer(orientation.to_ras(array.transpose(2, 1, 0))[cut], color))
     return Scan(image[cut], np.array(volume.spacing_mm)[list(orientation.axes)], layers)
+
+
+def _color_of(job: SegmentationJob, outcome: SegmentOutcome) -> tuple[float, float, float]:
+    """Return the colour in the views, which differs most from those of the other segments."""
+    red, green, blue = shownColor(job.segmentationNode, outcome.segmentId)
+    return red / 255, green / 255, blue / 255
 
 
 def _best_plane(scan: Scan, axis: int) -> int:
@@ -152,15 +160,21 @@ def _as_seen(plane: np.ndarray) -> np.ndarray:
     return plane.T[:, ::-1]
 
 
+def label_of(outcome: SegmentOutcome) -> str:
+    """Return the label of a result, as the panel shows it."""
+    found = outcome.status is OutcomeStatus.WRITTEN
+    return str(result_label(outcome.answer, found=found, warnings=outcome.warnings))
+
+
 def _draw_table(axes: Axes, job: SegmentationJob) -> None:
-    """Two columns of rows: colour, prompt, found, volume, score, seconds."""
+    """Two columns of rows: colour, prompt, result, volume, score, seconds."""
     axes.set_axis_off()
     axes.set_xlim(0, 2)
     rows = max(4, -(-len(job.outcomes) // 2))
     axes.set_ylim(rows + 0.6, -0.9)
     heads = (
         ("prompt", 0.06, "left"),
-        ("found", 0.42, "left"),
+        ("result", 0.33, "left"),
         ("volume ml", 0.66, "right"),
         ("score", 0.78, "right"),
         ("seconds", 0.92, "right"),
@@ -174,13 +188,13 @@ def _draw_table(axes: Axes, job: SegmentationJob) -> None:
         found = outcome.status is OutcomeStatus.WRITTEN
         y = row + 0.6
         if found:
-            color = job.segmentationNode.GetSegmentation().GetSegment(outcome.segmentId).GetColor()
+            color = _color_of(job, outcome)
             axes.add_patch(Rectangle((half + 0.02, y - 0.26), 0.022, 0.52, color=color))
         cells = (
             outcome.prompt.name,
-            "yes" if found else "no",
+            label_of(outcome),
             f"{outcome.volumeMl:.1f}" if found else "–",
-            f"{outcome.score:.2f}",
+            "–" if outcome.score is None else f"{outcome.score:.2f}",
             f"{outcome.seconds:.2f}",
         )
         for text, (_, x, side) in zip(cells, heads, strict=True):

@@ -15,17 +15,26 @@ import slicer
 import vtk
 from SegmentEditorEffects import AbstractScriptedSegmentEditorEffect
 
+from dsm.core.click import Click
+from dsm.core.name_status import Answer, result_label
+from dsm.core.options import SegmentOptions
 from dsm.errors import DSMError
 from DSMSegmentLib.application import tr as _
+from DSMSegmentLib.jobs.click_runs import reasonOfVolume
 from DSMSegmentLib.jobs.job import JobState
 from DSMSegmentLib.jobs.mask_job import MaskJob
+from DSMSegmentLib.panel.button_reason import enableOrExplain
+from DSMSegmentLib.panel.label_text import labelText
 from DSMSegmentLib.panel.prompt_edit import PromptEdit
 from DSMSegmentLib.scene.editor_bridge import EditWatch
+from DSMSegmentLib.scene.editor_clicks import EditorClicks
 from DSMSegmentLib.scene.mrml import resampleInto
 from DSMSegmentLib.scene.sequence_item import timeOf
-from DSMSegmentLib.scene.tag_writer import tagResult
+from DSMSegmentLib.scene.tag_writer import tagResult, warningsOf
+from DSMSegmentLib.scene.taken_voxels import TakenVoxels, giveBack
 
 _ICON = Path(__file__).resolve().parents[1] / "Resources" / "Icons" / "DSMSegment.png"
+_CONFIRMED_WITHOUT_DIALOG = 1  # of `qSlicerSegmentEditorAbstractEffect.ConfirmCurrentSegmentVisibleResult`
 _SET, _ADD, _REMOVE = "Set", "Add", "Remove"
 # Those of all editors, and the one that they are cloned from.
 EFFECTS: weakref.WeakSet[SegmentEditorTextPromptEffect] = weakref.WeakSet()
@@ -40,6 +49,8 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
         scriptedEffect.perSegment = True
         AbstractScriptedSegmentEditorEffect.__init__(self, scriptedEffect)
         self._job: MaskJob | None = None
+        self._clicks: EditorClicks | None = None
+        self._isOutdated = False  # by a click during the run
         self._options: Any = None
         self._offered = ""
         self._observed: list[tuple[Any, int]] = []
@@ -61,7 +72,10 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
         """Return the help text that the editor shows below the effect."""
         return _(
             "<html>Type one structure or tumor, for example <i>left kidney</i>, and press Apply: the selected segment "
-            "gets what the network finds. Masking, overwriting and undo of the editor apply. Research use only.</html>"
+            "gets what the network finds. Where that is nothing or the wrong thing, press Click and click on the "
+            "structure in a slice view; with Ctrl, on what does not belong to it; Backspace takes a click back. "
+            "Masking, overwriting and undo of the editor apply; modality and guesses are those of the module DSM "
+            "Segment, section Advanced. Research use only.</html>"
         )
 
     def setupOptionsFrame(self) -> None:
@@ -79,22 +93,38 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
         self._modeCombo.addItem(_("Add to segment"), _ADD)
         self._modeCombo.addItem(_("Remove from segment"), _REMOVE)
         self._applyButton = qt.QPushButton(_("Apply"))
+        self._clickButton = qt.QPushButton(_("Click"))
+        self._clickButton.setCheckable(True)
+        self._clickButton.setToolTip(
+            _("Click on the structure in the slice views, with Ctrl on what does not belong to it.")
+        )
+        self._takeBackButton = qt.QPushButton(_("Take back click"))
+        self._takeBackButton.setToolTip(_("Take back the last click (Backspace in a slice view)."))
         self._statusLabel = qt.QLabel()
         self._statusLabel.setWordWrap(True)
         layout.addRow(_("Structure:"), self._promptEdit)
-        for widget in (self._hintsLabel, self._modeCombo, self._applyButton, self._statusLabel):
+        for widget in (self._hintsLabel, self._modeCombo, self._applyButton):
             layout.addRow(widget)
+        layout.addRow(self._clickButton, self._takeBackButton)
+        layout.addRow(self._statusLabel)
         self.scriptedEffect.addOptionsWidget(self._options)
         self._prompts = PromptEdit(self._promptEdit, self._hintsLabel, self.onApply)
         self._applyButton.clicked.connect(self.onApply)
+        self._clickButton.toggled.connect(self._onClicking)
+        self._takeBackButton.clicked.connect(self.onTakeBack)
+        self._updateTakeBack()
 
     def activate(self) -> None:
         """Update the options when the effect is chosen: the selected segment may have changed."""
         self._observe()
+        self._updateHints()
 
     def deactivate(self) -> None:
         """Stop the run when another effect is chosen: it would write in the background."""
         self._stopObserving()
+        if self._options is not None:
+            self._clickButton.setChecked(False)
+        self._endClicks()
         if self._job is not None:
             self._job.cancel()
 
@@ -105,6 +135,8 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
         if self._options is not None:
             self._prompts.close()
             self._applyButton.clicked.disconnect(self.onApply)
+            self._clickButton.toggled.disconnect(self._onClicking)
+            self._takeBackButton.clicked.disconnect(self.onTakeBack)
         EFFECTS.discard(self)
 
     def renew(self) -> None:
@@ -137,15 +169,96 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
 
     def onApply(self, checked: bool = False) -> None:  # noqa: ARG002  (Qt's signature)
         """Start a run, or cancel the one that is running."""
-        if self._job is not None and not self._job.isOver:
-            self._job.cancel()
+        if self._isRunning:
+            self._isOutdated = False
+            self._cancel()
             return
+        if not self._isSelected() or not self.scriptedEffect.confirmCurrentSegmentVisible():
+            return
+        self._endClicks()
+        self._run()
+
+    def processInteractionEvents(self, callerInteractor: Any, eventId: int, viewWidget: Any) -> bool:
+        """Take clicks in slice views while the button Click is down; Slicer calls this.
+
+        Returns:
+            Whether the view itself shall do nothing with the event.
+        """
+        if self._options is None or not self._clickButton.checked or viewWidget.className() != "qMRMLSliceWidget":
+            return False
+        if eventId == vtk.vtkCommand.KeyPressEvent and callerInteractor.GetKeySym() == "BackSpace":
+            self.onTakeBack()
+            return True
+        modified = callerInteractor.GetShiftKey() or callerInteractor.GetAltKey()
+        if eventId != vtk.vtkCommand.LeftButtonPressEvent or modified:
+            return False
+        # As Slicer's own effects: who was just asked has not meant this click.
+        if self.scriptedEffect.confirmCurrentSegmentVisible() != _CONFIRMED_WITHOUT_DIALOG:
+            return True
+        world = self.xyToRas(callerInteractor.GetEventPosition(), viewWidget)
+        self._click(world, inside=not callerInteractor.GetControlKey())
+        return True
+
+    def onTakeBack(self, checked: bool = False) -> None:  # noqa: ARG002  (Qt's signature)
+        """Take back the last click."""
+        if self._clicks is None:
+            return
+        if not self._isRunning:
+            self._clicks.follow()
+        if self._clicks.takeBack():
+            self._answer()
+
+    def _click(self, world: Any, *, inside: bool) -> None:
         node = self.scriptedEffect.parameterSetNode()
-        if _segmentOf(node) is None:
-            self._statusLabel.text = _("Select a segment first.")
+        if not self._isSelected():
             return
-        if not self.scriptedEffect.confirmCurrentSegmentVisible():
+        volumeNode, (segmentationNode, segmentId, _time) = node.GetSourceVolumeNode(), _targetOf(node)
+        if reason := reasonOfVolume(volumeNode) or reasonOfVolume(segmentationNode):
+            self._statusLabel.text = reason
             return
+        if self._clicks is None or not self._clicks.isOf(segmentationNode, segmentId, volumeNode):
+            self._endClicks()
+            self._clicks = EditorClicks(segmentationNode, segmentId, volumeNode)
+        elif not self._isRunning:
+            self._clicks.follow()
+        self._clicks.add(world, inside=inside)
+        self._answer()
+
+    def _answer(self) -> None:
+        """Run the clicks; those of a run that goes on are outdated."""
+        self._updateTakeBack()
+        if self._clicks is None:
+            return
+        if self._isRunning:
+            self._isOutdated = True
+            self._cancel()
+        elif not self._clicks.clicks:
+            self.scriptedEffect.saveStateForUndo()
+            watch = EditWatch(self._clicks.segmentationNode)
+            self._restore()
+            watch.markEdited()
+            self._statusLabel.text = _("The segment is as it was before the clicks.")
+        elif not any(click.inside for click in self._clicks.clicks):
+            self._statusLabel.text = _("Click inside first: outside clicks alone mark nothing.")
+        else:
+            self._run(self._clicks.clicks)
+
+    @property
+    def _isRunning(self) -> bool:
+        return self._job is not None and not self._job.isOver
+
+    def _cancel(self) -> None:
+        if self._job is not None:
+            self._job.cancel()
+
+    def _isSelected(self) -> bool:
+        if _segmentOf(self.scriptedEffect.parameterSetNode()) is not None:
+            return True
+        self._statusLabel.text = _("Select a segment first.")
+        return False
+
+    def _run(self, clicks: tuple[Click, ...] = ()) -> None:
+        node = self.scriptedEffect.parameterSetNode()
         self._target = _targetOf(node)
         panel = slicer.util.getModuleWidget("DSMSegment")
         if reason := panel.reasonNotReady():
@@ -153,9 +266,14 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
             return
         try:
             self._logic = panel.logic
+            volumeNode = node.GetSourceVolumeNode()
+            context = panel.promptContext(volumeNode)
             self._job = self._logic.findMask(
-                node.GetSourceVolumeNode(),
+                volumeNode,
                 self._promptEdit.plainText,
+                clicks=clicks,
+                options=SegmentOptions(guess=context.guess),
+                modality=context.modality,
                 target=self._target[0],
                 onFinished=self._onFinished,
             )
@@ -170,7 +288,10 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
             return
         self._applyButton.text = _("Apply")
         node = self.scriptedEffect.parameterSetNode()
-        if job.state is JobState.CANCELLED or node is None:
+        if self._isOutdated:
+            self._isOutdated = False
+            self._answer()
+        elif job.state is JobState.CANCELLED or node is None:
             self._statusLabel.text = _("Cancelled.")
         elif job.error is not None:
             self._statusLabel.text = job.error.one_line
@@ -189,9 +310,14 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
             self._statusLabel.text = error.one_line
             return
         if image is None or job.result is None:
-            self._statusLabel.text = _("Not found.")
+            isUnknown = job.result is not None and job.result.answer is Answer.NONE
+            self._statusLabel.text = _("Not known to this model.") if isUnknown else _("Not found.")
             return
+        clicks = job.prompt.clicks
         self.scriptedEffect.saveStateForUndo()
+        watch = EditWatch(self._target[0])  # the editor may take voxels from other segments
+        if clicks:
+            self._restore()  # the mode is that of all clicks together
         modifier = self.scriptedEffect.defaultModifierLabelmap()
         resampleInto(modifier, image)
         modes = {
@@ -199,14 +325,46 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
             _ADD: slicer.qSlicerSegmentEditorAbstractEffect.ModificationModeAdd,
             _REMOVE: slicer.qSlicerSegmentEditorAbstractEffect.ModificationModeRemove,
         }
-        watch = EditWatch(self._target[0])  # the editor may take voxels from other segments
+        others = TakenVoxels(*self._target[:2], modifier)
         self.scriptedEffect.modifySelectedSegmentByLabelmap(modifier, modes[self._modeCombo.currentData])
         watch.markEdited()
         # A person chose the segment, the mode and the masking: what it has now need not be what was found.
         segmentationNode, segmentId, _time = self._target
         provenance = self._logic.backend.provenance
         volumeMl = tagResult(segmentationNode, segmentId, job.result, provenance, job.volumeNode, byHand=True)
-        self._statusLabel.text = _("{volume:.1f} ml, score {score:.2f}").format(volume=volumeMl, score=job.result.score)
+        if clicks and self._clicks is not None:
+            self._clicks.noteWritten(clicks, others.taken())
+        score = "–" if job.result.score is None else f"{job.result.score:.2f}"
+        label = result_label(job.result.answer, found=True, warnings=warningsOf(job.result))
+        self._statusLabel.text = _("{label}: {volume:.1f} ml, score {score}").format(
+            label=labelText(label), volume=volumeMl, score=score
+        )
+
+    def _restore(self) -> None:
+        """Give the segment the mask from before the clicks, and others what the clicks took, whatever is masked."""
+        if self._clicks is None:
+            return
+        taken = self._clicks.taken
+        modifier = self.scriptedEffect.defaultModifierLabelmap()
+        if self._clicks.before.GetNumberOfPoints():
+            resampleInto(modifier, self._clicks.before)
+        mode = slicer.qSlicerSegmentEditorAbstractEffect.ModificationModeSet
+        self.scriptedEffect.modifySelectedSegmentByLabelmap(modifier, mode, True)  # True: no masking
+        giveBack(self._clicks.segmentationNode, taken)
+
+    def _endClicks(self) -> None:
+        if self._clicks is not None:
+            self._clicks.close()
+            self._clicks = None
+        if self._options is not None:
+            self._updateTakeBack()
+
+    def _onClicking(self, clicking: bool) -> None:
+        self._statusLabel.text = _("Click inside of the structure, with Ctrl outside of it.") if clicking else ""
+
+    def _updateTakeBack(self) -> None:
+        there = self._clicks is not None and bool(self._clicks.clicks)
+        enableOrExplain(self._takeBackButton, there, _("There is no click to take back."))
 
     def _observe(self) -> None:
         self._stopObserving()
@@ -224,10 +382,27 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
             node.RemoveObserver(tag)
         self._observed.clear()
 
+    def _updateHints(self) -> None:
+        """Let hints and clicks follow the volume of the editor, and the settings of the module."""
+        node = self.scriptedEffect.parameterSetNode()
+        if node is not None:
+            panel = slicer.util.getModuleWidget("DSMSegment")
+            self._prompts.setContext(panel.promptContext(node.GetSourceVolumeNode()))
+            reason = panel.logic.backend.reasonNoClicks
+            enableOrExplain(self._clickButton, not reason, reason)
+            if reason:
+                self._clickButton.setChecked(False)
+
     def _onEditorModified(self, node: Any, _event: str) -> None:
         if all(observed is not node.GetSegmentationNode() for observed, _tag in self._observed):
             self._observe()
+        if self._clicks is not None and not self._isRunning:
+            segmentationNode, segmentId, _time = _targetOf(node)
+            volumeNode = node.GetSourceVolumeNode()
+            if volumeNode is None or not self._clicks.isOf(segmentationNode, segmentId, volumeNode):
+                self._endClicks()
         self.updateGUIFromMRML()
+        self._updateHints()
 
     def _onSegmentModified(self, _node: Any, _event: str) -> None:
         self.updateGUIFromMRML()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,6 +18,7 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 sys.path.insert(0, str(Path(__file__).parents[1] / "slicer_host" / "source"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "slicer_host" / "panel"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "slicer_host"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))  # `scene_host`
 sys.path.insert(0, str(Path(__file__).parents[1] / "server"))  # `http_server`
 
 from error_log import ErrorLog
@@ -24,7 +26,12 @@ from exporter_view import SCALARS, array_names
 from scene_host import SceneHost, quiet
 
 with contextlib.suppress(ImportError):  # without PySide6 the tests of the panel are skipped
-    import panel_host  # noqa: F401  (before the module file, which looks for `qt` once)
+    import panel_host  # noqa: F401  (before our own files, which look for `qt` once)
+from panel_backends import MASKS, PanelBackend
+from phantoms import plain_affine, volume_node
+
+if TYPE_CHECKING:
+    from panel_driver import PanelDriver
 
 _SEGMENTATION = "vtkMRMLSegmentationNode"
 
@@ -45,6 +52,11 @@ def host(_one_host: SceneHost, request: pytest.FixtureRequest) -> Iterator[Scene
     log = ErrorLog()
     log.start()
     _one_host.scene.Clear(True)
+    import slicer
+
+    logic = slicer.app.applicationLogic()
+    for scene in (None, _one_host.scene):  # it adds the nodes for selection and interaction, which the clearing removed
+        logic.SetMRMLScene(scene)
     yield _one_host
     unnamed = _unnamed_masks(_one_host.scene)
     _one_host.scene.Clear(True)
@@ -89,3 +101,56 @@ def questions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", confirm)
     return asked
+
+
+@pytest.fixture
+def panel_settings(dsm_tiny: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings of a first start, with one model, and a language model for free text."""
+    qt = pytest.importorskip("panel_host", reason="PySide6 is not installed").qt
+    from DSMSegmentLib.panel.settings import Settings
+
+    folder = tmp_path_factory.getbasetemp() / "panel-models"
+    if not folder.exists():
+        shutil.copytree(dsm_tiny, folder / "dsm-test")
+    monkeypatch.setenv("DSM_MODEL_DIR", str(folder))
+    qt.QSettings().clear()
+    monkeypatch.setattr("DSMSegmentLib.install.free_text.missingForFreeText", list)  # whatever this interpreter has
+    Settings().model = "dsm-test"
+
+
+@pytest.fixture
+def volume() -> Any:
+    """A small CT of noise."""
+    return volume_node(plain_affine())
+
+
+@pytest.fixture
+def backend() -> PanelBackend:
+    """The backend of each panel of the test."""
+    return PanelBackend(dict(MASKS))
+
+
+@pytest.fixture
+def open_panel(
+    panel_settings: None, backend: PanelBackend, questions: list[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[], PanelDriver]]:
+    """Open a panel: `open_panel()`, as often as wanted; each is closed at the end of the test."""
+    from panel_driver import PanelDriver
+
+    import DSMSegment as module
+
+    monkeypatch.setattr(module, "WorkerBackend", lambda **_: backend)
+    with contextlib.ExitStack() as opened:
+
+        def open_one() -> PanelDriver:
+            panel = PanelDriver(module, backend)
+            opened.callback(panel.close)
+            return panel
+
+        yield open_one
+
+
+@pytest.fixture
+def panel(volume: Any, open_panel: Callable[[], PanelDriver]) -> PanelDriver:
+    """A panel on the volume."""
+    return open_panel()

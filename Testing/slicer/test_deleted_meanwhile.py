@@ -75,9 +75,16 @@ def test_button(panel: Any, button: str, what: str) -> None:
 
 
 @pytest.mark.parametrize("what", DELETED)
-@pytest.mark.parametrize("column", [0, 6])
-def test_box_in_the_table(panel: Any, column: int, what: str) -> None:
-    item = panel.ui.resultsTable.item(0, column)
+def test_eye_in_the_table(panel: Any, what: str) -> None:
+    eye = panel.ui.resultsTable.cellWidget(0, 0)
+    delete(what)
+    eye.click()
+    assert panel.ui.resultsTable.rowCount == 0
+
+
+@pytest.mark.parametrize("what", DELETED)
+def test_box_in_the_table(panel: Any, what: str) -> None:
+    item = panel.ui.resultsTable.item(0, 5)
     delete(what)
     if panel.ui.resultsTable.rowCount:
         item.setCheckState(qt.Qt.Unchecked if item.checkState() == qt.Qt.Checked else qt.Qt.Checked)
@@ -94,10 +101,10 @@ def test_row(panel: Any, what: str) -> None:
 
 @pytest.mark.parametrize("what", DELETED)
 def test_slider(panel: Any, what: str) -> None:
-    panel.ui.thresholdSlider.value = 0.75
+    panel.ui.resultThresholdSlider.value = 0.75
     delete(what)
     deadline = time.monotonic() + 0.2
     while time.monotonic() < deadline:
         panel.process_events()
-    panel.ui.thresholdSlider.value = 0.25
+    panel.ui.resultThresholdSlider.value = 0.25
     panel.process_events()

@@ -6,8 +6,9 @@ import importlib
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -15,17 +16,30 @@ import pytest
 import slicer
 import vtk
 from acting_backend import wait_for_cancel
+from clicked_masks import clicked_mask
 from panel_backends import PanelBackend
 from phantoms import affine_of, browser_of_frames, mask_in, mask_of, obliqueness, tag_of, volume_node
 
 import DSMSegment as module
+from dsm.core.boxes import CroppedArray
+from dsm.core.click import Click
+from DSMSegmentLib.panel.hints import PromptContext
 from DSMSegmentLib.panel.result_rows import resultRows
 from DSMSegmentLib.registration import registerEffect
-from DSMSegmentLib.scene.mrml import cropFromOrientedImage, ijkToRAS, orientedImageFromSegment, volumeFromNode
+from DSMSegmentLib.scene.layer_packer import packLayers
+from DSMSegmentLib.scene.mrml import (
+    cropFromOrientedImage,
+    ijkToRAS,
+    orientedImageFromCrop,
+    orientedImageFromSegment,
+    setSegmentMask,
+    volumeFromNode,
+)
 from DSMSegmentLib.scene.placement import createSegmentation
 from DSMSegmentLib.scene.segment_volumes import volumeOfSegment
 
 panel_host = pytest.importorskip("panel_host", reason="PySide6 is not installed")
+import mouse  # noqa: E402
 import qt  # noqa: E402
 import segment_editor  # noqa: E402
 from PySide6.QtTest import QTest  # noqa: E402
@@ -33,6 +47,22 @@ from PySide6.QtTest import QTest  # noqa: E402
 FILE = Path(module.__file__).parent / "DSMSegmentEffect" / "SegmentEditorTextPromptEffect.py"
 SCREENS = panel_host.SCREENS
 MASKS = {"liver": mask_of(seed=1), "spleen": mask_of(seed=2)}
+
+
+CONTEXT = PromptContext("CT", ("liver", "spleen"))
+
+
+class PanelOfEffect:
+    """The part of the panel that the effect uses."""
+
+    def __init__(self, logic: Any) -> None:
+        self.logic, self.context = logic, CONTEXT
+
+    def reasonNotReady(self) -> str:
+        return ""
+
+    def promptContext(self, _volume: Any) -> PromptContext:
+        return self.context
 
 
 @pytest.fixture
@@ -60,12 +90,11 @@ def effect(volume: Any, node: Any, backend: PanelBackend, monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, FILE.parent.name, ModuleType("not loaded yet"))
     registerEffect()
     logic = module.DSMSegmentLogic(backend)
-    monkeypatch.setattr(
-        slicer.util, "getModuleWidget", lambda _: SimpleNamespace(logic=logic, reasonNotReady=lambda: "")
-    )
+    panel = PanelOfEffect(logic)
+    monkeypatch.setattr(slicer.util, "getModuleWidget", lambda _: panel)
     editor = segment_editor.SegmentEditor(node, volume, "liver")
     effect = editor.setActiveEffectByName("Text prompt").self()
-    effect.runs, effect.editor = logic, editor
+    effect.runs, effect.editor, effect.panel = logic, editor, panel
     yield effect
     editor.close()
     logic.close()
@@ -96,6 +125,32 @@ def test_selected_segment_gets_what_its_name_says(effect: Any, node: Any, volume
     frame = effect.scriptedEffect.optionsFrame()
     frame.resize(420, 220)
     frame.grab().save(str(SCREENS / "effect.png"))
+
+
+def test_modality_and_guess_are_those_of_the_panel(effect: Any, backend: PanelBackend) -> None:
+    apply(effect)
+    assert (backend.volumes[-1].modality, backend.requests[-1].options.guess) == ("CT", False)
+    effect.panel.context = PromptContext("MR", guess=True)
+    apply(effect)
+    assert (backend.volumes[-1].modality, backend.requests[-1].options.guess) == ("MR", True)
+
+
+def test_guess_is_called_one_and_an_unknown_name_too(effect: Any, backend: PanelBackend) -> None:
+    backend.masks, backend.trained = {"heart": MASKS["liver"]}, ("liver",)
+    apply(effect, "heart")
+    assert effect._statusLabel.text == "Not known to this model."
+    effect.panel.context = replace(CONTEXT, guess=True)
+    apply(effect, "heart")
+    assert effect._statusLabel.text.startswith("guess, check: ")
+    assert effect._statusLabel.text.endswith(" ml, score –")
+
+
+def test_hints_follow_the_settings_of_the_panel(effect: Any, node: Any) -> None:
+    effect._promptEdit.setPlainText("aneurysm")
+    assert effect._hintsLabel.text.startswith("! aneurysm: not known to this model")
+    effect.panel.context = replace(CONTEXT, guess=True)
+    effect.activate()
+    assert effect._hintsLabel.text.startswith("? aneurysm: not known to this model; the result will be a guess")
 
 
 def test_undo_of_the_editor_takes_it_back(effect: Any, node: Any, volume: Any) -> None:
@@ -320,7 +375,7 @@ def test_segment_of_the_effect_is_a_row_of_the_table_like_any_other(effect: Any,
     apply(effect, "the spleen")
     (row,) = resultRows(node, [])
     assert row.volumeMl == ml(volume, MASKS["liver"] | MASKS["spleen"])
-    assert effect._statusLabel.text == f"{row.volumeMl:.1f} ml, score 0.90"
+    assert effect._statusLabel.text == f"found: {row.volumeMl:.1f} ml, score 0.90"
     assert (row.edited, row.prompt.name, row.score) == (True, "spleen", 0.9)
     expected = {"Name": "spleen", "Prompt": "the spleen", "Threshold": "0.5", "Seconds": "0.000", "Model": "fake"}
     assert {name: tag_of(segment, f"DSM.{name}") for name in expected} == expected
@@ -363,7 +418,8 @@ class TestReload:
         importlib.import_module("DSMSegmentLib.registration").reloadEffect()
         backend = importlib.import_module("DSMSegmentLib.jobs.fake_backend").FakeBackend(MASKS)
         logic = importlib.import_module("DSMSegmentLib").Runs(backend)
-        slicer.util.getModuleWidget = lambda _: SimpleNamespace(logic=logic, reasonNotReady=lambda: "")
+        panel = PanelOfEffect(logic)
+        slicer.util.getModuleWidget = lambda _: panel
         renewed = effect.scriptedEffect.self()
         renewed.runs = logic
         yield renewed
@@ -393,3 +449,161 @@ class TestReload:
         editor = segment_editor.SegmentEditor(node, volume, "liver")
         assert type(editor.setActiveEffectByName("Text prompt").self()) is type(reloaded)
         editor.close()
+
+
+HERE, THERE = (-40.0, 15.0, 88.0), (-40.0, 17.0, 90.0)
+
+
+@pytest.fixture
+def view(effect: Any) -> Any:
+    """A slice view with the effect's button Click pressed."""
+    frame = effect.scriptedEffect.optionsFrame()
+    frame.resize(420, 300)
+    frame.show()
+    qt.QApplication.processEvents()
+    mouse.click(effect._clickButton)
+    return segment_editor.SliceView(*HERE)
+
+
+def settle(effect: Any) -> None:
+    deadline = time.monotonic() + 20
+    while effect.runs.isRunning:
+        effect.runs.poll()
+        assert time.monotonic() < deadline
+
+
+def click(effect: Any, view: Any, world: Any, **keys: bool) -> bool:
+    taken = bool(effect.editor.mouse(view, world, **keys))
+    settle(effect)
+    return taken
+
+
+def clicked(volume: Any, *clicks: Click) -> np.ndarray:
+    return clicked_mask(ijkToRAS(volume), mask_of().shape, clicks)
+
+
+def in_slice(world: Any) -> tuple[float, float, float]:
+    return (*world[:2], HERE[2])
+
+
+def test_click_fills_the_selected_segment_and_ctrl_takes_away(effect: Any, view: Any, node: Any, volume: Any) -> None:
+    assert click(effect, view, HERE), "the view itself must not move"
+    np.testing.assert_array_equal(mask_in(node, "liver", volume), clicked(volume, Click(HERE)))
+    assert click(effect, view, in_slice(THERE), ctrl=True)
+    both = Click(HERE), Click(in_slice(THERE), inside=False)
+    np.testing.assert_array_equal(mask_in(node, "liver", volume), clicked(volume, *both))
+    assert not mask_in(node, "other", volume).any()
+    segment = node.GetSegmentation().GetSegment("liver")
+    assert tag_of(segment, "DICOM.SegmentAlgorithmType") == "SEMIAUTOMATIC"
+    assert tag_of(segment, "DSM.Answer") == "click"
+    assert effect._statusLabel.text.startswith("found by click: ")
+    effect.scriptedEffect.optionsFrame().grab().save(str(SCREENS / "effect_clicks.png"))
+
+
+def test_clicks_are_for_slice_views_while_the_button_is_down(effect: Any, view: Any, node: Any, volume: Any) -> None:
+    assert not click(effect, view, HERE, shift=True)
+    mouse.click(effect._clickButton)
+    assert not click(effect, view, HERE)
+    assert not mask_in(node, "liver", volume).any()
+
+
+def test_model_without_clicks_offers_none(effect: Any, view: Any, backend: PanelBackend) -> None:
+    backend.noClicks = "The model takes no clicks."
+    effect.editor.setActiveEffectByName("")
+    effect.editor.setActiveEffectByName("Text prompt")
+    assert (effect._clickButton.enabled, effect._clickButton.checked) == (False, False)
+    assert effect._clickButton.toolTip == "The model takes no clicks."
+    assert not click(effect, view, HERE)
+    backend.noClicks = ""
+    effect.editor.setActiveEffectByName("")
+    effect.editor.setActiveEffectByName("Text prompt")
+    assert effect._clickButton.enabled
+    assert effect._clickButton.toolTip.startswith("Click on the structure")
+
+
+def test_clicks_follow_the_undo_of_the_editor(effect: Any, view: Any, node: Any, volume: Any) -> None:
+    logic = effect.editor.logic
+    for world in (HERE, in_slice(THERE)):
+        click(effect, view, world)
+    logic.Undo()
+    np.testing.assert_array_equal(mask_in(node, "liver", volume), clicked(volume, Click(HERE)))
+    other = (-43.0, 15.0, 88.0)
+    click(effect, view, other)
+    np.testing.assert_array_equal(mask_in(node, "liver", volume), clicked(volume, Click(HERE), Click(other)))
+
+
+def test_last_click_is_taken_back(effect: Any, view: Any, node: Any, volume: Any) -> None:
+    apply(effect)
+    assert not effect._takeBackButton.enabled
+    for world in (HERE, in_slice(THERE)):
+        click(effect, view, world)
+    assert effect.editor.key(view, "BackSpace")
+    settle(effect)
+    np.testing.assert_array_equal(mask_in(node, "liver", volume), clicked(volume, Click(HERE)))
+    mouse.click(effect._takeBackButton)
+    settle(effect)
+    np.testing.assert_array_equal(mask_in(node, "liver", volume), MASKS["liver"])
+    assert effect._takeBackButton.toolTip == "There is no click to take back."
+
+
+@pytest.mark.parametrize("layers", ["of their own", "shared", "of another origin"])
+def test_later_click_gives_back_what_an_earlier_one_took_from_another_segment(
+    effect: Any, view: Any, node: Any, volume: Any, layers: str
+) -> None:
+    before, other = MASKS["liver"], 1 - MASKS["liver"]
+    affine, start = ijkToRAS(volume), (0, 0, 0)
+    if layers == "of another origin":  # extents are negative then
+        start = (-4, -5, -6)
+        affine[:3, 3] -= affine[:3, :3] @ start
+    for name, mask in (("liver", before), ("other", other)):
+        image = orientedImageFromCrop(CroppedArray(mask, (0, 0, 0)), affine)
+        image.SetExtent([start[n // 2] + end for n, end in enumerate(image.GetExtent())])
+        assert setSegmentMask(node, name, image)
+    if layers == "shared":
+        packLayers(node)
+        assert node.GetSegmentation().GetNumberOfLayers() == 1
+    assert effect.editor.node.GetOverwriteMode() == slicer.vtkMRMLSegmentEditorNode.OverwriteAllSegments
+    click(effect, view, HERE)
+    one = clicked(volume, Click(HERE))
+    np.testing.assert_array_equal(mask_in(node, "other", volume), other & ~one)
+    click(effect, view, in_slice(THERE), ctrl=True)
+    both = clicked(volume, Click(HERE), Click(in_slice(THERE), inside=False))
+    assert np.any(other & one & ~both)
+    np.testing.assert_array_equal(mask_in(node, "liver", volume), both)
+    np.testing.assert_array_equal(mask_in(node, "other", volume), other & ~both)
+    effect.editor.logic.Undo()
+    np.testing.assert_array_equal(mask_in(node, "other", volume), other & ~one)
+    assert effect.editor.key(view, "BackSpace")
+    settle(effect)
+    np.testing.assert_array_equal(mask_in(node, "other", volume), other)
+    np.testing.assert_array_equal(mask_in(node, "liver", volume), before)
+
+
+def test_only_the_latest_of_quick_clicks_is_answered(
+    effect: Any, view: Any, node: Any, volume: Any, backend: PanelBackend
+) -> None:
+    backend.after, backend.act = 0, wait_for_cancel
+    effect.editor.mouse(view, HERE)
+    assert backend.delivered.wait(20)
+    backend.act = None
+    click(effect, view, in_slice(THERE))
+    np.testing.assert_array_equal(mask_in(node, "liver", volume), clicked(volume, Click(HERE), Click(in_slice(THERE))))
+
+
+def test_points_are_neither_saved_nor_left_behind(effect: Any, view: Any) -> None:
+    click(effect, view, HERE)
+    points = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLMarkupsFiducialNode")
+    assert (points.GetSaveWithScene(), points.GetHideFromEditors(), points.GetLocked()) == (False, True, True)
+    effect.editor.setCurrentSegmentID("other")
+    assert points.GetScene() is None
+    click(effect, view, HERE)
+    effect.editor.setActiveEffectByName("")
+    assert slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLMarkupsFiducialNode") is None
+
+
+def test_outside_click_alone_and_a_sequence_are_refused(effect: Any, view: Any, volume: Any) -> None:
+    click(effect, view, HERE, ctrl=True)
+    assert effect._statusLabel.text.startswith("Click inside first")
+    browser_of_frames(volume, (-1000, 0, 100))
+    click(effect, view, HERE)
+    assert effect._statusLabel.text.startswith("Items of a sequence cannot be clicked")

@@ -1,51 +1,99 @@
-"""What one is told about a prompt while typing it."""
+"""Hints about prompts, by the kind of their names."""
 
 from __future__ import annotations
 
 import pytest
 
-from DSMSegmentLib.panel.hints import HintLevel, promptHints
+from DSMSegmentLib.panel.hints import HintLevel, PromptContext, PromptHint, hintLines, promptHints
 
-TRAINED = ("liver", "left kidney", "right kidney")
-
-
-def test_known_and_trained_is_good() -> None:
-    (hint,) = promptHints("the Liver", modality="CT", trained=TRAINED)
-    assert (hint.level, str(hint)) == (HintLevel.GOOD, "✓ liver")
+TRAINED = ("liver", "left kidney", "right kidney", "liver tumor", "peritumoral edema", "left lung", "right lung")
+CT = PromptContext("CT", TRAINED)
+GUESS = PromptContext("CT", TRAINED, guess=True)
 
 
-def test_known_but_not_trained_is_doubtful() -> None:
-    (hint,) = promptHints("pancreas", modality="CT", trained=TRAINED)
-    assert hint.level is HintLevel.DOUBT
-    assert "not trained" in hint.text
+def hint(text: str, context: PromptContext = CT) -> PromptHint:
+    (one,) = promptHints(text, context)
+    return one
 
 
-def test_typing_error_gets_a_suggestion() -> None:
-    (hint,) = promptHints("lefft kidny", trained=TRAINED)
-    assert hint.level is HintLevel.DOUBT
-    assert "“left kidney”" in hint.text
+def test_learned_is_good() -> None:
+    assert hint("the Liver") == PromptHint(HintLevel.GOOD, "liver")
+    assert str(hint("the Liver")) == "✓ liver"
+
+
+@pytest.mark.parametrize(
+    ("text", "trained", "lines"),
+    [
+        ("liver\nSpleen", ("liver", "spleen"), ["✓ learned"]),
+        ("liver\nspleen", (), ["✓ in the vocabulary"]),
+        ("liver\nheart", ("liver",), ["! heart: not known to this model: click on it."]),
+        ("the Liver\nspleen", ("liver", "spleen"), ["✓ liver"]),
+        ("", ("liver",), []),
+    ],
+    ids=["all good", "unknown model", "one to look at", "understood as another word", "nothing"],
+)
+def test_lines_say_what_the_list_does_not(text: str, trained: tuple[str, ...], lines: list[str]) -> None:
+    assert hintLines(text, PromptContext("CT", trained)) == lines
+
+
+def test_of_many_lines_those_that_need_a_look_come_first() -> None:
+    text = "\n".join(["the liver", *(f"xyzzy {letter}" for letter in "abcdefghij")])
+    lines = hintLines(text, PromptContext("CT", ("liver",)))
+    assert len(lines) == 9
+    assert all(line.startswith("! xyzzy") for line in lines[:8])
+    assert lines[8] == "…"
+
+
+def test_related_name_says_which_name_answers() -> None:
+    expected = PromptHint(HintLevel.DOUBT, "liver metastasis", "answered as liver tumor; check the mask.")
+    assert hint("liver metastasis") == expected
+
+
+def test_image_rule_is_to_be_checked() -> None:
+    expected = PromptHint(HintLevel.DOUBT, "lung tumor", "not learned; marked by a rule on the image, check the mask.")
+    assert hint("lung nodule") == expected
+
+
+@pytest.mark.parametrize("text", ["pancreas", "aneurysm", "grey spot"])
+def test_unknown_name_marks_nothing_unless_guesses_are_allowed(text: str) -> None:
+    refused, guess = hint(text), hint(text, GUESS)
+    assert refused.level is HintLevel.PROBLEM
+    assert refused.text.startswith("not known to this model: click on it.")
+    assert guess.level is HintLevel.DOUBT
+    assert guess.text.startswith("not known to this model; the result will be a guess.")
+
+
+def test_guess_at_free_text_needs_a_language_model() -> None:
+    without = PromptContext("CT", TRAINED, readsFreeText=False, guess=True)
+    assert hint("grey spot", without).text == "not in the vocabulary; for free text, see Setup."
+    assert hint("pancreas", without).level is HintLevel.DOUBT, "the vectors of the vocabulary come with the model"
+
+
+@pytest.mark.parametrize("context", [CT, GUESS])
+def test_typing_error_gets_a_suggestion(context: PromptContext) -> None:
+    assert "“left kidney”" in hint("lefft kidny", context).text
 
 
 def test_other_modality_is_doubtful() -> None:
-    from dsm.text.vocabulary import load_vocabulary
+    assert hint("peritumoral edema").text == "usually seen on MR, this volume is CT."
+    mr = PromptContext("MR", TRAINED)
+    assert hint("peritumoral edema", mr).level is hint("liver", mr).level is HintLevel.GOOD
 
-    first_mr = next(structure for structure in load_vocabulary().structures if structure.modalities[0] == "MR")
-    (hint,) = promptHints(first_mr.name, modality="CT")
-    assert hint.text == "usually seen on MR, this volume is CT."
-    assert promptHints(first_mr.name, modality="MR")[0].level is HintLevel.GOOD
-    assert promptHints("liver", modality="MR")[0].level is HintLevel.GOOD
+
+def test_model_of_unknown_training_gives_no_kinds() -> None:
+    assert hint("pancreas", PromptContext("CT")).level is HintLevel.GOOD
+    assert hint("grey spot", PromptContext("CT")).text == "free text, less reliable."
 
 
 def test_text_for_two_gives_two_hints() -> None:
-    assert [hint.name for hint in promptHints("kidneys", trained=TRAINED)] == ["left kidney", "right kidney"]
+    assert [one.name for one in promptHints("kidneys", CT)] == ["left kidney", "right kidney"]
 
 
 @pytest.mark.parametrize("text", ["", " \n "])
 def test_nothing_typed_gives_no_hint(text: str) -> None:
-    assert promptHints(text) == []
+    assert promptHints(text, CT) == []
 
 
 def test_what_cannot_be_a_prompt_is_a_problem() -> None:
-    (hint,) = promptHints("???")
-    assert hint.level is HintLevel.PROBLEM
-    assert "no words" in hint.text
+    assert hint("???").level is HintLevel.PROBLEM
+    assert "no words" in hint("???").text

@@ -30,6 +30,14 @@ INVOKED_IN = {
     "SegmentAdded": "Libs/vtkSegmentationCore/vtkSegmentation.cxx",
     "SegmentRemoved": "Libs/vtkSegmentationCore/vtkSegmentation.cxx",
     "SegmentModified": "Libs/vtkSegmentationCore/vtkSegmentation.cxx",
+    "DisplayModifiedEvent": "Libs/MRML/Core/vtkMRMLDisplayableNode.cxx",
+    "InteractionModeChangedEvent": "Libs/MRML/Core/vtkMRMLInteractionNode.cxx",
+    "ActivePlaceNodeIDChangedEvent": "Libs/MRML/Core/vtkMRMLSelectionNode.cxx",
+    "PointAddedEvent": "Libs/MRML/Core/vtkMRMLMarkupsNode.cxx",
+    "PointModifiedEvent": "Libs/MRML/Core/vtkMRMLMarkupsNode.cxx",
+    "PointRemovedEvent": "Libs/MRML/Core/vtkMRMLMarkupsNode.cxx",
+    "PointPositionDefinedEvent": "Libs/MRML/Core/vtkMRMLMarkupsNode.cxx",
+    "PointPositionUndefinedEvent": "Libs/MRML/Core/vtkMRMLMarkupsNode.cxx",
     "SourceRepresentationModified": "Libs/vtkSegmentationCore/vtkSegmentation.cxx",
 }
 

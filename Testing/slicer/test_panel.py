@@ -123,12 +123,12 @@ def test_threshold_of_a_result_moves_without_the_network(panel: Any, backend: Wo
     node = panel.ui.outputSegmentationSelector.currentNode()
     volume_ml = panel.widget._results._table.rows[0].volumeMl
     panel.ui.resultsTable.selectRow(0)
-    assert panel.ui.thresholdLabel.text.startswith("Applies to liver immediately")
-    panel.ui.thresholdSlider.value = 0.2
+    assert panel.ui.resultThresholdSlider.enabled
+    panel.ui.resultThresholdSlider.value = 0.2
     process_until(panel, lambda: panel.widget._results._table.rows[0].volumeMl != volume_ml)
     more = panel.widget._results._table.rows[0].volumeMl
     assert more > volume_ml
-    panel.ui.thresholdSlider.value = 0.5
+    panel.ui.resultThresholdSlider.value = 0.5
     process_until(panel, lambda: panel.widget._results._table.rows[0].volumeMl != more)
     # The map has 11 bits: voxels on the very edge may differ.
     assert panel.widget._results._table.rows[0].volumeMl == pytest.approx(volume_ml, rel=0.02)

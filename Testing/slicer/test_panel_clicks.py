@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 import slicer
+import view_mouse
 from panel_backends import PanelBackend
-from phantoms import browser_of_frames, mask_of, plain_affine, roi_node, segment_ids, volume_node
+from phantoms import browser_of_frames, mask_of, plain_affine, roi_node, segment_ids, tag_of, volume_node
 
 import DSMSegment as module
 from DSMSegmentLib.panel.settings import Settings
@@ -296,6 +297,11 @@ def browse(desk: Desk) -> None:
     assert not desk.ui.structureTree.visible
 
 
+def learned_organs(desk: Desk) -> None:
+    mouse.click(desk.ui.learnedOrgansButton)
+    assert "liver" in desk.parameters.prompts.splitlines()
+
+
 def history(desk: Desk) -> None:
     for text in ("liver;spleen", "liver\nspleen", "spleen"):
         desk.run(text)
@@ -349,12 +355,35 @@ def apply(desk: Desk) -> None:
 def results_table(desk: Desk) -> None:
     node = desk.run("liver\nspleen")
     table = desk.ui.resultsTable
-    mouse.click_item(table, table.model().index(0, 0), square=True)
+    mouse.click(table.cellWidget(0, 0))
     assert not node.GetDisplayNode().GetSegmentVisibility("DSM_liver")
-    mouse.click_item(table, table.model().index(1, 6), square=True)
+    mouse.click_item(table, table.model().index(1, 5), square=True)
     assert slicer.vtkSlicerSegmentationsModuleLogic.GetSegmentStatus(node.GetSegmentation().GetSegment("DSM_spleen"))
     desk.select_row(1)
     assert [row.name for row in desk.panel.widget._results._table.selected] == ["spleen"]
+
+
+def click_on(desk: Desk) -> None:
+    desk.type(desk.ui.promptsTextEdit, "liver")
+    mouse.click(desk.ui.clickButton)
+    assert segment_ids(desk.parameters.outputSegmentation) == ["DSM_liver"]
+    assert desk.status.startswith("Click inside of liver")
+    assert desk.backend.requests == []
+
+
+def outside(desk: Desk) -> None:
+    click_on(desk)
+    for expected in (True, False):
+        mouse.click(desk.ui.outsideButton)
+        assert desk.ui.outsideButton.checked is expected
+
+
+def take_back_click(desk: Desk) -> None:
+    click_on(desk)
+    assert view_mouse.click((-41.0, 5.65, 90.0))
+    desk.panel.process_events()
+    mouse.click(desk.ui.takeBackClickButton)
+    assert not desk.ui.takeBackClickButton.enabled
 
 
 def undo(desk: Desk) -> None:
@@ -405,6 +434,16 @@ def threshold(desk: Desk) -> None:
     mouse.click(slider, qt.QPoint(slider.width - 5, slider.height // 2))  # right of the handle: a page up
     assert desk.parameters.threshold > 0.51
     assert desk.parameters.threshold == pytest.approx(box.value)
+
+
+def result_threshold(desk: Desk) -> None:
+    node = desk.run("liver")
+    desk.select_row(0)
+    box = desk.ui.resultThresholdSlider._box
+    mouse.click(box, qt.QPoint(box.width - 5, 5))
+    segment = node.GetSegmentation().GetSegment("DSM_liver")
+    desk.panel.wait_until(lambda: tag_of(segment, "DSM.Threshold") == "0.51")
+    assert desk.parameters.threshold == 0.5
 
 
 def log(desk: Desk) -> None:
@@ -484,6 +523,7 @@ STEPS: dict[str, Callable[..., None]] = {
     "inputVolumeSelector": input_volume,
     "promptsTextEdit": prompts,
     "browseButton": browse,
+    "learnedOrgansButton": learned_organs,
     "historyButton": history,
     "structureFilterEdit": filter_structures,
     "structureTree": structure_tree,
@@ -494,6 +534,9 @@ STEPS: dict[str, Callable[..., None]] = {
     "overlapPolicyComboBox": pick_policy("overlapPolicyComboBox", "overlapPolicy", OverlapPolicy),
     "applyButton": apply,
     "resultsTable": results_table,
+    "clickButton": click_on,
+    "outsideButton": outside,
+    "takeBackClickButton": take_back_click,
     "undoButton": undo,
     "editButton": edit,
     "rerunButton": rerun,
@@ -501,10 +544,11 @@ STEPS: dict[str, Callable[..., None]] = {
     "uncertaintyButton": uncertainty,
     "exportButton": export,
     "saveCorrectionButton": save_correction,
+    "resultThresholdSlider": result_threshold,
     "thresholdSlider": threshold,
     "guessCheckBox": guess,
     "modalityComboBox": modality,
-    "keepLargestCheckBox": tick("keepLargestCheckBox", "postprocess"),
+    "postprocessCheckBox": tick("postprocessCheckBox", "postprocess"),
     "keepEmptyCheckBox": tick("keepEmptyCheckBox", "keepEmpty"),
     "fastCheckBox": tick("fastCheckBox", "fast"),
     "uncertaintyCheckBox": tick("uncertaintyCheckBox", "uncertainty"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,11 @@ from phantoms import mask_of, plain_affine, volume_node
 
 import DSMSegment as module
 from dsm.models.archive import pack_model
-from dsm.models.store import write_manifest
+from dsm.models.store import no_click_network, write_manifest
 from DSMSegmentLib.panel.settings import Settings
 
 panel_host = pytest.importorskip("panel_host", reason="PySide6 is not installed")
+import mouse  # noqa: E402
 import qt  # noqa: E402
 from PySide6.QtCore import Qt  # noqa: E402
 from PySide6.QtTest import QTest  # noqa: E402
@@ -71,6 +72,19 @@ def run(panel: Any) -> None:
     while panel.widget.logic.isRunning:
         assert time.monotonic() < deadline
         panel.process_events()
+
+
+def test_click_button_follows_what_the_chosen_model_can_do(shipped: Path, with_clicks: Callable[[Path], Path]) -> None:
+    shutil.move(with_clicks(shipped), shipped.parent / "dsm-test-clicks")
+    volume_node(plain_affine())
+    panel = panel_host.Panel(module)
+    panel.ui.setupCollapsibleButton.collapsed = False
+    panel.ui.promptsTextEdit.setPlainText("schwannoma")
+    for name, takes_clicks in (("dsm-test-clicks", True), ("dsm-test", False)):
+        mouse.choose(panel.ui.modelComboBox, panel.ui.modelComboBox.itemText(names(panel).index(name)))
+        assert panel.ui.clickButton.enabled == takes_clicks
+    assert panel.ui.clickButton.toolTip == no_click_network("dsm-test").one_line
+    panel.close()
 
 
 @pytest.mark.usefixtures("questions")

@@ -16,6 +16,7 @@ from phantoms import mask_in, segment_ids
 from real_runs import LARGE, body_node, node_ids, process_until, wait_until
 
 import DSMSegment as module
+from dsm.models.store import no_click_network
 from DSMSegmentLib import WorkerBackend
 from DSMSegmentLib.panel.settings import Settings
 
@@ -87,6 +88,18 @@ class TestConnection:
         assert text.startswith(f"✓ {server.address} serves dsm-tiny")
         assert panel.ui.setupStatusLabel.text.startswith(f"Volumes are sent to {server.address}")
         panel.screenshot(SCREENS / "remote.png")
+
+    def test_click_button_is_disabled_once_the_server_has_said_that_it_takes_no_clicks(
+        self, panel: Any, server: Server
+    ) -> None:
+        enter(panel, server.address)
+        panel.ui.promptsTextEdit.setPlainText("schwannoma")
+        assert panel.ui.clickButton.enabled
+        answer_of(panel, server.address)
+        assert not panel.ui.clickButton.enabled
+        assert panel.ui.clickButton.toolTip == no_click_network("dsm-tiny").one_line
+        enter(panel, server.address.replace("127.0.0.1", "localhost"))
+        assert panel.ui.clickButton.enabled
 
     @pytest.mark.parametrize(
         ("address", "token", "text"),
@@ -197,7 +210,7 @@ class TestRun:
         node = finish(panel)
         ml = panel.widget._results._table.rows[0].volumeMl
         panel.ui.resultsTable.selectRow(0)
-        panel.ui.thresholdSlider.value = 0.2
+        panel.ui.resultThresholdSlider.value = 0.2
         process_until(panel, lambda: panel.widget._results._table.rows[0].volumeMl > ml)
         panel.ui.undoButton.click()
         assert node.GetScene() is None

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import slicer
 import vtk
-from phantoms import SHAPE, affine_of, found, mask_in, mask_of, obliqueness, plain_affine, volume_node
+from phantoms import SHAPE, affine_of, found, mask_in, mask_of, obliqueness, plain_affine, volume_node, warp
 from vtk.util import numpy_support
 
 from dsm.errors import GeometryError
@@ -26,21 +26,6 @@ def linear_transform(seed: int = 3) -> Any:
     matrix[:3, 3] = 5.0 * seed, -3.0, 9.0
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
     node.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(matrix))
-    return node
-
-
-def warp() -> Any:
-    """A transform that is no matrix."""
-    thin_plate = vtk.vtkThinPlateSplineTransform()
-    points = [vtk.vtkPoints(), vtk.vtkPoints()]
-    for x, y, z in np.ndindex(2, 2, 2):
-        points[0].InsertNextPoint(x * 100, y * 100, z * 100)
-        points[1].InsertNextPoint(x * 100 + 9 * y * z, y * 100, z * 100)
-    thin_plate.SetSourceLandmarks(points[0])
-    thin_plate.SetTargetLandmarks(points[1])
-    thin_plate.SetBasisToR()
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode")
-    node.SetAndObserveTransformToParent(thin_plate)
     return node
 
 

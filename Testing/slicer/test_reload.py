@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 HOST = ROOT / "Testing" / "slicer_host"
 CODE = """
 import importlib, sys
-sys.path[:0] = [{host!r}, {panel!r}, {module!r}]
+sys.path[:0] = [{host!r}, {panel!r}, {module!r}, {examples!r}]
 from scene_host import SceneHost, quiet
 quiet()
 SceneHost()
@@ -52,6 +52,7 @@ print("reloaded")
 
 def test_panel_works_after_a_reload(dsm_tiny: Path) -> None:
     pytest.importorskip("PySide6", reason="PySide6 is not installed")
-    code = CODE.format(host=str(HOST), panel=str(HOST / "panel"), module=str(ROOT / "DSMSegment"))
+    folders = {"host": HOST, "panel": HOST / "panel", "module": ROOT / "DSMSegment", "examples": ROOT / "examples"}
+    code = CODE.format(**{name: str(folder) for name, folder in folders.items()})
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     assert done.stdout.strip().endswith("reloaded"), done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,22 @@ from http_server import TOKENS, Server
 from phantoms import mask_in, segment_ids, tag_of
 from real_runs import LARGE, body_node, node_ids, poll_until, wait_until
 
+from dsm.client.cancel_token import CancelToken
+from dsm.core.click import Click
 from dsm.core.options import SegmentOptions
+from dsm.errors import ModelError
 from dsm.models.store import model_entry
-from DSMSegmentLib import JobOptions, JobState, OutcomeStatus, RemoteBackend, Runs, SegmentationJob, WorkerBackend
+from dsm.text.prompt import parse_prompts
+from DSMSegmentLib import (
+    JobOptions,
+    JobState,
+    OutcomeStatus,
+    RemoteBackend,
+    Runs,
+    SegmentationJob,
+    WorkerBackend,
+    volumeFromNode,
+)
 
 pytestmark = pytest.mark.xdist_group("slicer_worker")
 
@@ -52,7 +66,7 @@ def described(job: SegmentationJob, volume: Any) -> list[tuple[object, ...]]:
         (
             outcome.prompt.name,
             outcome.status,
-            round(outcome.score, 5),
+            outcome.score,
             outcome.volumeMl,
             outcome.warnings,
             mask_in(job.segmentationNode, outcome.segmentId, volume).tobytes() if outcome.segmentId else b"",
@@ -200,3 +214,21 @@ def test_a_server_that_is_killed_leaves_the_scene_as_it_was_and_the_next_run_wor
     begun_s = time.monotonic()
     backend.close()  # from a server that is not there
     assert time.monotonic() - begun_s < 3.0
+
+
+def test_a_server_without_clicks_refuses_them_before_anything_is_sent(
+    backend: RemoteBackend, server: Server, volume: Any
+) -> None:
+    click = replace(parse_prompts("schwannoma")[0], clicks=(Click((0.0, 0.0, 0.0)),))
+    before = uploads(server)
+    with pytest.raises(ModelError) as caught:
+        backend.segment(
+            volumeFromNode(volume),
+            [*parse_prompts("liver"), click],
+            SegmentOptions(),
+            onProgress=lambda _: None,
+            onResult=lambda _: None,
+            cancel=CancelToken(),
+        )
+    assert caught.value.code == "model.clicks"
+    assert uploads(server) == before

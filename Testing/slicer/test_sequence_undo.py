@@ -39,7 +39,7 @@ class BackendByTime(ActingBackend):
     """Finds another liver at each sequence item; tells sequence items by their only value."""
 
     def segment(self, volume: Any, prompts: Any, options: Any, **callbacks: Any) -> None:
-        self._masks = {"liver": self._liver(int(volume.array[0, 0, 0])), "spleen": SPLEEN}
+        self.masks = {"liver": self._liver(int(volume.array[0, 0, 0])), "spleen": SPLEEN}
         super().segment(volume, prompts, options, **callbacks)
 
     @staticmethod

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,13 @@ import slicer
 from phantoms import mask_in, roi_node, segment_ids, tag_of
 from real_runs import LARGE, body_node, counted_clients, node_ids, poll_until, wait_until
 
+from dsm.client.cancel_token import CancelToken
 from dsm.client.process import WorkerClient
+from dsm.core.click import Click
 from dsm.core.options import SegmentOptions
-from dsm.errors import WorkerError
+from dsm.errors import ModelError, WorkerError
 from dsm.models.store import model_entry
+from dsm.text.prompt import parse_prompts
 from DSMSegmentLib import JobOptions, JobState, OutcomeStatus, Runs, SegmentationJob, WorkerBackend, volumeFromNode
 
 # On one process: each worker takes a core and a second to start.
@@ -272,3 +276,46 @@ def test_scripts_that_make_a_logic_for_each_volume_share_one_warm_worker(
     other.close()
     assert len(started) == 1
     assert not started[0].folder.exists()
+
+
+def test_a_run_of_clicks_encodes_nothing(with_clicks: Any, dsm_tiny: Path, volume: Any) -> None:
+    click = clicked_in_the_middle(volume)
+    backend = WorkerBackend(str(with_clicks(dsm_tiny)), environment=ENVIRONMENT)
+    try:
+        stages, results = run_prompts(backend, volume, [click])
+        assert "encode" not in stages
+        assert [result.prompt for result in results] == [click]
+        stages, results = run_prompts(backend, volume, [click, *parse_prompts("liver")])
+        assert "encode" in stages
+        assert [result.prompt.name for result in results] == ["schwannoma", "liver"]
+    finally:
+        backend.close()
+
+
+def test_a_model_without_clicks_refuses_them_before_it_encodes(backend: WorkerBackend, volume: Any) -> None:
+    click = clicked_in_the_middle(volume)
+    with pytest.raises(ModelError) as caught:
+        run_prompts(backend, volume, [*parse_prompts("liver"), click])
+    assert caught.value.code == "model.clicks"
+
+
+def clicked_in_the_middle(volume: Any) -> Any:
+    """Return a prompt with a click in the middle of a volume node."""
+    image = volumeFromNode(volume)
+    place = image.affine @ [*(length // 2 for length in image.shape), 1]
+    return replace(parse_prompts("schwannoma")[0], clicks=(Click(tuple(place[:3])),))
+
+
+def run_prompts(backend: WorkerBackend, volume: Any, prompts: list[Any]) -> tuple[set[str], list[Any]]:
+    """Run prompts on a volume node; returns the stages of the progress, and the results."""
+    stages: set[str] = set()
+    results: list[Any] = []
+    backend.segment(
+        volumeFromNode(volume),
+        prompts,
+        SegmentOptions(),
+        onProgress=lambda progress: stages.add(progress.stage),
+        onResult=results.append,
+        cancel=CancelToken(),
+    )
+    return stages, results

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from clicked_masks import volume_mask
 
 from dsm.client.cancel_token import CancelToken
 from dsm.errors import JobCancelled
@@ -17,7 +18,7 @@ _PATIENCE_S = 20.0
 
 
 class ActingBackend(FakeBackend):
-    """Serves one prompt after another.
+    """Serves one prompt after another; one with clicks gets what `clicked_masks` says, whatever its name.
 
     Args:
         masks: As `FakeBackend`.
@@ -39,7 +40,12 @@ class ActingBackend(FakeBackend):
             if number == self.after and self.act is not None:
                 self.delivered.set()
                 self.act(cancel)
-            super().segment(
+            source = self
+            if prompt.clicks:
+                named = self.masks.get(prompt.canonical_text) if prompt.kind == "organ" else None
+                source = FakeBackend({prompt.canonical_text: volume_mask(volume, prompt.clicks, named)})
+            FakeBackend.segment(
+                source,
                 volume,
                 [prompt],
                 options,

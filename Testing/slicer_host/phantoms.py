@@ -59,6 +59,21 @@ def volume_node(affine: np.ndarray, shape: tuple[int, ...] = SHAPE, name: str = 
     return slicer.util.addVolumeFromArray(np.ascontiguousarray(voxels.transpose(2, 1, 0)), affine, name)
 
 
+def warp() -> Any:
+    """A transform that is no matrix."""
+    thin_plate = vtk.vtkThinPlateSplineTransform()
+    points = [vtk.vtkPoints(), vtk.vtkPoints()]
+    for x, y, z in np.ndindex(2, 2, 2):
+        points[0].InsertNextPoint(x * 100, y * 100, z * 100)
+        points[1].InsertNextPoint(x * 100 + 9 * y * z, y * 100, z * 100)
+    thin_plate.SetSourceLandmarks(points[0])
+    thin_plate.SetTargetLandmarks(points[1])
+    thin_plate.SetBasisToR()
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode")
+    node.SetAndObserveTransformToParent(thin_plate)
+    return node
+
+
 def browser_of_frames(volume: Any, values: tuple[int, ...]) -> Any:
     """Make a volume show a 4D image, each sequence item of one value; the second one is shown."""
     sequence = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceNode", "Frames")
@@ -89,7 +104,7 @@ def found(text: str, mask: np.ndarray, *, score: float = 0.9) -> PromptResult:
         mask=CroppedArray.from_mask(mask),
         shape=mask.shape,
         found=is_there,
-        score=score if is_there else 0.0,
+        score=score if is_there else None,
         volume_ml=0.0,
         seconds=0.1,
         threshold=0.5,
@@ -104,6 +119,11 @@ def mask_in(node: Any, segment_id: str, reference: Any) -> np.ndarray:
 def segment_ids(node: Any) -> list[str]:
     """Return the ids of all segments."""
     return list(node.GetSegmentation().GetSegmentIDs())
+
+
+def segment_of(node: Any, segment_id: str) -> Any:
+    """Return a segment."""
+    return node.GetSegmentation().GetSegment(segment_id)
 
 
 def tag_of(segment: Any, name: str) -> str:

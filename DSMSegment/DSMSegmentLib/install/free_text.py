@@ -34,7 +34,7 @@ def missingForFreeText() -> list[str]:
 
 
 def checkFreeText(prompts: Sequence[Prompt]) -> None:
-    """Call before a run on this computer: else one would read the volume for a minute and fail then.
+    """Raise if free text cannot be encoded; call before a run, which would fail only after a minute.
 
     Raises:
         MissingDependencyError: If a prompt is not in the vocabulary, and there is no language model for it.

@@ -108,8 +108,8 @@ def pipFailureSaid(names: str, hint: str = "") -> Iterator[None]:
     """Convert any failure of Slicer's packaging functions to an `InstallError`.
 
     Args:
-        names: What was to be installed.
-        hint: What can be done if pip failed; empty for the usual.
+        names: Packages to install.
+        hint: Advice for the user if pip failed; empty for the usual.
     """
     try:
         yield

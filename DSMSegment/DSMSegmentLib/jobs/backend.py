@@ -13,6 +13,7 @@ from dsm.client.cancel_token import CancelToken
 from dsm.client.process import WorkerClient
 from dsm.client.session import ClientSession, OnProgress, OnResult
 from dsm.client.worker_start import WorkerStart
+from dsm.core.default_model import DEFAULT_MODEL
 from dsm.core.options import SegmentOptions
 from dsm.core.precision import AUTO
 from dsm.core.prompt import Prompt
@@ -20,7 +21,7 @@ from dsm.core.segment_tags import Provenance
 from dsm.core.volume import Volume
 from dsm.errors import DSMError, WorkerError
 from dsm.models.config import ModelConfig
-from dsm.models.store import find_model, model_entry
+from dsm.models.store import find_model, model_entry, no_click_network
 from dsm.wire.messages import Ready, Release
 from DSMSegmentLib.install.free_text import checkFreeText
 from DSMSegmentLib.jobs.collection_guard import startThread
@@ -28,7 +29,7 @@ from DSMSegmentLib.jobs.run_estimate import Engine
 
 
 class Backend(Protocol):
-    """Computes masks; one run at a time. `segment` is called on a helper thread and must not touch the scene."""
+    """Source of masks, one run at a time. `segment` is called on a helper thread and must not touch the scene."""
 
     @property
     def provenance(self) -> Provenance:
@@ -37,6 +38,10 @@ class Backend(Protocol):
     @property
     def engine(self) -> Engine | None:
         """Engine on which the time of a run depends; None without a model."""
+
+    @property
+    def reasonNoClicks(self) -> str:
+        """Reason why clicks cannot be answered, in sentences; empty if they can, or if that is not known yet."""
 
     def segment(
         self,
@@ -56,11 +61,11 @@ class Backend(Protocol):
         """
 
     def close(self) -> None:
-        """Give back processes and memory."""
+        """Free processes and memory."""
 
 
 class WorkerBackend:
-    """Runs the model in the worker process, which starts with the first run and stays warm between runs.
+    """Backend that runs the model in the worker process, which starts with the first run and stays warm.
 
     Args:
         model: Name of an installed model, or the path of a model folder.
@@ -72,7 +77,7 @@ class WorkerBackend:
 
     def __init__(
         self,
-        model: str = "dsm-small",
+        model: str = DEFAULT_MODEL,
         *,
         device: str = "cpu",
         precision: str = AUTO,
@@ -106,6 +111,15 @@ class WorkerBackend:
             return None
 
     @property
+    def reasonNoClicks(self) -> str:
+        """See `Backend.reasonNoClicks`; empty without a model, which is a reason of its own."""
+        try:
+            entry = model_entry(find_model(self._model))
+        except DSMError:
+            return ""
+        return "" if entry.has_clicks else no_click_network(entry.name).one_line
+
+    @property
     def workerPid(self) -> int | None:
         """Process id of the running worker."""
         client = self._client
@@ -123,27 +137,30 @@ class WorkerBackend:
     ) -> None:
         """See `Backend.segment`. Model and volume stay in the worker, so a second run on them starts at once.
 
-        Of a CT that is not there yet, only the region of the request and what is around it is encoded. A worker that
-        does not stop within two seconds of a cancel is killed; the next run starts a new one.
+        Of a CT that is not there yet, only the region of the request and what is around it is encoded; for clicks
+        alone, nothing. A worker that does not stop within two seconds of a cancel is killed; the next run starts a new
+        one.
         """
         if self._sharesPackages:
-            checkFreeText(prompts)
+            checkFreeText([prompt for prompt in prompts if not prompt.clicks])
         numClosed = self._numClosed
         entry = model_entry(find_model(self._model))
+        entry.check_clicks(prompts)
         session = ClientSession(self._runningClient(numClosed, cancel), on_progress=onProgress, cancel=cancel)
         done = session.load(str(entry.path.resolve()), device=self._device, precision=self._precision)
         self._provenance = Provenance(entry.name, entry.digest, __version__, done.device or self._device)
-        session.encode(volume, region=options.region).segment(prompts, options, on_result=onResult)
+        scan = session.prepare(volume, prompts, region=options.region)
+        scan.segment(prompts, options, on_result=onResult)
 
     def choose(self, model: str, device: str, precision: str) -> None:
-        """Take another model, device or precision for the runs to come."""
+        """Set model, device and precision of later runs."""
         self._model, self._device, self._precision = model, device, precision
 
     def test(self) -> Ready:
         """Start the worker and load the model, to see whether it works; may be called on a helper thread.
 
         Returns:
-            What the worker says about itself and the devices of this computer.
+            Description of the worker and of the devices of this computer.
 
         Raises:
             DSMError: If there is no such model, or the worker or the model cannot be started.
@@ -163,14 +180,14 @@ class WorkerBackend:
         return ClientSession(self._runningClient(self._numClosed)).measure()
 
     def release(self) -> None:
-        """Let the worker give back the memory of the model and of all encoded volumes."""
+        """Free the memory of the model and of all encoded volumes in the worker."""
         client = self._client
         if client is not None and client.alive:
             client.submit(Release(id=client.new_id()))
 
     @property
     def log(self) -> str:
-        """The last lines that the worker wrote to its log."""
+        """Last lines of the worker's log."""
         client = self._client
         return client.log if client is not None else ""
 

@@ -14,10 +14,10 @@ _WAIT_S = 0.01
 
 
 class BackgroundCall(Generic[_Result]):
-    """Calls `function`, which must touch neither the scene nor Qt.
+    """Call of `function` on a helper thread, which must touch neither the scene nor Qt.
 
     Args:
-        function: What to call.
+        function: Function to call.
         onDone: Called by `poll` with the result, or with None and the error.
     """
 

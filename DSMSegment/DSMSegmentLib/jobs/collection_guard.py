@@ -21,7 +21,7 @@ _ATTRIBUTE = "_dsmCollectionGuard"
 
 
 class CollectionGuard:
-    """Starts helper threads and pauses the collector; without a Qt application, it only starts them.
+    """Starter of helper threads that pauses the collector; without a Qt application, it only starts them.
 
     What a thread was given to call is let go on the main thread, too, once the thread has ended: with it go the nodes
     and widgets that it refers to. Guards do not nest: make no second one, see `collectionGuard`.
@@ -126,7 +126,7 @@ def collectionGuard() -> CollectionGuard:
 
 
 def startThread(function: Callable[[], None], name: str) -> threading.Thread:
-    """Call `function` on a new daemon thread, and keep the collector of garbage off it."""
+    """Call `function` on a new daemon thread, without garbage collection on it."""
     return collectionGuard().start(function, name)
 
 

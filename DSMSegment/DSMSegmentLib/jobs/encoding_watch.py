@@ -9,7 +9,7 @@ from dsm.wire.messages import Progress
 
 
 class EncodingWatch:
-    """Note each progress as it arrives.
+    """Measurement from each progress as it arrives.
 
     Args:
         clock: Seconds.
@@ -22,7 +22,7 @@ class EncodingWatch:
         """From the cropping to the end of the encoding; None where nothing was encoded."""
 
     def note(self, progress: Progress) -> None:
-        """Look at a progress."""
+        """Record a progress."""
         if progress.stage == "load" and progress.done == 0:  # of the model, then of the volume
             self._beganS = self._clock()
         # An encoding that was found on disk has one step; a network has many.

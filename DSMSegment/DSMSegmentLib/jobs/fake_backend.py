@@ -1,4 +1,4 @@
-"""A fake in place of the network, for the self-test and the tests: it answers with masks that it was given."""
+"""Fake in place of the network, which answers with given masks: for the self-test and the tests."""
 
 from __future__ import annotations
 
@@ -19,24 +19,29 @@ from DSMSegmentLib.jobs.run_estimate import Engine
 
 
 class FakeBackend:
-    """Knows the answers; computes nothing.
+    """Backend that answers with given masks and computes nothing.
 
     Args:
-        masks: One `[I, J, K]` mask a prompt text; prompts without one find nothing.
+        masks: One `[I, J, K]` mask a prompt text; prompts without one find nothing. They may be replaced between runs.
     """
 
     def __init__(self, masks: Mapping[str, np.ndarray]) -> None:
-        self._masks = masks
+        self.masks = masks
 
     @property
     def provenance(self) -> Provenance:
-        """Says that no network was at work."""
+        """Provenance that names no network."""
         return Provenance("fake", model_sha256="0" * 64, version="0", device="none")
 
     @property
     def engine(self) -> Engine | None:
-        """None: there is no network whose time could be foretold."""
+        """None: there is no network whose time could be estimated."""
         return None
+
+    @property
+    def reasonNoClicks(self) -> str:
+        """Empty: a click is answered as its name is."""
+        return ""
 
     def segment(
         self,
@@ -51,7 +56,7 @@ class FakeBackend:
         """See `Backend.segment`."""
         for index, prompt in enumerate(prompts):
             cancel.check()
-            mask = _inside(self._masks.get(prompt.canonical_text, np.zeros(volume.shape, np.uint8)), options.region)
+            mask = _inside(self.masks.get(prompt.canonical_text, np.zeros(volume.shape, np.uint8)), options.region)
             found = bool(mask.any())
             onResult(
                 PromptResult(
@@ -59,7 +64,7 @@ class FakeBackend:
                     mask=CroppedArray.from_mask(mask),
                     shape=volume.shape,
                     found=found,
-                    score=0.9 if found else 0.1,
+                    score=0.9 if found else None,
                     volume_ml=float(np.count_nonzero(mask)) * volume.voxel_volume_mm3 / 1000.0,
                     seconds=0.0,
                     threshold=options.threshold,
@@ -70,7 +75,7 @@ class FakeBackend:
             onProgress(Progress(id="", stage="decode", done=index + 1, total=len(prompts)))
 
     def close(self) -> None:
-        """There is nothing to give back."""
+        """Nothing to free."""
 
 
 def _map(mask: np.ndarray) -> CroppedArray:

@@ -1,4 +1,4 @@
-"""One run: volume node in, segments out, with progress and cancel; what was finished stays, whatever comes after."""
+"""One run: volume node in, segments out, with progress and cancel; finished segments stay, even if it fails later."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import slicer
 
 from dsm.client.cancel_token import CancelToken
 from dsm.core.boxes import Box
+from dsm.core.click import Click
 from dsm.core.options import SegmentOptions
 from dsm.core.prompt import Prompt
 from dsm.core.result import PromptResult
@@ -30,9 +31,10 @@ from DSMSegmentLib.scene.outcome import OutcomeStatus, SegmentOutcome
 from DSMSegmentLib.scene.policy import ExistingPolicy, OverlapPolicy
 from DSMSegmentLib.scene.roi import boxFromRoi
 from DSMSegmentLib.scene.sequence_item import timeOf
+from DSMSegmentLib.scene.taken_voxels import Taken
 from DSMSegmentLib.scene.writer import SegmentationWriter
 
-# What one `poll` may take before it lets the window draw; a write that has begun is finished.
+# Time limit of one `poll`, so that the window can draw; a write that has begun is finished.
 _POLL_BUDGET_S = 0.03
 # Long enough to hand the interpreter to the threads that read the worker's pipes: while the application is in its own
 # event loop, a timer that calls `poll` is their only chance. Short enough not to be felt in the window.
@@ -56,13 +58,16 @@ class JobOptions:
     Args:
         segment: How the prompts are segmented. The region comes from `roi`, and which maps are made from where they are
             to be kept.
-        existing: What to do with segments that have the name of a prompt.
-        overlap: What to do where segments overlap.
+        existing: Policy for segments that have the name of a prompt.
+        overlap: Policy where segments overlap.
         keepEmpty: Whether a prompt that found nothing leaves an empty segment.
         roi: Only voxels inside are segmented; None for the whole volume. Of a CT that was not read yet, only they and 6
             cm around them are read. A segment that is replaced keeps what it has outside.
         modality: `"CT"` or `"MR"` as the user chose; empty to find out (`decideModality`).
         into: Ids of the segments that get what a prompt finds, by its canonical name; others go by `existing`.
+        clicks: Clicks of a prompt by its canonical name, in the volume's own RAS (see `clicksOf`): the mask is the
+            clicked object, whatever the name.
+        taken: Voxels that the segments of `into` took from others in earlier runs: what they leave now goes back.
     """
 
     segment: SegmentOptions = field(default_factory=SegmentOptions)
@@ -72,10 +77,12 @@ class JobOptions:
     roi: slicer.vtkMRMLMarkupsROINode | None = None
     modality: str = ""
     into: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    clicks: Mapping[str, Sequence[Click]] = field(default_factory=dict)
+    taken: Taken = field(default_factory=dict)
 
 
 class SegmentationJob:
-    """Runs prompts on a volume node and writes what is found.
+    """Run of prompts on a volume node, which writes its results into the scene.
 
     The network runs in the backend; the scene is only touched inside `poll`, which the host calls on its main thread
     from a timer, or which `wait` calls for scripts. Finished prompts stay, also when the user cancels or the run fails:
@@ -83,7 +90,7 @@ class SegmentationJob:
     is written at the sequence item of the start only: a result that arrives while another one is shown fails the run.
 
     Args:
-        volumeNode: What to segment.
+        volumeNode: Volume to segment.
         prompts: Text, prompts separated by `;` or new lines; or a list of single prompts.
         backend: Computes the masks.
         segmentationNode: Where to write; None makes a new one, once the first result has arrived.
@@ -132,13 +139,18 @@ class SegmentationJob:
             overlap=self._options.overlap,
             keepEmpty=self._options.keepEmpty,
             roi=roi,
+            taken=self._options.taken,
         )
-        self._prompts, self._skipped = self._plan(parse_prompts(prompts))
+        clicks = self._options.clicks
+        parsed = [replace(prompt, clicks=tuple(clicks.get(prompt.name, ()))) for prompt in parse_prompts(prompts)]
+        self._prompts, self._skipped = self._plan(parsed)
+        # A clicked segment is changed by further clicks, not by a threshold.
+        isNamed = any(not prompt.clicks for prompt in self._prompts)
         self._how = replace(
             self._options.segment,
             region=roi,
-            probabilities=probabilities is not None,
-            uncertainty=uncertainties is not None and self._options.segment.uncertainty,
+            probabilities=probabilities is not None and isNamed,
+            uncertainty=uncertainties is not None and isNamed and self._options.segment.uncertainty,
         )
         self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._cancel = CancelToken()
@@ -218,7 +230,7 @@ class SegmentationJob:
         """Take what has arrived into the scene. Call it on the main thread, about ten times a second.
 
         Returns:
-            Whether the job is over.
+            True once the job is over.
         """
         if self.state is JobState.RUNNING and self._nodesAreGone():
             self.cancel()
@@ -262,16 +274,16 @@ class SegmentationJob:
 
     @property
     def allOutcomes(self) -> tuple[SegmentOutcome, ...]:
-        """The outcomes, after those of the jobs that it stands for."""
+        """Outcomes of the earlier jobs of the run and of this one."""
         return (*self._earlier, *self.outcomes)
 
     def mergeEarlierOutcomes(self, outcomes: Sequence[SegmentOutcome], seconds: float) -> None:
-        """Let the last job of a run of several tell of all: add what those before it found, and how long they took."""
+        """Add the outcomes and the time of earlier jobs, for the last job of a run of several."""
         self._earlier = tuple(outcomes)
         self.seconds += seconds
 
     def fail(self, error: DSMError) -> None:
-        """Let a job that is over stand for a run of several, which could not go on; what is in the scene stays."""
+        """Mark a finished job as failed, for a run of several that could not go on; the scene stays as it is."""
         self.error = error
         self.state = JobState.FAILED
 
@@ -281,7 +293,7 @@ class SegmentationJob:
         return [prompt for prompt in prompts if prompt not in skipped], skipped
 
     def _run(self) -> None:
-        """Compute, on the helper thread: nothing here may touch the scene."""
+        """Compute on the helper thread, without touching the scene."""
         error: DSMError | None = None
         try:
             if self._prompts:
@@ -301,7 +313,7 @@ class SegmentationJob:
         self._events.put(partial(self._end, error))
 
     def _arrived(self, progress: Progress) -> None:
-        """Take in a progress, on the helper thread: at once, whatever the window does meanwhile."""
+        """Record a progress on the helper thread, at once, even while the window is busy."""
         self._watch.note(progress)
         self._events.put(partial(self._report, progress))
 

@@ -1,30 +1,34 @@
-"""One prompt, one mask, nothing written: what the effect in the Segment Editor needs."""
+"""Mask of one prompt, which is not written: for the effect of the Segment Editor."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import slicer
 
 from dsm.client.cancel_token import CancelToken
+from dsm.core.click import Click
 from dsm.core.options import SegmentOptions
 from dsm.core.result import PromptResult
-from dsm.errors import DSMError, InputError, JobCancelled
-from dsm.text.prompt import parse_prompts
+from dsm.errors import DSMError, JobCancelled
 from DSMSegmentLib.jobs.backend import Backend
 from DSMSegmentLib.jobs.background_call import BackgroundCall
 from DSMSegmentLib.jobs.job import JobState
+from DSMSegmentLib.jobs.one_prompt import parseOne
 from DSMSegmentLib.scene.mrml import affineInSegmentation, orientedImageFromCrop, volumeFromNode
 
 
 class MaskJob:
-    """Asks the backend for the mask of one prompt; started at once.
+    """Request for the mask of one prompt; started at once.
 
     Args:
-        volumeNode: What to segment.
+        volumeNode: Volume to segment.
         prompt: One structure.
         backend: Computes the mask.
+        clicks: Clicks of the object in the volume's own RAS; empty to find it by its name.
         options: How it is segmented; None for the usual ones.
+        modality: `"CT"` or `"MR"` as the user chose; empty to find out (`decideModality`).
         target: The segmentation that is to get the mask; None where that is not known yet.
         onFinished: Called once with the job, on the main thread.
 
@@ -41,19 +45,16 @@ class MaskJob:
         prompt: str,
         backend: Backend,
         *,
+        clicks: Sequence[Click] = (),
         options: SegmentOptions | None = None,
+        modality: str = "",
         target: slicer.vtkMRMLSegmentationNode | None = None,
         onFinished: Callable[[MaskJob], None] | None = None,
     ) -> None:
-        volume = volumeFromNode(volumeNode)
+        volume = volumeFromNode(volumeNode, modality)
         if target is not None:  # now, and not after a run of a minute
             affineInSegmentation(volume.affine, volumeNode, target)
-        prompts = parse_prompts(prompt)
-        if len(prompts) > 1:
-            names = ", ".join(one.name for one in prompts)
-            message = f"'{prompt}' names several structures ({names})."
-            raise InputError(message, code="input.prompt", hint="Name one.")
-        self.prompt = prompts[0]
+        self.prompt = replace(parseOne(prompt), clicks=tuple(clicks))
         self.result: PromptResult | None = None
         self.error: DSMError | None = None
         self.state = JobState.RUNNING
@@ -65,7 +66,7 @@ class MaskJob:
         self._call = BackgroundCall(
             lambda: backend.segment(
                 volume,
-                prompts,
+                [self.prompt],
                 options or SegmentOptions(),
                 onProgress=lambda _: None,
                 onResult=results.append,

@@ -14,16 +14,17 @@ from dsm.core.prompt import Prompt
 from dsm.core.segment_tags import Provenance
 from dsm.core.volume import Volume
 from dsm.errors import RemoteError
+from dsm.models.store import no_click_network
 from dsm.wire.messages import Release
 from DSMSegmentLib.jobs.collection_guard import startThread
 from DSMSegmentLib.jobs.run_estimate import Engine
 
-# What `close` waits for a server that does not answer: it removes the volumes by itself after a while.
+# Time limit of `close` for a server that does not answer: it removes the volumes by itself after a while.
 _CLOSE_S = 1.0
 
 
 class RemoteBackend:
-    """Sends volumes and prompts to `dsm serve`; used like `WorkerBackend`, and as free of Qt.
+    """Backend that sends volumes and prompts to `dsm serve`; like `WorkerBackend`, it needs no Qt.
 
     Nothing is sent before `uploadAllowed` is true: ask the user first, once per `address`, and say what is sent and
     where. Until then `segment` raises. `choose` for another address takes the permission back. The token is kept in
@@ -50,6 +51,7 @@ class RemoteBackend:
         self._certificateFile = certificateFile
         self._client: RemoteClient | None = None
         self._provenance = Provenance("", version=__version__)
+        self._reasonNoClicks = ""
         self.uploadAllowed = uploadAllowed
 
     @property
@@ -70,18 +72,27 @@ class RemoteBackend:
         """The server, whatever model it has."""
         return Engine(self.address) if self.address else None
 
+    @property
+    def reasonNoClicks(self) -> str:
+        """See `Backend.reasonNoClicks`; known after `test` or a run."""
+        return self._reasonNoClicks
+
     def choose(self, address: str, token: str, certificateFile: str = "") -> None:
-        """Take another server or token for the runs to come; volumes on the former server are removed."""
+        """Set server and token of later runs; volumes on the former server are removed."""
         if (address, token, certificateFile) == (self._address, self._token, self._certificateFile):
             return
         before = self.address
         self.close()
         self._address, self._token, self._certificateFile = address, token, certificateFile
+        self._reasonNoClicks = ""
         self.uploadAllowed = self.uploadAllowed and self.address == before
 
     def test(self) -> ConnectionTest:
         """Try the server and say exactly what is wrong, if something is; sends no scan. Call it on a helper thread."""
-        return check_connection(self._address, self._token, certificate_file=self._certificateFile or None)
+        found = check_connection(self._address, self._token, certificate_file=self._certificateFile or None)
+        if found.ok:
+            self._noteClicks(str(found.capabilities.get("model", "")), bool(found.capabilities.get("clicks")))
+        return found
 
     def segment(
         self,
@@ -112,7 +123,10 @@ class RemoteBackend:
         session.load("")  # whatever the server has
         ready = client.ready
         self._provenance = Provenance(ready.model, ready.model_sha256, ready.worker, ready.device)
-        session.encode(volume).segment(prompts, options, on_result=onResult)
+        self._noteClicks(ready.model, ready.clicks)
+        if not ready.clicks and any(prompt.clicks for prompt in prompts):
+            raise no_click_network(ready.model)
+        session.prepare(volume, prompts).segment(prompts, options, on_result=onResult)
 
     def release(self) -> None:
         """Remove the volumes from the server."""
@@ -129,6 +143,9 @@ class RemoteBackend:
         client, self._client = self._client, None
         if client is not None:
             startThread(client.close, "dsm-remote-close").join(_CLOSE_S)
+
+    def _noteClicks(self, model: str, takesClicks: bool) -> None:
+        self._reasonNoClicks = "" if takesClicks else no_click_network(model).one_line
 
     def _openClient(self) -> RemoteClient:
         if self._client is None or not self._client.alive:

@@ -65,8 +65,8 @@ class RunEstimates:
         """Return the estimate for a volume; None for an unknown engine. Takes tens of milliseconds.
 
         Args:
-            volume: What will be read.
-            engine: What will read it.
+            volume: Volume that will be read.
+            engine: Engine that will read it.
             region: Voxels in which masks are wanted; None for all.
         """
         speed = self._known.get(engine.key, self._measured.get(engine.key))

@@ -1,4 +1,4 @@
-"""Runs of prompts, one at a time, and the way back from each: what the panel, scripts and the web page share."""
+"""Runs of prompts, one at a time, with undo: shared by the panel, scripts and the page."""
 
 from __future__ import annotations
 
@@ -7,22 +7,27 @@ from functools import partial
 
 import slicer
 
+from dsm.core.click import Click
 from dsm.core.options import SegmentOptions
 from dsm.errors import DSMError, InputError
 from dsm.wire.messages import Progress
 from DSMSegmentLib.jobs.backend import Backend
 from DSMSegmentLib.jobs.job import JobOptions, JobState, SegmentationJob
 from DSMSegmentLib.jobs.mask_job import MaskJob
+from DSMSegmentLib.jobs.one_prompt import parseOne
 from DSMSegmentLib.jobs.sequences import SequenceRun
 from DSMSegmentLib.scene.map_store import MapStore, SegmentMap
+from DSMSegmentLib.scene.mrml import ijkToRAS
 from DSMSegmentLib.scene.outcome import SegmentOutcome
 from DSMSegmentLib.scene.rethreshold import setThreshold
 from DSMSegmentLib.scene.segment_tags import isEdited
+from DSMSegmentLib.scene.sequence_item import timeOf
 from DSMSegmentLib.scene.undo import UndoHistory
+from DSMSegmentLib.scene.writer import SegmentationWriter
 
 
 class Runs:
-    """Starts runs, lets their results into the scene, and takes them back.
+    """Manager of runs: starts them, writes their results into the scene, and undoes them.
 
     Args:
         backend: Computes the masks.
@@ -40,7 +45,7 @@ class Runs:
         return self._backend
 
     def use(self, backend: Backend) -> None:
-        """Let another backend compute the runs to come, and close the one before.
+        """Set the backend of later runs, and close the former one.
 
         Raises:
             InputError: If a run is going on.
@@ -72,12 +77,13 @@ class Runs:
         onProgress: Callable[[Progress], None] | None = None,
         onResult: Callable[[SegmentOutcome], None] | None = None,
         onFinished: Callable[[SegmentationJob], None] | None = None,
+        onUndone: Callable[[], None] | None = None,
     ) -> SegmentationJob:
         """Segment `prompts` (separated by `;` or new lines, or a list) in a volume.
 
         Args:
             volumeNode: A CT or MR volume.
-            prompts: What to segment.
+            prompts: Structures to segment.
             segmentationNode: Where to write; None for a new segmentation beside the volume.
             options: Threshold and write policies.
             wait: Return when the run is over; else call `poll` from a timer.
@@ -86,6 +92,7 @@ class Runs:
             onProgress: Called with each progress, on the main thread.
             onResult: Called with each outcome, on the main thread.
             onFinished: Called with the job at its end.
+            onUndone: Called when the run was undone.
 
         Returns:
             The job: its `outcomes`, `segmentationNode` and `state`.
@@ -102,10 +109,16 @@ class Runs:
                 nodeId = job.segmentationNode.GetID()
                 segmentIds = [outcome.segmentId for outcome in job.outcomes if outcome.segmentId]
                 forget = partial(self._forgetMaps, nodeId, segmentIds, job.time)
+
+                def undone() -> None:
+                    forget()
+                    if onUndone is not None:
+                        onUndone()
+
                 if not interactive:  # maps that an earlier run left are of the masks that were replaced
                     forget()
                 self._leaveTakenAlone(nodeId, job)
-                self._history.add(job.segmentationNode, job.journal, forget)
+                self._history.add(job.segmentationNode, job.journal, undone)
             if onFinished is not None:
                 onFinished(job)
 
@@ -127,6 +140,35 @@ class Runs:
         if wait and job.wait() is JobState.FAILED and job.error is not None:
             raise job.error
         return job
+
+    def prepareSegment(
+        self,
+        volumeNode: slicer.vtkMRMLScalarVolumeNode,
+        prompt: str,
+        segmentationNode: slicer.vtkMRMLSegmentationNode | None = None,
+    ) -> tuple[slicer.vtkMRMLSegmentationNode, str]:
+        """Add an empty segment of a prompt, named, colored and coded, to click its object; `undoLast` removes it.
+
+        Args:
+            volumeNode: That is going to be clicked.
+            prompt: One structure.
+            segmentationNode: Where to add it; None for a new segmentation beside the volume.
+
+        Returns:
+            Segmentation and segment id.
+
+        Raises:
+            InputError: If a run is going on, or the prompt names several structures.
+            GeometryError: If the segmentation lies under another, non-linear transform.
+        """
+        self._checkIdle()
+        writer = SegmentationWriter(volumeNode, ijkToRAS(volumeNode), segmentationNode)
+        segmentId = writer.prepare(parseOne(prompt))
+        node, journal = writer.begin()
+        # Those of a segment that the user has deleted: the new one may have its id.
+        self._forgetMaps(node.GetID(), [segmentId], timeOf(node))
+        self._history.add(node, journal)
+        return node, segmentId
 
     def segmentSequence(
         self,
@@ -177,11 +219,13 @@ class Runs:
         volumeNode: slicer.vtkMRMLScalarVolumeNode,
         prompt: str,
         *,
+        clicks: Sequence[Click] = (),
         options: SegmentOptions | None = None,
+        modality: str = "",
         target: slicer.vtkMRMLSegmentationNode | None = None,
         onFinished: Callable[[MaskJob], None] | None = None,
     ) -> MaskJob:
-        """Segment one prompt without writing it; call `poll` from a timer.
+        """Segment one prompt without writing it; call `poll` from a timer. The arguments are those of `MaskJob`.
 
         Raises:
             InputError: If a run is going on, or the volume or the prompt cannot be used.
@@ -189,7 +233,14 @@ class Runs:
         """
         self._checkIdle()
         self._job = job = MaskJob(
-            volumeNode, prompt, self._backend, options=options, target=target, onFinished=onFinished
+            volumeNode,
+            prompt,
+            self._backend,
+            clicks=clicks,
+            options=options,
+            modality=modality,
+            target=target,
+            onFinished=onFinished,
         )
         return job
 
@@ -202,13 +253,13 @@ class Runs:
             self._leaveTakenAlone(nodeId, job)
 
     def _leaveTakenAlone(self, nodeId: str, job: SegmentationJob) -> None:
-        """Let segments that gave voxels to those of a run not take them back with another threshold."""
+        """Exclude voxels that segments gave to those of a run from later thresholds."""
         for outcome in job.outcomes:
-            for other in outcome.takenFrom:
+            for other in outcome.taken:
                 self._probabilities.leaveAlone(nodeId, other, job.time, outcome.segmentId)
 
     def _forgetMaps(self, nodeId: str, segmentIds: Sequence[str], time: str | None) -> None:
-        """Forget what a run that was taken back knew of its segments: those of before have other voxels."""
+        """Forget the maps of a run that was undone: the restored segments have other voxels."""
         for store in (self._probabilities, self._uncertainties):
             for segmentId in segmentIds:
                 store.forget(nodeId, segmentId, time)
@@ -223,7 +274,7 @@ class Runs:
             raise InputError("A run is going on.", code="busy", hint="Wait for it, or cancel it.")
 
     def poll(self) -> bool:
-        """Let the results that have arrived into the scene; returns whether no run is going on."""
+        """Write the results that have arrived into the scene; returns whether no run is in progress."""
         return self._job is None or self._job.poll()
 
     def cancel(self) -> None:
@@ -236,7 +287,7 @@ class Runs:
         return not self.isRunning and self._history.canUndo(segmentationNode)
 
     def undoLast(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> bool:
-        """Take back the last run on this segmentation, and nothing else; returns whether there was one."""
+        """Undo the last run on this segmentation; returns whether there was one."""
         return self.canUndo(segmentationNode) and self._history.undoLast(segmentationNode)
 
     def canSetThreshold(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None, segmentId: str) -> bool:
@@ -256,7 +307,7 @@ class Runs:
         postprocess: bool = False,
         overEdits: bool = False,
     ) -> float:
-        """Move the threshold of a segment, without the network; returns its new volume in ml.
+        """Set the threshold of a segment, without the network; returns its new volume in ml.
 
         Args:
             segmentationNode: Of the segment.

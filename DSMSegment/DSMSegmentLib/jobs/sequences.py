@@ -1,4 +1,4 @@
-"""All sequence items of a 4D image, one after another; the segmentations become a sequence beside it."""
+"""Runs over all sequence items of a 4D image; the segmentations become a sequence beside it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ StartJob = Callable[..., SegmentationJob]
 
 
 class SequenceRun:
-    """Steps the browser through its items and runs a job on each; what is finished stays, whatever comes after.
+    """Run over all items of a browser, one job each; finished items stay, even if the run fails later.
 
     A later item that cannot be started, for example since the region lies outside of it, ends the run as failed.
 

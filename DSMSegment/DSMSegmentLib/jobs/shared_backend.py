@@ -1,4 +1,4 @@
-"""The worker that scripts share: a loop that makes a logic for each volume keeps one warm, and leaves no others."""
+"""Worker shared by scripts: a loop that makes a logic for each volume keeps one worker warm."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import cache
 
 from dsm.client.cancel_token import CancelToken
 from dsm.client.session import OnProgress, OnResult
+from dsm.core.default_model import DEFAULT_MODEL
 from dsm.core.options import SegmentOptions
 from dsm.core.prompt import Prompt
 from dsm.core.volume import Volume
@@ -23,12 +24,12 @@ def sharedBackend() -> SharedBackend:
 
 
 class SharedBackend(WorkerBackend):
-    """Serves several logics, one run after the other: a worker's client tells one run from another, its events do not.
+    """Backend of several logics, which lets one run after the other: events of a worker do not name their run.
 
     The arguments are those of `WorkerBackend`.
     """
 
-    def __init__(self, model: str = "dsm-small", *, device: str = "cpu") -> None:
+    def __init__(self, model: str = DEFAULT_MODEL, *, device: str = "cpu") -> None:
         super().__init__(model, device=device)
         self._turn = threading.Lock()
 

@@ -18,7 +18,7 @@ from DSMSegmentLib.panel.summary import estimateText
 from DSMSegmentLib.scene.mrml import arrayIJK, ijkToRAS
 from DSMSegmentLib.scene.roi import boxFromRoi
 
-# What a worker and a server keep encoded for one user.
+# Volumes that a worker and a server keep encoded for one user.
 _NUM_KEPT = 2
 _NOTHING = object()
 
@@ -28,7 +28,7 @@ class EstimateSection:
 
     Args:
         label: Where the sentence goes.
-        estimates: What earlier runs took, or a measurement.
+        estimates: Durations of earlier runs, or a measurement.
         runs: Whose backend the next run uses.
         modality: Returns the modality that a volume is taken for; empty without an image.
         onLearned: Called when more is known; then `refresh` may have more to say.

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum
 
+from dsm.core.name_status import Answer, NameStatus
 from dsm.core.prompt import Prompt
 from dsm.core.structure import Structure
 from dsm.errors import PromptError
-from dsm.text.prompt import parse_prompts
+from dsm.text.name_status import name_status
+from dsm.text.prompt import parse_prompts, split_prompts
 from DSMSegmentLib.application import tr as _
+
+_MAX_LINES = 8
 
 
 class HintLevel(Enum):
@@ -19,6 +22,25 @@ class HintLevel(Enum):
     GOOD = "\N{CHECK MARK}"
     DOUBT = "?"
     PROBLEM = "!"
+
+
+@dataclass(frozen=True, slots=True)
+class PromptContext:
+    """Circumstances of a run that decide how its prompts are answered.
+
+    Args:
+        modality: `"CT"` or `"MR"`, of the volume; empty where unknown.
+        trained: Names that the model was trained on; empty where unknown.
+        readsFreeText: Whether there is a language model for text that is not in the vocabulary.
+        guess: Whether the network may guess at names that it has not learned.
+        clicks: Whether the model segments what is clicked.
+    """
+
+    modality: str = ""
+    trained: tuple[str, ...] = ()
+    readsFreeText: bool = True
+    guess: bool = False
+    clicks: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,47 +61,75 @@ class PromptHint:
         return f"{self.level.value} {self.name}: {self.text}" if self.text else f"{self.level.value} {self.name}"
 
 
-def promptHints(
-    text: str, *, modality: str = "", trained: Collection[str] = (), readsFreeText: bool = True
-) -> list[PromptHint]:
-    """Return a hint for each prompt.
+def hintLines(text: str, context: PromptContext) -> list[str]:
+    """Return the lines below the prompts: what the list itself does not say, or that nothing needs a look.
 
-    Args:
-        text: Prompts as they were typed.
-        modality: `"CT"` or `"MR"`, of the volume; empty where unknown.
-        trained: Names that the model was trained on; empty where unknown.
-        readsFreeText: Whether there is a language model for what is not in the vocabulary.
+    Where there are many, those that need a look come first.
     """
+    hints = promptHints(text, context)
+    typed = {prompt.casefold() for prompt in split_prompts(text)}
+    telling = [hint for hint in hints if hint.text or hint.name.casefold() not in typed]
+    if hints and not telling:
+        good = _("learned") if context.trained else _("in the vocabulary")
+        return [f"{HintLevel.GOOD.value} {good}"]
+    if len(telling) <= _MAX_LINES:
+        return [str(hint) for hint in telling]
+    telling.sort(key=lambda hint: not hint.text)
+    return [*(str(hint) for hint in telling[:_MAX_LINES]), "\N{HORIZONTAL ELLIPSIS}"]
+
+
+def promptHints(text: str, context: PromptContext) -> list[PromptHint]:
+    """Return a hint for each prompt in the text."""
     if not text.strip():
         return []
     try:
         prompts = parse_prompts(text)
     except PromptError as error:
         return [PromptHint(HintLevel.PROBLEM, _("Prompts"), error.one_line)]
-    return [_hint(prompt, modality, trained, readsFreeText) for prompt in prompts]
+    return [_hint(prompt, context) for prompt in prompts]
 
 
-def _hint(prompt: Prompt, modality: str, trained: Collection[str], readsFreeText: bool) -> PromptHint:
-    structure = prompt.structure
-    if structure is None:
-        level, text = HintLevel.DOUBT, _("free text, less reliable.")
-        if not readsFreeText:
-            level, text = HintLevel.PROBLEM, _("not in the vocabulary; for free text, see Setup.")
-        if prompt.suggestions:
-            text += " " + _("Did you mean \N{LEFT DOUBLE QUOTATION MARK}{name}\N{RIGHT DOUBLE QUOTATION MARK}?").format(
-                name=prompt.suggestions[0]
-            )
-        return PromptHint(level, prompt.name, text)
+def _hint(prompt: Prompt, context: PromptContext) -> PromptHint:
+    status = name_status(prompt, context.trained, modality=context.modality)
+    answer = status.answer(guess=context.guess) if context.trained else None
+    if prompt.structure is None or answer in (Answer.NONE, Answer.GUESS):
+        level, text = _unlearnedHint(prompt, context, answer)
+        return PromptHint(level, prompt.name, text + _meant(prompt, status))
+    text = _doubt(prompt, prompt.structure, context.modality, status)
+    return PromptHint(HintLevel.DOUBT if text else HintLevel.GOOD, prompt.name, text)
+
+
+def _unlearnedHint(prompt: Prompt, context: PromptContext, answer: Answer | None) -> tuple[HintLevel, str]:
+    """Return the hint for a name that only a guess answers, and for free text."""
+    if answer is Answer.NONE:
+        unknown = _("not known to this model: click on it.") if context.clicks else _("not known to this model.")
+        return HintLevel.PROBLEM, unknown
+    if prompt.structure is None and not context.readsFreeText:
+        return HintLevel.PROBLEM, _("not in the vocabulary; for free text, see Setup.")
+    if answer is Answer.GUESS:
+        return HintLevel.DOUBT, _("not known to this model; the result will be a guess.")
+    return HintLevel.DOUBT, _("free text, less reliable.")
+
+
+def _doubt(prompt: Prompt, structure: Structure, modality: str, status: NameStatus) -> str:
+    """Return why the result has to be checked; empty for good prompts."""
     if _isUnusual(structure, modality):
-        text = _("usually seen on {usual}, this volume is {modality}.").format(
-            usual=structure.modalities[0], modality=modality
-        )
-        return PromptHint(HintLevel.DOUBT, prompt.name, text)
-    if trained and structure.name not in trained:
-        return PromptHint(HintLevel.DOUBT, prompt.name, _("known, but this model was not trained on it."))
-    if prompt.warnings:
-        return PromptHint(HintLevel.DOUBT, prompt.name, prompt.warnings[0])
-    return PromptHint(HintLevel.GOOD, prompt.name)
+        text = _("usually seen on {usual}, this volume is {modality}.")
+        return text.format(usual=structure.modalities[0], modality=modality)
+    if status.learned_name:
+        return _("answered as {name}; check the mask.").format(name=status.learned_name)
+    if status.rule:
+        return _("not learned; marked by a rule on the image, check the mask.")
+    return prompt.warnings[0] if prompt.warnings else ""
+
+
+def _meant(prompt: Prompt, status: NameStatus) -> str:
+    """Return a question with the name that the user may have meant; empty without one."""
+    names = (*status.near, *prompt.suggestions)
+    if not names:
+        return ""
+    text = _("Did you mean \N{LEFT DOUBLE QUOTATION MARK}{name}\N{RIGHT DOUBLE QUOTATION MARK}?")
+    return " " + text.format(name=names[0])
 
 
 def _isUnusual(structure: Structure, modality: str) -> bool:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+from dsm.text.prompt import split_prompts
 from dsm.text.vocabulary import load_vocabulary
 from DSMSegmentLib.application import qt
-from DSMSegmentLib.panel.hints import promptHints
+from DSMSegmentLib.panel.hints import PromptContext, hintLines
 
 _MIN_CHARACTERS = 2
 _MAX_COMPLETIONS = 12
-_MAX_HINTS = 8
 
 
 class PromptEdit:
@@ -20,7 +20,7 @@ class PromptEdit:
 
     Args:
         textEdit: One prompt a line.
-        hintsLabel: Shows a hint a line.
+        hintsLabel: Shows the hints.
         onSubmit: Called on Ctrl+Enter.
         onEdited: Called with the text after each change.
     """
@@ -36,9 +36,7 @@ class PromptEdit:
         self._hintsLabel = hintsLabel
         self._onEdited = onEdited
         self._isTyped = True
-        self._modality = ""
-        self._trained: Collection[str] = ()
-        self._readsFreeText = True
+        self._context = PromptContext()
         self._completed = ""
         self._completions = qt.QStringListModel()
         self._completer = qt.QCompleter()
@@ -64,17 +62,10 @@ class PromptEdit:
         self._popupKeys.popup = self._popupKeys.onActivated = None
         self._completer.setWidget(None)
 
-    def setContext(self, modality: str, trained: Collection[str], readsFreeText: bool) -> None:
-        """Set the context of the hints.
-
-        Args:
-            modality: Of the volume.
-            trained: Names that the model was trained on.
-            readsFreeText: Whether there is a language model for what is not in the vocabulary.
-        """
-        context = modality, tuple(trained), readsFreeText
-        if context != (self._modality, tuple(self._trained), self._readsFreeText):
-            self._modality, self._trained, self._readsFreeText = context
+    def setContext(self, context: PromptContext) -> None:
+        """Set the context of the hints."""
+        if context != self._context:
+            self._context = context
             self._showHints()
 
     def setText(self, text: str) -> None:
@@ -91,11 +82,13 @@ class PromptEdit:
         cursor.insertText(text)
         self._isTyped = True
 
-    def append(self, name: str) -> None:
-        """Add a prompt on its own line, unless it is present already."""
+    def append(self, *names: str) -> None:
+        """Add prompts on their own lines, undoably in one step, without those that are present already."""
         lines = [line for line in self._textEdit.plainText.splitlines() if line.strip()]
-        if name not in (line.strip() for line in lines):
-            self.setText("\n".join([*lines, name]))
+        there = {prompt.casefold() for prompt in split_prompts(self._textEdit.plainText)}
+        added = [name for name in names if name.casefold() not in there]
+        if added:
+            self.setText("\n".join([*lines, *added]))
 
     def _onTextChanged(self) -> None:
         self._showHints()
@@ -135,20 +128,9 @@ class PromptEdit:
         return prompt.strip(), start + len(prompt) - len(prompt.lstrip())
 
     def _showHints(self) -> None:
-        hints = promptHints(
-            self._textEdit.plainText,
-            modality=self._modality,
-            trained=self._trained,
-            readsFreeText=self._readsFreeText,
-        )
-        # Where there are many, those that need a look come first.
-        if len(hints) > _MAX_HINTS:
-            hints.sort(key=lambda hint: not hint.text)
-        shown = [str(hint) for hint in hints[:_MAX_HINTS]]
-        if len(hints) > _MAX_HINTS:
-            shown.append("\N{HORIZONTAL ELLIPSIS}")
-        self._hintsLabel.text = "\n".join(shown)
-        self._hintsLabel.visible = bool(shown)
+        lines = hintLines(self._textEdit.plainText, self._context)
+        self._hintsLabel.text = "\n".join(lines)
+        self._hintsLabel.visible = bool(lines)
 
 
 @lru_cache(maxsize=1)  # Qt keeps a class for ever, and with it what its functions refer to

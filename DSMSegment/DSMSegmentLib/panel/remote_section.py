@@ -12,6 +12,7 @@ from dsm.errors import DSMError
 from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.jobs.background_call import BackgroundCall
 from DSMSegmentLib.jobs.remote_backend import RemoteBackend
+from DSMSegmentLib.panel.button_reason import enableOrExplain
 from DSMSegmentLib.panel.consent import consentText
 from DSMSegmentLib.panel.hints import HintLevel
 from DSMSegmentLib.panel.settings import Settings
@@ -61,7 +62,7 @@ class RemoteSection:
         """Ask once per server for the consent to send volumes; returns whether it was given."""
         address = self.backend.address
         if not self._settings.isUploadAllowed(address):
-            text = consentText(address, _("Slicer closes")) + " " + _("You are asked once for each server.")
+            text = consentText(address, _("Slicer closes")) + " " + _("This question appears once for each server.")
             if not slicer.util.confirmOkCancelDisplay(text, windowTitle=_("Send volumes to a server")):
                 return False
             self._settings.allowUpload(address)
@@ -73,7 +74,10 @@ class RemoteSection:
         call = self._call
         if call is not None and call.poll():
             self._call = None
-            self._ui.testConnectionButton.enabled = True
+            self._update()
+
+    def _update(self) -> None:
+        enableOrExplain(self._ui.testConnectionButton, self._call is None, _("The test is running."))
 
     def _onEdited(self) -> None:
         server = tuple(edit.text.strip() for edit in self._edits)
@@ -83,15 +87,15 @@ class RemoteSection:
         self.backend.choose(*server)
         self._modelSha256 = ""
         self._call = None  # its answer would be about the server before
-        self._ui.testConnectionButton.enabled = True
+        self._update()
         self._ui.connectionLabel.text = ""
         self._onChanged()
 
     def _onTest(self, _checked: bool = False) -> None:
         self._onEdited()
         self._ui.connectionLabel.text = _("Contacting the server...")
-        self._ui.testConnectionButton.enabled = False
         self._call = BackgroundCall(self.backend.test, self._onTested)
+        self._update()
 
     def _onTested(self, found: ConnectionTest | None, error: DSMError | None) -> None:
         if found is None:

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 
 import slicer
 
+from dsm.core.display_colors import RGB
+from dsm.core.name_status import Answer, ResultLabel, result_label
 from dsm.core.prompt import Prompt
 from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.scene.mrml import segmentVolumeMl
 from DSMSegmentLib.scene.outcome import OutcomeStatus, SegmentOutcome
-from DSMSegmentLib.scene.segment_tags import factsOf, promptOf
+from DSMSegmentLib.scene.segment_display import shownColor
+from DSMSegmentLib.scene.segment_tags import factsOf, isEditedByHand, promptOf
 from DSMSegmentLib.scene.segment_volumes import isOfAnotherVolume, volumeOfSegment
 
 _Logic = slicer.vtkSlicerSegmentationsModuleLogic
@@ -25,14 +28,16 @@ class ResultRow:
         name: Of the segment, or of the prompt that gave none.
         prompt: That it came from.
         segmentId: Empty when there is no segment.
-        status: What became of the prompt.
+        status: Outcome of the prompt.
         volumeMl: Of the mask.
-        score: 0 to 1.
+        score: 0 to 1; None where there is none.
         seconds: Time that the prompt took.
+        color: Of the segment in the views; None without a segment.
         visible: Whether the views show the segment.
         reviewed: Whether the user has marked it as completed.
         edited: Whether it was changed by hand.
-        note: What to know about it, in sentences.
+        note: Warnings about it, in sentences.
+        answer: Source of the result.
         otherVolume: Name of the volume that it was made on, where that is not the volume of the segmentation.
     """
 
@@ -41,13 +46,26 @@ class ResultRow:
     segmentId: str = ""
     status: OutcomeStatus = OutcomeStatus.WRITTEN
     volumeMl: float = 0.0
-    score: float = 0.0
+    score: float | None = None
     seconds: float = 0.0
+    color: RGB | None = None
     visible: bool = False
     reviewed: bool = False
     edited: bool = False
     note: str = ""
+    answer: Answer = Answer.LEARNED
     otherVolume: str = ""
+
+    @property
+    def isToBeClicked(self) -> bool:
+        """True for an empty segment that was made for clicks."""
+        return bool(self.segmentId) and self.answer is Answer.CLICK and self.volumeMl == 0
+
+    @property
+    def label(self) -> ResultLabel:
+        """Label of the result, as of the run."""
+        found = self.status is OutcomeStatus.WRITTEN
+        return result_label(self.answer, found=found, warnings=(self.note,))
 
 
 def resultRows(
@@ -70,6 +88,7 @@ def resultRows(
             score=outcome.score,
             seconds=outcome.seconds,
             note="\n".join(outcome.warnings),
+            answer=outcome.answer,
         )
         for outcome in missing.values()
     ]
@@ -102,10 +121,12 @@ def _segmentRow(node: slicer.vtkMRMLSegmentationNode, segmentId: str) -> ResultR
         volumeMl=volumeMl,
         score=facts.score,
         seconds=facts.seconds,
+        color=shownColor(node, segmentId) if display is not None else None,
         visible=display is not None and bool(display.GetSegmentVisibility(segmentId)),
         reviewed=_Logic.GetSegmentStatus(segment) == _Logic.Completed,
-        edited=facts.edited,
+        edited=isEditedByHand(segment),
         note=" ".join(facts.notes),
+        answer=facts.answer,
         otherVolume=_otherVolume(node, segmentId),
     )
 

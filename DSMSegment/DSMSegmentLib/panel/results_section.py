@@ -10,7 +10,12 @@ from typing import Any
 from dsm.errors import DSMError
 from DSMSegmentLib.application import qt
 from DSMSegmentLib.application import tr as _
+from DSMSegmentLib.jobs.click_runs import ClickRequest, reasonOfVolume
+from DSMSegmentLib.jobs.job import SegmentationJob
+from DSMSegmentLib.jobs.one_prompt import parseOne
 from DSMSegmentLib.jobs.runs import Runs
+from DSMSegmentLib.panel.button_reason import enableOrExplain
+from DSMSegmentLib.panel.click_section import ClickSection
 from DSMSegmentLib.panel.result_rows import ResultRow, resultRows, setReviewed
 from DSMSegmentLib.panel.results_table import ResultsTable
 from DSMSegmentLib.panel.threshold_section import ThresholdSection
@@ -32,13 +37,15 @@ _EDIT_DELAY_MS = 500
 
 
 class ResultsSection:
-    """Connects the table and its buttons to one segmentation.
+    """Connection of the table and its buttons to one segmentation.
 
     Args:
         ui: The widgets of the form by name.
         runs: Undo and thresholds.
         onRerun: Called with a volume, the prompts that are to run again on it, and the ids of their segments by
             canonical name.
+        onClicks: Called with a request when clicks have to be answered; returns whether a run started.
+        onPrepared: Called with the segmentation that got an empty segment to click.
         say: Shows a sentence in the status line.
     """
 
@@ -47,11 +54,13 @@ class ResultsSection:
         ui: Any,
         runs: Runs,
         onRerun: Callable[[Any, list[str], dict[str, list[str]]], None],
+        onClicks: Callable[[ClickRequest], bool],
+        onPrepared: Callable[[Any], None],
         say: Callable[[str], None],
     ) -> None:
         self._ui = ui
         self._runs = runs
-        self._onRerun = onRerun
+        self._onRerun, self._onPrepared = onRerun, onPrepared
         self._say = say
         self._node: Any = None
         self._time: str | None = None
@@ -65,11 +74,11 @@ class ResultsSection:
         self._editTimer.setInterval(_EDIT_DELAY_MS)
         self._editTimer.timeout.connect(self.noteEdits)
         self._watches = EditWatches(self._editTimer.start)
-        self._table = ResultsTable(ui.resultsTable, self._onSelected, self._onVisible, self._onReviewed)
+        self._table = ResultsTable(ui.resultsTable, self._onSelected, self._onVisible, self._onReviewed, self._onClick)
+        self._clicks = ClickSection(ui, runs, self._table, onClicks, self.noteEdits, self._onRestored, self.update, say)
         self._threshold = ThresholdSection(
-            ui.thresholdSlider,
-            ui.thresholdLabel,
-            ui.keepLargestCheckBox,
+            ui.resultThresholdSlider,
+            ui.postprocessCheckBox,
             runs,
             self.noteEdits,
             self._onOwnChange,
@@ -93,20 +102,28 @@ class ResultsSection:
             self._node = segmentationNode
             self._outcomes = []
             self._threshold.stop()
+        self._clicks.watch()
         self.update()
 
-    def startRun(self, volumeNode: Any) -> None:
-        """Record manual edits before a run; changes by the run itself are no edits."""
+    def startRun(self, volumeNode: Any, *, keepOutcomes: bool = False) -> None:
+        """Record manual edits before a run; changes by the run itself are no edits.
+
+        Args:
+            volumeNode: That is segmented.
+            keepOutcomes: Whether rows without a segment stay.
+        """
         self._packer.stop()
         self.noteEdits()
         self._surfaces.finish()
         self._runVolume = volumeNode
         if self._node is not None:
             self._watches.stop(self._node)
-        self._outcomes = []
+        if not keepOutcomes:
+            self._outcomes = []
 
-    def endRun(self) -> None:
+    def endRun(self, job: SegmentationJob) -> None:
         """Update after a run: its probability maps are available, and later changes are edits."""
+        self._clicks.finished(job)
         self._actOnSelected()
         self.watch()
         if self._node is not None and self._node.GetScene() is not None:
@@ -132,8 +149,36 @@ class ResultsSection:
         if any((self._node, row.segmentId) in edited for row in self._table.selected):
             self._actOnSelected()  # the slider no longer does
 
+    def clickOn(self, volumeNode: Any, prompt: str, segmentationNode: Any) -> None:
+        """Start to place clicks for a prompt, in a new segment or in an empty one that waits for them.
+
+        Args:
+            volumeNode: That is going to be clicked.
+            prompt: One structure.
+            segmentationNode: Where a new segment is added; None for a new segmentation.
+        """
+        self._runVolume = volumeNode
+        try:
+            name = parseOne(prompt).name
+            waiting = [row.segmentId for row in self._table.rows if row.prompt.name == name and row.isToBeClicked]
+            volumes = [volumeOfSegment(self._node, segmentId) for segmentId in waiting]
+            if volumeNode in volumes:
+                self._clicks.toggle(self._node, waiting[volumes.index(volumeNode)])
+                return
+            node, segmentId = self._runs.prepareSegment(volumeNode, prompt, segmentationNode)
+        except DSMError as error:
+            self._say(error.one_line)
+            return
+        self._outcomes = [outcome for outcome in self._outcomes if outcome.prompt.name != name]
+        self._node = node
+        self._onPrepared(node)
+        self.watch()
+        self._clicks.toggle(node, segmentId)
+        self.update()
+
     def follow(self) -> None:
-        """Poll for a change of the shown sequence item; call this from a timer."""
+        """Poll for changed clicks, and for a change of the shown sequence item; call this from a timer."""
+        self._clicks.follow()
         time = timeOf(self._node)
         if time == self._time:
             return
@@ -145,25 +190,33 @@ class ResultsSection:
         """Update table and buttons from the scene."""
         self._overlay.hideIfGone()
         node = self._node if self._node is not None and self._node.GetScene() is not None else None
-        self._table.setRows(resultRows(node, self._outcomes))
+        self._table.setRows(resultRows(node, self._outcomes), clickable=not self._runs.backend.reasonNoClicks)
         selected = self._table.selected
         self._ui.resultsCollapsibleButton.visible = bool(self._table.rows)
-        self._enable(self._ui.undoButton, self._runs.canUndo(node), _("There is no run to undo."))
-        idle = node is not None and not self._runs.isRunning
         segments = [row for row in selected if row.segmentId]
-        self._enable(self._ui.editButton, idle and bool(segments), _("Select a segment first."))
-        self._enable(self._ui.rerunButton, idle and bool(selected), _("Select one or more rows first."))
-        there = idle and any(row.segmentId for row in self._table.rows)
-        self._enable(self._ui.show3DButton, there, _("There is no segment."))
-        hasMap = len(segments) == 1 and self._runs.uncertaintyOf(node, segments[0].segmentId) is not None
-        reason = _("Select a result of a run with uncertainty maps (see Advanced).")
+        wait = _("Wait for the end of the run, or cancel it.") if self._runs.isRunning else ""
+        noSegment = "" if any(row.segmentId for row in self._table.rows) else _("There is no segment.")
+        noMap = _("Select a result of a run with uncertainty maps (see Advanced).")
         if len(segments) == 1 and self._runs.isUncertaintyElsewhere(node, segments[0].segmentId):
-            reason = _("The map of {name} belongs to another sequence item.").format(name=segments[0].name)
-        self._enable(self._ui.uncertaintyButton, hasMap or self._overlay.isShown, reason)
-        self._ui.uncertaintyButton.setChecked(self._overlay.isShown)
-        self._enable(self._ui.exportButton, there, _("There is no segment."))
+            noMap = _("The map of {name} belongs to another sequence item.").format(name=segments[0].name)
+        hasMap = len(segments) == 1 and self._runs.uncertaintyOf(node, segments[0].segmentId) is not None
         edited = len(segments) == 1 and segments[0].edited
-        self._enable(self._ui.saveCorrectionButton, idle and edited, _("Select one segment that you have edited."))
+        for button, reason in (
+            (self._ui.undoButton, wait or ("" if self._runs.canUndo(node) else _("There is no run to undo."))),
+            (self._ui.editButton, wait or ("" if segments else _("Select a segment first."))),
+            (self._ui.rerunButton, wait or ("" if selected else _("Select one or more rows first."))),
+            (self._ui.show3DButton, wait or noSegment),
+            (self._ui.uncertaintyButton, "" if hasMap or self._overlay.isShown else noMap),
+            (self._ui.exportButton, wait or noSegment),
+            (
+                self._ui.saveCorrectionButton,
+                wait or ("" if edited else _("Select one segment that you have corrected in the Segment Editor.")),
+            ),
+        ):
+            enableOrExplain(button, not reason, reason)
+        self._ui.uncertaintyButton.setChecked(self._overlay.isShown)
+        self._clicks.update(node, self._reasonNoVolume())
+        self._threshold.update()
         self._ui.show3DButton.setChecked(node is not None and (hasSurfaces(node) or node is self._surfaces.node))
 
     def close(self) -> None:
@@ -174,9 +227,15 @@ class ResultsSection:
         self._packer.stop()
         self._surfaces.stop()
         self._overlay.hide()
+        self._clicks.close()
         self._node = None
         self._outcomes = []
         self.update()  # a panel that is not open may come back before anything else updates it
+
+    def unload(self) -> None:
+        """Stop observing for good, when the module is unloaded."""
+        self.close()
+        self._clicks.unload()
 
     def watch(self) -> None:
         """Watch for manual edits from now on."""
@@ -225,6 +284,25 @@ class ResultsSection:
             setReviewed(self._node, segmentId, reviewed)
         self.update()
 
+    def _onClick(self, row: ResultRow) -> None:
+        if row.segmentId:
+            if self._isThere(row.segmentId):
+                self._clicks.toggle(self._node, row.segmentId)
+        elif not self._reasonNoVolume():
+            self.clickOn(self._runVolume, row.prompt.canonical_text, self._node)
+        self.update()
+
+    def _reasonNoVolume(self) -> str:
+        """Return why rows without a segment cannot be clicked; empty if they can."""
+        if self._runVolume is None or self._runVolume.GetScene() is None:
+            return _("The volume of the last run is not in the scene.")
+        return reasonOfVolume(self._runVolume)
+
+    def _onRestored(self, segmentationNode: Any) -> None:
+        """Ignore a mask that came back with its last click, which is not a manual edit."""
+        self._watches.restart(segmentationNode)
+        self.update()
+
     def _onUndo(self) -> None:
         node = self._node
         self._threshold.stop()
@@ -246,10 +324,16 @@ class ResultsSection:
 
     def _onRerunSelected(self) -> None:
         rows = self._table.selected
-        # What found nothing was looked for in the volume of the last run.
+        # Prompts without a result were segmented in the volume of the last run.
         volumes = [volumeOfSegment(self._node, row.segmentId) if row.segmentId else self._runVolume for row in rows]
         if any(volume is not volumes[0] for volume in volumes):
             self._say(_("The selected results are of several volumes: run those of one volume at a time."))
+            return
+        if any(self._clicks.hasClicks(self._node, row.segmentId) for row in rows):
+            if len(rows) > 1:
+                self._say(_("Run results with clicks one at a time."))
+            else:
+                self._clicks.rerun(self._node, rows[0].segmentId)
             return
         into: dict[str, list[str]] = {}
         for row in rows:
@@ -289,7 +373,7 @@ class ResultsSection:
             self._say(_("{name} was written.").format(name=Path(name).name))
 
     def _onSaveCorrection(self) -> None:
-        folder = qt.QFileDialog.getExistingDirectory(None, _("Folder of corrections"))
+        folder = qt.QFileDialog.getExistingDirectory(None, _("Folder of training cases"))
         if not folder:
             return
         segmentId = self._segments()[0].segmentId
@@ -298,15 +382,7 @@ class ResultsSection:
         except DSMError as error:
             self._say(error.one_line)
         else:
-            self._say(_("The correction was stored as {name}; it stays on this computer.").format(name=case))
+            self._say(_("The training case {name} was stored; it stays on this computer.").format(name=case))
 
     def _segments(self) -> list[ResultRow]:
         return [row for row in self._table.selected if row.segmentId]
-
-    @staticmethod
-    def _enable(button: Any, enabled: bool, reason: str) -> None:
-        """Enable a button, or explain in its tool tip why it is disabled."""
-        if not button.whatsThis:
-            button.whatsThis = button.toolTip
-        button.enabled = enabled
-        button.toolTip = button.whatsThis if enabled else reason

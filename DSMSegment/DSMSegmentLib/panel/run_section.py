@@ -63,8 +63,18 @@ class RunSection:
         options: JobOptions,
         *,
         all4D: bool = False,
+        onUndone: Callable[[], None] | None = None,
     ) -> bool:
-        """Start a run; returns whether it started. Otherwise the status line explains why not."""
+        """Start a run; returns whether it started. Otherwise the status line explains why not.
+
+        Args:
+            volumeNode: That is segmented.
+            prompts: Structures to segment.
+            segmentationNode: Where to write; None for a new one.
+            options: How to segment and write.
+            all4D: Whether all items of the sequence are segmented that the volume shows.
+            onUndone: Called when the run was undone; not for a sequence.
+        """
         arguments: dict[str, Any] = {
             "onProgress": self._onProgress,
             "onResult": self._onOutcome,
@@ -76,7 +86,9 @@ class RunSection:
                 target = segmentationNode if options.into else None
                 self._runs.segmentSequence(volumeNode, prompts, options, segmentationNode=target, **arguments)
             else:
-                self._runs.segment(volumeNode, prompts, segmentationNode, options, interactive=True, **arguments)
+                self._runs.segment(
+                    volumeNode, prompts, segmentationNode, options, interactive=True, onUndone=onUndone, **arguments
+                )
         except DSMError as error:
             self.say(error.one_line)
             return False
@@ -143,3 +155,10 @@ class RunSection:
             self._log.add(warning)
         self._onFinishedRun(job)
         self._surfaces.endSoon()
+
+
+def reasonOfInputs(parameters: Any) -> str:
+    """Return why the inputs of the panel cannot be segmented yet, in a sentence; empty if they can."""
+    if not parameters.inputVolume:
+        return _("Select a CT or MR volume first.")
+    return "" if parameters.prompts.strip() else _("Type what to segment first, one structure per line.")

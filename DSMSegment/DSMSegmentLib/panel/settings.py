@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from dsm.core.default_model import DEFAULT_MODEL
 from dsm.core.precision import AUTO, PRECISIONS
 from dsm.text.prompt import split_prompts
 from DSMSegmentLib.application import qt
@@ -22,7 +23,7 @@ class Settings:
     @property
     def model(self) -> str:
         """Name or folder of the chosen model."""
-        return str(self._get("model", "dsm-small"))
+        return str(self._get("model", DEFAULT_MODEL))
 
     @model.setter
     def model(self, name: str) -> None:

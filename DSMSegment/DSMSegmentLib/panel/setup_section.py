@@ -21,6 +21,7 @@ from DSMSegmentLib.install import dependencies, free_text
 from DSMSegmentLib.jobs.backend import Backend, WorkerBackend
 from DSMSegmentLib.jobs.background_call import BackgroundCall
 from DSMSegmentLib.jobs.run_estimate import Engine
+from DSMSegmentLib.panel.button_reason import enableOrExplain
 from DSMSegmentLib.panel.remote_section import RemoteSection
 from DSMSegmentLib.panel.settings import Settings
 
@@ -29,13 +30,13 @@ _MIB = 2**20
 
 
 class SetupSection:
-    """Connects the widgets of the section.
+    """Connection of the widgets of the section.
 
     Args:
         ui: The widgets of the form by name.
         settings: Where the choices are kept.
         backend: The one of this computer; is told the choices, and tested.
-        use: Takes the backend for the runs to come: this one, or that of a server.
+        use: Called with the backend for the runs to come: this one, or that of a server.
         onChanged: Called when model, device, packages or server have changed.
         onMeasured: Called when a test has measured what a million working voxels take, in seconds.
         say: Shows a sentence in the status line.
@@ -148,6 +149,10 @@ class SetupSection:
 
     def setRunning(self, running: bool) -> None:
         """Disable the section during a run."""
+        if running:
+            self._ui.setupStatusLabel.text = _("Wait for the end of the run, or cancel it.")
+        elif not self._ui.setupCollapsibleButton.enabled:
+            self._update()
         self._ui.setupCollapsibleButton.enabled = not running
 
     def _fillModels(self) -> None:
@@ -214,16 +219,18 @@ class SetupSection:
     def _update(self) -> None:
         ui, model = self._ui, self.model
         ui.licenceLabel.text = (licence_of(model.path) or _("See the model card.")) if model else ""
-        ui.deleteModelButton.enabled = model is not None and self._library.is_removable(model)
-        ui.deleteModelButton.toolTip = (
-            _("Delete the files of this model.")
-            if ui.deleteModelButton.enabled
-            else _("This model is bundled with the extension.")
+        noModel = _("No model is installed.") if model is None else ""
+        bundled = (
+            _("This model is bundled with the extension.") if model and not self._library.is_removable(model) else ""
         )
+        enableOrExplain(ui.deleteModelButton, not (noModel or bundled), noModel or bundled)
+        enableOrExplain(ui.openModelFolderButton, not noModel, noModel)
         ui.installFolderButton.visible = bool(self._missing)
         ui.installButton.visible = bool(self._missing) and not dependencies.whyNotLocal(self._missing)
         ui.installFreeTextButton.visible = bool(self._missingFreeText) and not self._missing
-        ui.testButton.enabled = not self._missing and model is not None and self._call is None
+        untested = _("Python packages are missing.") if self._missing else noModel
+        untested = untested or (_("The test is running.") if self._call is not None else "")
+        enableOrExplain(ui.testButton, not untested, untested)
         ui.setupStatusLabel.text = self.reason or self._readySentence()
 
     def _readySentence(self) -> str:
@@ -263,9 +270,9 @@ class SetupSection:
             self._onTest()
 
     def _onTest(self, _checked: bool = False) -> None:
-        self._ui.setupStatusLabel.text = _("Starting the worker and loading the model...")
         self._call = BackgroundCall(self._backend.test, self._onTested)
-        self._ui.testButton.enabled = False
+        self._update()
+        self._ui.setupStatusLabel.text = _("Starting the worker and loading the model...")
 
     def _onTested(self, ready: Ready | None, error: DSMError | None) -> None:
         if ready is None:

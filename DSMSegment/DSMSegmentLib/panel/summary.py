@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dsm.core.name_status import Answer
 from dsm.wire.messages import Progress
 from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.jobs.job import JobState, SegmentationJob
@@ -59,10 +60,14 @@ def finishedText(job: SegmentationJob) -> str:
     """Return one line for a run that has ended."""
     outcomes = job.allOutcomes
     found = sum(outcome.status is OutcomeStatus.WRITTEN for outcome in outcomes)
-    missing = dict.fromkeys(outcome.prompt.name for outcome in outcomes if outcome.status is OutcomeStatus.NOT_FOUND)
+    missing = [outcome for outcome in outcomes if outcome.status is OutcomeStatus.NOT_FOUND]
+    unknown = dict.fromkeys(outcome.prompt.name for outcome in missing if outcome.answer is Answer.NONE)
+    absent = dict.fromkeys(outcome.prompt.name for outcome in missing if outcome.answer is not Answer.NONE)
     parts = [_("{count} found").format(count=found)]
-    if missing:
-        parts.append(_("not found: {names}").format(names=", ".join(missing)))
+    if absent:
+        parts.append(_("not found: {names}").format(names=", ".join(absent)))
+    if unknown:
+        parts.append(_("not known to this model: {names}").format(names=", ".join(unknown)))
     if job.missing:
         parts.append(_("not segmented: {names}").format(names=", ".join(prompt.name for prompt in job.missing)))
     counts = "; ".join(parts) + "."

@@ -12,7 +12,8 @@ from dsm.errors import DSMError
 from DSMSegmentLib.application import qt
 from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.jobs.runs import Runs
-from DSMSegmentLib.scene.segment_tags import isEdited, tagOf
+from DSMSegmentLib.panel.button_reason import enableOrExplain
+from DSMSegmentLib.scene.segment_tags import isEdited, isUneditedResult, tagOf
 from DSMSegmentLib.scene.sequence_item import timeOf
 
 # One write for all positions that the slider passed in the meantime.
@@ -20,11 +21,10 @@ _DELAY_MS = 60
 
 
 class ThresholdSection:
-    """Connects the slider to the selected result.
+    """Connection of the slider to the selected result.
 
     Args:
-        slider: `ctkSliderWidget`, 0 to 1; also the threshold of the next run.
-        label: Says what the slider acts on.
+        slider: `ctkSliderWidget`, 0 to 1; its tool tip says why it is disabled.
         postprocess: `QCheckBox`.
         runs: Keeps the probabilities.
         noteEdits: Tags what was changed by hand up to now.
@@ -35,14 +35,13 @@ class ThresholdSection:
     def __init__(
         self,
         slider: Any,
-        label: Any,
         postprocess: Any,
         runs: Runs,
         noteEdits: Callable[[], None],
         onWritten: Callable[[], None],
         say: Callable[[str], None],
     ) -> None:
-        self._slider, self._label, self._keepLargest = slider, label, postprocess
+        self._slider, self._postprocess = slider, postprocess
         self._runs = runs
         self._noteEdits = noteEdits
         self._onWritten = onWritten
@@ -61,31 +60,47 @@ class ThresholdSection:
         """Select another result, or none; the slider then shows its threshold."""
         self._timer.stop()
         self._node, self._segmentId = segmentationNode, segmentId
-        segment = segmentationNode.GetSegmentation().GetSegment(segmentId) if segmentationNode and segmentId else None
-        if segment is None:
-            self._label.text = _("Applies to the next run. Select a result to change its own threshold.")
-        elif self._runs.isThresholdElsewhere(segmentationNode, segmentId):
-            self._label.text = _(
-                "Applies to the next run. The probabilities of {name} belong to another sequence item."
-            ).format(name=segment.GetName())
-        elif isEdited(segment):
-            self._label.text = _("Applies to the next run. {name} was edited manually and stays unchanged.").format(
-                name=segment.GetName()
-            )
-        elif not self._runs.canSetThreshold(segmentationNode, segmentId):
-            self._label.text = _("Applies to the next run. The probabilities of {name} are not in memory.").format(
-                name=segment.GetName()
-            )
-        else:
-            self._label.text = _("Applies to {name} immediately, and to the next run.").format(name=segment.GetName())
+        self.update()
+        segment = self._segment
+        if segment is not None and self._slider.enabled:
             self._showing = True
             self._slider.value = float(tagOf(segment, THRESHOLD_TAG) or self._slider.value)
             self._showing = False
+
+    def update(self) -> None:
+        """Enable the slider, or let it say why it is disabled."""
+        reason = self._reason()
+        enableOrExplain(self._slider, not reason, reason)
 
     def stop(self) -> None:
         """Discard a pending change."""
         self._timer.stop()
         self._node, self._segmentId = None, ""
+
+    @property
+    def _segment(self) -> slicer.vtkSegment | None:
+        if self._node is None or self._node.GetScene() is None or not self._segmentId:
+            return None
+        return self._node.GetSegmentation().GetSegment(self._segmentId)
+
+    def _reason(self) -> str:
+        """Return why the selected result has no threshold to change; empty if it has one."""
+        segment = self._segment
+        if segment is None or self._node is None:
+            return _("Select a segment first.")
+        if self._runs.isRunning:
+            return _("Wait for the end of the run, or cancel it.")
+        if self._runs.isThresholdElsewhere(self._node, self._segmentId):
+            reason = _("The probabilities of {name} belong to another sequence item.")
+        elif isEdited(segment) and isUneditedResult(segment):
+            reason = _("{name} was found by clicks: change it by more clicks.")
+        elif isEdited(segment):
+            reason = _("{name} was edited by hand, which another threshold would undo.")
+        elif not self._runs.canSetThreshold(self._node, self._segmentId):
+            reason = _("The probabilities of {name} are not in memory: run it again.")
+        else:
+            return ""
+        return reason.format(name=segment.GetName())
 
     def _onValue(self, _value: float = 0.0) -> None:
         if not self._showing and self._node is not None and self._runs.canSetThreshold(self._node, self._segmentId):
@@ -100,7 +115,7 @@ class ThresholdSection:
         self._noteEdits()
         try:
             self._runs.setThreshold(
-                self._node, self._segmentId, self._slider.value, postprocess=self._keepLargest.checked
+                self._node, self._segmentId, self._slider.value, postprocess=self._postprocess.checked
             )
         except DSMError as error:
             self._say(error.one_line)

@@ -36,7 +36,7 @@ def saveCorrection(
         segmentationNode: Holds the corrected segment; the image is the volume that it was made on.
         segmentId: Of the segment.
         folder: Made when it is not there; `dataset.json` in it is the manifest.
-        aiMask: What the network had made, on the grid of the volume; None where it is not known any more.
+        aiMask: Mask of the network, on the grid of the volume; None where it is not known any more.
 
     Returns:
         Name of the case.

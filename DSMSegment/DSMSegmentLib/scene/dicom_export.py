@@ -26,7 +26,7 @@ def dicomProblems(
     """Return the problems that prevent a complete DICOM SEG, one sentence each; none if there is no problem.
 
     Args:
-        segmentationNode: What is to be exported.
+        segmentationNode: Segmentation to export.
         volumeNode: The volume that was segmented; a DICOM SEG refers to its slices.
     """
     problems = []
@@ -59,7 +59,7 @@ def exportDicom(
     """Write a DICOM SEG.
 
     Args:
-        segmentationNode: What is to be exported.
+        segmentationNode: Segmentation to export.
         volumeNode: The volume that was segmented.
         path: Where to write; an existing file is replaced only when the new one is whole.
 

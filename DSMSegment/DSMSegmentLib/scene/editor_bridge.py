@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import slicer
 
-from dsm.core.boxes import CroppedArray, bounding_box
-from dsm.core.segment_tags import ALGORITHM_TYPE_TAG, AUTOMATIC, PROMPT_TAG
-from DSMSegmentLib.scene.mrml import arrayIJK, segmentLayer
-from DSMSegmentLib.scene.segment_tags import tagOf
+from dsm.core.boxes import CroppedArray
+from dsm.core.segment_tags import PROMPT_TAG
+from DSMSegmentLib.scene.mrml import segmentLayer
+from DSMSegmentLib.scene.placed_mask import PlacedMask
+from DSMSegmentLib.scene.segment_tags import isUneditedResult, tagOf
 from DSMSegmentLib.scene.sequence_item import SequenceItem
 from DSMSegmentLib.scene.tag_writer import tagEdited, tagMask
 
@@ -38,6 +39,11 @@ class _Mask:
     source: slicer.vtkOrientedImageData
     time: int
     isOfNetwork: bool
+
+    @property
+    def placed(self) -> PlacedMask:
+        """Its voxels."""
+        return PlacedMask.of(self.layer, self.label)
 
 
 class EditWatch:
@@ -69,7 +75,7 @@ class EditWatch:
             before, self._masks[segmentId] = self._masks[segmentId], now[segmentId]
             if not now[segmentId].isOfNetwork:
                 tagMask(self.segmentationNode, segmentId)
-            elif segmentId in self._originals and _areEqual(self._originals[segmentId], now[segmentId]):
+            elif segmentId in self._originals and self._originals[segmentId].placed.isSameAs(now[segmentId].placed):
                 del self._originals[segmentId]  # undo in the Segment Editor, which takes the tags back, too
                 continue
             else:
@@ -83,9 +89,9 @@ class EditWatch:
         mask = self._originals.get(segmentId)
         if mask is None:
             return None
-        start, voxels = _placed(mask.layer, mask.label)
+        placed = mask.placed
         # Masks of the network lie inside the volume, so no offset is negative.
-        return CroppedArray(voxels.astype(np.uint8), start)  # type: ignore[arg-type]
+        return CroppedArray(placed.voxels.astype(np.uint8), placed.start)  # type: ignore[arg-type]
 
     def restart(self) -> None:
         """Compare with the current masks: after a run, a new threshold, or a change of the sequence item."""
@@ -106,8 +112,9 @@ class EditWatch:
             if key not in copies:
                 copies[key] = slicer.vtkOrientedImageData()
                 copies[key].DeepCopy(layer)
-            isOfNetwork = tagOf(segment, ALGORITHM_TYPE_TAG) == AUTOMATIC
-            masks[segmentId] = _Mask(copies[key], segment.GetLabelValue(), layer, layer.GetMTime(), isOfNetwork)
+            masks[segmentId] = _Mask(
+                copies[key], segment.GetLabelValue(), layer, layer.GetMTime(), isUneditedResult(segment)
+            )
         return masks
 
     def _isEdited(self, segmentId: str, before: _Mask) -> bool:
@@ -115,24 +122,4 @@ class EditWatch:
         layer = segmentLayer(segment) if segment is not None else None
         if layer is None or (layer is before.source and layer.GetMTime() == before.time):
             return False
-        return not _areSame(_placed(layer, segment.GetLabelValue()), _placed(before.layer, before.label))
-
-
-def _areEqual(first: _Mask, second: _Mask) -> bool:
-    return _areSame(_placed(first.layer, first.label), _placed(second.layer, second.label))
-
-
-def _areSame(first: tuple[tuple[int, ...], np.ndarray], second: tuple[tuple[int, ...], np.ndarray]) -> bool:
-    return first[0] == second[0] and np.array_equal(first[1], second[1])
-
-
-def _placed(layer: slicer.vtkOrientedImageData, label: int) -> tuple[tuple[int, ...], np.ndarray]:
-    """Return a segment of a layer, cropped to its voxels, and where it lies."""
-    if layer.GetNumberOfPoints() == 0:
-        return (0, 0, 0), np.zeros((0, 0, 0), bool)
-    mask = arrayIJK(layer) == label
-    box = bounding_box(mask)
-    if box is None:
-        return (0, 0, 0), np.zeros((0, 0, 0), bool)
-    start = tuple(int(a + b) for a, b in zip(layer.GetExtent()[0::2], box.start, strict=True))
-    return start, mask[box.slices]
+        return not PlacedMask.of(layer, segment.GetLabelValue()).isSameAs(before.placed)

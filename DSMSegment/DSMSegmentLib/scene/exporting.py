@@ -32,7 +32,7 @@ def exportSegmentation(
     a label map mean beside it, as `.labels.csv`. The engine writes the others.
 
     Args:
-        segmentationNode: What to write.
+        segmentationNode: Segmentation to write.
         volumeNode: Whose grid a label map gets; None for the grid of the segmentation.
         path: Where to write; an existing file is replaced only when the new one is whole.
 

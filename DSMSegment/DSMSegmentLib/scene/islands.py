@@ -8,7 +8,7 @@ import numpy as np
 import vtk
 from vtk.util import numpy_support
 
-# What VTK labels in about 10 ms: the slider must not stop the window.
+# VTK labels as many voxels in about 10 ms: the slider must not stop the window.
 _MAX_VOXELS = 200_000
 
 

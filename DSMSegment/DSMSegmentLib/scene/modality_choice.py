@@ -1,4 +1,4 @@
-"""CT or MR as the user wants a volume taken."""
+"""Choice of the modality: automatic, CT or MR."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ModalityChoice(Enum):
 
     @staticmethod
     def automaticLabel(modality: str) -> str:
-        """Text of `AUTOMATIC` where it is known what it comes to.
+        """Return the text of `AUTOMATIC` with the modality that was found.
 
         Args:
             modality: `"CT"` or `"MR"`; empty without a volume.

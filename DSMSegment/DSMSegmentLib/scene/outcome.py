@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from dsm.core.name_status import Answer
+
 if TYPE_CHECKING:
     from dsm.core.prompt import Prompt
+    from DSMSegmentLib.scene.taken_voxels import Taken
 
 
 class OutcomeStatus(Enum):
@@ -26,18 +29,20 @@ class SegmentOutcome:
         prompt: As it was understood.
         status: Written, not found, or skipped because a segment of that name exists.
         segmentId: Of the segment that was written; empty otherwise, unless empty segments are wanted.
-        score: 0 to 1.
+        score: 0 to 1; None where there is none, see `dsm.core.result.PromptResult`.
         volumeMl: Of the mask.
         seconds: Time that this prompt took.
         warnings: Of the prompt parser and of the network.
-        takenFrom: Ids of the segments that gave voxels to it.
+        answer: Source of the result.
+        taken: Voxels that other segments gave to it, by their ids.
     """
 
     prompt: Prompt
     status: OutcomeStatus
     segmentId: str = ""
-    score: float = 0.0
+    score: float | None = None
     volumeMl: float = 0.0
     seconds: float = 0.0
     warnings: tuple[str, ...] = ()
-    takenFrom: tuple[str, ...] = ()
+    answer: Answer = Answer.LEARNED
+    taken: Taken = field(default_factory=dict)

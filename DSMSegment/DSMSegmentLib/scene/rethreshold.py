@@ -71,9 +71,7 @@ def setThreshold(
 
 
 def _onFullGrid(mask: np.ndarray, probability: SegmentMap) -> slicer.vtkOrientedImageData:
-    crop = CroppedArray.from_mask(mask)
-    i, j, k = (a + b for a, b in zip(probability.values.offset_ijk, crop.offset_ijk, strict=True))
-    return orientedImageFromCrop(CroppedArray(crop.array, (i, j, k)), probability.affine)
+    return orientedImageFromCrop(CroppedArray.from_mask(mask, probability.values.offset_ijk), probability.affine)
 
 
 def _above(probability: np.ndarray, threshold: float) -> np.ndarray:

@@ -8,8 +8,18 @@ from functools import lru_cache
 import slicer
 import vtk
 
+from dsm.core.name_status import Answer
 from dsm.core.prompt import Prompt
-from dsm.core.segment_tags import ALGORITHM_TYPE_TAG, MANUALLY_CHANGED, TAGS, SegmentFacts, from_tags
+from dsm.core.segment_tags import (
+    ALGORITHM_TYPE_TAG,
+    ANSWER_TAG,
+    AUTOMATIC,
+    EDITED_TAG,
+    MANUALLY_CHANGED,
+    TAGS,
+    SegmentFacts,
+    from_tags,
+)
 from dsm.errors import PromptError
 from dsm.text.prompt import parse_prompts
 
@@ -33,6 +43,18 @@ def factsOf(segment: slicer.vtkSegment) -> SegmentFacts | None:
 def isEdited(segment: slicer.vtkSegment) -> bool:
     """Return whether a segment of the network was edited by a person."""
     return tagOf(segment, ALGORITHM_TYPE_TAG) == MANUALLY_CHANGED
+
+
+def isEditedByHand(segment: slicer.vtkSegment) -> bool:
+    """Return whether a person changed voxels of a segment of the network; clicks alone change none by hand."""
+    return isEdited(segment) and not isUneditedResult(segment)
+
+
+def isUneditedResult(segment: slicer.vtkSegment) -> bool:
+    """Return whether the mask of a segment is what the network found, by its name or by clicks."""
+    if not isEdited(segment):
+        return tagOf(segment, ALGORITHM_TYPE_TAG) == AUTOMATIC
+    return tagOf(segment, ANSWER_TAG) == Answer.CLICK and not tagOf(segment, EDITED_TAG)
 
 
 def promptOf(segment: slicer.vtkSegment) -> Prompt | None:

@@ -36,7 +36,7 @@ class SequenceItem:
 
     Args:
         browser: Shows one item at a time.
-        value: What the sequence calls the item.
+        value: Index value of the item in the sequence.
     """
 
     browser: slicer.vtkMRMLSequenceBrowserNode

@@ -1,4 +1,4 @@
-"""The only writer of segment tags, so that results are described alike wherever they come from.
+"""Writer of segment tags, the only one in the scene.
 
 Volumes are those of the mask in the frame of its segmentation, before parent transforms, as in Slicer's statistics.
 """
@@ -9,11 +9,18 @@ from typing import TYPE_CHECKING
 
 import slicer
 
+from dsm.core.name_status import Answer
 from dsm.core.segment_tags import (
     ALGORITHM_TYPE_TAG,
+    ANSWER_TAG,
+    COMPLETED,
+    EDITED_TAG,
+    IN_PROGRESS,
     MANUALLY_CHANGED,
+    NAME_TAG,
     NOTE_TAG,
     PROMPT_TAG,
+    STATUS_TAG,
     TAGS,
     THRESHOLD_TAG,
     VOLUME_TAG,
@@ -29,6 +36,7 @@ from DSMSegmentLib.scene.segment_tags import tagOf
 from DSMSegmentLib.scene.segment_volumes import noteVolume
 
 if TYPE_CHECKING:
+    from dsm.core.prompt import Prompt
     from dsm.core.result import PromptResult
 
 
@@ -47,8 +55,8 @@ def tagResult(
     Args:
         segmentationNode: Of the segment.
         segmentId: Of the segment.
-        result: What the network found; the mask of the segment may be another by policies and masking.
-        provenance: What made the result.
+        result: Result of the network; the mask of the segment may differ from it by policies and masking.
+        provenance: Source of the result.
         volumeNode: That was segmented.
         mask: That the segment was given; None to look, which takes longer.
         byHand: Whether a person had a part in it, as with the effect in the Segment Editor.
@@ -61,17 +69,32 @@ def tagResult(
         prompt=result.prompt.text,
         name=result.prompt.name,
         provenance=provenance,
+        clicks=result.prompt.clicks,
         score=result.score,
         threshold=result.threshold,
         seconds=result.seconds,
         notes=warningsOf(result),
-        edited=byHand,
+        answer=result.answer,
+        edited=byHand or bool(result.prompt.clicks),
     )
     tags = to_tags(facts)
     for name in TAGS:
         _setTag(segment, name, tags.get(name, ""))
     noteVolume(segmentationNode, segmentId, volumeNode)
     return tagMask(segmentationNode, segmentId, mask)
+
+
+def tagPrompt(
+    segmentationNode: slicer.vtkMRMLSegmentationNode,
+    segmentId: str,
+    prompt: Prompt,
+    volumeNode: slicer.vtkMRMLScalarVolumeNode,
+) -> None:
+    """Tag an empty segment with the prompt whose object a person is going to click."""
+    segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
+    for name, value in ((PROMPT_TAG, prompt.text), (NAME_TAG, prompt.name), (ANSWER_TAG, Answer.CLICK.value)):
+        segment.SetTag(name, value)
+    noteVolume(segmentationNode, segmentId, volumeNode)
 
 
 def tagThreshold(
@@ -86,8 +109,10 @@ def tagThreshold(
 
 
 def tagEdited(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str) -> None:
-    """Tag a segment as SEMIAUTOMATIC, the DICOM term for an edited result."""
-    segmentationNode.GetSegmentation().GetSegment(segmentId).SetTag(ALGORITHM_TYPE_TAG, MANUALLY_CHANGED)
+    """Tag a segment as edited by hand, and as SEMIAUTOMATIC, the DICOM term for an edited result."""
+    segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
+    segment.SetTag(ALGORITHM_TYPE_TAG, MANUALLY_CHANGED)
+    segment.SetTag(EDITED_TAG, "true")
     tagMask(segmentationNode, segmentId)
 
 
@@ -97,18 +122,34 @@ def tagLoss(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, ta
     if not tagOf(segment, PROMPT_TAG):
         return
     said = tagOf(segment, NOTE_TAG)
-    note = f"Voxels went to {taker}."
+    note = _lossNote(taker)
     _setTag(segment, NOTE_TAG, format_notes((said, note) if said and note not in said else (said or note,)))
     tagMask(segmentationNode, segmentId)
+
+
+def tagReturn(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, taker: str) -> None:
+    """Undo `tagLoss` of a segment that got its voxels back."""
+    segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
+    if tagOf(segment, PROMPT_TAG):
+        said = (tagOf(segment, NOTE_TAG) or "").replace(_lossNote(taker), "")
+        _setTag(segment, NOTE_TAG, " ".join(said.split()))
+        tagMask(segmentationNode, segmentId)
+
+
+def _lossNote(taker: str) -> str:
+    return f"Voxels went to {taker}."
 
 
 def tagMask(
     segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, mask: slicer.vtkOrientedImageData | None = None
 ) -> float:
-    """Tag a segment with the size of its mask; returns its volume in ml."""
+    """Tag a segment with the size of its mask, which nobody has reviewed yet; returns its volume in ml."""
+    segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
     image = mask if mask is not None else orientedImageFromSegment(segmentationNode, segmentId)
     volumeMl = countVoxels(image) * voxelVolumeMl(image)
-    segmentationNode.GetSegmentation().GetSegment(segmentId).SetTag(VOLUME_TAG, format_volume(volumeMl))
+    segment.SetTag(VOLUME_TAG, format_volume(volumeMl))
+    if tagOf(segment, STATUS_TAG) == COMPLETED:
+        segment.SetTag(STATUS_TAG, IN_PROGRESS)
     return volumeMl
 
 

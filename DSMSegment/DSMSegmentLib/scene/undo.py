@@ -38,7 +38,7 @@ class UndoHistory:
 
         Args:
             segmentationNode: That the run wrote to.
-            journal: What it changed there.
+            journal: Changes of the run there.
             onUndone: Called when the run was taken back.
         """
         # A scene that was closed during the run took the node along, and a later node may get its id.

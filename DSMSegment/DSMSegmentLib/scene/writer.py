@@ -29,7 +29,9 @@ from DSMSegmentLib.scene.mrml import (
 from DSMSegmentLib.scene.outcome import OutcomeStatus, SegmentOutcome
 from DSMSegmentLib.scene.placement import createSegmentation, placeBesideVolume
 from DSMSegmentLib.scene.policy import ExistingPolicy, OverlapPolicy
-from DSMSegmentLib.scene.tag_writer import tagLoss, tagResult, warningsOf
+from DSMSegmentLib.scene.segment_display import hasOwnColor
+from DSMSegmentLib.scene.tag_writer import tagLoss, tagPrompt, tagResult, tagReturn, warningsOf
+from DSMSegmentLib.scene.taken_voxels import Taken, giveBack
 
 if TYPE_CHECKING:
     from dsm.core.prompt import Prompt
@@ -46,10 +48,11 @@ class SegmentationWriter:
         volumeNode: That was segmented; gives grid, parent transform and place in the subject hierarchy.
         affine: `(4, 4)` of the voxels that were segmented (`Volume.affine`).
         segmentationNode: Where to write; None makes one when the first result arrives.
-        existing: What to do with segments of the same name.
-        overlap: What to do where segments overlap.
+        existing: Policy for segments of the same name.
+        overlap: Policy where segments overlap.
         keepEmpty: Whether a prompt that found nothing gets an empty segment.
         roi: Voxels that were segmented; a segment that is replaced keeps what it has outside. None for all.
+        taken: Voxels that replaced segments took from others before; they go back first.
 
     Raises:
         InputError: If the segmentation cannot take masks.
@@ -66,6 +69,7 @@ class SegmentationWriter:
         overlap: OverlapPolicy = OverlapPolicy.ALLOW,
         keepEmpty: bool = False,
         roi: Box | None = None,
+        taken: Taken | None = None,
     ) -> None:
         if segmentationNode is not None:
             _checkWritable(segmentationNode, volumeNode, affine)
@@ -75,6 +79,7 @@ class SegmentationWriter:
         self._overlap = overlap
         self._keepEmpty = keepEmpty
         self._roi = roi
+        self._taken = taken or {}
         self.segmentationNode = segmentationNode
         self.journal: RunJournal | None = None
         self._written: list[str] = []
@@ -90,13 +95,13 @@ class SegmentationWriter:
 
         Args:
             result: Its mask is on the grid of the volume.
-            provenance: What made the mask.
+            provenance: Source of the mask.
             into: Id of the segment that gets the mask, whatever its name; empty, or gone by now: as the policy says.
 
         Returns:
-            What became of it. A result without voxels changes nothing in the scene but making the node.
+            Outcome. A result without voxels changes nothing in the scene, except that the node is made.
         """
-        node, journal = self._begin()
+        node, journal = self.begin()
         prompt = result.prompt
         outcome = SegmentOutcome(
             prompt,
@@ -104,6 +109,7 @@ class SegmentationWriter:
             score=result.score,
             seconds=result.seconds,
             warnings=warningsOf(result),
+            answer=result.answer,
         )
         isThere = bool(into) and node.GetSegmentation().GetSegment(into) is not None
         replaced = into if isThere else self._replacedBy(prompt, node)
@@ -118,19 +124,31 @@ class SegmentationWriter:
                 removeVoxels(image, orientedImageFromSegment(node, other))
         if countVoxels(image) == 0:
             return replace(outcome, warnings=(*outcome.warnings, f"{prompt.name} lies inside other segments."))
-        taken: list[str] = []
+        taken: dict[str, slicer.vtkOrientedImageData] = {}
         with NodeModify(node):
+            returned = self._giveBack(node, journal)
             if self._overlap is OverlapPolicy.OVERWRITE:
                 taken = _takeVoxels(image, node, others, journal)
-            segmentId = self._writeMask(image, prompt, replaced, taken)
+            segmentId = self._writeMask(image, prompt, replaced, [*returned, *taken])
             volumeMl = tagResult(node, segmentId, result, provenance, self._volumeNode, mask=image)
+            name = node.GetSegmentation().GetSegment(segmentId).GetName()
+            for other in returned:
+                tagReturn(node, other, name)
             for other in taken:
-                tagLoss(node, other, node.GetSegmentation().GetSegment(segmentId).GetName())
-        written = OutcomeStatus.WRITTEN
-        return replace(outcome, status=written, segmentId=segmentId, volumeMl=volumeMl, takenFrom=tuple(taken))
+                tagLoss(node, other, name)
+        return replace(outcome, status=OutcomeStatus.WRITTEN, segmentId=segmentId, volumeMl=volumeMl, taken=taken)
+
+    def prepare(self, prompt: Prompt) -> str:
+        """Add an empty segment that is named, colored and coded, to get a mask later; returns its id."""
+        node, journal = self.begin()
+        with NodeModify(node):
+            segmentId = _addSegment(prompt, node, journal)
+            _describe(node.GetSegmentation().GetSegment(segmentId), prompt)
+            tagPrompt(node, segmentId, prompt, self._volumeNode)
+        return segmentId
 
     def _writeEmpty(self, outcome: SegmentOutcome, result: PromptResult, provenance: Provenance) -> SegmentOutcome:
-        node, journal = self._begin()
+        node, journal = self.begin()
         segmentId = _addSegment(outcome.prompt, node, journal)
         _describe(node.GetSegmentation().GetSegment(segmentId), outcome.prompt)
         tagResult(node, segmentId, result, provenance, self._volumeNode)
@@ -140,7 +158,7 @@ class SegmentationWriter:
         self, image: slicer.vtkOrientedImageData, prompt: Prompt, replaced: str, taken: Sequence[str]
     ) -> str:
         """Write a mask into the replaced segment, or into a new one; returns its id."""
-        node, journal = self._begin()
+        node, journal = self.begin()
         if replaced:
             journal.noteChanging(replaced)
         segmentId = replaced or _addSegment(prompt, node, journal)
@@ -169,7 +187,8 @@ class SegmentationWriter:
             with NodeModify(self.segmentationNode):
                 packLayers(self.segmentationNode)
 
-    def _begin(self) -> tuple[slicer.vtkMRMLSegmentationNode, RunJournal]:
+    def begin(self) -> tuple[slicer.vtkMRMLSegmentationNode, RunJournal]:
+        """Return the segmentation and the journal, made before the first write."""
         node = self.segmentationNode
         if node is not None and self.journal is not None:
             return node, self.journal
@@ -185,6 +204,15 @@ class SegmentationWriter:
         self.segmentationNode = node
         self.journal = RunJournal(node, ownsNode=ownsNode)
         return node, self.journal
+
+    def _giveBack(self, node: slicer.vtkMRMLSegmentationNode, journal: RunJournal) -> list[str]:
+        """Give back what was taken before, once; returns the ids of the segments that got it."""
+        taken, self._taken = self._taken, {}
+        there = [other for other in taken if node.GetSegmentation().GetSegment(other) is not None]
+        for other in there:
+            journal.noteChanging(other)
+        giveBack(node, taken)
+        return there
 
     def _replacedBy(self, prompt: Prompt, node: slicer.vtkMRMLSegmentationNode) -> str:
         """Return the id of the segment to replace by policy, or `""`."""
@@ -213,15 +241,16 @@ def _takeVoxels(
     node: slicer.vtkMRMLSegmentationNode,
     others: Sequence[str],
     journal: RunJournal,
-) -> list[str]:
-    """Subtract the voxels of `image` from the other segments; returns the ids of changed ones."""
-    taken = []
+) -> dict[str, slicer.vtkOrientedImageData]:
+    """Subtract the voxels of `image` from the other segments; returns what changed ones lost, by their ids."""
+    taken = {}
     for other in others:
-        rest = orientedImageFromSegment(node, other)
+        rest, lost = orientedImageFromSegment(node, other), orientedImageFromSegment(node, other)
         if removeVoxels(rest, image):
             journal.noteChanging(other)
             setSegmentMask(node, other, rest)
-            taken.append(other)
+            removeVoxels(lost, rest)
+            taken[other] = lost
     return taken
 
 
@@ -235,7 +264,8 @@ def _addSegment(prompt: Prompt, node: slicer.vtkMRMLSegmentationNode, journal: R
 
 
 def _describe(segment: slicer.vtkSegment, prompt: Prompt) -> None:
-    segment.SetColor(_color(prompt))
+    if not hasOwnColor(segment):
+        segment.SetColor(_color(prompt))
     segment.SetTerminology(prompt_terminology(prompt).to_tag())
     segment.NameAutoGeneratedOff()
     segment.ColorAutoGeneratedOff()

@@ -16,6 +16,7 @@ from typing import Any
 import checkout
 import qt
 import slicer
+import vtk
 
 NOT_CONFIRMED, CONFIRMED_WITHOUT_DIALOG, CONFIRMED_WITH_DIALOG = range(3)
 # As in `qmrml`: what Qt holds of an effect must not be taken down by a collector of garbage in the thread of a job.
@@ -35,6 +36,10 @@ class AbstractScriptedSegmentEditorEffect:
 
     def cleanup(self) -> None:
         """Slicer's does nothing."""
+
+    def xyToRas(self, xy: Any, viewWidget: Any) -> list[float]:
+        ras = self.scriptedEffect.xyToRas(qt.QPoint(xy[0], xy[1]), viewWidget)
+        return [ras.x(), ras.y(), ras.z()]
 
 
 class qSlicerSegmentEditorScriptedEffect:  # noqa: N801
@@ -133,6 +138,11 @@ class qSlicerSegmentEditorScriptedEffect:  # noqa: N801
             self._set(_confirmed=segment_id)
         return CONFIRMED_WITH_DIALOG
 
+    @staticmethod
+    def xyToRas(xy: Any, slice_widget: Any) -> Any:
+        """Return the world RAS of a place in a slice view; an int for each coordinate, as a QPoint has."""
+        return qt.QVector3D(*slice_widget.node.GetXYToRAS().MultiplyPoint((xy.x(), xy.y(), 0.0, 1.0))[:3])
+
     def saveStateForUndo(self) -> None:
         self.logic.SaveStateForUndo()
 
@@ -201,6 +211,21 @@ class qSlicerSegmentEditorEffectFactory:  # noqa: N801
         self._effects.clear()
 
 
+class SliceView:
+    """Stand-in for `qMRMLSliceWidget` with a real slice node and interactor: one pixel is 0.1 mm, axial, at `s_mm`."""
+
+    def __init__(self, r_mm: float, a_mm: float, s_mm: float) -> None:
+        self.node = slicer.vtkMRMLSliceNode()
+        self.node.SetLayoutName("Red")
+        self.node.SetDimensions(400, 400, 1)
+        self.node.SetFieldOfView(40.0, 40.0, 1.0)
+        self.node.SetSliceToRASByNTP(0, 0, 1, -1, 0, 0, r_mm, a_mm, s_mm, 0)
+        self.interactor = vtk.vtkGenericRenderWindowInteractor()
+
+    def className(self) -> str:
+        return "qMRMLSliceWidget"
+
+
 class SegmentEditor:
     """The editor's widget, without what can be seen of it: clones the registered effects, has at most one active.
 
@@ -254,6 +279,23 @@ class SegmentEditor:
         if effect is None or self._isEnabled(effect):
             self.node.SetActiveEffectName(name)
         return self._active
+
+    def mouse(self, view: Any, world: Any, *, ctrl: bool = False, shift: bool = False) -> bool:
+        """Press the left button in a slice view; returns whether the view itself does nothing with it."""
+        matrix = vtk.vtkMatrix4x4()
+        vtk.vtkMatrix4x4.Invert(view.node.GetXYToRAS(), matrix)
+        x, y, _, _ = matrix.MultiplyPoint((*world, 1.0))
+        view.interactor.SetEventInformation(round(x), round(y), ctrl, shift)
+        return self._interact(view, vtk.vtkCommand.LeftButtonPressEvent)
+
+    def key(self, view: Any, key: str) -> bool:
+        """Press a key in a slice view, by its name in VTK; returns whether the view itself does nothing with it."""
+        view.interactor.SetKeySym(key)
+        return self._interact(view, vtk.vtkCommand.KeyPressEvent)
+
+    def _interact(self, view: Any, event: int) -> bool:
+        function = getattr(self._active.self(), "processInteractionEvents", None) if self._active is not None else None
+        return bool(function(view.interactor, event, view)) if function is not None else False
 
     def setSegmentationNode(self, node: Any) -> None:
         """Choose another segmentation in the list, which ends the effect."""

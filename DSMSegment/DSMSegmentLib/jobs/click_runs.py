@@ -1,0 +1,269 @@
+"""Live runs of the clicks of segments: each change of the clicks starts a run, of which only the latest counts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import slicer
+
+from dsm.core.click import Click, corrects_text_mask
+from dsm.core.prompt import Prompt
+from DSMSegmentLib.application import tr as _
+from DSMSegmentLib.jobs.job import JobState, SegmentationJob
+from DSMSegmentLib.jobs.runs import Runs
+from DSMSegmentLib.scene.click_list import clickListOf, clicksOf, setClicks
+from DSMSegmentLib.scene.journal import RunJournal
+from DSMSegmentLib.scene.mrml import countVoxels, orientedImageFromSegment
+from DSMSegmentLib.scene.segment_tags import factsOf, isEditedByHand, promptOf
+from DSMSegmentLib.scene.segment_volumes import volumeOfSegment
+from DSMSegmentLib.scene.sequence_item import browserOf
+from DSMSegmentLib.scene.tag_writer import tagReturn
+from DSMSegmentLib.scene.taken_voxels import Taken, giveBack
+
+# Clicks in quick succession, and the way of a point that is dragged, are one change.
+_DELAY_S = 0.1
+_Key = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClickRequest:
+    """Request for the mask of the clicks of one segment.
+
+    Args:
+        segmentationNode: Of the segment.
+        segmentId: Of the segment that gets the mask.
+        volumeNode: That was clicked.
+        prompt: Name of the segment.
+        clicks: In the volume's own RAS; one or more are inside.
+        onUndone: To be called when the run is undone: it takes the click back.
+        taken: Voxels that the segment has taken from others since the first click.
+    """
+
+    segmentationNode: slicer.vtkMRMLSegmentationNode
+    segmentId: str
+    volumeNode: slicer.vtkMRMLScalarVolumeNode
+    prompt: Prompt
+    clicks: tuple[Click, ...]
+    onUndone: Callable[[], None]
+    taken: Taken
+
+
+class ClickRuns:
+    """Keep the masks of segments in step with their clicks.
+
+    A run that is outdated by a later click of the same segment is cancelled; any other run is waited for. Segments that
+    were edited by hand are left alone. The mask from before the first click comes back when the last one goes, as long
+    as the panel is open.
+
+    Args:
+        runs: Starts and stops runs.
+        start: Starts a run of a request; returns whether it started, after saying why not.
+        noteEdits: Tags what was edited by hand up to now.
+        onRestored: Called with the segmentation after a mask was restored without a run.
+        say: Shows a sentence in the status line.
+    """
+
+    def __init__(
+        self,
+        runs: Runs,
+        start: Callable[[ClickRequest], bool],
+        noteEdits: Callable[[], None],
+        onRestored: Callable[[slicer.vtkMRMLSegmentationNode], None],
+        say: Callable[[str], None],
+    ) -> None:
+        self._runs = runs
+        self._start = start
+        self._noteEdits = noteEdits
+        self._onRestored = onRestored
+        self._say = say
+        self._applied: dict[_Key, tuple[Click, ...]] = {}
+        self._before: dict[_Key, RunJournal] = {}
+        self._taken: dict[_Key, Taken] = {}
+        self._pending: dict[_Key, slicer.vtkMRMLSegmentationNode] = {}
+        self._changedS = 0.0
+        self._running: ClickRequest | None = None
+
+    @property
+    def isRunning(self) -> bool:
+        """True while a run of clicks is in progress."""
+        return self._running is not None
+
+    @property
+    def isWaiting(self) -> bool:
+        """True while clicks wait for a run that answers them."""
+        return bool(self._pending)
+
+    def answered(self, segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str) -> tuple[Click, ...]:
+        """Return the clicks that the present mask of a segment answers."""
+        return self._applied.get((segmentationNode.GetID(), segmentId), ())
+
+    def adopt(
+        self, segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, clicks: tuple[Click, ...]
+    ) -> None:
+        """Take clicks for those of the present mask, as in a scene that was opened."""
+        self._applied.setdefault((segmentationNode.GetID(), segmentId), clicks)
+
+    def request(self, segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str) -> None:
+        """Note that the clicks of a segment have changed; `follow` starts the run."""
+        key = segmentationNode.GetID(), segmentId
+        self._pending.pop(key, None)
+        self._pending[key] = segmentationNode
+        self._changedS = time.monotonic()
+
+    def follow(self) -> None:
+        """Start, cancel or wait, as it is due. Call it from a timer."""
+        if not self._pending or time.monotonic() - self._changedS < _DELAY_S:
+            return
+        key = next(iter(self._pending))
+        if self._runs.isRunning:
+            if self._running is not None and _keyOf(self._running) in self._pending:
+                self._runs.cancel()
+            return
+        self._answer(key, self._pending.pop(key))
+
+    def rerun(self, segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str) -> None:
+        """Run the clicks of a segment again, also over what was edited by hand."""
+        self._answer((segmentationNode.GetID(), segmentId), segmentationNode, overEdits=True)
+
+    def finished(self, job: SegmentationJob) -> None:
+        """Note the end of a run, of clicks or of names."""
+        request, self._running = self._running, None
+        if request is None:
+            nodeId = job.segmentationNode.GetID() if job.segmentationNode is not None else ""
+            for outcome in job.outcomes:  # its mask is no longer that of the clicks, nor what was before them
+                self._before.pop((nodeId, outcome.segmentId), None)
+                self._taken.pop((nodeId, outcome.segmentId), None)
+                if (nodeId, outcome.segmentId) in self._applied:
+                    self._applied[nodeId, outcome.segmentId] = ()
+        elif job.state is JobState.FINISHED:
+            self._applied[_keyOf(request)] = request.clicks
+            for outcome in job.outcomes:
+                if outcome.segmentId == request.segmentId:
+                    self._taken[_keyOf(request)] = outcome.taken
+
+    def clear(self) -> None:
+        """Forget all clicks, for example when the scene is closed."""
+        self._applied.clear()
+        self._before.clear()
+        self._taken.clear()
+        self._pending.clear()
+        self._running = None
+
+    def _answer(self, key: _Key, node: slicer.vtkMRMLSegmentationNode, *, overEdits: bool = False) -> None:
+        self._noteEdits()
+        segmentId = key[1]
+        segment = node.GetSegmentation().GetSegment(segmentId) if node.GetScene() is not None else None
+        prompt = promptOf(segment) if segment is not None else None
+        if segment is None or prompt is None:  # deleted meanwhile
+            self._applied.pop(key, None)
+            self._before.pop(key, None)
+            return
+        name = segment.GetName()
+        volumeNode = volumeOfSegment(node, segmentId)
+        if volumeNode is None:
+            self._say(_("The volume that {name} was made on is not in the scene.").format(name=name))
+            return
+        applied, clicks = self._applied.get(key, ()), clicksOf(clickListOf(node, segmentId), volumeNode)
+        if clicks == applied and not overEdits:
+            return
+        if reason := reasonNotClickable(node, segmentId, overEdits=overEdits):
+            self._say(reason)
+        elif not clicks:
+            self._restore(key, node, name)
+        elif not any(click.inside for click in clicks) and not _isCorrectable(node, segmentId, prompt):
+            self._say(_("Click inside of {name} first: outside clicks alone mark nothing.").format(name=name))
+        else:
+            if not applied:
+                self._before.setdefault(key, RunJournal(node)).noteChanging(segmentId)
+            taken = self._taken.get(key, {})
+            undone = self._undone(key, node, volumeNode, applied, taken)
+            request = ClickRequest(node, segmentId, volumeNode, prompt, clicks, undone, taken)
+            if self._start(request):
+                self._running = request
+
+    def _restore(self, key: _Key, node: slicer.vtkMRMLSegmentationNode, name: str) -> None:
+        """Give a segment the mask from before its first click."""
+        self._applied[key] = ()
+        before = self._before.pop(key, None)
+        if before is None:
+            self._say(_("{name} stays as it is: its mask before the clicks is not in memory.").format(name=name))
+            return
+        before.revert()
+        taken = self._taken.pop(key, {})
+        giveBack(node, taken)
+        for other in taken:
+            if node.GetSegmentation().GetSegment(other) is not None:
+                tagReturn(node, other, name)
+        self._onRestored(node)
+        self._say(_("{name} is as it was before the clicks.").format(name=name))
+
+    def _undone(
+        self,
+        key: _Key,
+        node: slicer.vtkMRMLSegmentationNode,
+        volumeNode: slicer.vtkMRMLScalarVolumeNode,
+        clicks: tuple[Click, ...],
+        taken: Taken,
+    ) -> Callable[[], None]:
+        """Return what an undo of the run has to do: the clicks are again those of the mask, and so is what it took."""
+
+        def undone() -> None:
+            self._applied[key], self._taken[key] = clicks, taken
+            points = clickListOf(node, key[1]) if node.GetScene() is not None else None
+            if points is not None and volumeNode.GetScene() is not None:
+                setClicks(points, volumeNode, clicks)
+
+        return undone
+
+
+def reasonNotClickable(
+    segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, *, overEdits: bool = False
+) -> str:
+    """Return why clicks must not change a segment, in a sentence; empty if they may.
+
+    Args:
+        segmentationNode: Of the segment.
+        segmentId: Of the segment.
+        overEdits: Whether what was edited by hand may be replaced.
+    """
+    segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
+    volumeNode = volumeOfSegment(segmentationNode, segmentId)
+    if volumeNode is None:
+        return _("The volume that {name} was made on is not in the scene.").format(name=segment.GetName())
+    if reason := reasonOfVolume(volumeNode) or reasonOfVolume(segmentationNode):
+        return reason
+    if not overEdits and (isEditedByHand(segment) or _isPainted(segmentationNode, segmentId)):
+        return _("{name} was edited by hand, which a click would replace. Run it again first.").format(
+            name=segment.GetName()
+        )
+    return ""
+
+
+def reasonOfVolume(node: slicer.vtkMRMLVolumeNode | slicer.vtkMRMLSegmentationNode) -> str:
+    """Return why what a node shows cannot be clicked, in a sentence; empty if it can."""
+    if browserOf(node) is None:
+        return ""
+    return _("Items of a sequence cannot be clicked: they would share one list of points. Copy one as a volume first.")
+
+
+def _isPainted(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str) -> bool:
+    """Return whether a segment that was made for clicks has voxels that no run gave it."""
+    facts = factsOf(segmentationNode.GetSegmentation().GetSegment(segmentId))
+    if facts is None or facts.provenance.model:
+        return False
+    return _hasVoxels(segmentationNode, segmentId)
+
+
+def _isCorrectable(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, prompt: Prompt) -> bool:
+    """Return whether clicks outside alone can correct a segment: an organ that its name has found."""
+    return corrects_text_mask(prompt.kind) and _hasVoxels(segmentationNode, segmentId)
+
+
+def _hasVoxels(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str) -> bool:
+    return countVoxels(orientedImageFromSegment(segmentationNode, segmentId)) > 0
+
+
+def _keyOf(request: ClickRequest) -> _Key:
+    return request.segmentationNode.GetID(), request.segmentId

@@ -1,0 +1,41 @@
+"""Button that adds all organs that the model has learned to the prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from dsm.text.vocabulary import load_vocabulary
+from DSMSegmentLib.application import tr as _
+from DSMSegmentLib.panel.button_reason import enableOrExplain
+
+
+class LearnedOrgansButton:
+    """Connection of the button.
+
+    Args:
+        button: `QPushButton`.
+        append: Adds prompts.
+    """
+
+    def __init__(self, button: Any, append: Callable[..., None]) -> None:
+        self._button = button
+        self._append = append
+        self._organs: tuple[str, ...] = ()
+        button.clicked.connect(self._onClicked)
+
+    def update(self, trained: Sequence[str]) -> None:
+        """Take over the names that the model was trained on; empty if unknown."""
+        self._organs = learnedOrgans(trained)
+        reason = "" if trained else _("Which names the model has learned is not known.")
+        reason = reason or ("" if self._organs else _("The model has learned no organs."))
+        enableOrExplain(self._button, not reason, reason)
+
+    def _onClicked(self, _checked: bool = False) -> None:
+        self._append(*self._organs)
+
+
+def learnedOrgans(trained: Sequence[str]) -> tuple[str, ...]:
+    """Return the organs among the names that a model was trained on, without tumors and other findings."""
+    structures = (load_vocabulary().get(name) for name in trained)
+    return tuple(structure.name for structure in structures if structure is not None and structure.kind == "organ")
