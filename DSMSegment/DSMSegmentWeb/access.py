@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import ipaddress
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +10,9 @@ from dataclasses import dataclass
 from aiohttp import web
 from yarl import URL
 
+from dsm.core.loopback import is_loopback
 from dsm.errors import ConfigError
+from DSMSegmentWeb.notice import notice
 
 TOKEN_VARIABLE = "DSM_WEB_TOKEN"  # noqa: S105  (its name, not its value)
 _COOKIE = "dsm_web_token"
@@ -19,9 +20,13 @@ _MIN_TOKEN_CHARACTERS = 16
 _HEADERS = {
     "X-Frame-Options": "DENY",  # no other site may show the page inside its own and have it clicked
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with "no-referrer" our own form would come from "null"
     "Cache-Control": "no-store",
 }
+
+# To the address of the page itself. In a field, so that it stays neither in the history nor on the screen.
+_FORM = """<form method="post"><input type="password" name="token" aria-label="Token" autocomplete="current-password"
+required autofocus><button>Open</button></form>"""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -31,7 +36,7 @@ class Access:
     """Requirements of a request.
 
     Args:
-        host: That the server listens on.
+        host: Address that the server listens on.
         token: Secret; empty where only this computer can reach the server.
     """
 
@@ -60,34 +65,32 @@ class Access:
 
         @web.middleware
         async def check_first(request: web.Request, handler: Handler) -> web.StreamResponse:
-            self._check(request)
+            self._check_site(request)
+            if self.token and not self._is_token(request.cookies.get(_COOKIE, "")):
+                return await self._log_in(request)
             return await handler(request)
 
         app.middlewares.append(check_first)
         app.on_response_prepare.append(_add_headers)
 
-    def _check(self, request: web.Request) -> None:
+    def _check_site(self, request: web.Request) -> None:
         if is_loopback(self.host) and not is_loopback(URL(f"http://{request.host}").host or ""):
             # Another site's name that was made to point at this computer (DNS rebinding).
             raise web.HTTPForbidden(text=f"This server is for {self.host}, not for {request.host}.")
         origin = request.headers.get("Origin")
         if origin is not None and URL(origin).authority != URL(f"http://{request.host}").authority:
             raise web.HTTPForbidden(text="This request comes from another site.")
-        if self.token:
-            self._check_token(request)
 
-    def _check_token(self, request: web.Request) -> None:
-        shown = request.query.get("token")
-        if shown is not None and self._is_token(shown):
-            # Out of the address, so that it stays neither in the history nor on the screen.
-            response = web.HTTPFound(str(request.rel_url.without_query_params("token")))
-            response.set_cookie(_COOKIE, shown, httponly=True, samesite="Lax", secure=request.secure)
-            raise response
-        if not self._is_token(request.cookies.get(_COOKIE, "")):
-            raise web.HTTPUnauthorized(
-                text="This page needs a token. Open the address that the server printed when it started; it ends in "
-                "?token=..."
-            )
+    async def _log_in(self, request: web.Request) -> web.StreamResponse:
+        """Answer a form with the token by a cookie, and anything else by the form."""
+        shown = (await request.post()).get("token") if request.method == "POST" else None
+        if isinstance(shown, str) and self._is_token(shown.strip()):
+            # Relative: a proxy may have put the page elsewhere.
+            response = web.Response(status=303, headers={"Location": request.rel_url.name or "."})
+            response.set_cookie(_COOKIE, self.token, httponly=True, samesite="Lax", secure=request.secure)
+            return response
+        text = "That is not the token. " if shown is not None else ""
+        return notice(401, "Token", f"{text}The server printed it when it started, or its operator has it.", _FORM)
 
     def _is_token(self, shown: str) -> bool:
         return hmac.compare_digest(shown.encode(), self.token.encode())
@@ -96,16 +99,6 @@ class Access:
 def token_cookie(token: str) -> str:
     """Return the cookie with a token, for programs that call a server."""
     return f"{_COOKIE}={token}"
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a host name or address is reachable from this computer only."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:

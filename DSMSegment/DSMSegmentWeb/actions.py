@@ -23,6 +23,21 @@ class Actions(Protocol):
     def recolor(self, segment_id: str, color: str) -> None:
         """Set the colour of a segment, as `#rrggbb`."""
 
+    def rename(self, segment_id: str, name: str) -> None:
+        """Rename a segment."""
+
+    def duplicate(self, segment_id: str) -> None:
+        """Add a copy of a segment."""
+
+    def delete(self, segment_id: str) -> None:
+        """Delete a segment."""
+
+    def show_only(self, segment_id: str) -> None:
+        """Hide all other segments, or show them again."""
+
+    def toggle_reviewed(self, segment_id: str) -> None:
+        """Mark a segment as reviewed, or as not reviewed."""
+
     def toggle(self, segment_id: str) -> None:
         """Show or hide a segment."""
 
@@ -37,6 +52,21 @@ class Actions(Protocol):
 
     def cancel_series(self, *_: Any) -> None:
         """Open none of the offered series."""
+
+    def click_on(self, segment_id: str) -> None:
+        """Start the click tool on a segment."""
+
+    def click_new(self, prompts: list[str], typed: str) -> None:
+        """Start the click tool on a new segment, named by one prompt."""
+
+    def draw_new(self, name: str) -> None:
+        """Add an empty segment, and start the brush on it."""
+
+    def take_click_back(self) -> None:
+        """Take the last click back."""
+
+    def auto_window(self) -> None:
+        """Set window and level by the values of the scan."""
 
     def edit(self, name: str) -> None:
         """Apply a filter to the selected segment."""

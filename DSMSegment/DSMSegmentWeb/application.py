@@ -7,7 +7,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +17,34 @@ from trame_server import Server
 from dsm.core.options import SegmentOptions
 from dsm.errors import DSMError, InputError
 from dsm.wire.messages import Progress
-from DSMSegmentLib import Backend, JobOptions, JobState, Runs, SegmentationJob
+from DSMSegmentLib import (
+    Backend,
+    ExistingPolicy,
+    JobOptions,
+    JobState,
+    OutcomeStatus,
+    RemoteBackend,
+    Runs,
+    SegmentationJob,
+    volumeFromNode,
+)
+from DSMSegmentLib.install.free_text import missingForFreeText
+from DSMSegmentLib.jobs.click_runs import ClickRequest
+from DSMSegmentLib.panel.hints import PromptContext, promptHints
 from DSMSegmentLib.panel.summary import finishedText, progressText, resultText
 from DSMSegmentLib.scene.modality_choice import ModalityChoice
 from DSMSegmentLib.scene.mrml import decideModality
+from DSMSegmentLib.scene.segment_display import setOwnColor, showDistinctly
 from DSMSegmentLib.scene.uncertainty_overlay import UncertaintyOverlay
-from DSMSegmentWeb import page
+from DSMSegmentWeb import page, segment_actions
 from DSMSegmentWeb.access import Access
+from DSMSegmentWeb.click_tool import CLICK_TOOLS, INSIDE, ClickTool
+from DSMSegmentWeb.completions import completions, learned_organs
 from DSMSegmentWeb.consent import Consent
 from DSMSegmentWeb.edits import Edits, journaled
+from DSMSegmentWeb.engine_choice import EngineChoice, InitialChoices
 from DSMSegmentWeb.exports import export
-from DSMSegmentWeb.initial_state import initial_state
+from DSMSegmentWeb.initial_state import initial_state, modality_options
 from DSMSegmentWeb.opening import Opening
 from DSMSegmentWeb.rows import Row, missing_rows, segment_rows
 from DSMSegmentWeb.scan import OpenedScan
@@ -48,11 +65,12 @@ class Application:
     Args:
         server: Serves the page.
         backend: Computes the masks.
-        access: Who may use it.
-        speeds: Where scenes keep what their runs took.
+        access: Access control.
+        speeds: File of the measured encoding speeds, shared by the scenes.
+        choices: Choices at the start.
     """
 
-    def __init__(self, server: Server, backend: Backend, access: Access, speeds: Path) -> None:
+    def __init__(self, server: Server, backend: Backend, access: Access, speeds: Path, choices: InitialChoices) -> None:
         self._server = server
         self._state = server.state
         self._access = access
@@ -71,15 +89,29 @@ class Application:
         self._notes: list[str] = []
         server.enable_module(page)
         self._state.update(initial_state())
+        self._modality = choices.modality
+        self._reads_free_text = isinstance(backend, RemoteBackend) or not missingForFreeText()
         self._consent = Consent(self._state, backend)
+        self._engine = EngineChoice(self._state, backend, choices, self._show_engine)
         self._viewer = Viewer(server)
+        self._viewer.on_window = self._note_window
         self._edits = Edits(self._viewer.editor, self._note_edit)
+        self._clicks = ClickTool(
+            self._state,
+            self._viewer,
+            self._runs,
+            start_job=self._start_clicks,
+            end_job=self._end_clicks,
+            on_restored=self._show_segments,
+            note_step=self._note_step,
+        )
         self._opening = Opening(self._state, self._check_idle, self._show_scan)
         self._transfer = Transfer(self._opening.open, self._export, self.show_error)
         page.build_page(server, self._viewer.layout, self)
         server.state.change("tool", "brush_mm", "selected")(self._use_tool)
         server.state.change("shown_window", "shown_level")(self._show_window)
         server.state.change("modality")(self._show_modality)
+        server.state.change("prompts", "typed", "guess", "modality")(self._show_hints)
         server.state.change("segment_threshold")(self._move_threshold)
         server.controller.on_server_bind.add(self._bind)
 
@@ -91,6 +123,10 @@ class Application:
     async def open(self, path: Path, series_uid: str | None = None) -> None:
         """Open a scan, replacing the current one; see `Opening.open`."""
         await self._opening.open(path, series_uid=series_uid)
+
+    async def find_devices(self) -> None:
+        """Offer the devices of this computer."""
+        await self._engine.find_devices()
 
     def segment(self, prompts: list[str], typed: str) -> None:
         """See `Actions`."""
@@ -110,24 +146,19 @@ class Application:
         try:
             if self._viewer.volume_node is None:
                 raise InputError("No scan is open.", code="input.volume", hint="Open a CT or MR scan first.")
-            job = self._runs.segment(
-                self._viewer.volume_node,
-                "; ".join([*prompts, typed]),
-                self._viewer.segmentation_node,
-                JobOptions(SegmentOptions.from_form(state.to_dict()), modality=ModalityChoice(state.modality).value),
-                interactive=True,
-                onProgress=self._show_progress,
-                onResult=lambda _outcome: self._show_segments(),
-            )
+            job = self._start("; ".join([*prompts, typed]), self._job_options())
             state.running, state.progress = True, -1
             began = time.monotonic()
             while not self._runs.poll():
-                # Also what tells the gate that the scene is in use while the network computes.
+                # Also a sign of use for the session proxy while the network computes.
                 state.elapsed_s = int(time.monotonic() - began)
                 state.flush()
                 await asyncio.sleep(_POLL_S)
             self._estimate.learn(job)
+            self._clicks.finished(job)
             self._show_end(job)
+            if job.state is JobState.FINISHED:
+                self._clear_prompts(prompts, typed)
         except DSMError as error:
             state.error = error.one_line
         except Exception as error:  # a defect, but the page must say so, and come back to life
@@ -137,6 +168,89 @@ class Application:
             state.running = self._runs.isRunning
             self._show_rows()
             state.flush()
+
+    def _job_options(self) -> JobOptions:
+        state = self._state
+        return JobOptions(
+            SegmentOptions.from_form(state.to_dict()),
+            existing=ExistingPolicy.REPLACE,  # undo brings the one before back
+            modality=ModalityChoice(state.modality).value,
+        )
+
+    def _start(self, prompts: str, options: JobOptions, on_undone: Callable[[], None] | None = None) -> SegmentationJob:
+        return self._runs.segment(
+            self._viewer.volume_node,
+            prompts,
+            self._viewer.segmentation_node,
+            options,
+            interactive=True,
+            onProgress=self._show_progress,
+            onResult=lambda _outcome: self._show_segments(),
+            onUndone=on_undone,
+        )
+
+    def click_on(self, segment_id: str) -> None:
+        """See `Actions`."""
+        state = self._state
+        if state.tool in CLICK_TOOLS and state.selected == segment_id:
+            state.tool = ""
+            return
+        if self._consent.is_missing:
+            self._consent.ask(lambda: self.click_on(segment_id))
+            return
+        self.select(segment_id)
+        self._clicks.clear_messages()
+        state.tool = INSIDE
+
+    def click_new(self, prompts: list[str], typed: str) -> None:
+        """See `Actions`."""
+        segment_id = self._prepare("; ".join([*prompts, typed]))
+        if segment_id:
+            self._clear_prompts(prompts, typed)
+            self.click_on(segment_id)
+
+    def draw_new(self, name: str) -> None:
+        """See `Actions`."""
+        segment_id = self._prepare(name)
+        if segment_id:
+            self.select(segment_id)
+            self._state.tool = "paint"
+
+    def _prepare(self, prompt: str) -> str:
+        """Add an empty segment of a prompt; returns its id, empty where the page says why there is none."""
+        state, node = self._state, self._viewer.segmentation_node
+        state.error = ""
+        try:
+            self._check_idle()
+            _, segment_id = self._runs.prepareSegment(self._viewer.volume_node, prompt, node)
+        except DSMError as error:
+            state.error = error.one_line
+            return ""
+        name = node.GetSegmentation().GetSegment(segment_id).GetName()
+        self._missing = [row for row in self._missing if row.name != name]
+        self._note_step(lambda: self._runs.undoLast(node))
+        self._show_rows()
+        return segment_id
+
+    def take_click_back(self) -> None:
+        """See `Actions`."""
+        if self._clicks.take_back(self._undo_steps[-1] if self._undo_steps else None):
+            self.undo()
+
+    def _start_clicks(self, request: ClickRequest) -> SegmentationJob:
+        prompt = request.prompt
+        into, clicks = {prompt.name: [request.segmentId]}, {prompt.name: request.clicks}
+        job = self._start(
+            prompt.canonical_text, replace(self._job_options(), into=into, clicks=clicks), request.onUndone
+        )
+        self._state.running, self._state.progress = True, -1
+        return job
+
+    def _end_clicks(self, job: SegmentationJob) -> None:
+        state = self._state
+        state.running = self._runs.isRunning
+        state.status = resultText(job) if job.state is JobState.FINISHED else ""
+        self._show_rows()
 
     def cancel(self) -> None:
         """See `Actions`."""
@@ -166,10 +280,44 @@ class Application:
 
     def recolor(self, segment_id: str, color: str) -> None:
         """See `Actions`."""
-        segment = self._viewer.segmentation_node.GetSegmentation().GetSegment(segment_id)
-        if segment is not None:
-            segment.SetColor(*(int(color[start : start + 2], 16) / 255 for start in (1, 3, 5)))
+        node = self._viewer.segmentation_node
+        if node.GetSegmentation().GetSegment(segment_id) is not None:
+            red, green, blue = bytes.fromhex(color[1:])
+            setOwnColor(node, segment_id, (red, green, blue))
             self._show_rows()
+
+    def rename(self, segment_id: str, name: str) -> None:
+        """See `Actions`."""
+        self._state.renaming = ""
+        self._change(segment_id, lambda node: segment_actions.rename(node, segment_id, name))
+
+    def duplicate(self, segment_id: str) -> None:
+        """See `Actions`."""
+        self._change(segment_id, lambda node: segment_actions.duplicate(node, segment_id))
+
+    def delete(self, segment_id: str) -> None:
+        """See `Actions`."""
+        self._change(segment_id, lambda node: segment_actions.delete(node, segment_id))
+
+    def show_only(self, segment_id: str) -> None:
+        """See `Actions`."""
+        segment_actions.show_only(self._viewer.segmentation_node, segment_id)
+        self._show_rows()
+
+    def toggle_reviewed(self, segment_id: str) -> None:
+        """See `Actions`."""
+        segment_actions.toggle_reviewed(self._viewer.segmentation_node, segment_id)
+        self._show_rows()
+
+    def _change(self, segment_id: str, change: Callable[[Any], Callable[[], bool]]) -> None:
+        """Change a segment, unless it is gone or a run is going on, and record the undo function that is returned."""
+        node = self._viewer.segmentation_node
+        try:
+            self._check_idle()
+            if node.GetSegmentation().GetSegment(segment_id) is not None:
+                self._note_edit(change(node))
+        except DSMError as error:
+            self._state.error = error.one_line
 
     def toggle(self, segment_id: str) -> None:
         """See `Actions`."""
@@ -225,6 +373,7 @@ class Application:
         self._runs.sceneClosing()
         self._overlay.hide()
         self._edits.forget()
+        self._clicks.forget()
         self._undo_steps.clear()
         self._missing = []
         self._dicom_files = scan.dicom_files
@@ -232,13 +381,14 @@ class Application:
         with self._state as state:
             state.volume_name = self._viewer.volume_node.GetName()
             state.is_dicom = bool(scan.dicom_files)
-            state.modality = ""
+            state.modality, self._modality = self._modality, ""
             self._notes = [note.text for note in scan.volume.notes if note.code != "modality.guessed"]
-            self._show_modality("")
+            self._show_modality(state.modality)
             state.value_low, state.value_high = (round(value) for value in self._viewer.value_range)
-            state.shown_window, state.shown_level = (round(value) for value in self._viewer.window_level)
+            state.shown_window, state.shown_level = self._rounded_window()
             state.error = ""
             state.tool = ""
+            state.num_scans += 1  # the browser clears the prompt box
             self._estimate.show(scan.volume)
             self._show_rows()
 
@@ -271,9 +421,15 @@ class Application:
             state.status, state.error = "", finishedText(job)
             return
         state.status = resultText(job)
-        if job.state is JobState.FINISHED:
-            state.prompts, state.typed = [], ""
-            state.dirty("prompts", "typed")  # the browser may have changed them since
+        found = [outcome.segmentId for outcome in job.outcomes if outcome.status is OutcomeStatus.WRITTEN]
+        if len(found) == 1:
+            self.select(found[0])
+
+    def _clear_prompts(self, prompts: list[str], typed: str) -> None:
+        """Let the browser take these prompts out of the box, whose contents may be newer than the server's copy."""
+        done = self._state.done_prompts
+        names = [name.strip() for name in [*prompts, *typed.split(";")]]
+        self._state.done_prompts = {"run": done["run"] + 1, "names": names}
 
     def _show_segments(self) -> None:
         """Update the page after a change of masks."""
@@ -283,6 +439,8 @@ class Application:
     def _show_rows(self) -> None:
         state = self._state
         node = self._viewer.segmentation_node
+        if node is not None:
+            showDistinctly(node)
         found = segment_rows(
             node,
             lambda segment_id: self._runs.canSetThreshold(node, segment_id),
@@ -297,21 +455,70 @@ class Application:
         state.uncertain = self._overlay.segmentId
         self._show_threshold()
         state.can_undo = bool(self._undo_steps)
+        self._clicks.show()
         state.flush()
 
     def _show_window(self, shown_window: float, shown_level: float, **_: Any) -> None:
-        if self._viewer.volume_node is not None and float(shown_window) > 0:
-            self._viewer.window_level = float(shown_window), float(shown_level)
+        shown = float(shown_window), float(shown_level)
+        # Not the rounded values of a drag that is going on.
+        if self._viewer.volume_node is not None and shown[0] > 0 and shown != self._rounded_window():
+            self._viewer.window_level = shown
+
+    def _note_window(self) -> None:
+        if self._viewer.volume_node is not None:
+            with self._state as state:
+                state.shown_window, state.shown_level = self._rounded_window()
+
+    def _rounded_window(self) -> tuple[int, int]:
+        window, level = self._viewer.window_level
+        return round(window), round(level)
+
+    def auto_window(self) -> None:
+        """See `Actions`."""
+        if self._viewer.volume_node is not None:
+            self._viewer.auto_window()
 
     def _show_modality(self, modality: str, **_: Any) -> None:
-        """Say what the scan is taken for, and what else was assumed about it."""
+        """Show the modality of the scan, and other assumptions about it."""
         node, state = self._viewer.volume_node, self._state
         if node is None:
             return
         decided = decideModality(node, ModalityChoice(modality).value)
         state.is_ct = decided.modality == "CT"
-        state.found_modality = decideModality(node).modality
+        state.modalities = modality_options(decideModality(node).modality)
         state.input_notes = [decided.reason, *self._notes]
+        self._show_names()
+
+    def _show_engine(self) -> None:
+        """Update what depends on model, device and precision."""
+        if self._viewer.volume_node is not None:
+            self._estimate.show(volumeFromNode(self._viewer.volume_node, self._state.modality))
+        self._show_names()
+        self._show_hints()
+
+    def _show_names(self) -> None:
+        """Update the completions, whose kinds depend on the model and the modality."""
+        trained = self._engine.trained
+        self._state.vocabulary = completions(trained, self._shown_modality)
+        self._state.learned_organs = learned_organs(trained)
+
+    @property
+    def _shown_modality(self) -> str:
+        """Modality of the scan; empty without one."""
+        node = self._viewer.volume_node
+        return decideModality(node, ModalityChoice(self._state.modality).value).modality if node is not None else ""
+
+    def _show_hints(self, **_: Any) -> None:
+        """Show for each prompt how it will be answered."""
+        state = self._state
+        context = PromptContext(
+            modality=self._shown_modality,
+            trained=self._engine.trained,
+            readsFreeText=self._reads_free_text,
+            guess=bool(state.guess),
+        )
+        hints = promptHints("; ".join([*state.prompts, state.typed or ""]), context)
+        state.hints = [{"level": hint.level.name.lower(), "text": str(hint)} for hint in hints]
 
     def _show_threshold(self) -> None:
         shown = self._selected_threshold()
@@ -335,9 +542,17 @@ class Application:
         self._show_segments()
 
     def _use_tool(self, tool: str, brush_mm: float, selected: str, **_: Any) -> None:
+        if tool in CLICK_TOOLS and selected:
+            self._clicks.use(tool, selected)
+            return
         # Not during a run: a stroke between two of its results could not be taken back on its own.
         self._edits.use("" if self._runs.isRunning else tool or "", selected, float(brush_mm))
+        self._clicks.show()
+
+    def _note_step(self, take_back: Callable[[], bool]) -> None:
+        self._undo_steps.append(take_back)
+        self._state.can_undo = True
 
     def _note_edit(self, take_back: Callable[[], bool]) -> None:
-        self._undo_steps.append(take_back)
+        self._note_step(take_back)
         self._show_segments()

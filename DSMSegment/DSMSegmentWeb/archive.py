@@ -30,7 +30,7 @@ def unpack(archive: Path, folder: Path, *, max_bytes: int = MAX_UNPACKED_BYTES, 
         archive: The zip.
         folder: An empty one.
         max_bytes: Of all files together. They are counted while they are unpacked: a zip may lie about its sizes.
-        max_files: How many there may be.
+        max_files: Largest number of files.
 
     Raises:
         ImageError: If it is no zip, damaged or encrypted, or holds more than is allowed.

@@ -32,7 +32,7 @@ class SessionLimits:
     """Limits of the server.
 
     Args:
-        scenes: At a time.
+        scenes: Number of scenes at a time.
         idle_s: Seconds without a message from the page or to it, after which a scene is closed.
     """
 
@@ -45,7 +45,7 @@ class BrowserSession:
 
     Args:
         process: Listens on this computer only, and answers whoever has the token.
-        port: That it listens on.
+        port: Port that it listens on.
         token: Its secret.
         folder: For its temporary files.
         problem: Why the scan could not be opened; empty if it was.
@@ -84,7 +84,7 @@ class BrowserSession:
         environment = {
             **os.environ,
             TOKEN_VARIABLE: token,
-            # What a scene leaves behind, even when it is killed, goes with this folder.
+            # Temporary files of a scene, even a killed one, are removed with this folder.
             "TMPDIR": folder.name,
             "TEMP": folder.name,
             "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]),
@@ -139,8 +139,8 @@ class BrowserSessions:
     """All scenes of a server.
 
     Args:
-        arguments: Of `scene_process.py`, for each scene.
-        limits: How many, and how long.
+        arguments: Arguments of `scene_process.py`, for each scene.
+        limits: Number and idle time of scenes.
     """
 
     def __init__(self, arguments: Sequence[str], limits: SessionLimits) -> None:
@@ -158,7 +158,7 @@ class BrowserSessions:
         """Return a new scene for a browser.
 
         Raises:
-            ResourceError: If there are as many as there may be, and all are in use.
+            ResourceError: If the limit is reached and all scenes are in use.
         """
         async with self._starting:
             scene = next((scene for scene in self._living() if not scene.owner), None) or await self._start()

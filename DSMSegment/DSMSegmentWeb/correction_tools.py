@@ -16,7 +16,7 @@ _TOOLS = {
 }
 _FILTERS = {
     "largest": ("Keep largest", "Keep only the largest island"),
-    "specks": ("Remove small", "Remove islands of less than a millilitre"),
+    "small": ("Remove small", "Remove islands of less than a millilitre"),
     "smooth": ("Smooth", "Median filter of 3 × 3 × 3 voxels"),
 }
 _THRESHOLD_TITLE = "Minimum probability of a segmented voxel. Changing it discards manual edits; Undo restores them."

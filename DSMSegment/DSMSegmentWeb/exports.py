@@ -27,7 +27,7 @@ def export(kind: str, volume_node: Any, segmentation_node: Any, folder: Path, di
         kind: Name of one of `dsm.io.formats`, `"json"` (the names of the label map's values) or `"mrb"` (the scene).
         volume_node: The scan, or None when nothing is open.
         segmentation_node: Its segmentation.
-        folder: Where to write.
+        folder: Folder to write to.
         dicom_files: Of the series of the scan; empty when it is no DICOM series.
 
     Returns:

@@ -6,8 +6,10 @@ import base64
 from pathlib import Path
 from typing import Any
 
-from dsm.text.vocabulary import load_vocabulary
-from DSMSegmentWeb.page import LOST
+from dsm.core.options import SegmentOptions
+from DSMSegmentLib.scene.modality_choice import ModalityChoice
+from DSMSegmentWeb.completions import completions
+from DSMSegmentWeb.page import LOST, SWITCHES
 from DSMSegmentWeb.uploads import MAX_UPLOAD_BYTES
 
 _ICON = Path(__file__).resolve().parents[1] / "Resources" / "Icons" / "DSMSegment.png"
@@ -18,21 +20,25 @@ def initial_state() -> dict[str, Any]:
     return {
         "trame__title": "DSM Segment",
         "trame__favicon": _icon(),
-        "vocabulary": [structure.name for structure in load_vocabulary().structures],
+        "vocabulary": completions((), ""),
+        "learned_organs": [],
         "max_upload_bytes": MAX_UPLOAD_BYTES,
         "trame__template_error": LOST,
         "volume_name": "",
         "is_dicom": False,
         "is_ct": True,
-        "modality": "",  # as the user chose; empty for what was found out
-        "found_modality": "",
+        "modality": "",  # as the user chose; empty for automatic
+        "modalities": modality_options(""),
         "input_notes": [],
         "value_low": 0,
         "value_high": 1,
         "shown_window": 1,
         "shown_level": 0,
         "prompts": [],
+        "hints": [],
         "typed": "",
+        "num_scans": 0,
+        "done_prompts": {"run": 0, "names": []},
         "running": False,
         # The browser sets the first, the server the second: one for both would be lost between them.
         "sending": False,
@@ -47,14 +53,30 @@ def initial_state() -> dict[str, Any]:
         "error": "",
         "rows": [],
         "selected": "",
+        "renaming": "",
+        "new_name": "",
         "can_undo": False,
         "tool": "",
+        "shows_keys": False,
+        "num_clicks": 0,
+        "click_note": "",
+        "click_error": "",
         "brush_mm": 12,
-        "threshold": 0.5,
-        "uncertainty": False,
+        "threshold": SegmentOptions().threshold,
+        **{name: getattr(SegmentOptions(), name) for name in SWITCHES},
         "uncertain": "",
         "segment_threshold": 0.5,
     }
+
+
+def modality_options(found: str) -> list[dict[str, str]]:
+    """Return the choices of the modality.
+
+    Args:
+        found: Modality of the open scan as determined; empty without one.
+    """
+    titles = {ModalityChoice.AUTOMATIC: ModalityChoice.automaticLabel(found)}
+    return [{"value": choice.value, "title": titles.get(choice) or choice.label()} for choice in ModalityChoice]
 
 
 def _icon() -> str:

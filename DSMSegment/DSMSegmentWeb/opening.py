@@ -37,7 +37,7 @@ class Opening:
         Args:
             path: A file, or a folder of DICOM files.
             series_uid: Which series; None asks on the page where there are several, and returns meanwhile.
-            folder: That the path lies in, to be removed when it is not needed any more; unless this raises.
+            folder: Temporary folder of the path, removed when no longer needed; unless this raises.
 
         Raises:
             DSMError: If it cannot be read, or a run is going on.

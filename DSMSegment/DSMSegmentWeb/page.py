@@ -5,17 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 from trame.ui.vuetify3 import VAppLayout
-from trame.widgets import html
+from trame.widgets import client, html
 from trame.widgets import vuetify3 as v3
 from trame_server import Server
 from trame_slicer.core import LayoutManager
 
 from dsm.io.formats import FORMATS
 from DSMSegmentWeb.actions import Actions
+from DSMSegmentWeb.click_bar import click_bar
 from DSMSegmentWeb.consent_dialog import consent_dialog
 from DSMSegmentWeb.correction_tools import correction_tools
+from DSMSegmentWeb.engine_choice import engine_choice, select
 from DSMSegmentWeb.exports import COMPANIONS, SCENE
+from DSMSegmentWeb.key_help import key_help
 from DSMSegmentWeb.result_list import result_list
+from DSMSegmentWeb.row_menu import rename_dialog
 from DSMSegmentWeb.series_dialog import series_dialog
 from DSMSegmentWeb.slider import slider
 from DSMSegmentWeb.uploads import SUFFIXES
@@ -34,7 +38,22 @@ _EXPORTS = {
     },
     SCENE: ("Slicer scene", "volume_name && !running"),
 }
-_UNCERTAINTY_TITLE = "Also compute an uncertainty map; takes more time and memory."
+# Options of a prompt that are on or off, with the words of the panel in 3D Slicer.
+SWITCHES = {
+    "postprocess": (
+        "Remove small islands",
+        "Organs keep their largest island, tumors all islands of 0.1 ml or more at their organ.",
+    ),
+    "fast": (
+        "Fast: skip the diffusion prompts of tumors",
+        "Faster, with less accurate tumors. Organs are unaffected.",
+    ),
+    "guess": (
+        "Show the network's guess for unknown names",
+        "Names that the model has not learned get a mask, too, marked as a guess. By default they have none.",
+    ),
+    "uncertainty": ("Uncertainty maps", "Also compute an uncertainty map; takes more time and memory."),
+}
 _MODALITY_TITLE = "Take the scan for CT (Hounsfield units) or MR, whatever its header and values say."
 # Width and middle in HU.
 _CT_WINDOWS = {"Soft tissue": (400, 40), "Lung": (1500, -600), "Bone": (1800, 400)}
@@ -59,18 +78,30 @@ def build_page(server: Server, views: LayoutManager, actions: Actions) -> VAppLa
                 _messages()
                 result_list(actions)
                 correction_tools(actions)
-                _window()
+                _window(actions)
                 _exports()
         series_dialog(actions)
         consent_dialog(actions)
+        rename_dialog(actions)
+        key_help()
         with v3.VMain(classes="fill-height"):
             views.initialize_layout_grid(layout)
+            click_bar(actions)
     return layout
 
 
 def _heading() -> None:
     with html.Div():
-        html.H1("DSM Segment")
+        with html.Div(classes="dsm-line"):
+            html.H1("DSM Segment", classes="dsm-grow")
+            v3.VBtn(
+                icon="mdi-keyboard-outline",
+                size="x-small",
+                variant="text",
+                id="dsm-show-keys",
+                click="shows_keys = true",
+                raw_attrs=['aria-label="Mouse and keys"', 'title="Mouse and keys (?)"'],
+            )
         html.Div("Research use only. Not a medical device.", classes="dsm-small")
         html.Div("Segments on {{ remote }}.", v_if="remote", classes="dsm-small")
     with html.Div(classes="dsm-line"):
@@ -126,6 +157,23 @@ def _prompt(actions: Actions) -> None:
         variant="outlined",
         classes="dsm-prompt",
     )
+    html.Button(
+        "All {{ learned_organs.length }} learned organs",
+        v_if="learned_organs.length && !prompts.length && !typed && !running",
+        type="button",
+        classes="dsm-small dsm-learned",
+        disabled=(f"!volume_name || {_BUSY}",),
+        click=(actions.segment, "[learned_organs, '']"),
+        raw_attrs=['title="Segment all organs that the model has learned"'],
+    )
+    client.ClientStateChange(
+        value="done_prompts.run",
+        change=(
+            "prompts = prompts.filter((name) => !done_prompts.names.includes(name.trim()));"
+            "typed = done_prompts.names.includes((typed || '').trim()) ? '' : typed"
+        ),
+    )
+    client.ClientStateChange(value="num_scans", change="prompts = []; typed = ''")
     with html.Div(classes="dsm-line"):
         v3.VBtn(
             "Segment",
@@ -139,38 +187,48 @@ def _prompt(actions: Actions) -> None:
         )
         v3.VBtn("Cancel", v_else=True, color="warning", classes="dsm-grow dsm-cancel", click=actions.cancel)
         v3.VBtn(
+            "Click",
+            v_if="!running",
+            variant="tonal",
+            classes="dsm-click-new",
+            disabled=(f"!volume_name || {_BUSY}",),
+            click=(actions.click_new, "[prompts, typed || '']"),
+            raw_attrs=['title="Click on what is named, for names that the model does not know"'],
+        )
+        v3.VBtn(
             "Undo",
             disabled=("!can_undo || running",),
             variant="tonal",
+            id="dsm-undo",
             classes="dsm-undo",
             click=actions.undo,
+            raw_attrs=['title="Ctrl+Z"'],
+        )
+    # Below the buttons: hints come while one reaches for them, and must not move them away.
+    with html.Ul(v_if="hints.length && !running", classes="dsm-hints", raw_attrs=['aria-label="Hints"']):
+        html.Li(
+            "{{ hint.text }}", v_for="hint in hints", key="hint.text", raw_attrs=[':class="`dsm-hint-${hint.level}`"']
         )
     with html.Details(classes="dsm-options"):
         html.Summary(
-            "Next run: threshold {{ threshold.toFixed(2) }}{{ uncertainty ? ', uncertainty maps' : '' }}"
-            "{{ modality ? `, as ${modality}` : '' }}"
+            "Next run: threshold {{ threshold.toFixed(2) }}{{ modality ? `, as ${modality}` : '' }}"
+            "{{ postprocess ? '' : ', with small islands' }}{{ fast ? ', fast' : '' }}{{ guess ? ', guesses' : '' }}"
+            "{{ uncertainty ? ', uncertainty maps' : '' }}"
         )
         with html.Div(classes="dsm-line"):
             html.Span("Threshold", classes="dsm-number", title="Minimum probability of a segmented voxel")
             slider("threshold", 0.05, 0.95, step=0.05, label="Threshold of the next run")
-        with html.Label(classes="dsm-line"):
-            html.Span("Modality", classes="dsm-number", title=_MODALITY_TITLE)
-            with html.Select(
-                classes="dsm-grow dsm-select",
-                id="dsm-modality",
+        select("modality", "Modality", options="modalities", title=_MODALITY_TITLE)
+        for variable, (label, title) in SWITCHES.items():
+            v3.VCheckbox(
+                v_model=(variable,),
+                label=label,
+                density="compact",
+                hide_details=True,
                 disabled=("running",),
-                raw_attrs=['v-model="modality"'],
-            ):
-                html.Option("Automatic{{ found_modality ? ` (${found_modality})` : '' }}", value="")
-                html.Option("CT", value="CT")
-                html.Option("MR", value="MR")
-        v3.VCheckbox(
-            v_model=("uncertainty",),
-            label="Uncertainty maps",
-            density="compact",
-            hide_details=True,
-            raw_attrs=[f'title="{_UNCERTAINTY_TITLE}"'],
-        )
+                raw_attrs=[f'title="{title}"'],
+            )
+    engine_choice()
 
 
 def _messages() -> None:
@@ -197,12 +255,20 @@ def _messages() -> None:
         html.Span("{{ error }}")
 
 
-def _window() -> None:
+def _window(actions: Actions) -> None:
     with html.Div(v_if="volume_name"):
         html.H2("Window {{ shown_window }}, level {{ shown_level }}")
         with html.Div(classes="dsm-buttons", v_if="is_ct"):
             for name, (window, level) in _CT_WINDOWS.items():
                 v3.VBtn(name, size="small", variant="tonal", click=f"shown_window = {window}; shown_level = {level}")
+        with html.Div(classes="dsm-buttons", v_else=True):
+            v3.VBtn(
+                "Auto",
+                size="small",
+                variant="tonal",
+                click=actions.auto_window,
+                raw_attrs=['title="From the darkest to the brightest tissue, without the extremes"'],
+            )
         with html.Div(classes="dsm-line"):
             html.Span("Window", classes="dsm-number dsm-label")
             slider("shown_window", 1, ("value_high - value_low + 1",), step=1, label="Window")
@@ -212,7 +278,7 @@ def _window() -> None:
 
 
 def _exports() -> None:
-    with html.Div():
+    with html.Div(classes="dsm-export"):
         html.H2("Export")
         with html.Div(classes="dsm-buttons"):
             for kind, (title, condition) in _EXPORTS.items():

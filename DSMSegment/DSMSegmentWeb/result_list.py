@@ -7,7 +7,10 @@ from trame.widgets import vuetify3 as v3
 
 from DSMSegmentLib.scene.uncertainty_overlay import COLORS
 from DSMSegmentWeb.actions import Actions
+from DSMSegmentWeb.click_tool import CLICK_TOOLS
+from DSMSegmentWeb.row_menu import row_menu
 
+_IS_CLICKED = "(row.id === selected && (" + " || ".join(f"tool === '{tool}'" for tool in CLICK_TOOLS) + "))"
 _COLORS = f"background: linear-gradient(to right, {', '.join(COLORS)})"
 
 
@@ -38,12 +41,24 @@ def result_list(actions: Actions) -> None:
                     raw_attrs=[':aria-pressed="row.id === selected"', 'title="Show in the slices"'],
                 )
                 html.Span("{{ row.name }}", v_else=True, classes="dsm-name")
-                html.Span("{{ row.note }}", classes="dsm-number dsm-note")
+                html.Span("{{ row.note }}", classes="dsm-number dsm-note", raw_attrs=[':title="row.warnings"'])
+                for text, label, click in (
+                    ("click on it", "Click on ", (actions.click_new, "[[row.name], '']")),
+                    ("draw it", "Draw ", (actions.draw_new, "[row.name]")),
+                ):
+                    html.Button(
+                        text,
+                        v_if="!row.id",
+                        type="button",
+                        classes="dsm-number dsm-click-it",
+                        disabled=("running",),
+                        click=click,
+                        raw_attrs=[f":aria-label=\"'{label}' + row.name\""],
+                    )
                 html.Span(
-                    "{{ row.score.toFixed(2) }}",
-                    v_if="row.score !== null",
+                    "{{ row.score === null ? '–' : row.score.toFixed(2) }}",
                     classes="dsm-number dsm-score",
-                    raw_attrs=['title="Score: confidence that the structure is present, 0 to 1"'],
+                    raw_attrs=['title="Score: probability that the mask is right, 0 to 1; – where there is none"'],
                 )
                 v3.VBtn(
                     v_if="row.id",
@@ -52,6 +67,19 @@ def result_list(actions: Actions) -> None:
                     variant="text",
                     click=(actions.toggle, "[row.id]"),
                     raw_attrs=[":aria-label=\"(row.visible ? 'Hide ' : 'Show ') + row.name\""],
+                )
+                v3.VBtn(
+                    v_if="row.id",
+                    icon="mdi-target",
+                    size="x-small",
+                    variant=(f"{_IS_CLICKED} ? 'flat' : 'text'",),
+                    color=(f"{_IS_CLICKED} ? 'primary' : undefined",),
+                    click=(actions.click_on, "[row.id]"),
+                    raw_attrs=[
+                        f':aria-pressed="{_IS_CLICKED}"',
+                        ":aria-label=\"'Click on ' + row.name\"",
+                        'title="Correct it by clicks"',
+                    ],
                 )
                 v3.VBtn(
                     v_if="row.has_uncertainty",
@@ -65,6 +93,15 @@ def result_list(actions: Actions) -> None:
                         ":aria-label=\"'Uncertainty of ' + row.name\"",
                         'title="Uncertainty map"',
                     ],
+                )
+                row_menu(actions)
+                html.Div("{{ row.code }}", v_if="row.id && row.code !== row.name", classes="dsm-code")
+                html.Div("reviewed", v_if="row.reviewed", classes="dsm-reviewed", raw_attrs=[':title="row.warnings"'])
+                html.Div(
+                    "{{ row.mark }}",
+                    v_if="row.mark && !row.reviewed",
+                    classes="dsm-mark",
+                    raw_attrs=[':title="row.warnings"', 'tabindex="0"'],
                 )
         with html.Div(v_if="uncertain", classes="dsm-legend"):
             html.Div("Uncertainty of {{ (rows.find((row) => row.id === uncertain) || {}).name }}")

@@ -7,9 +7,13 @@ from dataclasses import dataclass
 
 import slicer
 
+from dsm.core.name_status import Answer, ResultLabel, result_label
+from dsm.core.segment_tags import COMPLETED, STATUS_TAG, SegmentFacts
 from DSMSegmentLib import OutcomeStatus, SegmentOutcome
+from DSMSegmentLib.panel.label_text import labelText
 from DSMSegmentLib.scene.mrml import segmentVolumeMl
-from DSMSegmentLib.scene.segment_tags import factsOf
+from DSMSegmentLib.scene.segment_display import shownColor
+from DSMSegmentLib.scene.segment_tags import factsOf, tagOf
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,21 +24,29 @@ class Row:
         name: Of the segment, or of the prompt that found nothing.
         id: Of the segment; empty when nothing was found.
         note: Volume, or why there is none.
-        score: How sure the network is that the structure is there, 0 to 1; None for segments made by hand.
+        score: Calibrated probability that the mask is right, 0 to 1; None where there is none.
+        mark: Label of a result that has to be checked, in the words of the panel; empty for others.
+        warnings: Why it has to be checked, in sentences.
         color: As `#rrggbb`.
         visible: Whether the views show it.
         threshold: Of the probability, where it can be moved; None where it cannot.
         has_uncertainty: Whether there is a map of where the network was undecided.
+        reviewed: Whether the user has marked it as reviewed, and its mask is still that one.
+        code: What its code stands for, whatever its name.
     """
 
     name: str
     id: str
     note: str
     score: float | None
+    mark: str = ""
+    warnings: str = ""
     color: str = ""
     visible: bool = False
     threshold: float | None = None
     has_uncertainty: bool = False
+    reviewed: bool = False
+    code: str = ""
 
 
 def segment_rows(
@@ -57,12 +69,24 @@ def segment_rows(
 
 def missing_rows(outcomes: Sequence[SegmentOutcome]) -> list[Row]:
     """Return a row for each prompt without a segment."""
-    notes = {OutcomeStatus.NOT_FOUND: "not found", OutcomeStatus.SKIPPED: "skipped, it is there already"}
     return [
-        Row(outcome.prompt.name, "", notes[outcome.status], outcome.score)
+        Row(outcome.prompt.name, "", _missing_note(outcome), outcome.score, warnings=" ".join(outcome.warnings))
         for outcome in outcomes
-        if outcome.status in notes
+        if outcome.status is not OutcomeStatus.WRITTEN
     ]
+
+
+def _missing_note(outcome: SegmentOutcome) -> str:
+    if outcome.status is OutcomeStatus.SKIPPED:
+        return "skipped, it is there already"
+    return labelText(result_label(outcome.answer, found=False))
+
+
+def _mark(facts: SegmentFacts, volume_ml: float) -> str:
+    if facts.answer is Answer.CLICK and not facts.provenance.model:  # no network had a part in it yet
+        return "drawn by hand" if volume_ml else "empty"
+    label = result_label(facts.answer, found=True, warnings=facts.notes)
+    return "" if label is ResultLabel.FOUND else labelText(label)
 
 
 def _segment_row(
@@ -70,14 +94,19 @@ def _segment_row(
 ) -> Row:
     segment = node.GetSegmentation().GetSegment(segment_id)
     facts = factsOf(segment)
+    # Counted, not taken from the run: the user may have painted since.
+    volume_ml = segmentVolumeMl(node, segment_id)
     return Row(
         name=segment.GetName(),
         id=segment_id,
-        # Counted, not taken from the run: the user may have painted since.
-        note=f"{segmentVolumeMl(node, segment_id):.1f} ml",
+        note=f"{volume_ml:.1f} ml",
         score=facts.score if facts is not None else None,
-        color="#" + "".join(f"{round(255 * channel):02x}" for channel in segment.GetColor()),
+        mark=_mark(facts, volume_ml) if facts is not None else "",
+        warnings=" ".join(facts.notes) if facts is not None else "",
+        color="#{:02x}{:02x}{:02x}".format(*shownColor(node, segment_id)),
         visible=bool(node.GetDisplayNode().GetSegmentVisibility(segment_id)),
         threshold=facts.threshold if facts is not None and has_probability else None,
         has_uncertainty=has_uncertainty,
+        reviewed=tagOf(segment, STATUS_TAG) == COMPLETED,
+        code=(facts.name if facts is not None else "") or segment.GetName(),
     )

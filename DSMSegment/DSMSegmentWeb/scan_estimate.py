@@ -23,8 +23,8 @@ class ScanEstimate:
 
     Args:
         state: Of the page; `estimate` is the sentence, empty where nothing is known.
-        runs: Whose backend the next run uses.
-        file: What runs took, of all scenes; made with the first run.
+        runs: Runs of the scene, with the backend of the next one.
+        file: Measured speeds of all scenes; written after the first run.
     """
 
     def __init__(self, state: State, runs: Runs, file: Path) -> None:
@@ -59,4 +59,4 @@ class ScanEstimate:
             with atomic_output(self._file) as part:
                 part.write_text(json.dumps(speeds), encoding="utf-8")
         except OutputError as error:
-            _LOG.warning("What the run took was not kept: %s", error)
+            _LOG.warning("The encoding speed was not stored: %s", error)

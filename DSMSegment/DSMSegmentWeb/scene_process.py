@@ -13,11 +13,12 @@ from pathlib import Path
 
 from trame.app import get_server
 
+from dsm.client.remote import Remote
 from dsm.errors import DSMError
 from DSMSegmentLib import Backend, RemoteBackend, WorkerBackend
 from DSMSegmentWeb.access import Access
 from DSMSegmentWeb.application import Application
-from DSMSegmentWeb.remote import Remote
+from DSMSegmentWeb.engine_choice import InitialChoices
 
 _LOOPBACK = "127.0.0.1"
 _END_S = 5.0
@@ -29,6 +30,7 @@ def main() -> None:
     parser.add_argument("--model", required=True)
     parser.add_argument("--device", required=True)
     parser.add_argument("--precision", required=True)
+    parser.add_argument("--modality", default="")
     parser.add_argument("--speeds", required=True, type=Path)
     parser.add_argument("--series")
     parser.add_argument("--remote")
@@ -37,7 +39,10 @@ def main() -> None:
     options = parser.parse_args()
     server = get_server(client_type="vue3")
     access = Access.to(_LOOPBACK, os.environ)
-    application = Application(server, _backend(options), access, options.speeds)
+    choices = InitialChoices(
+        model=options.model, device=options.device, precision=options.precision, modality=options.modality
+    )
+    application = Application(server, _backend(options), access, options.speeds, choices)
     loop = asyncio.get_event_loop()
 
     async def ready() -> None:
@@ -51,6 +56,7 @@ def main() -> None:
         sys.stdout.flush()
         # Nobody reads further lines, and a full pipe would stop us.
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        await application.find_devices()
 
     def end_with_parent() -> None:
         sys.stdin.buffer.read()

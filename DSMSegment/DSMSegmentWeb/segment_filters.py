@@ -10,27 +10,27 @@ import vtk
 
 from DSMSegmentLib.scene.mrml import cropFromOrientedImage
 
-# Millilitres; smaller parts are noise of a network more often than anatomy.
-_SPECK_ML = 1.0
+# Millilitres; smaller components are noise of a network more often than anatomy.
+_SMALLEST_ML = 1.0
 # Slices that are much thicker than their pixels say little about each other.
 _MAX_ANISOTROPY = 2.0
 
 Filter = Callable[[slicer.vtkOrientedImageData], slicer.vtkOrientedImageData]
 
 
-def largest_part(image: slicer.vtkOrientedImageData) -> slicer.vtkOrientedImageData:
+def largest_component(image: slicer.vtkOrientedImageData) -> slicer.vtkOrientedImageData:
     """Return the largest connected component of a mask (6-connectivity, as in Slicer's Islands)."""
-    parts = _numbered_parts(image, min_voxels=0)
-    voxels = cropFromOrientedImage(parts).array
-    voxels[voxels > 1] = 0  # parts are numbered from the largest
-    return parts
+    components = _numbered_components(image, min_voxels=0)
+    voxels = cropFromOrientedImage(components).array
+    voxels[voxels > 1] = 0  # numbered from the largest
+    return components
 
 
-def without_specks(image: slicer.vtkOrientedImageData) -> slicer.vtkOrientedImageData:
+def without_small_components(image: slicer.vtkOrientedImageData) -> slicer.vtkOrientedImageData:
     """Return a mask without components of less than a millilitre; the largest one always stays."""
     voxel_ml = abs(float(np.prod(image.GetSpacing()))) / 1000.0
-    largest = int(np.count_nonzero(cropFromOrientedImage(largest_part(image)).array))
-    return _numbered_parts(image, min_voxels=min(round(_SPECK_ML / voxel_ml), largest))
+    largest = int(np.count_nonzero(cropFromOrientedImage(largest_component(image)).array))
+    return _numbered_components(image, min_voxels=min(round(_SMALLEST_ML / voxel_ml), largest))
 
 
 def smoother(image: slicer.vtkOrientedImageData) -> slicer.vtkOrientedImageData:
@@ -47,10 +47,10 @@ def smoother(image: slicer.vtkOrientedImageData) -> slicer.vtkOrientedImageData:
     return _placed(median.GetOutput(), image)
 
 
-FILTERS: Mapping[str, Filter] = {"largest": largest_part, "specks": without_specks, "smooth": smoother}
+FILTERS: Mapping[str, Filter] = {"largest": largest_component, "small": without_small_components, "smooth": smoother}
 
 
-def _numbered_parts(image: slicer.vtkOrientedImageData, *, min_voxels: int) -> slicer.vtkOrientedImageData:
+def _numbered_components(image: slicer.vtkOrientedImageData, *, min_voxels: int) -> slicer.vtkOrientedImageData:
     """Return the labelled components of a mask, 1 for the largest; smaller ones are left out."""
     cast = vtk.vtkImageCast()
     cast.SetInputData(image)

@@ -21,13 +21,14 @@ from yarl import URL
 from dsm.errors import DSMError
 from DSMSegmentWeb.access import Access
 from DSMSegmentWeb.browser_sessions import BrowserSession, BrowserSessions
+from DSMSegmentWeb.notice import notice
 
 _BROWSER_COOKIE = "dsm_web_browser"
 _MIN_BROWSER_ID = 32
 _HEARTBEAT_S = 20.0
 _CHUNK_BYTES = 1 << 16
 # Belong to one connection, or to the gate alone.
-_NOT_PASSED_ON = {"host", "origin", "cookie", "connection", "keep-alive", "transfer-encoding", "upgrade", "expect"}
+_HOP_HEADERS = {"host", "origin", "cookie", "connection", "keep-alive", "transfer-encoding", "upgrade", "expect"}
 
 _Socket = web.WebSocketResponse | ClientWebSocketResponse
 
@@ -37,7 +38,7 @@ class SessionProxy:
 
     Args:
         scenes: All of this server.
-        access: Who may come in.
+        access: Access control.
     """
 
     def __init__(self, scenes: BrowserSessions, access: Access) -> None:
@@ -51,7 +52,7 @@ class SessionProxy:
         self._access.guard(app)
         app.router.add_get("/", self._open_scene)
         app.router.add_get("/scene/{id}/ws", self._join)
-        app.router.add_route("*", "/scene/{id}/{rest:.*}", self._pass_on)
+        app.router.add_route("*", "/scene/{id}/{rest:.*}", self._forward)
         app.cleanup_ctx.append(self._run)
         return app
 
@@ -80,14 +81,14 @@ class SessionProxy:
     def _scene_of(self, request: web.Request) -> BrowserSession | None:
         return self._scenes.find(request.match_info["id"], request.cookies.get(_BROWSER_COOKIE, ""))
 
-    async def _pass_on(self, request: web.Request) -> web.StreamResponse:
+    async def _forward(self, request: web.Request) -> web.StreamResponse:
         scene = self._scene_of(request)
         if scene is None:
             return _closed()
         scene.note_use()
-        # As it was sent: the process decides about `%2e%2e`, the gate looks for no files.
+        # As sent: the process handles `%2e%2e`; the proxy serves no files.
         target = URL(f"{scene.address}/{request.raw_path.split('/', 3)[3]}", encoded=True)
-        headers = {name: value for name, value in request.headers.items() if name.lower() not in _NOT_PASSED_ON}
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP_HEADERS}
         try:
             async with self._client.request(
                 request.method,
@@ -96,7 +97,7 @@ class SessionProxy:
                 headers=headers | scene.headers,
                 allow_redirects=False,
             ) as answer:
-                kept = {name: value for name, value in answer.headers.items() if name.lower() not in _NOT_PASSED_ON}
+                kept = {name: value for name, value in answer.headers.items() if name.lower() not in _HOP_HEADERS}
                 response = web.StreamResponse(status=answer.status, headers=kept)
                 await response.prepare(request)
                 async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
@@ -152,10 +153,4 @@ def _closed() -> web.Response:
 
 
 def _notice(status: int, title: str, text: str, link: str, address: str) -> web.Response:
-    page = f"""<!doctype html><html lang="en"><head><meta charset="utf-8">
-<title>DSM Segment: {html.escape(title)}</title>
-<style>body {{ font: 16px sans-serif; background: #121212; color: #eee; }}
-main {{ max-width: 34em; margin: 15vh auto; padding: 0 1em; }} a {{ color: #90caf9; }}</style></head>
-<body><main><h1>{html.escape(title)}</h1><p>{html.escape(text)}</p><p><a href="{html.escape(address)}">
-{html.escape(link)}</a></p></main></body></html>"""
-    return web.Response(status=status, text=page, content_type="text/html")
+    return notice(status, title, text, f'<p><a href="{html.escape(address)}">{html.escape(link)}</a></p>')

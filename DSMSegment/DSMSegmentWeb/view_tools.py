@@ -10,6 +10,8 @@ from trame_server import Server
 from trame_slicer.app.logic.slice_view_logic import connect_slice_view_slider_to_state
 from trame_slicer.app.ui.slider import Slider
 
+from DSMSegmentWeb.view_readout import slice_readout
+
 _TITLES = {"Red": "Axial", "Green": "Coronal", "Yellow": "Sagittal"}
 
 
@@ -27,8 +29,9 @@ def view_tools(_server: Server, _view_id: str, view: Any) -> None:
 
 
 def slice_tools(server: Server, view_id: str, view: Any) -> None:
-    """Add the controls in the corner of a slice view, and the slider at its lower edge."""
+    """Add the controls in the corner of a slice view, its readout, and the slider at its lower edge."""
     view_tools(server, view_id, view)
+    slice_readout(server, view_id, view)
     with html.Div(classes="view-slider"):
         Slider(
             connect_slice_view_slider_to_state(server, view),

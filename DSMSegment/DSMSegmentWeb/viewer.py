@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import slicer
@@ -30,7 +31,10 @@ class Viewer:
     """View of at most one scan; opening another one replaces it.
 
     Args:
-        server: That the views are streamed from.
+        server: Server that streams the views.
+
+    Attributes:
+        on_window: Called after window or level of the scan may have changed.
     """
 
     def __init__(self, server: Server) -> None:
@@ -39,6 +43,7 @@ class Viewer:
         self.slicer = SlicerApp()
         self.volume_node: Any = None
         self.segmentation_node: Any = None
+        self.on_window: Callable[[], None] = lambda: None
         views = self.slicer.view_manager
         register_rca_factories(views, server, slice_view_ui_f=slice_tools, three_d_view_ui_f=view_tools)
         self.layout = LayoutManager(self.scene, views, server)
@@ -49,6 +54,11 @@ class Viewer:
             view.render_window().SetMultiSamples(0)
         self.editor.set_overwrite_mode(SegmentationOverwriteMode.ALLOW_OVERLAP)
         self.editor.show_3d(True)
+        # Dragging in a slice sets window and level wherever no tool takes the mouse.
+        interaction = self.slicer.app_logic.GetInteractionNode()
+        interaction.SetCurrentInteractionMode(interaction.AdjustWindowLevel)
+        for view in views.get_slice_views():
+            view.set_ruler(slicer.vtkMRMLAbstractViewNode.RulerTypeThin)
 
     @property
     def scene(self) -> slicer.vtkMRMLScene:
@@ -66,6 +76,8 @@ class Viewer:
         self.volume_node = add_volume_node(self.scene, volume, name)
         self.segmentation_node = createSegmentation(self.volume_node)
         self.editor.set_active_segmentation(self.segmentation_node, self.volume_node)
+        # Window and level are those of the node, whether a slider, a button or the mouse sets them.
+        self.volume_node.GetDisplayNode().AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: self.on_window())
         # Not `show_volume`: it turns volume rendering on, which takes seconds a frame where there is no GPU.
         self.slicer.display_manager.show_volume_in_slice_background(self.volume_node)
         self.slicer.display_manager.reset_views()
@@ -81,6 +93,10 @@ class Viewer:
         display = self.volume_node.GetDisplayNode()
         display.AutoWindowLevelOff()
         display.SetWindowLevel(*window_level)
+
+    def auto_window(self) -> None:
+        """Set window and level from the darkest to the brightest tissue, without the extreme values."""
+        self.volume_node.GetDisplayNode().AutoWindowLevelOn()
 
     @property
     def value_range(self) -> tuple[float, float]:

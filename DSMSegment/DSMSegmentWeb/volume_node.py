@@ -23,7 +23,7 @@ def add_volume_node(scene: slicer.vtkMRMLScene, volume: Volume, name: str) -> sl
         display.SetWindowLevel(_CT_WINDOW_HU, _CT_LEVEL_HU)
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
     item = hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
-    # What the reader knows about the modality, where `volumeFromNode` looks for it. A guess is made again there.
+    # The modality of the header, where `volumeFromNode` looks for it; a guessed one is determined again there.
     if not any(note.code == "modality.guessed" for note in volume.notes):
         hierarchy.SetItemAttribute(item, "DICOM.Modality", volume.modality)
     return node

@@ -15,6 +15,8 @@ from page_driver import IDLE
 from server_process import ROOT, running_browser, running_server
 
 StartServer = Callable[..., Any]
+# Of a machine that is busy with other things: how long something takes is not what these tests ask.
+_PATIENCE_MS = 200_000
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +73,7 @@ def page(browser: Any, address: str) -> Iterator[Any]:
 
 def opened(context: Any, where: str) -> Any:
     page = context.new_page()
+    page.set_default_timeout(_PATIENCE_MS)
     page.on("dialog", lambda dialog: dialog.accept())
     page.goto(where, timeout=200_000)
     page.wait_for_selector(IDLE, timeout=120_000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -32,6 +33,22 @@ def running_server(model: Path, *arguments: str) -> Iterator[tuple[subprocess.Po
             yield server, re.search(r"http://\S+", line)[0]  # type: ignore[index]
         finally:
             server.terminate()
+
+
+@contextmanager
+def running_clicking_scene(folder: Path) -> Iterator[str]:
+    """Run `clicking_scene.py`; yields the address of its page."""
+    command = [sys.executable, str(Path(__file__).with_name("clicking_scene.py")), str(folder / "speeds.json")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "DSMSegment"), "OMP_NUM_THREADS": "1"}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, env=environment, text=True, **pipes) as scene:
+        assert scene.stdout is not None
+        assert scene.stdin is not None
+        try:
+            yield f"http://127.0.0.1:{json.loads(scene.stdout.readline())['port']}/"
+        finally:
+            scene.stdin.close()
+            scene.terminate()
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,20 +13,26 @@ pytest.importorskip("aiohttp", reason="trame is not installed")
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from dsm.core.loopback import is_loopback
 from dsm.errors import ConfigError, ImageError
-from DSMSegmentWeb.access import Access, is_loopback
+from DSMSegmentWeb.access import Access
+from DSMSegmentWeb.serve import _announce
 from DSMSegmentWeb.uploads import check_self_contained, checked_name, receive
+
+
+def guarded(access: Access) -> web.Application:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(text="scan")
+
+    app = web.Application()
+    access.guard(app)
+    app.router.add_get("/{page:.*}", answer)
+    return app
 
 
 def status(access: Access, path: str = "/", **headers: str) -> int:
     async def ask() -> int:
-        async def answer(_request: web.Request) -> web.Response:
-            return web.Response(text="scan")
-
-        app = web.Application()
-        access.guard(app)
-        app.router.add_get("/", answer)
-        async with TestClient(TestServer(app)) as client:
+        async with TestClient(TestServer(guarded(access))) as client:
             return (await client.get(path, headers=headers)).status
 
     return asyncio.run(ask())
@@ -40,8 +47,42 @@ def test_beyond_this_computer_the_token_is_needed() -> None:
     access = Access.to("0.0.0.0", {})  # noqa: S104
     assert len(access.token) >= 32
     assert status(access) == 401
-    assert status(access, "/?token=wrong") == 401
-    assert status(access, f"/?token={access.token}") == 200
+    assert status(access, f"/?token={access.token}") == 401  # in no address
+
+
+def test_the_token_is_entered_once() -> None:
+    access = Access.to("0.0.0.0", {})  # noqa: S104
+
+    async def enter() -> None:
+        async with TestClient(TestServer(guarded(access))) as client:
+            form = await client.get("/page")
+            assert (form.status, form.content_type) == (401, "text/html")
+            assert 'type="password"' in await form.text()
+            # Browsers send the origin of a form only where its page lets them.
+            assert form.headers["Referrer-Policy"] == "same-origin"
+            wrong = await client.post("/page", data={"token": "wrong"})
+            assert wrong.status == 401
+            assert "not the token" in await wrong.text()
+            right = await client.post("/page", data={"token": f" {access.token} "}, allow_redirects=False)
+            assert (right.status, right.headers["Location"]) == (303, "page")
+            cookie = right.headers["Set-Cookie"]
+            assert "HttpOnly" in cookie
+            assert "SameSite=Lax" in cookie
+            assert await (await client.get("/page")).text() == "scan"
+
+    asyncio.run(enter())
+
+
+@pytest.mark.parametrize(("variable", "shown"), [("", True), ("a-token-of-the-department", False)])
+def test_the_address_that_is_printed_can_be_opened_and_holds_no_token(
+    variable: str, shown: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DSM_WEB_TOKEN", variable)
+    access = Access.to("0.0.0.0", {"DSM_WEB_TOKEN": variable})  # noqa: S104
+    _announce(access, 8080, is_encrypted=True, opens_browser=False)
+    address, token, _ = capsys.readouterr().out.splitlines()
+    assert address == f"DSM Segment is at https://{socket.gethostname()}:8080/"
+    assert token == ("Token: " + (access.token if shown else "that of $DSM_WEB_TOKEN"))
 
 
 def test_short_token_is_refused() -> None:

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed")
 from dsm.core.boxes import CroppedArray
 from DSMSegmentLib.scene.mrml import cropFromOrientedImage, orientedImageFromCrop
-from DSMSegmentWeb.segment_filters import largest_part, smoother, without_specks
+from DSMSegmentWeb.segment_filters import largest_component, smoother, without_small_components
 
 SHAPE = (40, 30, 20)
 # Oblique, 1 x 2 x 3 mm.
@@ -32,25 +32,25 @@ def cube() -> np.ndarray:
     return mask
 
 
-def test_largest_part(cube: np.ndarray) -> None:
+def test_largest_component(cube: np.ndarray) -> None:
     both = cube.copy()
     both[30:36, 20:26, 2:8] = 1
     both[20, 18, 14] = 1  # touches the cube by a corner only
-    np.testing.assert_array_equal(filtered(largest_part, both), cube)
+    np.testing.assert_array_equal(filtered(largest_component, both), cube)
 
 
-def test_specks_go_and_larger_parts_stay(cube: np.ndarray) -> None:
+def test_small_components_go_and_larger_ones_stay(cube: np.ndarray) -> None:
     mask = cube.copy()
     mask[30:36, 20:26, 2:8] = 1  # 216 voxels of 6 mm³: 1.3 ml
     expected = mask.copy()
     mask[24:27, 2:5, 2:5] = 1  # 0.16 ml
-    np.testing.assert_array_equal(filtered(without_specks, mask), expected)
+    np.testing.assert_array_equal(filtered(without_small_components, mask), expected)
 
 
-def test_the_largest_part_is_no_speck() -> None:
+def test_the_largest_component_is_kept_however_small() -> None:
     mask = np.zeros(SHAPE, np.uint8)
     mask[5:8, 5:8, 5:8] = 1
-    np.testing.assert_array_equal(filtered(without_specks, mask), mask)
+    np.testing.assert_array_equal(filtered(without_small_components, mask), mask)
 
 
 def test_smoother_fills_holes_and_planes_bumps_but_keeps_faces(cube: np.ndarray) -> None:

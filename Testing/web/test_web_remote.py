@@ -17,8 +17,8 @@ pytest.importorskip("trame_slicer", reason="trame-slicer is not installed")
 sys.path.insert(0, str(Path(__file__).parents[1] / "server"))
 from http_server import TOKENS, Server  # noqa: E402
 
+from dsm.client.remote import Remote  # noqa: E402
 from dsm.errors import ConfigError, RemoteError  # noqa: E402
-from DSMSegmentWeb.remote import Remote  # noqa: E402
 
 TOKEN = TOKENS["anna"]
 

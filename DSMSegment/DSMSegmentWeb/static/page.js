@@ -12,6 +12,7 @@
       state().set("error", `${name} is too large to be sent. Crop it, or start the server with its path.`);
       return;
     }
+    document.getElementById("dsm-status").focus(); // out of the prompt box, which keeps what it shows while it has the focus
     state().set("sending", true);
     try {
       // The server puts the reason of a refusal on the page itself.
@@ -75,6 +76,17 @@
       document.getElementById("dsm-status").focus();
       setTimeout(() => document.getElementById("dsm-segment")?.click(), 50);
     }
+  });
+
+  // Keys for buttons, wherever the mouse is; in a text box they mean what they always mean.
+  document.addEventListener("keydown", (event) => {
+    if (event.target.matches("input:not([type=range]), textarea, select")) return;
+    const key = (event.ctrlKey || event.metaKey ? "Ctrl+" : "") + event.key;
+    const button = { Backspace: "dsm-click-back", Escape: "dsm-click-done", "Ctrl+z": "dsm-undo", "?": "dsm-show-keys" }[key];
+    if (button) document.getElementById(button)?.click();
+    // Diameter of the brush, within the limits of its slider.
+    const wider = { "[": -2, "]": 2 }[key];
+    if (wider) state().set("brush_mm", Math.min(60, Math.max(2, state().get("brush_mm") + wider)));
   });
 
   // The pictures of the views come without a description.

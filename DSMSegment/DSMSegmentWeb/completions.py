@@ -1,0 +1,42 @@
+"""Completions of the prompt box: names of the vocabulary, with the kind that they are for the model."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from dsm.core.name_status import NameKind
+from dsm.text.name_status import name_status
+from dsm.text.prompt import parse_prompts
+from dsm.text.vocabulary import load_vocabulary
+
+# As in the hints: learned, answered by a related name or an image rule, not known.
+_MARKS = {
+    NameKind.LEARNED: ("mdi-check", "learned"),
+    NameKind.RELATED: ("mdi-help", "related: check the mask"),
+    NameKind.UNKNOWN: ("mdi-exclamation", "not known to this model"),
+}
+
+
+def completions(learned: Collection[str], modality: str) -> list[dict[str, Any]]:
+    """Return the names, the learned ones first and the unknown ones last.
+
+    Args:
+        learned: Names that the model has learned; empty if unknown, then no name has a mark.
+        modality: `"CT"` or `"MR"`; empty where unknown.
+    """
+    names = [structure.name for structure in load_vocabulary().structures]
+    if not learned:
+        return [_item(name) for name in names]
+    kinds = {name: name_status(parse_prompts(name)[0], learned, modality=modality).kind for name in names}
+    return [_item(name, kind) for kind in _MARKS for name in names if kinds[name] is kind]
+
+
+def learned_organs(learned: Collection[str]) -> list[str]:
+    """Return the learned names that are no lesions."""
+    return [one.name for one in load_vocabulary().structures if one.name in learned and one.kind == "organ"]
+
+
+def _item(name: str, kind: NameKind | None = None) -> dict[str, Any]:
+    icon, said = _MARKS[kind] if kind is not None else ("", "")
+    return {"title": name, "value": name, "props": {"append-icon": icon, "aria-description": said} if icon else {}}

@@ -1,0 +1,54 @@
+"""One scene and its page, as `DSMSegmentWeb.scene_process`, with a backend that answers clicks strictly and at once.
+
+Its mask is a ball around each click inside, less a ball around each one outside; names have the masks given here, of
+which clicks outside alone take away.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from dsm.core.click import Click
+from dsm.core.volume import Volume
+from dsm.errors import InputError
+from DSMSegmentLib.jobs.fake_backend import FakeBackend
+from DSMSegmentWeb import scene_process
+
+RADIUS_MM = 18.0
+
+
+class ClickingBackend(FakeBackend):
+    """Backend that knows the liver, as a box, and whatever is clicked."""
+
+    def segment(self, volume: Volume, prompts: Sequence[Any], options: Any, **callbacks: Any) -> None:
+        """See `Backend.segment`."""
+        box = np.zeros(volume.shape, np.uint8)
+        box[30:70, 40:80, 5:15] = 1
+        for prompt in prompts:
+            named = box if prompt.name == "liver" else np.zeros(volume.shape, np.uint8)
+            mask = clicked_mask(volume, prompt.clicks, named) if prompt.clicks else named
+            self.masks = {prompt.canonical_text: mask} if prompt.clicks or named.any() else {}
+            super().segment(volume, [prompt], options, **callbacks)
+
+
+def clicked_mask(volume: Volume, clicks: Sequence[Click], named: np.ndarray) -> np.ndarray:
+    """Return the mask of clicks, uint8 `[I, J, K]`; `named` is that of the name."""
+    ras_mm = np.moveaxis(np.indices(volume.shape), 0, -1) @ volume.affine[:3, :3].T + volume.affine[:3, 3]
+    are_inside = any(click.inside for click in clicks)
+    mask = np.zeros(volume.shape, np.uint8) if are_inside else named.copy()
+    for click in sorted(clicks, key=lambda click: not click.inside):
+        voxel = np.linalg.inv(volume.affine) @ [*click.ras_mm, 1.0]
+        if np.any(voxel[:3] < -0.5) or np.any(voxel[:3] > np.array(volume.shape) - 0.5):
+            raise InputError("The click lies outside of the volume.", code="click", hint="Click inside of it.")
+        mask[np.linalg.norm(ras_mm - click.ras_mm, axis=-1) < RADIUS_MM] = click.inside
+    return mask
+
+
+if __name__ == "__main__":
+    scene_process._backend = lambda _options: ClickingBackend({})
+    sys.argv += ["--model", "none", "--device", "cpu", "--precision", "float32", "--speeds", sys.argv.pop()]
+    scene_process.main()

@@ -1,0 +1,104 @@
+"""Choices of the page: options of a prompt, model, device and precision, and what it says of names before the run."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from page_driver import IDLE, download, names, segment, violations
+from server_process import running_server
+
+pytestmark = [pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
+
+SWITCHES = {
+    "Remove small islands": ", with small islands",
+    "Fast: skip the diffusion prompts of tumors": ", fast",
+    "Show the network's guess for unknown names": ", guesses",
+    "Uncertainty maps": ", uncertainty maps",
+}
+
+
+@pytest.fixture(scope="module")
+def address(dsm_tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a server with a second model, for an MR scan."""
+    folder = tmp_path_factory.mktemp("models")
+    shutil.copytree(dsm_tiny, folder / "dsm-other")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DSM_MODEL_DIR", str(folder))
+        with running_server(dsm_tiny, "--modality", "MR", "--precision", "float32") as (_, where):
+            yield where
+
+
+def hints(page: Any) -> list[str]:
+    return list(page.locator(".dsm-hints li").all_inner_texts())
+
+
+def summary(page: Any, section: str) -> str:
+    return str(page.locator(f"{section} summary").inner_text())
+
+
+def test_modality_of_the_command_line_holds_for_the_first_scan(page: Any) -> None:
+    page.get_by_text("Taken for MR, as you chose.").wait_for()
+    assert page.locator("#dsm-modality").input_value() == "MR"
+
+
+def test_options_are_switched_with_the_mouse(page: Any) -> None:
+    page.locator(".dsm-options summary").click()
+    page.locator(".dsm-setup summary").click()
+    assert violations(page) == []
+    for label, said in SWITCHES.items():
+        box = page.get_by_label(label, exact=True)
+        before = box.is_checked()
+        for state in (not before, before):
+            page.get_by_text(label, exact=True).click()
+            assert box.is_checked() is state
+            assert (said in summary(page, ".dsm-options")) is (state is not before)
+
+
+def test_hints_tell_the_kinds_of_names_before_the_run(page: Any) -> None:
+    page.locator(".dsm-prompt input").click()
+    page.keyboard.type("liver; kidney tumor; skeletal muscle")
+    page.wait_for_function("document.querySelectorAll('.dsm-hints li').length === 3")
+    known, related, unknown = hints(page)
+    assert known == "✓ liver"
+    assert related.startswith("?")
+    assert unknown.startswith("!")
+    assert "click on it" in unknown
+    assert violations(page) == []
+    page.locator("h1").click()  # closes the list of names
+    page.get_by_text("Show the network's guess for unknown names", exact=True).click()
+    page.wait_for_function("document.querySelectorAll('.dsm-hints li')[2].innerText.startsWith('?')")
+    assert "guess" in hints(page)[2]
+
+
+def test_results_say_what_has_to_be_checked(page: Any) -> None:
+    page.locator("#dsm-segment").click()
+    page.wait_for_selector(".dsm-rows li:nth-child(3)", timeout=600_000)
+    page.wait_for_selector(IDLE, timeout=120_000)
+    assert set(names(page)) == {"liver", "kidney tumor", "skeletal muscle"}
+    row = page.locator(".dsm-rows li", has_text="skeletal muscle")
+    assert row.locator(".dsm-mark").inner_text() == "guess, check"
+    assert row.locator(".dsm-score").inner_text() == "–", "a guess has no score"
+    assert violations(page) == []
+
+
+def test_model_device_and_precision_of_the_next_run(page: Any, tmp_path: Path) -> None:
+    model, device, precision = (page.locator(f"#dsm-{name}") for name in ("model", "device", "precision"))
+    assert [re.sub(r" \(.*", "", text) for text in model.locator("option").all_inner_texts()][:2] == [
+        "dsm-tiny",
+        "dsm-other",
+    ]
+    assert precision.input_value() == "float32"
+    page.wait_for_function(
+        "[...document.querySelectorAll('#dsm-device option')].some((one) => one.text.startsWith('cpu:'))"
+    )
+    model.select_option("dsm-other")
+    device.select_option("auto")
+    precision.select_option("int8")
+    assert summary(page, ".dsm-setup") == "Setup: dsm-other, automatic device, int8"
+    segment(page, "liver")
+    assert b"DSM.Model:dsm-other" in download(page, "seg.nrrd", tmp_path).read_bytes()[:10_000]
