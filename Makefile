@@ -47,8 +47,8 @@ test-slicer-python:
 	bash scripts/test_slicer_python.sh $(VENV)-slicer
 
 lint: setup
-	$(BIN)/ruff check DSMSegment Testing examples docs scripts
-	$(BIN)/ruff format --check DSMSegment Testing examples docs scripts
+	$(BIN)/ruff check DSMSegment Testing benchmarks examples docs scripts
+	$(BIN)/ruff format --check DSMSegment Testing benchmarks examples docs scripts
 	$(BIN)/mypy
 	cd DSMSegment && PYTHONPATH=. ../$(BIN)/lint-imports --config ../pyproject.toml
 

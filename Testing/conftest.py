@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import socket
 import tempfile
 import time
@@ -72,6 +73,34 @@ def tiny_model(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def with_clicks(tmp_path_factory) -> Callable[[Path], Path]:
+    """Return a function that copies a model folder and adds a click network with random weights."""
+    import torch
+
+    from dsm.models.click_weights import save_refiner
+    from dsm.models.store import write_manifest
+    from dsm.nn.click_refiner import ClickRefiner, ClickRefinerConfig
+
+    def add(model: Path) -> Path:
+        folder = tmp_path_factory.mktemp("clicks") / model.name
+        shutil.copytree(model, folder)
+        config = ClickRefinerConfig(channels=(8, 8, 8, 8), detail=2, window=32)
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            save_refiner(ClickRefiner(config), config, folder)
+        write_manifest(folder)
+        return folder
+
+    return add
+
+
+@pytest.fixture(scope="session")
+def click_model(tiny_model, with_clicks) -> Path:
+    """Folder of `tiny_model` with a click network of random weights."""
+    return with_clicks(tiny_model)
+
+
 class NetworkUsedError(AssertionError):
     """A test tried to reach another machine. Not an OSError: the code under test must not swallow it."""
 
@@ -102,7 +131,7 @@ def dsm_tiny() -> Path:
     """The folder `model_weights/dsm-tiny`: all blocks, random weights. Made where the checkout lacks it."""
     folder = _MODELS / "dsm-tiny"
     if not (folder / "manifest.json").is_file():
-        from dsm.models.make_tiny import make_tiny
+        from benchmarks.make_tiny import make_tiny
 
         # Another test process may do the same at this moment: the first rename wins, the others find it done.
         with tempfile.TemporaryDirectory(dir=_MODELS, prefix=".dsm-tiny-") as place, contextlib.suppress(OSError):
@@ -118,7 +147,7 @@ def tiny_net() -> Callable[..., object]:
     """
     import torch
 
-    from dsm.models.make_tiny import fill_with_noise
+    from benchmarks.make_tiny import fill_with_noise
     from dsm.models.presets import preset
     from dsm.nn.dsm_net import DSMNet
 

@@ -32,10 +32,12 @@ def test_a_gpu_without_memory_is_named_and_the_next_volume_works(tmp_path: Path,
     class Engine:
         device = "cuda:0"
 
-        def encode(self, *_: Any, **__: Any) -> object:
+        def open(self, *_: Any, **__: Any) -> object:
+            return SimpleNamespace(is_encoded=False, encode=self.encode)
+
+        def encode(self, _progress: object) -> None:
             if full[0]:
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
-            return SimpleNamespace()
 
     session = Session(tmp_path, lambda _: None, load_engine=lambda *_, **__: Engine())
     write_array(tmp_path, "a.npy", np.zeros((4, 4, 4), np.int16))
@@ -58,6 +60,7 @@ def test_a_clock_that_jumps_ends_no_lease_and_no_job(
     from dsm.server.limits import Limits
     from dsm.server.scheduler import Scheduler
     from dsm.server.volumes import VolumeStore
+    from dsm.text.prompt import parse_prompts
 
     limits = Limits(volume_idle_s=60, job_idle_s=60)
     store = VolumeStore(tmp_path, limits)
@@ -72,7 +75,7 @@ def test_a_clock_that_jumps_ends_no_lease_and_no_job(
     sent = store.receive("a", body(), num_bytes=len(data), sha256=sha256, affine=AFFINE, modality="CT")
     volume = asyncio.run(sent)
     scheduler = Scheduler([], store, limits)
-    job = scheduler.submit("a", JobSpec(volume=volume.id, prompts=("liver",)))
+    job = scheduler.submit("a", JobSpec(volume=volume.id, prompts=tuple(parse_prompts("liver"))))
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() + jump_s)
     assert store.expire() == []

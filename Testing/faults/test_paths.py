@@ -26,7 +26,7 @@ ODD = {
 @pytest.fixture(autouse=True)
 def sure_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """Random weights find little: let every score count, so that there is something to write."""
-    monkeypatch.setattr(scan_module, "_SMALLEST_SCORE", 0.0)
+    monkeypatch.setattr(scan_module, "_LEAST_CONFIDENCE", 0.0)
 
 
 @pytest.mark.parametrize("suffix", ["seg.nrrd", "nii.gz", "dcm"])
