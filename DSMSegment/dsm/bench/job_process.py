@@ -54,6 +54,7 @@ def _run(job: str, arguments: dict[str, Any]) -> Any:
     from dsm.bench import own_cost  # noqa: PLC0415
 
     jobs: dict[str, Callable[..., Any]] = {
+        "precision": own_cost.fastest_precision,
         "run": own_cost.whole_run,
         "prompts": own_cost.prompt_costs,
         "sizes": own_cost.size_costs,

@@ -16,6 +16,7 @@ from dsm.bench.stopwatch import Stopwatch, peak_rss_bytes
 from dsm.core.boxes import Index3
 from dsm.core.name_status import NameKind
 from dsm.core.options import SegmentOptions
+from dsm.core.precision import AUTO
 from dsm.core.prompt import Prompt
 from dsm.core.result import PromptResult
 from dsm.inference.segment_metadata import segment_records
@@ -35,13 +36,19 @@ _DECODE_ALL = SegmentOptions(guess=True)
 _FLOP_EDGE = 64
 
 
-def whole_run(model: str, scan: Path, out: Path) -> dict[str, Any]:
+def fastest_precision(model: str) -> str:
+    """Return the precision that `"auto"` means on this processor."""
+    return Segmenter.from_pretrained(model, precision=AUTO).precision
+
+
+def whole_run(model: str, scan: Path, out: Path, *, precision: str) -> dict[str, Any]:
     """Segment 25 organs of a scan, from its file to a label map; then prompt once more, in three ways.
 
     Args:
         model: Name or folder.
         scan: `.nii.gz`.
         out: Folder for the label map.
+        precision: Of encoding and prompts, one of `PRECISIONS`.
 
     Returns:
         A row of the report, and what later prompts took.
@@ -50,14 +57,14 @@ def whole_run(model: str, scan: Path, out: Path) -> dict[str, Any]:
     with clock.stage("read"):
         volume = read_volume(scan)
     with clock.stage("model"):
-        segmenter = Segmenter.from_pretrained(model, precision="float32")
+        segmenter = Segmenter.from_pretrained(model, precision=precision)
     with clock.stage("encode"):
         encoded = segmenter.encode(volume)
     with clock.stage("prompts"):
         results = encoded.segment(ORGANS, _DECODE_ALL)
     with clock.stage("write"):
         write_labelmap(out / "dsm.nii.gz", segment_records(results, model=model), volume)
-    row = _row(clock, model, encoded.grid.padded_shape)
+    row = _row(clock, model, encoded.grid.padded_shape, precision)
     return {
         **row,
         "found": sum(result.found for result in results),
@@ -66,13 +73,13 @@ def whole_run(model: str, scan: Path, out: Path) -> dict[str, Any]:
     }
 
 
-def prompt_costs(model: str, counts: Sequence[int]) -> dict[str, Any]:
+def prompt_costs(model: str, counts: Sequence[int], *, precision: str) -> dict[str, Any]:
     """Encode the phantom and prompt for different numbers of structures.
 
     Returns:
         CPU seconds: `"encode"`, and of each count of prompts.
     """
-    segmenter = Segmenter.from_pretrained(model, precision="float32")
+    segmenter = Segmenter.from_pretrained(model, precision=precision)
     volume = phantom_ct()
     clock = Stopwatch()
     with clock.stage("encode"):
@@ -84,13 +91,13 @@ def prompt_costs(model: str, counts: Sequence[int]) -> dict[str, Any]:
     }
 
 
-def size_costs(model: str, depths: Sequence[int]) -> dict[str, Any]:
+def size_costs(model: str, depths: Sequence[int], *, precision: str) -> dict[str, Any]:
     """Encode phantoms of different numbers of slices and segment the 25 organs.
 
     Returns:
         For each depth, CPU seconds of `"encode"` and `"prompts"`.
     """
-    segmenter = Segmenter.from_pretrained(model, precision="float32")
+    segmenter = Segmenter.from_pretrained(model, precision=precision)
     costs = {}
     for depth in depths:
         volume = phantom_ct((512, 512, depth))
@@ -108,12 +115,12 @@ def _is_decoded(result: PromptResult) -> bool:
     return result.guess or (result.name_status is not None and result.name_status.kind is NameKind.LEARNED)
 
 
-def _row(clock: Stopwatch, model: str, shape: Index3) -> dict[str, Any]:
+def _row(clock: Stopwatch, model: str, shape: Index3, precision: str) -> dict[str, Any]:
     per_voxel = _flops_per_voxel(model)
     return {
         "name": "dsm",
         "title": f"{Path(model).name}, 25 organs",
-        "source": "body box at 1.5 mm, one pass",
+        "source": f"body box at 1.5 mm, one pass, {precision}",
         "cpu_s": clock.total.cpu_s,
         "wall_s": clock.total.wall_s,
         "peak_rss_bytes": peak_rss_bytes(),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dsm.bench.ratios import BARS, passes
+from dsm.core.precision import AUTO
 
 
 def to_markdown(report: Mapping[str, Any]) -> str:
@@ -29,13 +30,14 @@ def _heading(report: Mapping[str, Any]) -> str:
     machine, shape = report["machine"], report["volume"]["shape"]
     spacing = "×".join(f"{mm:g}" for mm in report["volume"]["spacing_mm"])
     first, last = report["own_runs_cpu_s"]
+    chosen = " (auto: the fastest on this processor)" if report["requested_precision"] == AUTO else ""
     return (
         f"# Bench, {report['plan']}\n\n"
         f"Synthetic CT {'×'.join(map(str, shape))} at {spacing} mm, {machine['threads']} thread(s) of "
         f"{machine['cores']} cores ({machine['processor']}), torch {report['versions']['torch']}, load "
-        f"{machine['load_before']:.1f} at the start, {report['seconds']:.0f} s in all. Convolution peak "
-        f"{machine['conv_peak_gflops']:.0f} GFLOP/s. Our own run at the start and at the end: {first:.1f} "
-        f"and {last:.1f} CPU s."
+        f"{machine['load_before']:.1f} at the start, {report['seconds']:.0f} s in all. Our network in "
+        f"{report['precision']}{chosen}; convolution peak, in float32, {machine['conv_peak_gflops']:.0f} GFLOP/s. "
+        f"Our own run at the start and at the end: {first:.1f} and {last:.1f} CPU s."
     )
 
 

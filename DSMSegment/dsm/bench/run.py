@@ -22,6 +22,7 @@ from dsm.bench.peer import Peer
 from dsm.bench.phantom import SHAPE, SPACING_MM, phantom_ct
 from dsm.bench.ratios import ratios
 from dsm.core.boxes import CroppedArray
+from dsm.core.precision import AUTO
 from dsm.io.nifti import write_nifti
 
 PROMPT_COUNTS = (1, 5, 25, 100)
@@ -54,6 +55,7 @@ def run_bench(
     *,
     model: str,
     threads: int,
+    precision: str = "float32",
     peers: Sequence[str] = (TOTALSEGMENTATOR,),
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
@@ -66,6 +68,7 @@ def run_bench(
         plan: `QUICK` or `FULL`.
         model: Name or folder.
         threads: Of each process.
+        precision: Of our encoding and prompts; `"auto"` is resolved once, before anything is measured.
         peers: Other pipelines, each the reference `module:NAME` of a `Peer`.
         say: Told what is being measured.
 
@@ -81,7 +84,11 @@ def run_bench(
         write_nifti(scan, CroppedArray(volume.array, (0, 0, 0)), volume.shape, volume.affine)
         del volume
         job = partial(measure, threads=threads)
-        own = partial(job, "run", model=model, scan=str(scan), out=folder)
+        in_use = precision
+        if precision == AUTO:
+            say("the fastest precision")
+            in_use = job("precision", model=model)
+        own = partial(job, "run", model=model, scan=str(scan), out=folder, precision=in_use)
         say("convolution peak")
         peaks = [job("peak")]
         say(f"{model}, from file to file")
@@ -93,9 +100,9 @@ def run_bench(
             say(f"{peer.title}, {most} window(s)")
             others.append(job("peer", peer=reference, scan=str(scan), out=folder, num_windows=most))
         say(f"{model} with 1 to {max(PROMPT_COUNTS)} prompts")
-        prompts = job("prompts", model=model, counts=PROMPT_COUNTS)
+        prompts = job("prompts", model=model, counts=PROMPT_COUNTS, precision=in_use)
         say(f"{model} on scans of {', '.join(map(str, plan.depths))} slices")
-        sizes = job("sizes", model=model, depths=plan.depths)
+        sizes = job("sizes", model=model, depths=plan.depths, precision=in_use)
         say(f"{model}, once more")
         runs.append(own())
         peaks.append(job("peak"))
@@ -104,6 +111,8 @@ def run_bench(
         "bench_version": 1,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "plan": plan.name,
+        "precision": in_use,
+        "requested_precision": precision,
         "versions": {"dsm": __version__, "torch": torch.__version__, "python": platform.python_version()},
         "machine": {
             "processor": torch.backends.cpu.get_cpu_capability(),

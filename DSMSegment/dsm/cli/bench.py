@@ -9,6 +9,7 @@ from typing import Any
 
 from dsm.cli.model_argument import add_model_argument
 from dsm.cli.output_check import check_output_folder, require_package
+from dsm.cli.precision_argument import add_precision_argument
 
 
 def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
@@ -25,6 +26,7 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
     size.add_argument("--quick", action="store_true", help="two windows of the other network: some minutes (default)")
     size.add_argument("--full", action="store_true", help="more windows, larger scans")
     add_model_argument(parser)
+    add_precision_argument(parser, default="float32")
     parser.add_argument(
         "--threads", type=int, default=1, help="of each measured process; CPU seconds compare best with 1 (default)"
     )
@@ -39,13 +41,19 @@ def run(options: argparse.Namespace) -> int:
     if options.output is not None:
         check_output_folder(options.output)
         require_package("matplotlib", extra="train")
+    import torch
+
     from dsm.bench.report import to_markdown, write_report
     from dsm.bench.run import FULL, QUICK, run_bench
+    from dsm.core.precision import AUTO
+    from dsm.inference.precision import check_precision
     from dsm.models.store import find_model, verify_model
 
+    if options.precision != AUTO:
+        check_precision(options.precision, torch.device("cpu"))
     verify_model(find_model(options.model))
     plan = FULL if options.full else QUICK
-    report = run_bench(plan, model=options.model, threads=options.threads, say=_say)
+    report = run_bench(plan, model=options.model, threads=options.threads, precision=options.precision, say=_say)
     if options.output is not None:
         write_report(report, options.output)
     print(to_markdown(report))

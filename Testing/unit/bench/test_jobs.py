@@ -9,17 +9,20 @@ import torch
 
 from dsm.bench.figure import draw_bench
 from dsm.bench.job_process import measure
-from dsm.bench.own_cost import whole_run
+from dsm.bench.own_cost import prompt_costs, size_costs, whole_run
 from dsm.bench.peer_cost import peer_cost
 from dsm.bench.phantom import phantom_ct
 from dsm.bench.plain_unet import PlainUNet
 from dsm.bench.ratios import BARS, passes, ratios
 from dsm.bench.report import to_markdown
+from dsm.bench.run import QUICK, run_bench
 from dsm.bench.stopwatch import Stopwatch
 from dsm.bench.totalsegmentator import TOTALSEGMENTATOR_3MM
 from dsm.bench.windows import Windows
 from dsm.core.boxes import CroppedArray
 from dsm.errors import WorkerError
+from dsm.inference.int8_network import Int8SumConvolution
+from dsm.inference.segmenter import Segmenter
 from dsm.io.image import read_volume
 from dsm.io.nifti import write_nifti
 from dsm.text.organ_sets import ORGANS
@@ -98,13 +101,16 @@ def test_network_has_the_classes_of_its_row():
 
 
 def test_own_run_and_report(scan, tmp_path, dsm_tiny):
-    own = whole_run(str(dsm_tiny), scan, tmp_path)
+    own = whole_run(str(dsm_tiny), scan, tmp_path, precision="int8")
     assert (tmp_path / "dsm.nii.gz").is_file()
     assert own["kflop_per_voxel"] > 1
     assert own["decoded"] == len(ORGANS)
+    assert own["source"].endswith("int8")
     peer = {**own, "cpu_s": 100 * own["cpu_s"], "windows": 8, "windows_run": 2}
     report = {
         "plan": "quick",
+        "precision": "int8",
+        "requested_precision": "auto",
         "versions": {"torch": torch.__version__},
         "machine": {"processor": "AVX2", "cores": 2, "threads": 1, "load_before": 0.0, "conv_peak_gflops": 100.0},
         "volume": {"shape": SMALL[0], "spacing_mm": SMALL[1]},
@@ -124,8 +130,58 @@ def test_own_run_and_report(scan, tmp_path, dsm_tiny):
     text = to_markdown(report)
     assert "| hundred_prompts_vs_encode | 0.250 | 0.5 | yes |" in text
     assert "8 (2)" in text
+    assert "network in int8 (auto: the fastest on this processor)" in text
     draw_bench(report, tmp_path / "bench.png")
     assert (tmp_path / "bench.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("job", [whole_run, prompt_costs, size_costs])
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_network_computes_in_the_precision_that_is_named(job, precision, scan, tmp_path, dsm_tiny, monkeypatch):
+    used = []
+    load = Segmenter.from_pretrained
+
+    def from_pretrained(*arguments, **options):
+        segmenter = load(*arguments, **options)
+        used.append((segmenter.precision, any(isinstance(m, Int8SumConvolution) for m in segmenter.net.modules())))
+        return segmenter
+
+    monkeypatch.setattr("dsm.bench.own_cost.Segmenter.from_pretrained", from_pretrained)
+    monkeypatch.setattr("dsm.bench.own_cost.phantom_ct", lambda *_: phantom_ct(*SMALL))
+    extent = {whole_run: (scan, tmp_path), prompt_costs: ((1, 2),), size_costs: ((24,),)}[job]
+    job(str(dsm_tiny), *extent, precision=precision)
+    assert used == [(precision, precision == "int8")]
+
+
+def test_every_job_of_a_run_has_the_precision_that_auto_means(monkeypatch):
+    asked = {}
+
+    def measure(job, *, threads, **arguments):
+        asked[job] = arguments.get("precision")
+        encode = {"encode": 1.0, "prompts": {"100": 0.5}}
+        own = {
+            "cpu_s": 1.0,
+            "tflop": 1.0,
+            "peak_rss_bytes": 1,
+            "stages_cpu_s": encode,
+            "next_prompt_cpu_s": {"liver": 1},
+        }
+        answers = {"peak": 1.0, "precision": "bfloat16", "run": own | {"name": "dsm"}, "prompts": encode, "sizes": {}}
+        return answers[job]
+
+    monkeypatch.setattr("dsm.bench.run.measure", measure)
+    monkeypatch.setattr("dsm.bench.run.phantom_ct", lambda: phantom_ct(*SMALL))
+    report = run_bench(QUICK, model="dsm-small", threads=1, peers=(), precision="auto")
+    assert asked == {"peak": None, "precision": None, **dict.fromkeys(("run", "prompts", "sizes"), "bfloat16")}
+    assert (report["precision"], report["requested_precision"]) == ("bfloat16", "auto")
+    asked.clear()
+    assert run_bench(QUICK, model="dsm-small", threads=1, peers=())["precision"] == "float32"
+    assert asked == {"peak": None, **dict.fromkeys(("run", "prompts", "sizes"), "float32")}
+
+
+def test_auto_is_resolved_in_a_process_of_its_own(dsm_tiny, monkeypatch):
+    monkeypatch.setenv("DSM_PRECISION", "int8")
+    assert measure("precision", threads=1, model=str(dsm_tiny)) == "int8"
 
 
 def test_ratios_name_only_what_was_run():

@@ -15,16 +15,16 @@ README = Path(__file__).parents[3] / "README.md"
 
 @pytest.fixture
 def measured(monkeypatch):
-    """Replace the measurement by the report it would return; yields the names of the plans that were run."""
-    plans = []
+    """Replace the measurement by the report it would return; yields plan and precision of each run."""
+    runs = []
 
-    def run_bench(plan, **_):
-        plans.append(plan.name)
-        return REPORT
+    def run_bench(plan, *, precision, **_):
+        runs.append((plan.name, precision))
+        return REPORT | {"precision": precision, "requested_precision": precision}
 
     monkeypatch.setattr("dsm.bench.run.run_bench", run_bench)
     monkeypatch.setattr("dsm.models.store.verify_model", lambda _: None)
-    return plans
+    return runs
 
 
 def row(name: str, title: str) -> dict:
@@ -69,7 +69,7 @@ def command_of_the_readme() -> list[str]:
 def test_command_of_the_readme_prints_the_table_and_writes_nothing(measured, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(command_of_the_readme()) == 0
-    assert measured == ["quick"]
+    assert measured == [("quick", "float32")]
     assert "| DSM small (ours) | 12.5 |" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
 
@@ -85,6 +85,19 @@ def test_table_needs_no_package_of_the_figure(measured, monkeypatch, capsys):
 def test_folder_gets_report_table_and_figure(measured, tmp_path, capsys):
     pytest.importorskip("matplotlib")
     assert main(["bench", "--full", "-o", str(tmp_path / "out")]) == 0
-    assert measured == ["full"]
+    assert measured == [("full", "float32")]
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"bench.json", "bench.md", "bench.png"}
     assert (tmp_path / "out" / "bench.md").read_text(encoding="utf-8") in capsys.readouterr().out
+
+
+def test_precision_is_passed_on(measured, capsys):
+    assert main(["bench", "--precision", "int8"]) == 0
+    assert measured == [("quick", "int8")]
+    assert "network in int8;" in capsys.readouterr().out
+
+
+def test_precision_that_the_processor_lacks_is_refused_before_measuring(measured, monkeypatch, capsys):
+    monkeypatch.setattr("dsm.inference.precision.has_bfloat16", lambda _: False)
+    assert main(["bench", "--precision", "bfloat16"]) != 0
+    assert measured == []
+    assert "does not compute in bfloat16" in capsys.readouterr().err
