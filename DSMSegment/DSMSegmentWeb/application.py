@@ -32,6 +32,7 @@ from DSMSegmentLib.install.free_text import missingForFreeText
 from DSMSegmentLib.jobs.click_runs import ClickRequest
 from DSMSegmentLib.panel.hints import PromptContext, promptHints
 from DSMSegmentLib.panel.summary import finishedText, progressText, resultText
+from DSMSegmentLib.scene.exporting import recordsOf
 from DSMSegmentLib.scene.modality_choice import ModalityChoice
 from DSMSegmentLib.scene.mrml import decideModality
 from DSMSegmentLib.scene.segment_display import setOwnColor, showDistinctly
@@ -41,6 +42,7 @@ from DSMSegmentWeb.access import Access
 from DSMSegmentWeb.click_tool import CLICK_TOOLS, INSIDE, ClickTool
 from DSMSegmentWeb.completions import completions, learned_organs
 from DSMSegmentWeb.consent import Consent
+from DSMSegmentWeb.download_all import ARCHIVE, Contents
 from DSMSegmentWeb.edits import Edits, journaled
 from DSMSegmentWeb.engine_choice import EngineChoice, InitialChoices
 from DSMSegmentWeb.exports import export
@@ -49,6 +51,7 @@ from DSMSegmentWeb.opening import Opening
 from DSMSegmentWeb.rows import Row, missing_rows, segment_rows
 from DSMSegmentWeb.scan import OpenedScan
 from DSMSegmentWeb.scan_estimate import ScanEstimate
+from DSMSegmentWeb.surface_files import surfaces_of
 from DSMSegmentWeb.transfer import Transfer
 from DSMSegmentWeb.viewer import Viewer
 
@@ -392,12 +395,46 @@ class Application:
             self._estimate.show(scan.volume)
             self._show_rows()
 
-    def _export(self, kind: str, folder: Path) -> Path:
+    async def _export(self, kind: str, folder: Path) -> Path:
         self._check_idle()
         self._overlay.hide()  # a way to look at the scene, no part of it
         with self._state as state:
             state.uncertain = ""
+        if kind == ARCHIVE:
+            return await self._write_archive(folder)
         return export(kind, self._viewer.volume_node, self._viewer.segmentation_node, folder, self._dicom_files)
+
+    async def _write_archive(self, folder: Path) -> Path:
+        contents = self._contents()
+        with self._state as state:
+            state.writing, state.status = True, ""
+        try:
+            path, left_out = await asyncio.to_thread(contents.write, folder)
+        finally:
+            with self._state as state:
+                state.writing = False
+        with self._state as state:
+            state.status = "\n".join(
+                [f"{path.name} is complete." if not left_out else f"{path.name} lacks:", *left_out]
+            )
+        return path
+
+    def _contents(self) -> Contents:
+        """Return copies of what is written into the archive."""
+        viewer, node = self._viewer, self._viewer.segmentation_node
+        if viewer.volume_node is None:
+            message = "No scan is open, so there is nothing to download."
+            raise InputError(message, code="input.export", hint="Open one first.")
+        surfaces, ids = surfaces_of(node), list(node.GetSegmentation().GetSegmentIDs())
+        return Contents(
+            viewer.volume_node.GetName(),
+            volumeFromNode(viewer.volume_node, self._state.modality),
+            recordsOf(node),
+            {number: surfaces[id_] for number, id_ in enumerate(ids) if id_ in surfaces},
+            viewer.pictures(),
+            self._rows(),
+            self._dicom_files,
+        )
 
     def show_error(self, error: DSMError) -> None:
         """Put an error on the page."""
@@ -441,12 +478,7 @@ class Application:
         node = self._viewer.segmentation_node
         if node is not None:
             showDistinctly(node)
-        found = segment_rows(
-            node,
-            lambda segment_id: self._runs.canSetThreshold(node, segment_id),
-            lambda segment_id: self._runs.uncertaintyOf(node, segment_id) is not None,
-        )
-        rows = [*found, *self._missing]
+        rows = self._rows()
         state.rows = [asdict(row) for row in rows]
         ids = [row.id for row in rows if row.id]
         if state.selected not in ids:
@@ -457,6 +489,15 @@ class Application:
         state.can_undo = bool(self._undo_steps)
         self._clicks.show()
         state.flush()
+
+    def _rows(self) -> list[Row]:
+        node = self._viewer.segmentation_node
+        found = segment_rows(
+            node,
+            lambda segment_id: self._runs.canSetThreshold(node, segment_id),
+            lambda segment_id: self._runs.uncertaintyOf(node, segment_id) is not None,
+        )
+        return [*found, *self._missing]
 
     def _show_window(self, shown_window: float, shown_level: float, **_: Any) -> None:
         shown = float(shown_window), float(shown_level)

@@ -17,6 +17,7 @@ from DSMSegmentLib.scene.layer_packer import packLayers
 SCENE = "mrb"
 # Files that a format has beside it, e.g. the names of the values of a label map.
 COMPANIONS = {one.companion_suffix[1:]: one for one in FORMATS if one.companion_suffix}
+_MAX_NAME = 80
 _BY_NAME = {one.name: one for one in FORMATS}
 
 
@@ -47,12 +48,26 @@ def export(kind: str, volume_node: Any, segmentation_node: Any, folder: Path, di
         message = "There is no segment yet, so there is nothing to export."
         raise InputError(message, code="input.export", hint="Segment something first.")
     packLayers(segmentation_node)  # a run leaves that to whoever saves
-    stem = folder / (re.sub(r"[^\w.-]+", "_", volume_node.GetName()).strip("._") or "scan")
+    stem = folder / safe_name(volume_node.GetName(), "scan")
     if kind == SCENE:
         return _write_scene(volume_node, _with_suffix(stem, f".{SCENE}"))
     if kind in COMPANIONS:
         return _write(COMPANIONS[kind], volume_node, segmentation_node, stem, dicom_files)[-1]
     return _write(_BY_NAME[kind], volume_node, segmentation_node, stem, dicom_files)[0]
+
+
+def safe_name(name: str, otherwise: str) -> str:
+    """Return a file name without what file systems, shells or HTTP headers could misunderstand, at most 80 long.
+
+    Args:
+        name: Any text.
+        otherwise: What to return where nothing is left of it.
+
+    Example:
+        >>> safe_name("../left kidney?", "scan")
+        'left_kidney'
+    """
+    return re.sub(r"(?:[^\w.-]|\.{2,})+", "_", name).strip("._-")[:_MAX_NAME] or otherwise
 
 
 def _write(

@@ -43,6 +43,7 @@ def initial_state() -> dict[str, Any]:
         # The browser sets the first, the server the second: one for both would be lost between them.
         "sending": False,
         "opening": False,
+        "writing": False,
         "series": [],
         "consent": "",
         "remote": "",

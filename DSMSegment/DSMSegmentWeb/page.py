@@ -15,6 +15,7 @@ from DSMSegmentWeb.actions import Actions
 from DSMSegmentWeb.click_bar import click_bar
 from DSMSegmentWeb.consent_dialog import consent_dialog
 from DSMSegmentWeb.correction_tools import correction_tools
+from DSMSegmentWeb.download_all import ARCHIVE
 from DSMSegmentWeb.engine_choice import engine_choice, select
 from DSMSegmentWeb.exports import COMPANIONS, SCENE
 from DSMSegmentWeb.key_help import key_help
@@ -38,6 +39,10 @@ _EXPORTS = {
     },
     SCENE: ("Slicer scene", "volume_name && !running"),
 }
+_ALL_TITLE = (
+    "One .zip: .seg.nrrd, label map and names, DICOM SEG (of a DICOM series), surfaces (.stl), table of the results"
+    " (.csv) and a picture of the views (.png)"
+)
 # Options of a prompt that are on or off, with the words of the panel in 3D Slicer.
 SWITCHES = {
     "postprocess": (
@@ -279,7 +284,18 @@ def _window(actions: Actions) -> None:
 
 def _exports() -> None:
     with html.Div(classes="dsm-export"):
-        html.H2("Export")
+        with html.Div(classes="dsm-line"):
+            html.H2("Export", classes="dsm-grow")
+            v3.VBtn(
+                "Download all",
+                href=f"export/{ARCHIVE}",
+                size="small",
+                color="primary",
+                variant="tonal",
+                loading=("writing",),
+                disabled=(f"writing || !({_HAS_SEGMENT})",),
+                raw_attrs=["download", f'title="{_ALL_TITLE}"'],
+            )
         with html.Div(classes="dsm-buttons"):
             for kind, (title, condition) in _EXPORTS.items():
                 v3.VBtn(

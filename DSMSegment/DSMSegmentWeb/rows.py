@@ -82,11 +82,21 @@ def _missing_note(outcome: SegmentOutcome) -> str:
     return labelText(result_label(outcome.answer, found=False))
 
 
-def _mark(facts: SegmentFacts, volume_ml: float) -> str:
-    if facts.answer is Answer.CLICK and not facts.provenance.model:  # no network had a part in it yet
+def status_text(facts: SegmentFacts | None, volume_ml: float) -> str:
+    """Return what is to be known of a mask first, in the words of the panel, e.g. `"found, check"`.
+
+    Args:
+        facts: Of the segment; None for one that came from no prompt.
+        volume_ml: Its volume.
+    """
+    if facts is None or (facts.answer is Answer.CLICK and not facts.provenance.model):  # no network had a part in it
         return "drawn by hand" if volume_ml else "empty"
-    label = result_label(facts.answer, found=True, warnings=facts.notes)
-    return "" if label is ResultLabel.FOUND else labelText(label)
+    return labelText(result_label(facts.answer, found=True, warnings=facts.notes))
+
+
+def _mark(facts: SegmentFacts, volume_ml: float) -> str:
+    text = status_text(facts, volume_ml)
+    return "" if text == labelText(ResultLabel.FOUND) else text
 
 
 def _segment_row(

@@ -45,7 +45,7 @@ class Transfer:
     def __init__(
         self,
         open_scan: OpenScan,
-        export: Callable[[str, Path], Path],
+        export: Callable[[str, Path], Awaitable[Path]],
         show_error: Callable[[DSMError], None],
     ) -> None:
         self._open_scan = open_scan
@@ -102,7 +102,7 @@ class Transfer:
     async def _send(self, request: web.Request) -> web.StreamResponse:
         with tempfile.TemporaryDirectory(prefix="dsm-export-") as folder:
             try:
-                path = self._export(request.match_info["kind"], Path(folder))
+                path = await self._export(request.match_info["kind"], Path(folder))
             except DSMError as error:
                 return self._refuse(error)
             response = web.StreamResponse(headers={"Content-Disposition": f'attachment; filename="{path.name}"'})

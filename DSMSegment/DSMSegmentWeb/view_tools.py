@@ -18,13 +18,13 @@ _TITLES = {"Red": "Axial", "Green": "Coronal", "Yellow": "Sagittal"}
 def view_tools(_server: Server, _view_id: str, view: Any) -> None:
     """Add the controls in the corner of a view."""
     with html.Div(classes="view-corner"):
-        html.Span(_title(view))
+        html.Span(view_title(view))
         v3.VBtn(
             icon="mdi-fit-to-page-outline",
             size="small",
             variant="text",
             click=view.reset_view,
-            raw_attrs=[f'aria-label="Fit the {_title(view)} view to the scan"'],
+            raw_attrs=[f'aria-label="Fit the {view_title(view)} view to the scan"'],
         )
 
 
@@ -36,9 +36,10 @@ def slice_tools(server: Server, view_id: str, view: Any) -> None:
         Slider(
             connect_slice_view_slider_to_state(server, view),
             density="compact",
-            raw_attrs=[f'aria-label="{_title(view)} slice"'],
+            raw_attrs=[f'aria-label="{view_title(view)} slice"'],
         )
 
 
-def _title(view: Any) -> str:
+def view_title(view: Any) -> str:
+    """Return the name of a view."""
     return _TITLES.get(view.get_singleton_tag(), "3D")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import slicer
@@ -17,6 +17,7 @@ from trame_slicer.views import Layout, LayoutDirection, ViewLayoutDefinition
 
 from dsm.core.volume import Volume
 from DSMSegmentLib.scene.placement import createSegmentation, removeSegmentation
+from DSMSegmentWeb.picture import ViewPicture, capture
 from DSMSegmentWeb.view_tools import slice_tools, view_tools
 from DSMSegmentWeb.volume_node import add_volume_node
 
@@ -104,6 +105,11 @@ class Viewer:
         low, high = self.volume_node.GetImageData().GetScalarRange()
         return low, high
 
+    def pictures(self) -> list[ViewPicture]:
+        """Return what the views show, in the order of the page."""
+        views = self.slicer.view_manager
+        return [capture(views.get_view(tag)) for tag in _view_tags(_four_up())]
+
     def make_surfaces(self) -> None:
         """Create surfaces of segments that the editor did not make itself."""
         self.editor.active_segmentation.trigger_modified()
@@ -145,3 +151,12 @@ def _four_up() -> Layout:
     below = [ViewLayoutDefinition.coronal_view(), ViewLayoutDefinition.sagittal_view()]
     rows = [Layout(LayoutDirection.Horizontal, above), Layout(LayoutDirection.Horizontal, below)]
     return Layout(LayoutDirection.Vertical, rows)
+
+
+def _view_tags(layout: Layout) -> Iterator[str]:
+    """Yield the tags of the views of a layout, row by row."""
+    for item in layout.items:
+        if isinstance(item, Layout):
+            yield from _view_tags(item)
+        else:
+            yield item.singleton_tag

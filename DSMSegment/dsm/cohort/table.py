@@ -11,6 +11,7 @@ from typing import Any
 from dsm.cohort.outcome import Finding, Outcome
 from dsm.cohort.settings import CohortSettings
 from dsm.io.atomic import atomic_output
+from dsm.io.csv_cell import harmless
 
 CSV_FILE = "segments.csv"
 PARQUET_FILE = "segments.parquet"
@@ -57,7 +58,7 @@ def write_tables(folder: Path, outcomes: Sequence[Outcome], settings: CohortSett
     with atomic_output(folder / CSV_FILE) as part, part.open("w", encoding="utf-8-sig", newline="") as stream:
         writer = csv.DictWriter(stream, [name for name, _ in COLUMNS])
         writer.writeheader()
-        writer.writerows({name: _harmless(value) for name, value in row.items()} for row in rows)
+        writer.writerows({name: harmless(value) for name, value in row.items()} for row in rows)
     if importlib.util.find_spec("pyarrow") is None:
         return [folder / CSV_FILE]
     _write_parquet(folder / PARQUET_FILE, rows)
@@ -100,11 +101,6 @@ def _described(finding: Finding, outcome: Outcome) -> dict[str, Any]:
         "file": outcome.file if finding.found else "",
         "seconds": round(finding.seconds, 3),
     }
-
-
-def _harmless(value: Any) -> Any:
-    """Escape text that a spreadsheet would run as a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 def _write_parquet(path: Path, rows: Sequence[dict[str, Any]]) -> None:
