@@ -47,6 +47,7 @@ def cached_case(
         rng=np.random.default_rng(list(digest)),
         add_lungs=source.add_lungs,
         add_soft_tissue=source.add_soft_tissue,
+        add_skeleton=source.add_skeleton,
     )
     folder.mkdir(parents=True, exist_ok=True)
     values = {

@@ -16,11 +16,14 @@ from dsm.io.image import read_volume
 from dsm.io.manifest import CaseEntry
 from dsm.ops.intensity import mr_windows, window_channels, windows_of_scan
 from dsm.training.lungs_from_air import lungs_from_air
+from dsm.training.skeleton_from_density import skeleton_from_density
 from dsm.training.soft_tissue_from_density import soft_tissue_from_density
 from dsm.training.synthetic_images import add_other_tissue
 
 SOFT_TISSUE = "soft tissue"
+SKELETON = "skeleton"
 _SOFT_TISSUE_ID = 253  # the manifests use small numbers
+_SKELETON_ID = 251
 _LUNG_IDS = (254, 255)
 
 
@@ -50,6 +53,7 @@ def load_case(
     rng: np.random.Generator,
     add_lungs: bool = False,
     add_soft_tissue: bool = False,
+    add_skeleton: bool = False,
 ) -> Case:
     """Read a case into memory, in RAS order.
 
@@ -59,6 +63,7 @@ def load_case(
         rng: Chooses which voxels of large structures are remembered for placing crops.
         add_lungs: Add lungs from air as a pseudo-label (`dsm.training.lungs_from_air`).
         add_soft_tissue: Add `SOFT_TISSUE`, where lesions can be put (`dsm.training.soft_tissue_from_density`).
+        add_skeleton: Add `SKELETON`, all bones (`dsm.training.skeleton_from_density`).
     """
     if not entry.has_image:
         return _label_map_alone(entry, len(windows_hu), rng)
@@ -74,6 +79,10 @@ def load_case(
     channels = window_channels(image, windows)
     if add_lungs:
         entry = _with_lungs(entry, label, channels[0].numpy(), spacing)
+    if add_skeleton:
+        found = skeleton_from_density(image.numpy(), spacing.tolist())
+        label[found & (label == 0)] = _SKELETON_ID
+        entry = replace(entry, targets={**entry.targets, SKELETON: (_SKELETON_ID,)})
     if add_soft_tissue:
         found = soft_tissue_from_density(image.numpy(), spacing.tolist())
         label[found & (label == 0)] = _SOFT_TISSUE_ID

@@ -89,19 +89,20 @@ class CropSampler:
             ]
         )
 
-    def __call__(self, case: Case, *, synthetic: float = 0.0) -> Crop:
+    def __call__(self, case: Case, *, synthetic: float = 0.0, mr_share: float = 0.5) -> Crop:
         """Draw one crop of a case.
 
         Args:
             case: The case.
             synthetic: Probability that the image is synthesised from a deformed label map; a case without an image
                 always is.
+            mr_share: Probability that a synthetic image is MR-like.
         """
         spacing = torch.tensor(case.spacing_mm)
         matrix = self._transform() * self.spacing_mm / spacing[:, None]  # crop voxel → case voxel
         center = self._center(case, matrix)
         if synthetic and (not case.entry.has_image or float(self._uniform(0, 1, 1)) < synthetic):
-            return self._synthetic(case, matrix, center)
+            return self._synthetic(case, matrix, center, mr_share)
         image = _sample(case.image, matrix, center, self.size, step=1, mode="bilinear")
         # Seeded a crop, so that the generator alone is the state of the sampler and a resumed run goes on alike.
         self.intensity.set_random_state(seed=int(torch.randint(2**31, (1,), generator=self.generator)))
@@ -115,10 +116,10 @@ class CropSampler:
             image[:, 1:][:, absent[1:] | hidden] = 0.0
         return self._crop(case, image, _nearest(case.label[0, 0], matrix, center, self.size, step=2))
 
-    def _synthetic(self, case: Case, matrix: Tensor, center: Tensor) -> Crop:
+    def _synthetic(self, case: Case, matrix: Tensor, center: Tensor, mr_share: float) -> Crop:
         field = random_deformation(self.size.tolist(), self.spacing_mm, self.generator)
         label = _nearest(case.label[0, 0], matrix, center, self.size, step=1, displacement=field)
-        image = synthetic_image(label, case.entry.names, self.windows_hu, generator=self.generator)
+        image = synthetic_image(label, case.entry.names, self.windows_hu, generator=self.generator, mr_share=mr_share)
         if float(self._uniform(0, 1, 1)) < self.channel_dropout:
             image[:, 1:] = 0.0
         halved = _nearest(case.label[0, 0], matrix, center, self.size, step=2, displacement=field[::2, ::2, ::2])

@@ -93,6 +93,23 @@ def _hard_assignment_loss(logits: Tensor, void: Tensor, masks: Tensor, annotated
     return total / (weight * voxels).sum()
 
 
+def group_loss(logits: Tensor, mask: Tensor, rows: Tensor) -> Tensor:
+    """Loss of the probability that a voxel belongs to any organ of a group, where it is not known to which.
+
+    Args:
+        logits: Of all organs `(organs, i, j, k)`; that of belonging to none is 0.
+        mask: Voxels of the group `(i, j, k)`, bool.
+        rows: Rows of the group in `logits`, int64.
+
+    Returns:
+        Cross-entropy plus, where the mask is not empty, Dice.
+    """
+    others = torch.ones(len(logits), dtype=torch.bool, device=logits.device).index_fill(0, rows, value=False)
+    rest = torch.cat([logits[others], logits.new_zeros(1, *logits.shape[1:])])
+    log_odds = logits[rows].logsumexp(dim=0) - rest.logsumexp(dim=0)
+    return mask_loss(log_odds[None], mask[None], balance=0.0)
+
+
 def level_masks(masks: Tensor, size: torch.Size) -> Tensor:
     """Fractions of each voxel of a coarser grid: masks `(names, i, j, k)` → `(names, *size)` in [0, 1]."""
     stride = masks.shape[1] // size[0]

@@ -13,8 +13,9 @@ from dsm.nn.dsm_net import Decoded, DSMNet, Encoding
 from dsm.nn.kmax_layer import KMaxSSMLayer
 from dsm.nn.prompt_batch import PromptBatch
 from dsm.training.alignment import AlignmentHead
+from dsm.training.cases import SKELETON
 from dsm.training.crops import Crop
-from dsm.training.losses import anomaly_loss, assignment_loss, dice_loss, level_masks, mask_loss
+from dsm.training.losses import anomaly_loss, assignment_loss, dice_loss, group_loss, level_masks, mask_loss
 from dsm.training.mask_noise import MaskNoise
 from dsm.training.recipe import Recipe
 
@@ -80,6 +81,11 @@ def training_loss(
     if organs:
         found = [crop.names[i] for i in organs]
         parts |= _organ_losses(net, encoding, crop.masks[organs], lesions, found, names, recipe)
+    if recipe.skeleton and SKELETON in crop.names:
+        bones = [i for i, name in enumerate(crop.names) if name == SKELETON or name in recipe.skeleton]
+        rows = torch.tensor([names.organs[name] for name in recipe.skeleton])
+        logits = net.mask_head(encoding.organ_queries, encoding.embedding)[0].float()
+        parts["skeleton"] = recipe.skeleton_weight * group_loss(logits, crop.masks[bones].any(dim=0), rows)
     organs = [organs[i] for i in torch.randperm(len(organs), generator=generator).tolist()][: recipe.text_prompts]
     tumors = [tumors[i] for i in torch.randperm(len(tumors), generator=generator).tolist()][: recipe.tumor_prompts]
     structures = [i for i, name in enumerate(crop.names) if name in names.structures]

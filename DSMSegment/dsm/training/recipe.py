@@ -57,9 +57,11 @@ class Source:
         weight: How often it is drawn, relative to the others.
         add_lungs: Add lungs from air as a pseudo-label (CT without lung labels).
         add_soft_tissue: Add soft tissue by its density as a host of lesions (CT).
+        add_skeleton: Add bone by its density, of which `Recipe.skeleton` is made (CT in which bone is not clipped).
         synthetic_lesions: Put lesions into the crops of this set.
         synthetic_images: Share of crops whose image is synthesised from the label map
             (`dsm.training.synthetic_images`); cases without an image always are, if it is not 0.
+        synthetic_mr: Share of the synthetic images that are MR-like; the others are CT-like.
         unions: Further names, each made of annotated names of the set.
         hidden: Annotated names that training must not see: left out to be measured as unseen.
     """
@@ -68,8 +70,10 @@ class Source:
     weight: float
     add_lungs: bool = False
     add_soft_tissue: bool = False
+    add_skeleton: bool = False
     synthetic_lesions: bool = False
     synthetic_images: float = 0.0
+    synthetic_mr: float = 0.5
     unions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     hidden: tuple[str, ...] = ()
 
@@ -88,6 +92,8 @@ class Recipe:
     `random_contrast` is the share of crops whose intensities go through a random curve and a bias field, so that no
     sequence and no contrast phase is memorised. `name_rate` is the learning rate of the vectors of structures
     and tumors as a multiple of the others': a name is seen in few steps, and its vector starts at zero.
+    `skeleton` names the organs that are bones: scans with bone by its density (`Source.add_skeleton`) teach which
+    voxels belong to any of them, while label maps teach which one.
     `organ_balance` and `tumor_balance` are the balances of their masks (`dsm.training.losses.mask_loss`).
     """
 
@@ -106,6 +112,8 @@ class Recipe:
     text_prompts: int = 3
     structure_prompts: int = 4
     structure_weight: float = 1.0
+    skeleton: tuple[str, ...] = ()
+    skeleton_weight: float = 0.5
     channel_dropout: float = 0.3
     random_contrast: float = 0.0
     name_rate: float = 1.0
@@ -146,6 +154,7 @@ class Recipe:
                 values[key] = tuple(build(kind, item) for item in values[key])
         if values.get("synthetic_lesions"):
             values["synthetic_lesions"] = build(LesionRules, values["synthetic_lesions"])
+        values["skeleton"] = tuple(values.get("skeleton", ()))
         values["validation_cases"] = tuple(values.get("validation_cases", ()))
         recipe: Recipe = build(cls, values)
         return recipe

@@ -24,7 +24,6 @@ _CLOSING_MM = 40.0  # labelled parts that are no farther apart belong to one bod
 _SKIN_MM = 15.0  # of tissue around the labelled parts
 _BODY_SPACING_MM = 4.0
 _CORTEX_HU = (200.0, 900.0)
-_MR_SHARE = 0.5
 _COARSE_SHARE = 0.3
 _DEFORMATION_NODES = 5
 _DEFORMATION_MM = 10.0
@@ -61,6 +60,7 @@ def synthetic_image(
     windows_hu: Sequence[tuple[float, float]],
     *,
     generator: torch.Generator,
+    mr_share: float = 0.5,
 ) -> Tensor:
     """Draw an image of a label map.
 
@@ -69,11 +69,12 @@ def synthetic_image(
         names: Structure of each id; `OTHER_TISSUE_ID` need not be among them.
         windows_hu: Intensity windows of the model. An MR-like image has the first channel alone.
         generator: Source of randomness.
+        mr_share: Probability of an MR-like image.
 
     Returns:
         Intensity channels in [0, 1], `(1, C, I, J, K)`.
     """
-    is_mr = _rand(generator) < _MR_SHARE
+    is_mr = _rand(generator) < mr_share
     means, deviations = torch.zeros(256), torch.zeros(256)
     means[0] = 0.0 if is_mr else _AIR_HU
     cortex = torch.zeros(256, dtype=torch.bool)

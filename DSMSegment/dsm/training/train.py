@@ -29,7 +29,7 @@ from dsm.text.bank import EmbeddingBank
 from dsm.text.bank_file import SHARED_BANK
 from dsm.training.alignment import AlignmentHead
 from dsm.training.case_cache import cached_case
-from dsm.training.cases import Case
+from dsm.training.cases import SKELETON, Case
 from dsm.training.checkpoint import Stateful, resume, save_checkpoint
 from dsm.training.crops import Crop, CropSampler
 from dsm.training.curves import curves
@@ -251,7 +251,8 @@ class Trainer:
 
     def _names_that_matter(self) -> frozenset[str]:
         rules = self.recipe.synthetic_lesions
-        return frozenset(self.names.text) | frozenset(rules.hosts if rules else ())
+        names = frozenset(self.names.text) | ({SKELETON} if self.recipe.skeleton else frozenset())
+        return names | frozenset(rules.hosts if rules else ())
 
     def _accumulate(self, sampler: CropSampler, phase: Phase) -> dict[str, float]:
         """Gradients of this step's crops, averaged over all processes; returns the loss and its parts."""
@@ -274,7 +275,7 @@ class Trainer:
     def _draw(self, sampler: CropSampler, phase: Phase) -> Crop:
         index = int(torch.multinomial(self.weights, 1, generator=self.generator))
         case, source, rules = self.cases[index], self.sources[index], self.recipe.synthetic_lesions
-        crop = sampler(case, synthetic=source.synthetic_images)
+        crop = sampler(case, synthetic=source.synthetic_images, mr_share=source.synthetic_mr)
         if rules is None or not source.synthetic_lesions:
             return crop
         return add_lesions(crop, rules, phase.spacing_mm, modality=case.entry.modality, generator=self.generator)
@@ -388,8 +389,8 @@ def _mix_start(net: DSMNet, folder: Path, config: ModelConfig, share: float) -> 
 def _adapted(state: dict[str, Tensor], net: DSMNet, before: ModelConfig, config: ModelConfig) -> dict[str, Tensor]:
     """Earlier weights in the shapes of `net`: same result before the first step.
 
-    Windows that are new have weights of zero; tumors and structures with a vector of their own keep it, new ones have
-    a vector of zero and begin as their text.
+    Windows that are new have weights of zero; names with a vector of their own keep it, new ones have a vector of zero
+    and begin as their text.
     """
     state, shapes = dict(state), net.state_dict()
     stem = "encoder.stage2.0.weight"
@@ -401,7 +402,10 @@ def _adapted(state: dict[str, Tensor], net: DSMNet, before: ModelConfig, config:
                 if window in channels:
                     wide[:, channel] = state[stem][:, channels[window]]
             state[stem] = wide
+    if before.organs != config.organs:
+        _adapt_organs(state, shapes, before.organs, config.organs)
     for key, old, new in (
+        ("organ_init.embedding", before.organs, config.organs),
         ("tumor_init.embedding", before.tumors, config.tumors),
         ("structure_embedding", before.structures, config.structures),
     ):
@@ -413,6 +417,18 @@ def _adapted(state: dict[str, Tensor], net: DSMNet, before: ModelConfig, config:
                 rows[row] = state[key][old.index(name)]
         state[key] = rows
     return state
+
+
+def _adapt_organs(
+    state: dict[str, Tensor], shapes: dict[str, Tensor], before: Sequence[str], organs: Sequence[str]
+) -> None:
+    """Replace what belongs to the organs before by that of `organs`; what is new among them keeps its random start."""
+    del state["organ_text"]  # the network has that of its own organs
+    kept = [organ for organ in organs if organ in before]
+    new, old = (torch.tensor([names.index(organ) for organ in kept]) for names in (organs, before))
+    for key in [key for key in shapes if ".refiner." in key and shapes[key].shape != state[key].shape]:
+        axis = 1 if key.endswith("enter.weight") else 0
+        state[key] = shapes[key].clone().index_copy_(axis, new, state[key].index_select(axis, old))
 
 
 def _config(recipe: Recipe, annotated: set[str]) -> ModelConfig:

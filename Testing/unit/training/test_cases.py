@@ -4,7 +4,7 @@ import SimpleITK as sitk
 import torch
 
 from dsm.io.manifest import CaseEntry, read_manifest
-from dsm.training.cases import SOFT_TISSUE, load_case
+from dsm.training.cases import SKELETON, SOFT_TISSUE, load_case
 
 WINDOW = ((-125.0, 275.0),)
 
@@ -50,6 +50,21 @@ def test_soft_tissue_is_where_no_organ_is(entries):
     before = load(entries[0]).label
     assert torch.equal(case.label[~tissue], before[~tissue])
     assert not before[tissue].any()
+
+
+def test_skeleton_is_dense_and_no_organ(entries, tmp_path):
+    image = sitk.ReadImage(str(entries[0].image))
+    voxels = sitk.GetArrayFromImage(image)
+    voxels[2:9, 2:9] = 900
+    dense = sitk.GetImageFromArray(voxels)
+    dense.CopyInformation(image)
+    sitk.WriteImage(dense, str(tmp_path / "dense.nii.gz"))
+    entry = CaseEntry("x", tmp_path / "dense.nii.gz", entries[0].label, "CT", entries[0].targets, validation=False)
+    case = load_case(entry, WINDOW, rng=np.random.default_rng(0), add_skeleton=True)
+    bone = torch.isin(case.label, torch.tensor(case.entry.targets[SKELETON]))
+    assert bone.any()
+    assert (case.image[0, 0][bone[0, 0]] > 0.8).float().mean() > 0.9
+    assert not load(entries[0]).label[bone].any()
 
 
 def test_absent_name_is_annotated_but_not_present(entries):

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from dsm.training.losses import anomaly_loss, assignment_loss, level_masks, mask_loss
+from dsm.training.losses import anomaly_loss, assignment_loss, group_loss, level_masks, mask_loss
 
 LN2, LN3 = math.log(2), math.log(3)
 
@@ -41,6 +41,26 @@ class TestMaskLoss:
         dice = 1 - 1 / 3.5
         assert mask_loss(logits, mask).item() == pytest.approx(LN2 * 6 / 5 + dice, abs=1e-4)
         assert mask_loss(logits, mask, balance=0.0).item() == pytest.approx(LN2 + dice, abs=1e-4)
+
+
+class TestGroupLoss:
+    def test_probability_of_any_member(self):
+        # Logits 0 of two members, one other organ and none of them: p = 1/2; Dice 1 - 2·½ / (1 + 1)
+        logits, rows = torch.cat([row(0, 0), row(0, 0), row(0, 0)]), torch.tensor([0, 2])
+        assert group_loss(logits, row(1, 0)[0].bool(), rows).item() == pytest.approx(LN2 + 0.5, abs=1e-4)
+
+    def test_any_member_satisfies_it(self):
+        rows, mask = torch.tensor([0, 2]), row(1, 1, 0)[0].bool()
+        either = torch.cat([row(50, -50, -50), row(-50, -50, 50), row(-50, 50, -50)])
+        assert group_loss(either, mask, rows).item() == pytest.approx(0, abs=1e-3)
+        assert group_loss(-either, mask, rows).item() > 10
+
+    def test_gradient_reaches_members_and_others(self):
+        logits = torch.zeros(3, 1, 1, 2, requires_grad=True)
+        group_loss(logits, row(1, 0)[0].bool(), torch.tensor([0, 2])).backward()
+        assert logits.grad is not None
+        assert (logits.grad[[0, 2], 0, 0, 0] < 0).all()
+        assert logits.grad[1, 0, 0, 0] > 0
 
 
 class TestAssignmentLoss:

@@ -9,6 +9,8 @@ from dsm.errors import ConfigError
 from dsm.models.config import ModelConfig
 from dsm.models.weights import load_model
 from dsm.training import case_cache, train
+from dsm.training.cases import SKELETON
+from dsm.training.crops import Crop
 from dsm.training.objective import LabelSet
 from dsm.training.recipe import Phase, Source
 from dsm.training.train import Trainer
@@ -286,6 +288,32 @@ def test_new_windows_tumors_and_structures_change_nothing_before_the_first_step(
                 if name in names.tumors
             ]
             torch.testing.assert_close(decoded[0], decoded[-1])
+
+
+def test_organs_may_differ_from_those_of_the_first_stage(trainer, tiny_recipe, phantoms, small_bank, tmp_path):
+    trainer("one").run()
+    before, old = load_model(tmp_path / "one")
+    recipe = replace(tiny_recipe, model={**tiny_recipe.model, "organs": ["heart", *reversed(old.organs)]})
+    after = Trainer(recipe, tmp_path / "two", data_root=phantoms, bank=small_bank, start_from=tmp_path / "one").net
+    rows = [1 + tuple(reversed(old.organs)).index(name) for name in old.organs]
+    torch.testing.assert_close(after.organ_text[rows], before.organ_text, atol=1e-3, rtol=0)  # stored in 16 bits
+    torch.testing.assert_close(after.organ_init.embedding[rows], before.organ_init.embedding)
+    assert not after.organ_init.embedding[0].any(), "a new organ begins as its text"
+    pairs = [(a.refiner, b.refiner) for a, b in zip(after.kmax_layers, before.kmax_layers, strict=True) if b.refiner]
+    assert pairs
+    for new, earlier in pairs:
+        torch.testing.assert_close(new.enter.weight[:, rows], earlier.enter.weight)
+        torch.testing.assert_close(new.leave.weight[rows], earlier.leave.weight)
+
+
+def test_bone_of_a_scan_teaches_all_bones_together(trainer):
+    made = trainer(skeleton=("liver", "spleen"))
+    mask = torch.zeros(1, 16, 16, 16, dtype=torch.bool)
+    mask[:, 4:8] = True
+    loss, parts = made._loss(Crop(image=torch.rand(1, 1, 32, 32, 32), masks=mask, names=(SKELETON,)))
+    assert set(parts) == {"skeleton"}
+    loss.backward()
+    assert made.net.organ_init.embedding.grad[:2].any()
 
 
 def test_structure_gets_a_vector_of_its_own(trainer, tiny_recipe):
