@@ -55,7 +55,8 @@ class NameStatus:
         learned_name: The learned name that answers a related one; empty where a rule does.
         rule: The rule that answers a related name.
         near: Learned names that an unknown one may have been meant for, best first.
-        code: Stable identifier for programs: `"name.related"`, `"name.rule"`, `"name.unknown"`; empty if learned.
+        code: Stable identifier for programs: `"name.related"`, `"name.rule"`, `"name.unknown"` or `"name.modality"`
+            (learned in the other modality only); empty if learned.
         text: What follows for the user, why, and what to do; empty if learned.
     """
 

@@ -319,7 +319,7 @@ class Scan:
         return min(_MOST, max(_FEWEST, _BATCH_BYTES // (_FLOAT_BYTES * num_voxels)))
 
     def _question(self, prompt: Prompt, *, guess: bool) -> _Question:
-        status = name_status(prompt, self._config.trained, modality=self.volume.modality)
+        status = name_status(prompt, self._config.trained, modality=self.volume.modality, only_in=self._config.only_in)
         network = None
         if status.learned_name:
             (network,) = parse_prompts([status.learned_name])

@@ -26,6 +26,7 @@ class ModelConfig:
         structures: Names outside the organ set with a learned vector, decoded as free text is: they cost nothing where
             they are not asked for, and may lie inside of one another.
         trained: Names that the training labels contained; others are zero-shot.
+        only_in: For `"CT"` and `"MR"`, the trained names whose labels were on scans of that modality alone.
         channels: Encoder widths at 3, 6, 12 and 24 mm.
         num_blocks: Residual blocks at 3, 6, 12 and 24 mm.
         decoder_channels: Pixel decoder widths at 6, 12 and 24 mm.
@@ -51,6 +52,7 @@ class ModelConfig:
     tumors: tuple[str, ...]
     structures: tuple[str, ...] = ()
     trained: tuple[str, ...] = ()
+    only_in: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     channels: tuple[int, ...] = (24, 48, 96, 192)
     num_blocks: tuple[int, ...] = (1, 1, 2, 2)
     decoder_channels: tuple[int, ...] = (48, 96, 128)
@@ -129,4 +131,6 @@ class ModelConfig:
 
 
 def _as_tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _as_tuples(item) for key, item in value.items()}
     return tuple(_as_tuples(item) for item in value) if isinstance(value, list) else value

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
 from dsm.core.name_status import ImageRule, NameKind, NameStatus
 from dsm.core.prompt import Prompt
@@ -17,17 +18,30 @@ _NODULES = frozenset({"tumor", "metastasis"})
 # Classes of lesion words that a network trained on tumors does not tell apart.
 _MASSES = frozenset({"tumor", "metastasis", "cyst", "abscess", "sarcoma"})
 _MOST_NEAR = 3
+_NO_LIMITS: Mapping[str, Collection[str]] = MappingProxyType({})
 
 
-def name_status(prompt: Prompt, learned: Collection[str], *, modality: str = "") -> NameStatus:
+def name_status(
+    prompt: Prompt,
+    learned: Collection[str],
+    *,
+    modality: str = "",
+    only_in: Mapping[str, Collection[str]] = _NO_LIMITS,
+) -> NameStatus:
     """Tell which kind of name a prompt is.
 
     Args:
         prompt: Parsed.
         learned: Names whose labels the model was shown (`ModelConfig.trained`).
         modality: `"CT"` or `"MR"`; empty where unknown, then a rule for either counts.
+        only_in: Learned names that the model was shown in one modality alone (`ModelConfig.only_in`).
     """
     structure = prompt.structure
+    limited = [(other, name) for other, names in only_in.items() if modality and other != modality for name in names]
+    for other, name in limited:
+        if structure is not None and structure.name == name:
+            return _of_other_modality(structure, other, modality)
+    learned = [name for name in learned if name not in {name for _, name in limited}]
     if structure is not None and structure.name in learned:
         return NameStatus(NameKind.LEARNED)
     vocabulary = load_vocabulary()
@@ -77,6 +91,14 @@ def _by_rule(structure: Structure, rule: ImageRule, modality: str) -> NameStatus
         marked = f"what {how} the rest of the {' and '.join(structure.hosts)}; vessels, fat and cysts can be among it"
     text = f"'{structure.name}' was not learned. By a rule on the image, marked is {marked}. Check the mask."
     return NameStatus(NameKind.RELATED, rule=rule, code="name.rule", text=text)
+
+
+def _of_other_modality(structure: Structure, learned_in: str, modality: str) -> NameStatus:
+    text = (
+        f"This model has learned '{structure.name}' in {learned_in} only and marks nothing in {modality}; that says "
+        "nothing about the scan."
+    )
+    return NameStatus(NameKind.UNKNOWN, code="name.modality", text=text)
 
 
 def _unknown(prompt: Prompt, learned: Collection[str], vocabulary: Vocabulary) -> NameStatus:

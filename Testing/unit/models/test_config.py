@@ -37,6 +37,7 @@ def test_round_trip(tmp_path):
         organ_offset=0.2,
         tumor_offset=0.5,
         tumor_part_confidence={"liver tumor": 0.6},
+        only_in={"MR": ("heart",)},
     )
     defaults = ModelConfig(name="x", organs=("liver",), tumors=())
     same = {f.name for f in dataclasses.fields(config) if getattr(config, f.name) == getattr(defaults, f.name)}

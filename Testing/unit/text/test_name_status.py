@@ -93,3 +93,21 @@ def test_near_names_are_learned_ones(text: str, near: tuple[str, ...]) -> None:
     found = status(text)
     assert set(found.near[:2]) == set(near)
     assert all(name in found.text for name in near)
+
+
+def test_a_name_that_was_learned_in_mr_is_not_looked_for_in_ct() -> None:
+    (prompt,) = parse_prompts("left atrium")
+    found = [
+        name_status(prompt, ("left atrium",), modality=modality, only_in={"MR": ("left atrium",)})
+        for modality in ("CT", "MR", "")
+    ]
+    assert [one.kind for one in found] == [NameKind.UNKNOWN, NameKind.LEARNED, NameKind.LEARNED]
+    assert found[0].code == "name.modality"
+    assert "in MR only" in found[0].text
+
+
+def test_a_lesion_that_was_learned_in_mr_answers_no_other_in_ct() -> None:
+    (prompt,) = parse_prompts("glioblastoma")
+    limits = {"MR": ("brain tumor",)}
+    assert name_status(prompt, LEARNED, modality="MR", only_in=limits).kind is NameKind.RELATED
+    assert name_status(prompt, LEARNED, modality="CT", only_in=limits).kind is NameKind.UNKNOWN
