@@ -10,7 +10,7 @@ from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.jobs.click_runs import ClickRequest, ClickRuns, reasonNotClickable
 from DSMSegmentLib.jobs.job import SegmentationJob
 from DSMSegmentLib.jobs.runs import Runs
-from DSMSegmentLib.panel.button_reason import enableOrExplain
+from DSMSegmentLib.panel.button_reason import enableOrExplain, reasonToWait
 from DSMSegmentLib.panel.result_rows import ResultRow
 from DSMSegmentLib.panel.results_table import ClickButton, ResultsTable
 from DSMSegmentLib.scene.click_list import clickListOf, ensureClickList, numClicks, showKinds, takeBackLast
@@ -160,8 +160,7 @@ class ClickSection:
         reason = reasonNoClicks
         if not reason:
             reason = reasonNotClickable(self._node, row.segmentId) if row.segmentId else reasonNoVolume
-        if self._runs.isRunning and not self._clickRuns.isRunning:
-            reason = _("Wait for the end of the run, or cancel it.")
+        reason = reasonToWait(running=self._runs.isRunning and not self._clickRuns.isRunning) or reason
         tip = _("Click on {name} in a slice view: what lies there becomes the segment, whatever the name.")
         if placing:
             tip = _("End placing clicks of {name}.")

@@ -11,7 +11,7 @@ from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.jobs.click_runs import ClickRequest, reasonOfVolume
 from DSMSegmentLib.jobs.job import JobOptions
 from DSMSegmentLib.jobs.runs import Runs
-from DSMSegmentLib.panel.button_reason import enableOrExplain
+from DSMSegmentLib.panel.button_reason import enableOrExplain, reasonToWait
 from DSMSegmentLib.panel.hints import PromptContext, promptHints
 from DSMSegmentLib.panel.results_section import ResultsSection
 from DSMSegmentLib.panel.run_section import RunSection
@@ -57,9 +57,8 @@ class PromptClicks:
             reason: Why no run can be started; empty when one can.
             parameters: Parameters of the panel.
         """
-        if not reason and self._runs.isRunning:
-            reason = _("Wait for the end of the run, or cancel it.")
-        elif not reason and len(promptHints(parameters.prompts, PromptContext())) > 1:
+        reason = reason or reasonToWait(running=self._runs.isRunning)
+        if not reason and len(promptHints(parameters.prompts, PromptContext())) > 1:
             reason = _("Type one structure to click on it; each result has a button of its own.")
         if not reason:
             reason = self._runs.backend.reasonNoClicks or reasonOfVolume(parameters.inputVolume)

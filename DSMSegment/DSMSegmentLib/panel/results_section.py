@@ -14,7 +14,7 @@ from DSMSegmentLib.jobs.click_runs import ClickRequest, reasonOfVolume
 from DSMSegmentLib.jobs.job import SegmentationJob
 from DSMSegmentLib.jobs.one_prompt import parseOne
 from DSMSegmentLib.jobs.runs import Runs
-from DSMSegmentLib.panel.button_reason import enableOrExplain
+from DSMSegmentLib.panel.button_reason import enableOrExplain, reasonToWait
 from DSMSegmentLib.panel.click_section import ClickSection
 from DSMSegmentLib.panel.result_rows import ResultRow, resultRows, setReviewed
 from DSMSegmentLib.panel.results_table import ResultsTable
@@ -194,7 +194,7 @@ class ResultsSection:
         selected = self._table.selected
         self._ui.resultsCollapsibleButton.visible = bool(self._table.rows)
         segments = [row for row in selected if row.segmentId]
-        wait = _("Wait for the end of the run, or cancel it.") if self._runs.isRunning else ""
+        wait = reasonToWait(running=self._runs.isRunning)
         noSegment = "" if any(row.segmentId for row in self._table.rows) else _("There is no segment.")
         noMap = _("Select a result of a run with uncertainty maps (see Advanced).")
         if len(segments) == 1 and self._runs.isUncertaintyElsewhere(node, segments[0].segmentId):

@@ -21,7 +21,7 @@ from DSMSegmentLib.install import dependencies, free_text
 from DSMSegmentLib.jobs.backend import Backend, WorkerBackend
 from DSMSegmentLib.jobs.background_call import BackgroundCall
 from DSMSegmentLib.jobs.run_estimate import Engine
-from DSMSegmentLib.panel.button_reason import enableOrExplain
+from DSMSegmentLib.panel.button_reason import enableOrExplain, reasonToWait
 from DSMSegmentLib.panel.remote_section import RemoteSection
 from DSMSegmentLib.panel.settings import Settings
 
@@ -150,7 +150,7 @@ class SetupSection:
     def setRunning(self, running: bool) -> None:
         """Disable the section during a run."""
         if running:
-            self._ui.setupStatusLabel.text = _("Wait for the end of the run, or cancel it.")
+            self._ui.setupStatusLabel.text = reasonToWait(running=running)
         elif not self._ui.setupCollapsibleButton.enabled:
             self._update()
         self._ui.setupCollapsibleButton.enabled = not running

@@ -12,7 +12,7 @@ from dsm.errors import DSMError
 from DSMSegmentLib.application import qt
 from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.jobs.runs import Runs
-from DSMSegmentLib.panel.button_reason import enableOrExplain
+from DSMSegmentLib.panel.button_reason import enableOrExplain, reasonToWait
 from DSMSegmentLib.scene.segment_tags import isEdited, isUneditedResult, tagOf
 from DSMSegmentLib.scene.sequence_item import timeOf
 
@@ -88,8 +88,8 @@ class ThresholdSection:
         segment = self._segment
         if segment is None or self._node is None:
             return _("Select a segment first.")
-        if self._runs.isRunning:
-            return _("Wait for the end of the run, or cancel it.")
+        if wait := reasonToWait(running=self._runs.isRunning):
+            return wait
         if self._runs.isThresholdElsewhere(self._node, self._segmentId):
             reason = _("The probabilities of {name} belong to another sequence item.")
         elif isEdited(segment) and isUneditedResult(segment):
