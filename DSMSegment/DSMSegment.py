@@ -131,7 +131,6 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         self._parameterNode: Any = None
         self._parameterNodeGuiTag: Any = None
         self._updating = False
-        self._trained: tuple[str, ...] = ()
         self._output = OutputChoice()
 
     def setup(self) -> None:
@@ -303,9 +302,13 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
 
     def promptContext(self, volumeNode: Any) -> PromptContext:
         """Return the context of the hints: modality of the volume, abilities of the model, and the choice to guess."""
-        guess = bool(self._parameterNode and self._parameterNode.guess)
-        clicks = not self.logic.backend.reasonNoClicks
-        return PromptContext(self._modality(volumeNode), self._trained, self._setup.readsFreeText, guess, clicks)
+        setup, clicks = self._setup, not self.logic.backend.reasonNoClicks
+        guess, modality = bool(self._parameterNode and self._parameterNode.guess), self._modality(volumeNode)
+        return PromptContext(modality, setup.trained, setup.readsFreeText, guess, clicks, setup.models)
+
+    def chooseModel(self, name: str) -> None:
+        """Choose the model for the next run by its name; not during one."""
+        self._setup.choose(name)
 
     def _start(self, prompts: Any, volumeNode: Any = None, into: dict[str, list[str]] | None = None) -> None:
         parameters = self._parameterNode
@@ -332,8 +335,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         """Propagate changes of one section to the others."""
         if not self._parameterNode:
             return
-        self._trained = self._setup.trained
-        self._organs.update(self._trained)
+        self._organs.update(self._setup.trained)
         self._estimate.refresh(self._parameterNode.inputVolume, self._parameterNode.roi)
         self._checkCanApply()
 

@@ -101,6 +101,32 @@ def click_model(tiny_model, with_clicks) -> Path:
     return with_clicks(tiny_model)
 
 
+@pytest.fixture(scope="session")
+def make_body_model() -> Callable[[Path], Path]:
+    """Return a function that makes the model `dsm-body` in a folder: without a network, it has learned two names."""
+    from dsm.models.config import ModelConfig
+    from dsm.models.store import write_manifest
+
+    def make(place: Path) -> Path:
+        folder = place / "dsm-body"
+        folder.mkdir(parents=True)
+        ModelConfig(name="dsm-body", organs=(), tumors=(), trained=("sternum", "skull")).save(folder)
+        (folder / "model.safetensors").write_bytes(b"none")
+        write_manifest(folder)
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def body_model(make_body_model, tmp_path, monkeypatch) -> Path:
+    """Folder of a second installed model, which has learned sternum and skull."""
+    folder = make_body_model(tmp_path / "more models")
+    folders = [os.environ.get("DSM_MODEL_DIR", ""), str(folder.parent)]
+    monkeypatch.setenv("DSM_MODEL_DIR", os.pathsep.join(filter(None, folders)))
+    return folder
+
+
 class NetworkUsedError(AssertionError):
     """A test tried to reach another machine. Not an OSError: the code under test must not swallow it."""
 

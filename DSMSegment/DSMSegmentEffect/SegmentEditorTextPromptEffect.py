@@ -111,6 +111,7 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
         self._prompts = PromptEdit(self._promptEdit, self._hintsLabel, self.onApply)
         self._applyButton.clicked.connect(self.onApply)
         self._clickButton.toggled.connect(self._onClicking)
+        self._hintsLabel.linkActivated.connect(self._onModel)
         self._takeBackButton.clicked.connect(self.onTakeBack)
         self._updateTakeBack()
 
@@ -136,6 +137,7 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
             self._prompts.close()
             self._applyButton.clicked.disconnect(self.onApply)
             self._clickButton.toggled.disconnect(self._onClicking)
+            self._hintsLabel.linkActivated.disconnect(self._onModel)
             self._takeBackButton.clicked.disconnect(self.onTakeBack)
         EFFECTS.discard(self)
 
@@ -365,6 +367,11 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
     def _updateTakeBack(self) -> None:
         there = self._clicks is not None and bool(self._clicks.clicks)
         enableOrExplain(self._takeBackButton, there, _("There is no click to take back."))
+
+    def _onModel(self, name: str) -> None:
+        """Choose the model of a hint, for the panel as well."""
+        slicer.util.getModuleWidget("DSMSegment").chooseModel(name)
+        self._updateHints()
 
     def _observe(self) -> None:
         self._stopObserving()

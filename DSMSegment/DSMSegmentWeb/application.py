@@ -540,7 +540,7 @@ class Application:
     def _show_names(self) -> None:
         """Update the completions, whose kinds depend on the model and the modality."""
         trained = self._engine.trained
-        self._state.vocabulary = completions(trained, self._shown_modality)
+        self._state.vocabulary = completions(trained, self._shown_modality, self._engine.models)
         self._state.learned_organs = learned_organs(trained)
 
     @property
@@ -557,6 +557,7 @@ class Application:
             trained=self._engine.trained,
             readsFreeText=self._reads_free_text,
             guess=bool(state.guess),
+            models=self._engine.models,
         )
         hints = promptHints("; ".join([*state.prompts, state.typed or ""]), context)
         state.hints = [{"level": hint.level.name.lower(), "text": str(hint)} for hint in hints]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from dsm.core.name_status import NameKind
+from dsm.models.learned_elsewhere import model_that_learned
+from dsm.models.store import ModelEntry
 from dsm.text.name_status import name_status
 from dsm.text.prompt import parse_prompts
 from dsm.text.vocabulary import load_vocabulary
@@ -18,18 +20,24 @@ _MARKS = {
 }
 
 
-def completions(learned: Collection[str], modality: str) -> list[dict[str, Any]]:
-    """Return the names, the learned ones first and the unknown ones last.
+def completions(learned: Collection[str], modality: str, models: Sequence[ModelEntry] = ()) -> list[dict[str, Any]]:
+    """Return the names, the learned ones first and last those that no model has learned.
 
     Args:
         learned: Names that the model has learned; empty if unknown, then no name has a mark.
         modality: `"CT"` or `"MR"`; empty where unknown.
+        models: Models that could be chosen.
     """
     names = [structure.name for structure in load_vocabulary().structures]
     if not learned:
         return [_item(name) for name in names]
-    kinds = {name: name_status(parse_prompts(name)[0], learned, modality=modality).kind for name in names}
-    return [_item(name, kind) for kind in _MARKS for name in names if kinds[name] is kind]
+    order, ranked = list(_MARKS), []
+    for name in names:
+        (prompt,) = parse_prompts(name)
+        kind = name_status(prompt, learned, modality=modality).kind
+        model = model_that_learned(prompt, models) if kind is NameKind.UNKNOWN else ""
+        ranked.append((order.index(kind), not model, _item(name, kind, model)))
+    return [item for *_, item in sorted(ranked, key=lambda row: row[:2])]
 
 
 def learned_organs(learned: Collection[str]) -> list[str]:
@@ -37,6 +45,7 @@ def learned_organs(learned: Collection[str]) -> list[str]:
     return [one.name for one in load_vocabulary().structures if one.name in learned and one.kind == "organ"]
 
 
-def _item(name: str, kind: NameKind | None = None) -> dict[str, Any]:
+def _item(name: str, kind: NameKind | None = None, model: str = "") -> dict[str, Any]:
     icon, said = _MARKS[kind] if kind is not None else ("", "")
+    said += f"; {model} has learned it" if model else ""
     return {"title": name, "value": name, "props": {"append-icon": icon, "aria-description": said} if icon else {}}

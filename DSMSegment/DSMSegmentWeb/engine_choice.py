@@ -78,6 +78,11 @@ class EngineChoice:
             entry = next((one for one in self._library if one.digest == digest), None)
         return trained_names(entry) if entry else ()
 
+    @property
+    def models(self) -> tuple[ModelEntry, ...]:
+        """Models to choose from; none with a server, which has its own."""
+        return tuple(self._models.values())
+
     async def find_devices(self) -> None:
         """Offer the devices of this computer; asking for them may take seconds."""
         if not self._models:

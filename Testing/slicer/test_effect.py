@@ -23,6 +23,7 @@ from phantoms import affine_of, browser_of_frames, mask_in, mask_of, obliqueness
 import DSMSegment as module
 from dsm.core.boxes import CroppedArray
 from dsm.core.click import Click
+from dsm.models.store import model_entry
 from DSMSegmentLib.panel.hints import PromptContext
 from DSMSegmentLib.panel.result_rows import resultRows
 from DSMSegmentLib.registration import registerEffect
@@ -60,6 +61,10 @@ class PanelOfEffect:
 
     def reasonNotReady(self) -> str:
         return ""
+
+    def chooseModel(self, name: str) -> None:
+        self.model = name
+        self.context = replace(self.context, trained=("sternum",))
 
     def promptContext(self, _volume: Any) -> PromptContext:
         return self.context
@@ -151,6 +156,16 @@ def test_hints_follow_the_settings_of_the_panel(effect: Any, node: Any) -> None:
     effect.panel.context = replace(CONTEXT, guess=True)
     effect.activate()
     assert effect._hintsLabel.text.startswith("? aneurysm: not known to this model; the result will be a guess")
+
+
+def test_link_of_a_hint_chooses_the_model_in_the_panel(effect: Any, body_model: Path) -> None:
+    effect.panel.context = replace(CONTEXT, models=(model_entry(body_model),))
+    effect.activate()
+    effect._promptEdit.setPlainText("sternum")
+    effect.scriptedEffect.optionsFrame().show()
+    mouse.click_link(effect._hintsLabel)
+    assert effect.panel.model == "dsm-body"
+    assert effect._hintsLabel.text == "\N{CHECK MARK} learned"
 
 
 def test_undo_of_the_editor_takes_it_back(effect: Any, node: Any, volume: Any) -> None:

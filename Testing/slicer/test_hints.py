@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
+from dsm.models.store import model_entry
 from DSMSegmentLib.panel.hints import HintLevel, PromptContext, PromptHint, hintLines, promptHints
 
 TRAINED = ("liver", "left kidney", "right kidney", "liver tumor", "peritumoral edema", "left lung", "right lung")
@@ -97,3 +101,17 @@ def test_nothing_typed_gives_no_hint(text: str) -> None:
 def test_what_cannot_be_a_prompt_is_a_problem() -> None:
     assert hint("???").level is HintLevel.PROBLEM
     assert "no words" in hint("???").text
+
+
+def test_another_model_that_has_learned_a_name_is_named(body_model: Path) -> None:
+    context = replace(CT, models=(model_entry(body_model),))
+    one = hint("breast bone", context)
+    told = "sternum: not known to this model: click on it. dsm-body has learned it:"
+    assert str(one) == f"! {told} choose it under Setup."
+    assert one.html == f'! {told} <a href="dsm-body">choose it under Setup</a>.'
+    assert hint("aneurysm", context).model == hint("liver", replace(context, trained=("liver",))).model == ""
+    assert hint("sternum", replace(context, trained=())).model == "", "what the model has learned is not known"
+
+
+def test_html_shows_no_letter_as_markup() -> None:
+    assert PromptHint(HintLevel.GOOD, "a<b", "c & d").html == "✓ a&lt;b: c &amp; d"

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import slicer
+from acting_backend import wait_for_cancel
 from panel_backends import PanelBackend
 from phantoms import mask_of, plain_affine, volume_node
 
@@ -42,6 +43,12 @@ def shipped(dsm_tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     qt.QSettings().clear()
     Settings().model = "dsm-test"
     return folder
+
+
+@pytest.fixture
+def body_model_beside(shipped: Path, make_body_model: Callable[[Path], Path]) -> None:
+    """Another model, which came with the extension, too."""
+    make_body_model(shipped.parent)
 
 
 @pytest.fixture
@@ -85,6 +92,29 @@ def test_click_button_follows_what_the_chosen_model_can_do(shipped: Path, with_c
         assert panel.ui.clickButton.enabled == takes_clicks
     assert panel.ui.clickButton.toolTip == no_click_network("dsm-test").one_line
     panel.close()
+
+
+@pytest.mark.usefixtures("body_model_beside")
+def test_link_of_a_hint_chooses_the_model_that_has_learned_the_name(panel: Any) -> None:
+    panel.ui.promptsTextEdit.setPlainText("liver\nsternum")
+    panel.screenshot(panel_host.SCREENS / "other_model.png")
+    mouse.click_link(panel.ui.hintsLabel)
+    assert panel.ui.modelComboBox.currentText.startswith("dsm-body (")
+    assert "sternum" not in panel.ui.hintsLabel.text
+    assert "liver: not known to this model: click on it. dsm-small has learned it" in panel.ui.hintsLabel.text
+    panel.ui.placeComboBox.setCurrentIndex(1)
+    assert "Setup" not in panel.ui.hintsLabel.text, "a server has models of its own"
+
+
+@pytest.mark.usefixtures("body_model_beside", "questions")
+def test_model_is_not_changed_during_a_run(panel: Any) -> None:
+    backend = panel.widget.logic.backend
+    backend.after, backend.act = 0, wait_for_cancel
+    panel.ui.promptsTextEdit.setPlainText("liver\nsternum")
+    panel.ui.applyButton.click()
+    mouse.click_link(panel.ui.hintsLabel)
+    assert panel.ui.statusLabel.text == "Wait for the end of the run, or cancel it."
+    assert panel.ui.modelComboBox.currentText.startswith("dsm-test")
 
 
 @pytest.mark.usefixtures("questions")

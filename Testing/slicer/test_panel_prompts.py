@@ -25,15 +25,16 @@ if TYPE_CHECKING:
 
 
 def test_each_line_gets_a_hint_by_the_kind_of_its_name(panel: PanelDriver) -> None:
-    panel.ui.promptsTextEdit.setPlainText("liver\nlivr\nheart\nliver metastasis\nkidney cyst")
-    misspelt, unknown, related, rule = panel.ui.hintsLabel.text.splitlines()
+    panel.ui.promptsTextEdit.setPlainText("liver\nlivr\naneurysm\nliver metastasis\nkidney cyst")
+    misspelt, unknown, related, rule = panel.ui.hintsLabel.text.split("<br>")
     assert misspelt == "! livr: not known to this model: click on it. Did you mean “liver”?"
-    assert unknown == "! heart: not known to this model: click on it."
+    assert unknown == "! aneurysm: not known to this model: click on it."
     assert related == "? liver metastasis: answered as liver tumor; check the mask."
     assert rule == "? kidney cyst: not learned; marked by a rule on the image, check the mask."
     panel.picture("hints")
     panel.ui.guessCheckBox.setChecked(True)
-    assert panel.ui.hintsLabel.text.splitlines()[1] == "? heart: not known to this model; the result will be a guess."
+    guess = panel.ui.hintsLabel.text.split("<br>")[1]
+    assert guess == "? aneurysm: not known to this model; the result will be a guess."
 
 
 def test_free_text_without_a_language_model_is_said_while_typing_and_can_be_installed(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,12 @@ SWITCHES = {
 
 
 @pytest.fixture(scope="module")
-def address(dsm_tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a server with a second model, for an MR scan."""
+def address(
+    dsm_tiny: Path, make_body_model: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Address of a server with more models, for an MR scan."""
     folder = tmp_path_factory.mktemp("models")
+    make_body_model(folder)
     shutil.copytree(dsm_tiny, folder / "dsm-other")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DSM_MODEL_DIR", str(folder))
@@ -75,6 +78,17 @@ def test_hints_tell_the_kinds_of_names_before_the_run(page: Any) -> None:
     assert "guess" in hints(page)[2]
 
 
+def test_another_model_that_has_learned_a_name_is_named(page: Any) -> None:
+    page.locator(".dsm-prompt input").fill("sternum")
+    option = page.get_by_role("option", name="sternum", exact=True)
+    option.wait_for()
+    assert option.get_attribute("aria-description") == "not known to this model; dsm-body has learned it"
+    page.wait_for_function("document.querySelectorAll('.dsm-hints li').length === 4")
+    assert hints(page)[3].endswith(" dsm-body has learned it: choose it under Setup.")
+    page.locator(".dsm-prompt input").fill("")
+    page.locator("h1").click()
+
+
 def test_results_say_what_has_to_be_checked(page: Any) -> None:
     page.locator("#dsm-segment").click()
     page.wait_for_selector(".dsm-rows li:nth-child(3)", timeout=600_000)
@@ -88,8 +102,9 @@ def test_results_say_what_has_to_be_checked(page: Any) -> None:
 
 def test_model_device_and_precision_of_the_next_run(page: Any, tmp_path: Path) -> None:
     model, device, precision = (page.locator(f"#dsm-{name}") for name in ("model", "device", "precision"))
-    assert [re.sub(r" \(.*", "", text) for text in model.locator("option").all_inner_texts()][:2] == [
+    assert [re.sub(r" \(.*", "", text) for text in model.locator("option").all_inner_texts()][:3] == [
         "dsm-tiny",
+        "dsm-body",
         "dsm-other",
     ]
     assert precision.input_value() == "float32"

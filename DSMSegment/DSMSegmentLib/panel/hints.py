@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
+from html import escape
 
-from dsm.core.name_status import Answer, NameStatus
+from dsm.core.name_status import Answer, NameKind, NameStatus
 from dsm.core.prompt import Prompt
 from dsm.core.structure import Structure
 from dsm.errors import PromptError
+from dsm.models.learned_elsewhere import model_that_learned
+from dsm.models.store import ModelEntry
 from dsm.text.name_status import name_status
 from dsm.text.prompt import parse_prompts, split_prompts
 from DSMSegmentLib.application import tr as _
@@ -34,6 +39,7 @@ class PromptContext:
         readsFreeText: Whether there is a language model for text that is not in the vocabulary.
         guess: Whether the network may guess at names that it has not learned.
         clicks: Whether the model segments what is clicked.
+        models: Models that could be chosen.
     """
 
     modality: str = ""
@@ -41,6 +47,7 @@ class PromptContext:
     readsFreeText: bool = True
     guess: bool = False
     clicks: bool = True
+    models: tuple[ModelEntry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +58,40 @@ class PromptHint:
         level: How much the prompt can be trusted.
         name: As it was understood.
         text: Why it may fail and what to do; empty for good prompts.
+        model: Another model, which has learned the name; empty if there is none.
     """
 
     level: HintLevel
     name: str
     text: str = ""
+    model: str = ""
 
     def __str__(self) -> str:
-        return f"{self.level.value} {self.name}: {self.text}" if self.text else f"{self.level.value} {self.name}"
+        return self._line(str, "", "")
+
+    @property
+    def html(self) -> str:
+        """The line as HTML, with a link to the other model."""
+        return self._line(partial(escape, quote=False), f'<a href="{escape(self.model)}">', "</a>")
+
+    def _line(self, written: Callable[[str], str], linkStart: str, linkEnd: str) -> str:
+        said = [written(self.text)] if self.text else []
+        if self.model:
+            text = _("{model} has learned it: {link_start}choose it under Setup{link_end}.")
+            said.append(text.format(model=written(self.model), link_start=linkStart, link_end=linkEnd))
+        start = f"{self.level.value} {written(self.name)}"
+        return f"{start}: {' '.join(said)}" if said else start
 
 
-def hintLines(text: str, context: PromptContext) -> list[str]:
+def hintLines(text: str, context: PromptContext, written: Callable[[PromptHint], str] = str) -> list[str]:
     """Return the lines below the prompts: what the list itself does not say, or that nothing needs a look.
 
     Where there are many, those that need a look come first.
+
+    Args:
+        text: All prompts.
+        context: Of the run.
+        written: Writes the line of a hint.
     """
     hints = promptHints(text, context)
     typed = {prompt.casefold() for prompt in split_prompts(text)}
@@ -73,9 +100,9 @@ def hintLines(text: str, context: PromptContext) -> list[str]:
         good = _("learned") if context.trained else _("in the vocabulary")
         return [f"{HintLevel.GOOD.value} {good}"]
     if len(telling) <= _MAX_LINES:
-        return [str(hint) for hint in telling]
+        return [written(hint) for hint in telling]
     telling.sort(key=lambda hint: not hint.text)
-    return [*(str(hint) for hint in telling[:_MAX_LINES]), "\N{HORIZONTAL ELLIPSIS}"]
+    return [*(written(hint) for hint in telling[:_MAX_LINES]), "\N{HORIZONTAL ELLIPSIS}"]
 
 
 def promptHints(text: str, context: PromptContext) -> list[PromptHint]:
@@ -92,11 +119,13 @@ def promptHints(text: str, context: PromptContext) -> list[PromptHint]:
 def _hint(prompt: Prompt, context: PromptContext) -> PromptHint:
     status = name_status(prompt, context.trained, modality=context.modality)
     answer = status.answer(guess=context.guess) if context.trained else None
+    isElsewhere = context.trained and status.kind is not NameKind.LEARNED
+    model = model_that_learned(prompt, context.models) if isElsewhere else ""
     if prompt.structure is None or answer in (Answer.NONE, Answer.GUESS):
         level, text = _unlearnedHint(prompt, context, answer)
-        return PromptHint(level, prompt.name, text + _meant(prompt, status))
+        return PromptHint(level, prompt.name, text + ("" if model else _meant(prompt, status)), model)
     text = _doubt(prompt, prompt.structure, context.modality, status)
-    return PromptHint(HintLevel.DOUBT if text else HintLevel.GOOD, prompt.name, text)
+    return PromptHint(HintLevel.DOUBT if text else HintLevel.GOOD, prompt.name, text, model)
 
 
 def _unlearnedHint(prompt: Prompt, context: PromptContext, answer: Answer | None) -> tuple[HintLevel, str]:

@@ -20,7 +20,7 @@ class PromptEdit:
 
     Args:
         textEdit: One prompt a line.
-        hintsLabel: Shows the hints.
+        hintsLabel: Shows the hints; links in them are names of models.
         onSubmit: Called on Ctrl+Enter.
         onEdited: Called with the text after each change.
     """
@@ -34,6 +34,7 @@ class PromptEdit:
     ) -> None:
         self._textEdit = textEdit
         self._hintsLabel = hintsLabel
+        hintsLabel.setTextFormat(qt.Qt.RichText)
         self._onEdited = onEdited
         self._isTyped = True
         self._context = PromptContext()
@@ -128,8 +129,8 @@ class PromptEdit:
         return prompt.strip(), start + len(prompt) - len(prompt.lstrip())
 
     def _showHints(self) -> None:
-        lines = hintLines(self._textEdit.plainText, self._context)
-        self._hintsLabel.text = "\n".join(lines)
+        lines = hintLines(self._textEdit.plainText, self._context, lambda hint: hint.html)
+        self._hintsLabel.text = "<br>".join(lines)
         self._hintsLabel.visible = bool(lines)
 
 

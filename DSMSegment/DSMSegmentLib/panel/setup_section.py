@@ -81,6 +81,7 @@ class SetupSection:
         ui.installModelButton.clicked.connect(self._onInstallModel)
         ui.openModelFolderButton.clicked.connect(self._onOpenFolder)
         ui.deleteModelButton.clicked.connect(self._onDeleteModel)
+        ui.hintsLabel.linkActivated.connect(self.choose)
         self._applyPlace()
         ui.setupCollapsibleButton.collapsed = not self.reason
 
@@ -89,6 +90,11 @@ class SetupSection:
         """The chosen model."""
         index = self._ui.modelComboBox.currentIndex
         return self._models[index] if 0 <= index < len(self._models) else None
+
+    @property
+    def models(self) -> tuple[ModelEntry, ...]:
+        """Models to choose from; none with a server, which has its own."""
+        return () if self._settings.isRemote else tuple(self._models)
 
     @property
     def trained(self) -> tuple[str, ...]:
@@ -137,6 +143,13 @@ class SetupSection:
             return False
         self._settings.acceptLicence(licence_key(entry))
         return True
+
+    def choose(self, model: str) -> None:
+        """Choose one of `models` by its name; not during a run."""
+        if wait := reasonToWait(running=not self._ui.setupCollapsibleButton.enabled):
+            self._say(wait)
+            return
+        self._ui.modelComboBox.setCurrentIndex([entry.name for entry in self._models].index(model))
 
     def poll(self) -> None:
         """Poll the test; call this from a timer."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import tempfile
 import time
 from pathlib import Path
@@ -16,7 +17,7 @@ from dsm.cli.precision_argument import add_precision_argument
 from dsm.cli.progress_bar import ProgressBar
 from dsm.cli.prompt_argument import add_prompt_argument
 from dsm.cli.segment_options import add_segment_options, segment_options
-from dsm.core.name_status import ResultLabel, result_label
+from dsm.core.name_status import NameKind, ResultLabel, result_label
 from dsm.errors import ImageError, InputError
 from dsm.io.formats import SUFFIXES, described, format_of
 
@@ -197,6 +198,7 @@ def _run(options: argparse.Namespace, fetch: Callable[[], None], source: str) ->
     for note in volume.notes:
         print(f"note: {note.text}")
     print_table(results)
+    _name_other_models(results)
     return 0
 
 
@@ -285,6 +287,20 @@ def _series_files(options: argparse.Namespace) -> tuple[str, ...]:
     from dsm.io.dicom import choose_series
 
     return choose_series(options.input, series_uid=options.series, modality=options.modality).files
+
+
+def _name_other_models(results: Sequence[PromptResult]) -> None:
+    """Print which other models have learned names that this one has not."""
+    from dsm.models.learned_elsewhere import model_that_learned
+    from dsm.models.library import ModelLibrary
+
+    models = ModelLibrary().models()
+    for result in results:
+        status = result.name_status
+        if status is None or status.kind is NameKind.LEARNED:
+            continue
+        if model := model_that_learned(result.prompt, models):
+            print(f"{model} has learned {result.prompt.name}: give --model {shlex.quote(model)}.")
 
 
 def print_table(results: Sequence[PromptResult]) -> None:

@@ -22,7 +22,8 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
         parents=parents,
         help="list or search the names that DSM knows",
         description="List or search names. Those that the model has learned come first, then those that it answers in "
-        "place of them, by a related name or a rule on the image; the rest has no mask.",
+        "place of them, by a related name or a rule on the image; the rest has no mask, but another model may have "
+        "learned it.",
     )
     parser.add_argument("word", nargs="?", default="", metavar="WORD", help="part of a name or of a synonym")
     parser.add_argument("--model", help=f"name or folder (default: {DEFAULT_MODEL}, where it is installed)")
@@ -34,6 +35,8 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print names with their kind, code and, where a word was searched for, synonyms."""
     from dsm.core.name_status import NameKind
+    from dsm.models.learned_elsewhere import model_that_learned
+    from dsm.models.library import ModelLibrary
     from dsm.text.name_status import name_status
     from dsm.text.prompt import parse_prompts
     from dsm.text.vocabulary import load_vocabulary
@@ -46,17 +49,22 @@ def run(options: argparse.Namespace) -> int:
         msg = f"No name contains {options.word[:80]!r}."
         raise PromptError(msg, hint=f"Near it: {near}." if near else "`dsm vocabulary --kind learned` lists names.")
     order = list(NameKind)
-    rows = [(structure, name_status(parse_prompts(structure.name)[0], learned)) for structure in found]
-    rows = [row for row in rows if options.kind in (None, row[1].kind)]
+    models = ModelLibrary().models()
+    rows = []
+    for structure in found:
+        (prompt,) = parse_prompts(structure.name)
+        status = name_status(prompt, learned)
+        if options.kind in (None, status.kind):
+            rows.append((structure, status, "" if structure.name in learned else model_that_learned(prompt, models)))
     rows.sort(key=lambda row: order.index(row[1].kind))
     if options.json:
         print(json.dumps([_described(*row) for row in rows], indent=1, ensure_ascii=False))
         return 0
-    width = max((len(structure.name) for structure, _ in rows), default=0)
-    for structure, status in rows:
+    width = max((len(structure.name) for structure, *_ in rows), default=0)
+    for structure, status, model in rows:
         synonyms = f"  ({', '.join(structure.synonyms)})" if options.word and structure.synonyms else ""
         code = structure.terminology.type
-        print(f"{structure.name:{width}}  {_kind(status):24}  {code.scheme} {code.value:12}{synonyms}".rstrip())
+        print(f"{structure.name:{width}}  {_kind(status, model):24}  {code.scheme} {code.value:12}{synonyms}".rstrip())
     return 0
 
 
@@ -74,19 +82,22 @@ def _learned(model: str | None) -> tuple[str, ...]:
         return ()
 
 
-def _kind(status: NameStatus) -> str:
+def _kind(status: NameStatus, model: str) -> str:
     if status.learned_name:
         return f"as {status.learned_name}"
-    return f"by image: {status.rule}" if status.rule else str(status.kind)
+    if status.rule:
+        return f"by image: {status.rule}"
+    return f"learned by {model}" if model else str(status.kind)
 
 
-def _described(structure: Structure, status: NameStatus) -> dict[str, Any]:
+def _described(structure: Structure, status: NameStatus, model: str) -> dict[str, Any]:
     code = structure.terminology.type
     return {
         "name": structure.name,
         "name_kind": status.kind,
         "learned_name": status.learned_name or None,
         "rule": status.rule,
+        "learned_by": model or None,
         "kind": structure.kind,
         "synonyms": list(structure.synonyms),
         "hosts": list(structure.hosts),

@@ -6,6 +6,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 from dsm.errors import DSMError, InputError, JobCancelled, OutputError, WeightsError
@@ -148,6 +149,7 @@ class ModelLibrary:
             shutil.rmtree(part, ignore_errors=True)
 
 
+@lru_cache(maxsize=64)  # asked at each key stroke; a folder that gets another configuration has another digest
 def trained_names(entry: ModelEntry) -> tuple[str, ...]:
     """Return the names that the model was trained on."""
     return ModelConfig.load(entry.path).trained

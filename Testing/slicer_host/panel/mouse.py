@@ -22,6 +22,20 @@ def click_box(box: Any) -> None:
     click(box, qt.QPoint(_ARROW_PX, box.rect.center().y()))
 
 
+def click_link(label: Any) -> None:
+    """Click here and there on a label, from its end, until a link is hit."""
+    qt.QApplication.processEvents()  # a new text may take more lines
+    hits: list[str] = []
+    label.linkActivated.connect(hits.append)
+    for y in range(label.height - 3, 0, -6):
+        for x in range(label.width - 3, 0, -12):
+            click(label, qt.QPoint(x, y))
+            if hits:
+                label.linkActivated.disconnect(hits.append)
+                return
+    raise AssertionError(f"no link in {label.text!r}")
+
+
 def click_item(view: Any, index: Any, *, square: bool = False, double: bool = False) -> None:
     """Click an item of a table, tree or list, or the square in it; double for a double click."""
     view.scrollTo(index)

@@ -124,6 +124,14 @@ class TestVocabulary:
         found = {item["name"]: item for item in json.loads(output(capsys, "vocabulary", "liver", "--json"))}
         assert found["liver"]["code"] == {"value": "10200004", "scheme": "SCT", "meaning": "Liver"}
 
+    def test_another_model_that_has_learned_a_name_is_named(self, body_model, capsys):
+        (line,) = output(capsys, "vocabulary", "breastbone").splitlines()
+        assert line.startswith("sternum  learned by dsm-body  ")
+        (item,) = json.loads(output(capsys, "vocabulary", "breastbone", "--json"))
+        assert (item["name_kind"], item["learned_by"]) == ("unknown", "dsm-body")
+        (line,) = output(capsys, "vocabulary", "breastbone", "--model", "dsm-body").splitlines()
+        assert line.startswith("sternum  learned  ")
+
     def test_nothing_found_suggests(self, capsys):
         assert main(["vocabulary", "livre"]) == 2
         assert "liver" in capsys.readouterr().err

@@ -157,6 +157,13 @@ def test_unknown_name_has_no_mask_but_by_a_guess(scan_file, tiny_model, tmp_path
     assert "note: A guess" in table
 
 
+def test_another_model_that_has_learned_a_name_is_named(scan_file, tiny_model, body_model, tmp_path, capsys):
+    arguments = ["-p", "sternum; liver", "-o", str(tmp_path / "o.seg.nrrd"), "--model", str(tiny_model)]
+    assert main(["segment", str(scan_file), *arguments]) == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if "--model" in line]
+    assert said == ["dsm-body has learned sternum: give --model dsm-body."]
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, JobCancelled("stop")])
 @pytest.mark.parametrize("method", ["from_pretrained", "_encoded"])
 def test_ctrl_c_leaves_nothing(scan_file, tiny_model, tmp_path, capsys, listing, monkeypatch, error, method):

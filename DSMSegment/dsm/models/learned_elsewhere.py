@@ -1,0 +1,23 @@
+"""Names that the chosen model has not learned, but another installed one has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dsm.core.prompt import Prompt
+from dsm.errors import DSMError
+from dsm.models.library import trained_names
+from dsm.models.store import ModelEntry
+
+
+def model_that_learned(prompt: Prompt, models: Iterable[ModelEntry]) -> str:
+    """Return the name of the first model that has learned the name of a prompt; empty if there is none."""
+    structure = prompt.structure
+    return next((one.name for one in models if structure is not None and structure.name in _trained(one)), "")
+
+
+def _trained(model: ModelEntry) -> tuple[str, ...]:
+    try:
+        return trained_names(model)
+    except DSMError:  # damaged: no model that one could choose
+        return ()

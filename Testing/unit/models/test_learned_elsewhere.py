@@ -1,0 +1,53 @@
+"""Names that another installed model has learned."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dsm.core.prompt import Prompt
+from dsm.models.config import CONFIG_FILE, ModelConfig
+from dsm.models.learned_elsewhere import model_that_learned
+from dsm.models.library import ModelLibrary
+from dsm.models.store import model_entry, write_manifest
+from dsm.text.prompt import parse_prompts
+
+
+def prompt(text: str) -> Prompt:
+    (one,) = parse_prompts(text)
+    return one
+
+
+@pytest.mark.usefixtures("body_model")
+@pytest.mark.parametrize(
+    ("text", "model"), [("breast bone", "dsm-body"), ("liver", "dsm-small"), ("aneurysm", ""), ("grey spot", "")]
+)
+def test_model_is_found_by_the_name_that_a_prompt_means(text: str, model: str) -> None:
+    assert model_that_learned(prompt(text), ModelLibrary().models()) == model
+
+
+def test_configuration_is_read_once_and_again_when_it_has_changed(
+    body_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[object] = []
+    load = ModelConfig.load
+    monkeypatch.setattr(ModelConfig, "load", lambda folder: read.append(folder) or load(folder))
+    for _ in range(3):
+        assert model_that_learned(prompt("sternum"), [model_entry(body_model)]) == "dsm-body"
+    assert read == [body_model]
+    ModelConfig(name="dsm-body", organs=(), tumors=(), trained=("skull",)).save(body_model)
+    write_manifest(body_model)
+    assert model_that_learned(prompt("sternum"), [model_entry(body_model)]) == ""
+
+
+def test_damaged_model_has_learned_nothing(body_model: Path) -> None:
+    (body_model / CONFIG_FILE).write_text("{")
+    assert model_that_learned(prompt("skull"), [model_entry(body_model)]) == ""
+
+
+def test_no_torch_is_imported() -> None:
+    code = "import sys, dsm.models.learned_elsewhere; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
