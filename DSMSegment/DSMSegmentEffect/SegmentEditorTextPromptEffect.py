@@ -20,9 +20,10 @@ from dsm.core.name_status import Answer, result_label
 from dsm.core.options import SegmentOptions
 from dsm.errors import DSMError
 from DSMSegmentLib.application import tr as _
-from DSMSegmentLib.jobs.click_runs import reasonOfVolume
+from DSMSegmentLib.jobs.click_runs import isCorrectable, reasonOfVolume
 from DSMSegmentLib.jobs.job import JobState
 from DSMSegmentLib.jobs.mask_job import MaskJob
+from DSMSegmentLib.jobs.one_prompt import parseOne
 from DSMSegmentLib.panel.button_reason import enableOrExplain
 from DSMSegmentLib.panel.label_text import labelText
 from DSMSegmentLib.panel.prompt_edit import PromptEdit
@@ -240,10 +241,10 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
             self._restore()
             watch.markEdited()
             self._statusLabel.text = _("The segment is as it was before the clicks.")
-        elif not any(click.inside for click in self._clicks.clicks):
-            self._statusLabel.text = _("Click inside first: outside clicks alone mark nothing.")
-        else:
+        elif any(click.inside for click in self._clicks.clicks) or self._isCorrectable():
             self._run(self._clicks.clicks)
+        else:
+            self._statusLabel.text = _("Click inside first: outside clicks alone mark nothing.")
 
     @property
     def _isRunning(self) -> bool:
@@ -252,6 +253,13 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
     def _cancel(self) -> None:
         if self._job is not None:
             self._job.cancel()
+
+    def _isCorrectable(self) -> bool:
+        segmentationNode, segmentId, _time = _targetOf(self.scriptedEffect.parameterSetNode())
+        try:
+            return isCorrectable(segmentationNode, segmentId, parseOne(self._promptEdit.plainText))
+        except DSMError:  # no name: nothing is corrected
+            return False
 
     def _isSelected(self) -> bool:
         if _segmentOf(self.scriptedEffect.parameterSetNode()) is not None:

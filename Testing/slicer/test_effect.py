@@ -616,6 +616,26 @@ def test_points_are_neither_saved_nor_left_behind(effect: Any, view: Any) -> Non
     assert slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLMarkupsFiducialNode") is None
 
 
+@pytest.mark.parametrize(("name", "corrects"), [("liver", True), ("liver tumor", False)])
+def test_outside_click_alone_corrects_an_organ_that_has_a_mask(
+    effect: Any, view: Any, node: Any, volume: Any, backend: PanelBackend, name: str, corrects: bool
+) -> None:
+    mask = clicked(volume, Click(HERE))
+    backend.masks = {name: mask}
+    apply(effect, name)
+    click(effect, view, HERE, ctrl=True)
+    if corrects:
+        expected = clicked_mask(ijkToRAS(volume), mask.shape, [Click(HERE, inside=False)], mask)
+        assert 0 < np.count_nonzero(expected) < np.count_nonzero(mask)
+    else:
+        expected = mask
+        assert effect._statusLabel.text.startswith("Click inside first")
+    np.testing.assert_array_equal(mask_in(node, "liver", volume), expected)
+    effect.onTakeBack()
+    settle(effect)
+    np.testing.assert_array_equal(mask_in(node, "liver", volume), mask)
+
+
 def test_outside_click_alone_and_a_sequence_are_refused(effect: Any, view: Any, volume: Any) -> None:
     click(effect, view, HERE, ctrl=True)
     assert effect._statusLabel.text.startswith("Click inside first")

@@ -36,7 +36,7 @@ class ClickRequest:
         segmentId: Of the segment that gets the mask.
         volumeNode: That was clicked.
         prompt: Name of the segment.
-        clicks: In the volume's own RAS; one or more are inside.
+        clicks: In the volume's own RAS; those that correct an organ's mask may all be outside.
         onUndone: To be called when the run is undone: it takes the click back.
         taken: Voxels that the segment has taken from others since the first click.
     """
@@ -172,7 +172,7 @@ class ClickRuns:
             self._say(reason)
         elif not clicks:
             self._restore(key, node, name)
-        elif not any(click.inside for click in clicks) and not _isCorrectable(node, segmentId, prompt):
+        elif not any(click.inside for click in clicks) and not isCorrectable(node, segmentId, prompt):
             self._say(_("Click inside of {name} first: outside clicks alone mark nothing.").format(name=name))
         else:
             if not applied:
@@ -248,17 +248,23 @@ def reasonOfVolume(node: slicer.vtkMRMLVolumeNode | slicer.vtkMRMLSegmentationNo
     return _("Items of a sequence cannot be clicked: they would share one list of points. Copy one as a volume first.")
 
 
+def isCorrectable(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, prompt: Prompt) -> bool:
+    """Return whether clicks outside alone can correct a segment: an organ with a mask.
+
+    Args:
+        segmentationNode: Of the segment.
+        segmentId: Of the segment.
+        prompt: Name of what is clicked.
+    """
+    return corrects_text_mask(prompt.kind) and _hasVoxels(segmentationNode, segmentId)
+
+
 def _isPainted(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str) -> bool:
     """Return whether a segment that was made for clicks has voxels that no run gave it."""
     facts = factsOf(segmentationNode.GetSegmentation().GetSegment(segmentId))
     if facts is None or facts.provenance.model:
         return False
     return _hasVoxels(segmentationNode, segmentId)
-
-
-def _isCorrectable(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, prompt: Prompt) -> bool:
-    """Return whether clicks outside alone can correct a segment: an organ that its name has found."""
-    return corrects_text_mask(prompt.kind) and _hasVoxels(segmentationNode, segmentId)
 
 
 def _hasVoxels(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str) -> bool:
