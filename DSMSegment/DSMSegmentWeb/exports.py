@@ -13,6 +13,7 @@ from dsm.io.formats import FORMATS, SEG_NRRD, SegmentationFormat
 from DSMSegmentLib import volumeFromNode
 from DSMSegmentLib.scene.exporting import recordsOf, writeSegNrrd
 from DSMSegmentLib.scene.layer_packer import packLayers
+from DSMSegmentLib.scene.segment_display import withoutOverrides
 
 SCENE = "mrb"
 # Files that a format has beside it, e.g. the names of the values of a label map.
@@ -50,7 +51,8 @@ def export(kind: str, volume_node: Any, segmentation_node: Any, folder: Path, di
     packLayers(segmentation_node)  # a run leaves that to whoever saves
     stem = folder / safe_name(volume_node.GetName(), "scan")
     if kind == SCENE:
-        return _write_scene(volume_node, _with_suffix(stem, f".{SCENE}"))
+        with withoutOverrides(segmentation_node):
+            return _write_scene(volume_node, _with_suffix(stem, f".{SCENE}"))
     if kind in COMPANIONS:
         return _write(COMPANIONS[kind], volume_node, segmentation_node, stem, dicom_files)[-1]
     return _write(_BY_NAME[kind], volume_node, segmentation_node, stem, dicom_files)[0]

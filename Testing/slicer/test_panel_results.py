@@ -90,6 +90,12 @@ def test_structure_has_the_color_of_its_segment_in_the_views(panel: PanelDriver)
     assert panel.item(1, "Structure").icon().isNull()
 
 
+def test_views_show_the_colors_of_slicers_own_table(panel: PanelDriver) -> None:
+    node = panel.run("liver\nspleen\nleft kidney\nright kidney")
+    for segment_id in segment_ids(node):
+        assert tuple(node.GetDisplayNode().GetSegmentColor(segment_id)) == segment_of(node, segment_id).GetColor()
+
+
 def test_check_box_reviews(panel: PanelDriver) -> None:
     node = panel.run("liver")
     logic = slicer.vtkSlicerSegmentationsModuleLogic

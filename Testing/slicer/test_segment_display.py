@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import slicer
 from phantoms import found, mask_of, plain_affine, volume_node
+from scene_host import SceneHost
 
 from dsm.core.display_colors import difference
 from DSMSegmentLib import ExistingPolicy, Provenance, SegmentationWriter
 from DSMSegmentLib.scene.placement import createSegmentation
 from DSMSegmentLib.scene.segment_display import setOwnColor, showDistinctly, shownColor
+from DSMSegmentWeb.exports import export
 
 LIVER, STOMACH, TUMOR = "DSM_liver", "DSM_stomach", "DSM_liver_tumor"
 
@@ -43,6 +46,20 @@ def test_colors_in_the_views_differ_and_those_of_files_stay(segmentation: Any) -
     write(segmentation, "liver; stomach")
     assert difference(standard(node, LIVER), standard(node, STOMACH)) < 5
     assert difference(shownColor(node, LIVER), shownColor(node, STOMACH)) > 20
+
+
+def test_scene_of_the_page_has_the_standard_colors_in_slicer(
+    segmentation: Any, host: SceneHost, tmp_path: Path
+) -> None:
+    write(segmentation, "liver; stomach")
+    node, volume = segmentation
+    shown = [shownColor(node, segment_id) for segment_id in (LIVER, STOMACH)]
+    path = export("mrb", volume, node, tmp_path)
+    assert [shownColor(node, segment_id) for segment_id in (LIVER, STOMACH)] == shown
+    host.loadScene(path)
+    opened = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
+    for segment_id in (LIVER, STOMACH):
+        assert shownColor(opened, segment_id) == standard(opened, segment_id) not in shown
 
 
 def test_no_color_changes_when_another_segment_comes(segmentation: Any) -> None:

@@ -5,6 +5,9 @@ Only the display node is changed: the segments, and the files written of them, k
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import slicer
 from slicer.util import NodeModify
 
@@ -65,6 +68,24 @@ def showDistinctly(segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
             isHost = structure.name in hosts
             display.SetSegmentOpacity2DFill(segmentId, _HOST_FILL if isHost else 1.0)
             display.SetSegmentOpacity3D(segmentId, _HOST_SURFACE if isHost else 1.0)
+
+
+@contextmanager
+def withoutOverrides(segmentationNode: slicer.vtkMRMLSegmentationNode) -> Iterator[None]:
+    """Take away the colours on display for as long as the scene is written; the views do not notice.
+
+    Slicer has no widget that shows or removes them: a colour that a person chooses there would not be seen.
+    """
+    display = segmentationNode.GetDisplayNode()
+    colors = {id_: display.GetSegmentOverrideColor(id_) for id_ in segmentationNode.GetSegmentation().GetSegmentIDs()}
+    with NodeModify(display):
+        for segmentId in colors:
+            display.UnsetSegmentOverrideColor(segmentId)
+        try:
+            yield
+        finally:
+            for segmentId, color in colors.items():
+                display.SetSegmentOverrideColor(segmentId, *color)
 
 
 def _rgb(color: tuple[float, float, float]) -> RGB:
