@@ -120,6 +120,19 @@ def test_point_on_the_mouse_is_no_click_and_has_the_kind_of_the_next_one(points:
     assert points.GetNumberOfControlPoints() == 1
 
 
+def test_points_of_other_slices_are_faint_and_of_neither_kinds_color(points: Any) -> None:
+    display = points.GetDisplayNode()
+    assert display.GetSliceProjection()
+    assert display.GetSliceProjectionOpacity() < display.GetOpacity() / 2
+    assert not display.GetSliceProjectionUseFiducialColor(), (
+        "Slicer takes that of outside points as soon as there is one"
+    )
+    assert display.GetSliceProjectionColor() not in (display.GetColor(), display.GetSelectedColor())
+    addClick(points, HERE, inside=True)
+    addClick(points, THERE, inside=False)
+    assert [points.GetNthControlPointLabel(number) for number in range(2)] == ["+", "\N{MINUS SIGN}"]
+
+
 def test_ctrl_and_a_click_place_nothing(points: Any, volume: Any) -> None:
     place_mode(points)
     assert not view_mouse.click(HERE, modifier=True)

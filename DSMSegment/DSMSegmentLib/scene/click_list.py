@@ -21,6 +21,8 @@ _LABELS = {True: "+", False: "\N{MINUS SIGN}"}
 # Told apart without color vision, too; the labels say it as well.
 _INSIDE_COLOR, _OUTSIDE_COLOR = (0.0, 0.62, 0.45), (0.84, 0.37, 0.0)
 _GLYPH_SCALE = 2.0
+# Of points in other slices, which Slicer would not show. It has one color for both kinds: the labels tell them.
+_ELSEWHERE_COLOR, _ELSEWHERE_OPACITY = (1.0, 1.0, 1.0), 0.3
 
 
 def clickListOf(
@@ -54,6 +56,11 @@ def makeClickList(name: str, volumeNode: slicer.vtkMRMLScalarVolumeNode) -> slic
     display.SetSelectedColor(*_INSIDE_COLOR)
     display.SetColor(*_OUTSIDE_COLOR)
     display.SetGlyphScale(_GLYPH_SCALE)
+    display.SetSliceProjection(True)
+    display.SetSliceProjectionUseFiducialColor(False)
+    display.SetSliceProjectionColor(*_ELSEWHERE_COLOR)
+    display.SetSliceProjectionOpacity(_ELSEWHERE_OPACITY)
+    display.SetSliceProjectionOutlinedBehindSlicePlane(True)  # rings
     return node
 
 
