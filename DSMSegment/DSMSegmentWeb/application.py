@@ -31,6 +31,7 @@ from DSMSegmentLib import (
 from DSMSegmentLib.install.free_text import missingForFreeText
 from DSMSegmentLib.jobs.click_runs import ClickRequest
 from DSMSegmentLib.panel.hints import PromptContext, promptHints
+from DSMSegmentLib.panel.learned_organs import learnedOrgans
 from DSMSegmentLib.panel.summary import finishedText, progressText, resultText
 from DSMSegmentLib.scene.exporting import recordsOf
 from DSMSegmentLib.scene.modality_choice import ModalityChoice
@@ -40,7 +41,7 @@ from DSMSegmentLib.scene.uncertainty_overlay import UncertaintyOverlay
 from DSMSegmentWeb import page, segment_actions
 from DSMSegmentWeb.access import Access
 from DSMSegmentWeb.click_tool import CLICK_TOOLS, INSIDE, ClickTool
-from DSMSegmentWeb.completions import completions, learned_organs
+from DSMSegmentWeb.completions import completions
 from DSMSegmentWeb.consent import Consent
 from DSMSegmentWeb.download_all import ARCHIVE, Contents
 from DSMSegmentWeb.edits import Edits, journaled
@@ -541,7 +542,7 @@ class Application:
         """Update the completions, whose kinds depend on the model and the modality."""
         trained = self._engine.trained
         self._state.vocabulary = completions(trained, self._shown_modality, self._engine.models)
-        self._state.learned_organs = learned_organs(trained)
+        self._state.learned_organs = list(learnedOrgans(trained))
 
     @property
     def _shown_modality(self) -> str:

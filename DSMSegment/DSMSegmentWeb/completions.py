@@ -40,11 +40,6 @@ def completions(learned: Collection[str], modality: str, models: Sequence[ModelE
     return [item for *_, item in sorted(ranked, key=lambda row: row[:2])]
 
 
-def learned_organs(learned: Collection[str]) -> list[str]:
-    """Return the learned names that are no lesions."""
-    return [one.name for one in load_vocabulary().structures if one.name in learned and one.kind == "organ"]
-
-
 def _item(name: str, kind: NameKind | None = None, model: str = "") -> dict[str, Any]:
     icon, said = _MARKS[kind] if kind is not None else ("", "")
     said += f"; {model} has learned it" if model else ""

@@ -127,7 +127,14 @@ def test_reviewed_until_the_mask_changes(page: Any, tmp_path: Path) -> None:
 
 def test_what_was_not_found_is_drawn(page: Any) -> None:
     prompt(page, "left kidney")
-    page.get_by_role("button", name="Draw left kidney").click()
+    draw = page.get_by_role("button", name="Draw left kidney")
+    draw.wait_for()
+    said = page.evaluate(
+        "[...document.querySelectorAll('.dsm-click-it')]"
+        ".map((one) => getComputedStyle(one, '::before').content.slice(1, -1) + one.innerText.trim()).join(' ')"
+    )
+    assert said.replace("\N{NO-BREAK SPACE}", " ") == "\N{EN DASH} click on it or draw it"
+    draw.click()
     wait_for_names(page, "liver", "liver copy", "left kidney")
     row = page.locator(".dsm-rows li").nth(2)
     assert row.locator(".dsm-mark").inner_text() == "empty"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from dsm.text.vocabulary import load_vocabulary
@@ -35,7 +35,6 @@ class LearnedOrgansButton:
         self._append(*self._organs)
 
 
-def learnedOrgans(trained: Sequence[str]) -> tuple[str, ...]:
-    """Return the organs among the names that a model was trained on, without tumors and other findings."""
-    structures = (load_vocabulary().get(name) for name in trained)
-    return tuple(structure.name for structure in structures if structure is not None and structure.kind == "organ")
+def learnedOrgans(trained: Collection[str]) -> tuple[str, ...]:
+    """Return the organs among the names that a model was trained on, in the order of the vocabulary."""
+    return tuple(one.name for one in load_vocabulary().structures if one.name in trained and one.kind == "organ")
