@@ -7,6 +7,8 @@ from trame.widgets import vuetify3 as v3
 
 _KEYS = {
     "Mouse wheel": "scroll through the slices",
+    "Arrow keys": "next slice (up, right) or previous one, in the view under the mouse",
+    "Double-click": "one view alone, or all again",
     "Drag": "window (right and left) and level (up and down)",
     "Right drag": "zoom",
     "Middle drag, Shift+drag": "move the slice",

@@ -90,7 +90,8 @@ def build_page(server: Server, views: LayoutManager, actions: Actions) -> VAppLa
         rename_dialog(actions)
         key_help()
         with v3.VMain(classes="fill-height"):
-            views.initialize_layout_grid(layout)
+            with html.Div(classes="dsm-views"):
+                views.initialize_layout_grid(layout)
             click_bar(actions)
     return layout
 

@@ -1,4 +1,4 @@
-"""Controls over each view: a button that fits the view to the scan, and a slice slider."""
+"""Controls over each view: buttons that fit the scan and fill the page, and a slice slider."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from DSMSegmentWeb.view_readout import slice_readout
 _TITLES = {"Red": "Axial", "Green": "Coronal", "Yellow": "Sagittal"}
 
 
-def view_tools(_server: Server, _view_id: str, view: Any) -> None:
+def view_tools(server: Server, view_id: str, view: Any) -> None:
     """Add the controls in the corner of a view."""
-    with html.Div(classes="view-corner"):
+    server.state.setdefault("big_view", "")
+    is_big = f"big_view === '{view_id}'"
+    with html.Div(classes="view-corner", raw_attrs=[f""":class="{{ 'dsm-big': {is_big} }}\""""]):
         html.Span(view_title(view))
         v3.VBtn(
             icon="mdi-fit-to-page-outline",
@@ -26,15 +28,31 @@ def view_tools(_server: Server, _view_id: str, view: Any) -> None:
             click=view.reset_view,
             raw_attrs=[f'aria-label="Fit the {view_title(view)} view to the scan"'],
         )
+        v3.VBtn(
+            icon=(f"{is_big} ? 'mdi-fullscreen-exit' : 'mdi-fullscreen'",),
+            size="small",
+            variant="text",
+            classes="dsm-enlarge",
+            click=f"big_view = {is_big} ? '' : '{view_id}'",
+            raw_attrs=[
+                f""":aria-label="{is_big} ? 'Show all views' : 'Maximize the {view_title(view)} view'\"""",
+                f""":title="({is_big} ? 'Show all views' : 'Maximize') + ' (double-click)'\"""",
+            ],
+        )
 
 
 def slice_tools(server: Server, view_id: str, view: Any) -> None:
     """Add the controls in the corner of a slice view, its readout, and the slider at its lower edge."""
     view_tools(server, view_id, view)
     slice_readout(server, view_id, view)
-    with html.Div(classes="view-slider"):
+    slices = connect_slice_view_slider_to_state(server, view)
+    # For the arrow keys (`page.js`): the variables that position and step are in.
+    variables = {"position": slices.name.value, "step": slices.name.step}
+    limits = {"lowest": slices.name.min_value, "highest": slices.name.max_value}
+    names = [f'data-{key}="{name}"' for key, name in (variables | limits).items()]
+    with html.Div(classes="view-slider", raw_attrs=names):
         Slider(
-            connect_slice_view_slider_to_state(server, view),
+            slices,
             density="compact",
             raw_attrs=[f'aria-label="{view_title(view)} slice"'],
         )

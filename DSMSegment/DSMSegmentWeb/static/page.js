@@ -89,6 +89,37 @@
     if (wider) state().set("brush_mm", Math.min(60, Math.max(2, state().get("brush_mm") + wider)));
   });
 
+  // Slices by the arrow keys, in the view under the mouse, wherever no control has a use for them.
+  const USES_ARROWS = "input, textarea, select, summary, [role=slider], [role=listbox], [role=option], [role=menu]";
+  let pressed = false;
+  for (const [kind, value] of [["pointerdown", true], ["pointerup", false], ["pointercancel", false]])
+    window.addEventListener(kind, () => { pressed = value; }, true);
+
+  document.addEventListener("keydown", (event) => {
+    const direction = { ArrowUp: 1, ArrowRight: 1, ArrowDown: -1, ArrowLeft: -1 }[event.key];
+    if (!direction || pressed || event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return;
+    if (event.target.matches(USES_ARROWS) || document.querySelector(".v-overlay--active")) return;
+    const slices = document.querySelector(".layout-grid-item:hover .view-slider")?.dataset;
+    if (!slices) return;
+    event.preventDefault(); // the panel must not scroll
+    const [position, step, lowest, highest] = ["position", "step", "lowest", "highest"].map((name) => state().get(slices[name]));
+    state().set(slices.position, Math.min(highest, Math.max(lowest, position + direction * step)));
+  });
+
+  // A slider of the panel that was used last must not take keys that are meant for the view under the mouse.
+  document.addEventListener("pointerover", (event) => {
+    const view = event.target.closest(".layout-grid-item");
+    const used = document.activeElement;
+    if (view && !pressed && !view.contains(event.relatedTarget) && used.matches("[role=slider], input[type=range]") &&
+        !used.closest(".layout-grid-item")) used.blur();
+  });
+
+  document.addEventListener("dblclick", (event) => {
+    const view = event.target.closest(".layout-grid-item");
+    // Two clicks of a tool are two clicks.
+    if (view && !state().get("tool") && !event.target.closest("button, .view-slider")) view.querySelector(".dsm-enlarge").click();
+  });
+
   // The pictures of the views come without a description.
   new MutationObserver(() => {
     for (const picture of document.querySelectorAll("img.image-display-area:not([alt])")) {
