@@ -45,6 +45,7 @@ def test_a_cluster_gives_what_this_machine_gives_also_when_an_actor_is_killed(ba
     with subprocess.Popen(line, env=environment(), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
         end = time.monotonic() + 200
         while not (pids := actors()):
+            assert process.poll() is None
             assert time.monotonic() < end
             time.sleep(0.02)
         os.kill(pids[0], signal.SIGKILL)

@@ -1,4 +1,7 @@
-"""`dsm serve --archive`: a client names a series, the server fetches it, segments it and stores the result."""
+"""`dsm serve --archive`: a client names a series, the server fetches it, segments it and stores the result.
+
+The tests of `server` run with a local worker and, as `make test-ray`, on a Ray cluster of this machine.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,8 @@ from dsm.io.dicomweb_access import DicomwebAccess
 from dsm.io.dicomweb_address import DicomwebAddress
 
 pytestmark = pytest.mark.xdist_group("orthanc")
+
+ON_RAY = ("--ray", "--workers", "1")
 
 GUESS = {"guess": True, "threshold": 0.1}  # the tiny model knows nothing
 
@@ -61,15 +66,22 @@ def scan(archive: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def server(archive: str, dsm_tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+@pytest.fixture(scope="module", params=[(), pytest.param(ON_RAY, marks=pytest.mark.ray)], ids=["local", "ray"])
+def server(
+    archive: str, dsm_tiny: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
     token_file = folder / "archive-token"
     token_file.write_text(SECRET)
     token_file.chmod(0o600)
-    arguments = ["--archive", archive, "--token-file", str(token_file), "--max-volumes", "2"]
+    arguments = ["--archive", archive, "--token-file", str(token_file), "--max-volumes", "2", *request.param]
     with Server(folder, *arguments, start_timeout_s=200) as running:
-        yield running.wait_until_ready()
+        yield running.wait_until_ready(200)
+
+
+def log_of(server: Server) -> str:
+    """Log of the server; on Ray, that of the whole cluster."""
+    return "".join(server.log) + (server.cluster_log if "--ray" in server.arguments else "")
 
 
 def test_there_and_back(server: Server, archive: str, scan: Path, tmp_path: Path) -> None:
@@ -95,7 +107,7 @@ def test_there_and_back(server: Server, archive: str, scan: Path, tmp_path: Path
 
     # No file of the patient stays, and no token or name is in the log.
     assert [name for name in server.voxel_files if "/series/" in name] == []
-    log = "".join(server.log)
+    log = log_of(server)
     assert f": anna reads /{path}" in log
     assert SECRET.partition(":")[2] not in log
     assert str(dcmread(next(scan.iterdir())).PatientName) not in log

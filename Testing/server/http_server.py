@@ -47,7 +47,7 @@ class Server:
     def __init__(
         self, folder: Path, *arguments: str, tokens: dict[str, str] | None = None, start_timeout_s: float = 60.0
     ) -> None:
-        self.folder = folder
+        self.folder, self.arguments = folder, arguments
         folder.mkdir(parents=True, exist_ok=True)
         self.token_file = folder / "tokens"
         self.token_file.write_text("".join(f"{user}:{token}\n" for user, token in (tokens or TOKENS).items()))
@@ -61,9 +61,11 @@ class Server:
         self._serving = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        if not self._serving.wait(start_timeout_s) or self.process.poll() is not None:
+        self._serving.wait(start_timeout_s)
+        line = next((line for line in self.log if line.startswith("Serving")), None)
+        if line is None:
+            self.__exit__(None, None, None)
             raise AssertionError("".join(self.log))
-        line = next(line for line in self.log if line.startswith("Serving"))
         self.address = line.split(" at ")[1].strip()
 
     def __enter__(self) -> Self:
@@ -110,6 +112,13 @@ class Server:
             str(path) for path in (self.folder / "voxels").rglob("*") if path.is_file() and path.name != ".lock"
         )
 
+    @property
+    def cluster_log(self) -> str:
+        """Log files of the Ray cluster of this machine that the process has started."""
+        (gcs,) = (line for line in children_of(self.process.pid).values() if "gcs_server" in line)
+        folder = Path(gcs.partition("--log_dir=")[2].split()[0])
+        return "".join(path.read_text(errors="replace") for path in folder.rglob("*") if path.is_file())
+
     def _read(self) -> None:
         assert self.process.stderr is not None
         for line in self.process.stderr:
@@ -117,6 +126,33 @@ class Server:
             if line.startswith("Serving"):
                 self._serving.set()
         self._serving.set()
+
+
+def command_line(pid: int) -> str:
+    """Command line of a process; empty where there is none."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return ""
+
+
+def children_of(pid: int) -> dict[int, str]:
+    """Processes below a process, with their command lines."""
+    parents, lines = {}, {}
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit():
+                lines[int(entry.name)] = command_line(int(entry.name))
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(") ")[2].split()[1])
+        except OSError:
+            continue
+
+    def is_below(one: int) -> bool:
+        while one in parents and one != pid:
+            one = parents[one]
+        return one == pid
+
+    return {one: line for one, line in lines.items() if one != pid and is_below(one)}
 
 
 def send_volume(client: Any, voxels: np.ndarray | None = None, key: str = "volume") -> str:
