@@ -31,7 +31,7 @@ from DSMSegmentLib.scene.editor_bridge import EditWatch
 from DSMSegmentLib.scene.editor_clicks import EditorClicks
 from DSMSegmentLib.scene.mrml import resampleInto
 from DSMSegmentLib.scene.sequence_item import timeOf
-from DSMSegmentLib.scene.tag_writer import tagResult, warningsOf
+from DSMSegmentLib.scene.tag_writer import tagResult
 from DSMSegmentLib.scene.taken_voxels import TakenVoxels, giveBack
 
 _ICON = Path(__file__).resolve().parents[1] / "Resources" / "Icons" / "DSMSegment.png"
@@ -345,7 +345,7 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
         if clicks and self._clicks is not None:
             self._clicks.noteWritten(clicks, others.taken())
         score = "–" if job.result.score is None else f"{job.result.score:.2f}"
-        label = result_label(job.result.answer, found=True, warnings=warningsOf(job.result))
+        label = result_label(job.result.answer, found=True, warnings=job.result.notes)
         self._statusLabel.text = _("{label}: {volume:.1f} ml, score {score}").format(
             label=labelText(label), volume=volumeMl, score=score
         )

@@ -65,19 +65,7 @@ def tagResult(
         Volume of the mask in ml.
     """
     segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
-    facts = SegmentFacts(
-        prompt=result.prompt.text,
-        name=result.prompt.name,
-        provenance=provenance,
-        clicks=result.prompt.clicks,
-        score=result.score,
-        threshold=result.threshold,
-        seconds=result.seconds,
-        notes=warningsOf(result),
-        answer=result.answer,
-        edited=byHand or bool(result.prompt.clicks),
-    )
-    tags = to_tags(facts)
+    tags = to_tags(SegmentFacts.of(result, provenance, edited=byHand))
     for name in TAGS:
         _setTag(segment, name, tags.get(name, ""))
     noteVolume(segmentationNode, segmentId, volumeNode)
@@ -151,11 +139,6 @@ def tagMask(
     if tagOf(segment, STATUS_TAG) == COMPLETED:
         segment.SetTag(STATUS_TAG, IN_PROGRESS)
     return volumeMl
-
-
-def warningsOf(result: PromptResult) -> tuple[str, ...]:
-    """Return the warnings about a result, in sentences, without duplicates."""
-    return tuple(dict.fromkeys((*result.prompt.warnings, *result.warnings)))
 
 
 def _setTag(segment: slicer.vtkSegment, name: str, value: str) -> None:

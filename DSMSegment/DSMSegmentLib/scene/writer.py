@@ -30,7 +30,7 @@ from DSMSegmentLib.scene.outcome import OutcomeStatus, SegmentOutcome
 from DSMSegmentLib.scene.placement import createSegmentation, placeBesideVolume
 from DSMSegmentLib.scene.policy import ExistingPolicy, OverlapPolicy
 from DSMSegmentLib.scene.segment_display import hasOwnColor
-from DSMSegmentLib.scene.tag_writer import tagLoss, tagPrompt, tagResult, tagReturn, warningsOf
+from DSMSegmentLib.scene.tag_writer import tagLoss, tagPrompt, tagResult, tagReturn
 from DSMSegmentLib.scene.taken_voxels import Taken, giveBack
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class SegmentationWriter:
             OutcomeStatus.NOT_FOUND,
             score=result.score,
             seconds=result.seconds,
-            warnings=warningsOf(result),
+            warnings=result.notes,
             answer=result.answer,
         )
         isThere = bool(into) and node.GetSegmentation().GetSegment(into) is not None

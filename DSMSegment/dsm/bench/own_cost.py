@@ -19,6 +19,7 @@ from dsm.core.options import SegmentOptions
 from dsm.core.precision import AUTO
 from dsm.core.prompt import Prompt
 from dsm.core.result import PromptResult
+from dsm.core.segment_tags import Provenance
 from dsm.inference.segment_metadata import segment_records
 from dsm.inference.segmenter import Segmenter
 from dsm.io.image import read_volume
@@ -63,7 +64,7 @@ def whole_run(model: str, scan: Path, out: Path, *, precision: str) -> dict[str,
     with clock.stage("prompts"):
         results = encoded.segment(ORGANS, _DECODE_ALL)
     with clock.stage("write"):
-        write_labelmap(out / "dsm.nii.gz", segment_records(results, model=model), volume)
+        write_labelmap(out / "dsm.nii.gz", segment_records(results, Provenance(model)), volume)
     row = _row(clock, model, encoded.grid.padded_shape, precision)
     return {
         **row,

@@ -265,6 +265,7 @@ def _check_room(options: argparse.Namespace, volume: Volume) -> None:
 def _write_images(
     options: argparse.Namespace, results: list[PromptResult], volume: Volume, segmenter: Segmenter
 ) -> list[Path]:
+    from dsm.core.segment_tags import Provenance
     from dsm.inference.segment_metadata import segment_records
     from dsm.io.probabilities import write_probabilities
 
@@ -276,7 +277,7 @@ def _write_images(
         maps = [(result.prompt.name, result.uncertainty) for result in results if result.uncertainty is not None]
         files += write_probabilities(options.uncertainty, maps, volume)
     digest = segmenter.entry.digest if segmenter.entry else ""
-    records = segment_records(results, model=segmenter.config.name, model_sha256=digest, device=str(segmenter.device))
+    records = segment_records(results, Provenance(segmenter.config.name, digest, device=str(segmenter.device)))
     chosen = format_of(options.output)
     series_files = _series_files(options) if chosen.needs_series else ()
     written = chosen.write(options.output, records, volume, series_files)

@@ -20,6 +20,7 @@ from dsm.cohort.worker_pool import WorkerPool, segment_in
 from dsm.core.error_codes import error_code, make_error
 from dsm.core.prompt import Prompt
 from dsm.core.result import PromptResult
+from dsm.core.segment_tags import Provenance
 from dsm.core.volume import Volume
 from dsm.errors import DSMError, InputError, WorkerError
 from dsm.inference.segment_metadata import segment_records
@@ -95,7 +96,7 @@ class CaseRunner:
             )
         volume = read_volume(case.path, modality=self._settings.modality, series_uid=case.series_uid)
         results, seconds, attempts = self._compute(volume, self._settings.prompts_of(case))
-        records = segment_records(results, model=self._settings.model, model_sha256=self._settings.model_sha256)
+        records = segment_records(results, Provenance(self._settings.model, self._settings.model_sha256))
         outcome = replace(
             blank,
             status=OK,

@@ -57,6 +57,11 @@ class PromptResult:
         return self.name_status.answer(guess=self.guess) if self.name_status else Answer.LEARNED
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """Warnings of the prompt and of the result, each once."""
+        return tuple(dict.fromkeys((*self.prompt.warnings, *self.warnings)))
+
+    @property
     def touches_edge(self) -> bool:
         """True if the mask has a voxel in the first or last plane of the scan along some axis."""
         box = CroppedArray.from_mask(self.mask.array, self.mask.offset_ijk).box

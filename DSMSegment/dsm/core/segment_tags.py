@@ -9,11 +9,15 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from dsm._version import __version__
 from dsm.core.click import Click
 from dsm.core.name_status import Answer
 from dsm.errors import InputError
+
+if TYPE_CHECKING:
+    from dsm.core.result import PromptResult
 
 PROMPT_TAG = "DSM.Prompt"
 # One text may stand for several prompts ("kidneys"), and the name of a segment may be taken or changed.
@@ -123,6 +127,29 @@ class SegmentFacts:
     clicks: tuple[Click, ...] = ()
     created: str = ""
     edited: bool = False
+
+    @classmethod
+    def of(cls, result: PromptResult, provenance: Provenance, *, edited: bool = False) -> SegmentFacts:
+        """Return the metadata of a result.
+
+        Args:
+            result: Result with the mask of the segment.
+            provenance: What made it.
+            edited: Whether a person had a part in the mask beside the clicks.
+        """
+        return cls(
+            prompt=result.prompt.text,
+            name=result.prompt.name,
+            provenance=provenance,
+            score=result.score,
+            threshold=result.threshold,
+            volume_ml=result.volume_ml,
+            seconds=result.seconds,
+            notes=result.notes,
+            answer=result.answer,
+            clicks=result.prompt.clicks,
+            edited=edited,
+        )
 
 
 def to_tags(facts: SegmentFacts) -> dict[str, str]:

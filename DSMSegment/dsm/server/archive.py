@@ -15,6 +15,7 @@ from typing import Any
 from dsm.client.session import ResultFiles, prompt_result
 from dsm.core.error_codes import make_error
 from dsm.core.result import PromptResult
+from dsm.core.segment_tags import Provenance
 from dsm.core.volume import Volume
 from dsm.errors import DSMError, InputError, JobCancelled, ServerError
 from dsm.inference.segment_metadata import segment_records
@@ -176,7 +177,7 @@ class Archive:
 
     def _store(self, job: Job, results: Sequence[PromptResult], volume: Volume, files: Sequence[str]) -> None:
         model = self._model
-        records = segment_records(results, model=model.name, model_sha256=model.digest)
+        records = segment_records(results, Provenance(model.name, model.digest))
         if not records:
             job.emit({"type": "note", "code": "", "text": "Nothing was found, so nothing was stored."})
             return

@@ -287,7 +287,7 @@ class Session:
             found=result.found,
             threshold=float(result.threshold),
             seconds=float(result.seconds),
-            warnings=(*result.prompt.warnings, *(w for w in result.warnings if w not in result.prompt.warnings)),
+            warnings=result.notes,
             suggestions=result.prompt.suggestions,
             name_status=result.name_status,
             guess=result.guess,

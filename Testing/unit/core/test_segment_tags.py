@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from dsm.core.boxes import CroppedArray
 from dsm.core.click import Click
 from dsm.core.name_status import Answer
+from dsm.core.result import PromptResult
 from dsm.core.segment_tags import EDITED_TAG, TAGS, Provenance, SegmentFacts, from_tags, to_tags
+from dsm.text.prompt import parse_prompts
 
 FACTS = SegmentFacts(
     prompt="kidneys",
@@ -72,3 +76,23 @@ def test_broken_clicks_are_none(broken: str) -> None:
     facts = from_tags(to_tags(FACTS) | {"DSM.Clicks": broken})
     assert facts is not None
     assert facts.clicks == ()
+
+
+def test_facts_of_a_result() -> None:
+    prompt = replace(parse_prompts("the Livers")[0], warnings=("One.", "Two."), clicks=FACTS.clicks)
+    result = PromptResult(
+        prompt=prompt,
+        mask=CroppedArray(np.zeros((0, 0, 0), np.uint8), (0, 0, 0)),
+        shape=(4, 4, 4),
+        found=True,
+        score=None,
+        volume_ml=151.25,
+        seconds=0.125,
+        threshold=0.35,
+        warnings=("Two.", "Three."),
+    )
+    facts = SegmentFacts.of(result, FACTS.provenance)
+    expected = {"prompt": "the Livers", "name": "liver", "score": None, "notes": ("One.", "Two.", "Three.")}
+    assert facts == replace(FACTS, **expected, answer=Answer.CLICK, created="", edited=False)
+    by_name = replace(result, prompt=replace(prompt, clicks=()))
+    assert [SegmentFacts.of(by_name, FACTS.provenance, edited=hand).edited for hand in (False, True)] == [False, True]

@@ -3,6 +3,7 @@ import pytest
 
 from dsm.core.boxes import CroppedArray
 from dsm.core.result import PromptResult
+from dsm.core.segment_tags import Provenance
 from dsm.inference.segment_metadata import segment_records
 from dsm.text.appearance import prompt_color
 from dsm.text.prompt import parse_prompts
@@ -17,12 +18,12 @@ def result_of(text, *, found=True):
 
 
 def test_only_what_was_found():
-    records = segment_records([result_of("liver"), result_of("spleen", found=False)], model="dsm-tiny")
+    records = segment_records([result_of("liver"), result_of("spleen", found=False)], Provenance("dsm-tiny"))
     assert [record.name for record in records] == ["liver"]
 
 
 def test_tags_say_what_made_the_segment():
-    (record,) = segment_records([result_of("the Livers")], model="dsm-tiny", model_sha256="abc", device="cpu")
+    (record,) = segment_records([result_of("the Livers")], Provenance("dsm-tiny", "abc", device="cpu"))
     assert record.tags["DICOM.SegmentAlgorithmType"] == "AUTOMATIC"
     assert record.tags["DICOM.SegmentAlgorithmName"].startswith("DSMSegment dsm-tiny ")
     assert record.tags["DSM.Prompt"] == "the Livers"
@@ -32,19 +33,19 @@ def test_tags_say_what_made_the_segment():
 
 
 def test_algorithm_name_fits_into_dicom():
-    (record,) = segment_records([result_of("liver")], model="m" * 200)
+    (record,) = segment_records([result_of("liver")], Provenance("m" * 200))
     assert len(record.tags["DICOM.SegmentAlgorithmName"]) == 64
 
 
 def test_vocabulary_gives_color_and_code():
-    (record,) = segment_records([result_of("liver")], model="m")
+    (record,) = segment_records([result_of("liver")], Provenance("m"))
     assert record.color == result_of("liver").prompt.structure.color
     assert "SCT^10200004^Liver" in record.terminology_tag
 
 
 @pytest.mark.parametrize(("text", "code"), [("zorgon", "SCT^85756007^Tissue"), ("zorgon mass", "SCT^4147007^Mass")])
 def test_free_text_has_a_code_too(text, code):
-    (record,) = segment_records([result_of(text)], model="m")
+    (record,) = segment_records([result_of(text)], Provenance("m"))
     assert code in record.terminology_tag
 
 
