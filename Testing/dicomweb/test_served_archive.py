@@ -199,10 +199,8 @@ def test_from_the_command_line(
     assert f"stored at {address.partition('/series')[0]}" in said
     assert segment(server, address.replace(archive, "https://192.0.2.1/dicom-web")) == 2
     assert "its own archive" in capsys.readouterr().err
-    assert segment(server, str(scan)) == 2
-    assert "needs the DICOMweb address" in capsys.readouterr().err
-    assert segment(server, address, "-o", "out.dcm") == 2
-    assert "--output: not with --server" in capsys.readouterr().err
+    assert segment(server, address, "-o", "out.dcm", "--device", "cuda") == 2
+    assert "--device, --output: not with --server" in capsys.readouterr().err
     monkeypatch.delenv("DSM_REMOTE_TOKEN")
     assert segment(server, address) == 2
     assert "needs a token" in capsys.readouterr().err

@@ -88,7 +88,7 @@ class Server:
     def wait_until_ready(self, timeout_s: float = 120) -> Self:
         end = time.monotonic() + timeout_s
         while not (found := check_connection(self.address, TOKENS["anna"])).ok:
-            assert found.code in ("remote.starting", "remote.token"), found
+            assert found.code in ("remote.starting", "remote.token", "remote.timeout"), found
             assert time.monotonic() < end, "".join(self.log)
             if found.code == "remote.token":
                 break

@@ -8,13 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from http_server import AFFINE, SMALL, Server, phantom
+from http_server import AFFINE, SMALL, TOKENS, Server, phantom
 
+from dsm.cli.main import main
 from dsm.client.session import ClientSession
+from dsm.core.boxes import CroppedArray
 from dsm.core.click import MAX_CLICKS, Click
 from dsm.core.name_status import Answer
 from dsm.core.volume import Volume
 from dsm.errors import DSMError
+from dsm.io.nifti import write_nifti
 from dsm.text.prompt import parse_prompts
 
 pytestmark = pytest.mark.xdist_group("server")
@@ -50,6 +53,19 @@ def test_clicks_need_no_encoding_and_the_volume_is_sent_once(click_server: Serve
         session.prepare(VOLUME, [CLICK]).segment([CLICK])
         assert "encode" not in stages
     assert sum("POST /volumes " in line for line in click_server.log) == 1
+
+
+def test_click_on_the_command_line(
+    click_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DSM_REMOTE_TOKEN", TOKENS["anna"])
+    scan, out = tmp_path / "scan.nii.gz", tmp_path / "out.seg.nrrd"
+    write_nifti(scan, CroppedArray(VOLUME.array, (0, 0, 0)), VOLUME.shape, VOLUME.affine)
+    click = ("--click", "schwannoma={},{},{}".format(*MIDDLE))
+    arguments = ("--server", click_server.address, "--yes", "-o", str(out))
+    assert main(["segment", str(scan), *click, *arguments]) == 0
+    assert "schwannoma" in capsys.readouterr().out
+    assert out.is_file()
 
 
 @pytest.mark.parametrize(

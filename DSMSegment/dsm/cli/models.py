@@ -11,7 +11,8 @@ from typing import Any
 
 from dsm.cli.output_check import check_output
 from dsm.cli.progress_bar import ProgressBar
-from dsm.errors import InputError, JobCancelled
+from dsm.cli.question import is_confirmed
+from dsm.errors import JobCancelled
 from dsm.models.card import licence_of
 from dsm.models.store import find_model, list_models, model_dirs, model_entry, verify_model
 
@@ -130,7 +131,7 @@ def run_remove(options: argparse.Namespace) -> int:
     library = ModelLibrary(options.into)
     installed = library.folder / options.model
     entry = model_entry(installed if installed.is_dir() else find_model(options.model))
-    if not library.is_removable(entry) or options.yes or _asked(f"Delete {entry.path}?"):
+    if not library.is_removable(entry) or options.yes or is_confirmed(f"Delete {entry.path}?"):
         library.remove(entry)
         print(f"{entry.name} was removed.")
         return 0
@@ -154,14 +155,8 @@ def _accepted(name: str, licence: str) -> bool:
 
 def _accept(name: str, licence: str) -> bool:
     print(_licence_text(name, licence), file=sys.stderr)
-    return _asked("Do you accept?")
+    return is_confirmed("Do you accept?")
 
 
 def _licence_text(name: str, licence: str) -> str:
     return f"Weights of {name}: {licence or 'see their model card'}. For research use only, not a medical device."
-
-
-def _asked(question: str) -> bool:
-    if not sys.stdin.isatty():
-        raise InputError(f"There is no terminal to ask on: {question}", hint="Give --yes if you agree.")
-    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")

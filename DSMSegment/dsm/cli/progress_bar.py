@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
-# Share of the time that a stage takes on a CPU, in percent; encoding is most of it, however many prompts follow.
-_PERCENT = {"load": 10, "measure": 5, "encode": 65, "text": 2, "decode": 13, "write": 5}
+#: Share of each stage of a segmentation on a CPU in percent; encoding takes most of the time, however many prompts
+#: follow.
+SEGMENT_STAGES = {"load": 10, "measure": 5, "encode": 65, "text": 2, "decode": 13, "write": 5}
 
 
 class ProgressBar:
@@ -20,7 +21,7 @@ class ProgressBar:
         percent: Share of each stage, in the order in which they come; by default those of a segmentation.
     """
 
-    def __init__(self, percent: Mapping[str, int] = _PERCENT) -> None:
+    def __init__(self, percent: Mapping[str, int] = SEGMENT_STAGES) -> None:
         self._shares = percent
         self._bar: Any = None
         self._percent = 0.0

@@ -9,42 +9,41 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dsm._version import __version__
-from dsm.cli.info import installed_version
 
 if TYPE_CHECKING:
+    from dsm.cli.computation import Computed
     from dsm.core.result import PromptResult
     from dsm.core.volume import Volume
-    from dsm.inference.segmenter import Segmenter
 
 REPORT_VERSION = 1
 
 
 def run_report(
-    results: Sequence[PromptResult],
+    computed: Computed,
     volume: Volume,
-    segmenter: Segmenter,
     *,
     source: str,
     files: Sequence[Path],
-    seconds: Mapping[str, float],
+    total_s: float,
 ) -> dict[str, Any]:
     """Describe a run.
 
     Args:
-        results: Of all prompts.
+        computed: Results, and what made them.
         volume: What was segmented.
-        segmenter: With what.
         source: Path or address of the scan.
         files: What was written.
-        seconds: Time a stage.
+        total_s: Time of the whole run.
     """
+    provenance = computed.provenance
+    seconds = {"encode": computed.encode_s, "total": total_s}
     return {
         "report_version": REPORT_VERSION,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {"dsm": __version__, "torch": installed_version("torch")},
-        "device": str(segmenter.device),
-        "precision": segmenter.precision,
-        "model": {"name": segmenter.config.name, "sha256": segmenter.entry.digest if segmenter.entry else None},
+        "versions": {"dsm": __version__, **computed.versions},
+        "device": provenance.device,
+        "precision": computed.precision,
+        "model": {"name": provenance.model, "sha256": provenance.model_sha256 or None},
         "input": {
             "path": source,
             "shape": list(volume.shape),
@@ -53,9 +52,9 @@ def run_report(
             "modality": volume.modality,
             "notes": [{"code": note.code, "text": note.text} for note in volume.notes],
         },
-        "seconds": {stage: round(value, 3) for stage, value in seconds.items()},
+        "seconds": {stage: None if value is None else round(value, 3) for stage, value in seconds.items()},
         "files": [str(file) for file in files],
-        "prompts": [_described(result) for result in results],
+        "prompts": [_described(result) for result in computed.results],
     }
 
 

@@ -14,9 +14,9 @@ from dsm.cli.dicomweb_arguments import add_dicomweb_arguments, local_scan, open_
 from dsm.cli.model_argument import add_model_argument
 from dsm.cli.output_check import check_distinct, check_output, check_output_folder, check_space, require_package
 from dsm.cli.precision_argument import add_precision_argument
-from dsm.cli.progress_bar import ProgressBar
+from dsm.cli.progress_bar import SEGMENT_STAGES, ProgressBar
 from dsm.cli.prompt_argument import add_prompt_argument
-from dsm.cli.segment_options import add_segment_options, segment_options
+from dsm.cli.segment_options import add_segment_options
 from dsm.core.name_status import NameKind, ResultLabel, result_label
 from dsm.errors import ImageError, InputError
 from dsm.io.formats import SUFFIXES, described, format_of
@@ -24,10 +24,10 @@ from dsm.io.formats import SUFFIXES, described, format_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from dsm.cli.computation import Computed
     from dsm.core.prompt import Prompt
     from dsm.core.result import PromptResult
     from dsm.core.volume import Volume
-    from dsm.inference.segmenter import Segmenter
 
 # Compressed masks take far less than a hundredth of their voxels, compressed probabilities about half of their bytes.
 _BYTES_PER_VOXEL = 1 / 64
@@ -63,8 +63,11 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--server",
         metavar="URL",
-        help="let a server (`dsm serve --archive`) fetch INPUT from its archive and segment it with its own model, "
-        "by the token of $DSM_REMOTE_TOKEN",
+        help="let a server (`dsm serve`) segment with its own model, by the token of $DSM_REMOTE_TOKEN: a scan of this "
+        "computer is sent there, a series at an address is fetched by the server from its archive",
+    )
+    parser.add_argument(
+        "-y", "--yes", action="store_true", help="agree that the scan is sent to --server, without being asked"
     )
     parser.add_argument(
         "--send", action="store_true", help="store the result, a DICOM SEG, on the DICOMweb server of INPUT"
@@ -94,9 +97,11 @@ def run(options: argparse.Namespace) -> int:
     """Segment a scan of this computer or of a DICOMweb server, here or there, and send the result if asked to."""
     source = options.input
     if options.server is not None:
-        from dsm.cli.server_segment import segment_on_server
+        from dsm.cli.server_segment import check_server_options, segment_in_archive
 
-        return segment_on_server(options)
+        check_server_options(options)
+        if not isinstance(source, Path):
+            return segment_in_archive(options)
     if options.send and isinstance(source, Path):
         raise InputError(
             "--send needs the DICOMweb address of a series as INPUT.",
@@ -143,8 +148,7 @@ def _series_folder(folder: Path) -> Path:
 
 def _run(options: argparse.Namespace, fetch: Callable[[], None], source: str) -> int:
     """Check the options, then segment and write."""
-    from dsm.core.local_computing import check_torch
-    from dsm.models.store import find_model, verify_model
+    from dsm.cli.computation import load_segmenter, local_computation
     from dsm.text.clicked_prompts import with_clicks
     from dsm.text.prompt import parse_prompts
 
@@ -152,53 +156,41 @@ def _run(options: argparse.Namespace, fetch: Callable[[], None], source: str) ->
     # None of this needs torch, whose import takes seconds; a wrong path is answered at once.
     no_names = not options.prompt and (options.clicks or options.estimate)
     prompts = with_clicks([] if no_names else parse_prompts(options.prompt), options.clicks)
-    check_torch()
     _check_outputs(options, prompts)
-    verify_model(find_model(options.model)).check_clicks(prompts)
-    fetch()
-    with ProgressBar() as progress:
-        progress("load", 0, 4)
-        volume = _read(options)
-        _check_room(options, volume)
-        if format_of(options.output).needs_series:
-            from dsm.io.dicom_seg import check_source
+    stages, computation = SEGMENT_STAGES, local_computation
+    if options.server is not None:
+        from dsm.cli.server_computation import SERVER_STAGES, server_computation
 
-            check_source(volume, _series_files(options))
-        progress("load", 1, 4)
-        from dsm.inference.segmenter import Segmenter
-        from dsm.inference.visual_prompt import Sampling
+        stages, computation = SERVER_STAGES, server_computation
+    with computation(options, prompts) as compute:
+        fetch()
+        with ProgressBar(stages) as progress:
+            progress("load", 0, 4)
+            volume = _read(options)
+            _check_room(options, volume)
+            if format_of(options.output).needs_series:
+                from dsm.io.dicom_seg import check_source
 
-        segmenter = Segmenter.from_pretrained(
-            options.model, device=options.device, precision=options.precision, progress=progress
-        )
-        if options.estimate:
-            estimate = segmenter.estimate(volume)
-            print(f"about {_rounded(estimate.encode_s)} s and {_rounded(estimate.memory_bytes / 1e9)} GB")
-            return 0
-        scan = segmenter.open(volume)
-        results = scan.segment(
-            prompts,
-            segment_options(
-                options,
-                probabilities=options.probabilities is not None,
-                uncertainty=options.uncertainty is not None,
-            ),
-            sampling=Sampling(seed=options.seed),
-            progress=progress,
-        )
-        progress("write", 0, 1)
-        files = _write_images(options, results, volume, segmenter)
-        if options.report is not None:
-            from dsm.cli.run_report import run_report, write_json
+                check_source(volume, _series_files(options))
+            progress("load", 1, 4)
+            if options.estimate:
+                estimate = load_segmenter(options, progress).estimate(volume)
+                print(f"about {_rounded(estimate.encode_s)} s and {_rounded(estimate.memory_bytes / 1e9)} GB")
+                return 0
+            computed = compute(volume, progress)
+            progress("write", 0, 1)
+            files = _write_images(options, computed, volume)
+            if options.report is not None:
+                from dsm.cli.run_report import run_report, write_json
 
-            seconds = {"encode": scan.encode_seconds if scan.is_encoded else 0.0, "total": time.perf_counter() - began}
-            report = run_report(results, volume, segmenter, source=source, files=files, seconds=seconds)
-            write_json(options.report, report)
-        progress("write", 1, 1)
+                total = time.perf_counter() - began
+                write_json(options.report, run_report(computed, volume, source=source, files=files, total_s=total))
+            progress("write", 1, 1)
     for note in volume.notes:
         print(f"note: {note.text}")
-    print_table(results)
-    _name_other_models(results)
+    print_table(computed.results)
+    if options.server is None:  # a server has its one model
+        _name_other_models(computed.results)
     return 0
 
 
@@ -262,13 +254,11 @@ def _check_room(options: argparse.Namespace, volume: Volume) -> None:
             check_space(folder, _BYTES_PER_PROBABILITY * num_voxels)
 
 
-def _write_images(
-    options: argparse.Namespace, results: list[PromptResult], volume: Volume, segmenter: Segmenter
-) -> list[Path]:
-    from dsm.core.segment_tags import Provenance
+def _write_images(options: argparse.Namespace, computed: Computed, volume: Volume) -> list[Path]:
     from dsm.inference.segment_metadata import segment_records
     from dsm.io.probabilities import write_probabilities
 
+    results = computed.results
     files: list[Path] = []
     if options.probabilities is not None:
         maps = [(result.prompt.name, result.probability) for result in results if result.probability is not None]
@@ -276,8 +266,7 @@ def _write_images(
     if options.uncertainty is not None:
         maps = [(result.prompt.name, result.uncertainty) for result in results if result.uncertainty is not None]
         files += write_probabilities(options.uncertainty, maps, volume)
-    digest = segmenter.entry.digest if segmenter.entry else ""
-    records = segment_records(results, Provenance(segmenter.config.name, digest, device=str(segmenter.device)))
+    records = segment_records(results, computed.provenance)
     chosen = format_of(options.output)
     series_files = _series_files(options) if chosen.needs_series else ()
     written = chosen.write(options.output, records, volume, series_files)

@@ -1,4 +1,4 @@
-"""`dsm segment --server`: a series of the server's archive, which the server fetches, segments and stores."""
+"""`dsm segment --server` with a series of the server's archive, which the server fetches, segments and stores."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from dsm.cli.progress_bar import ProgressBar
 from dsm.cli.segment_options import segment_options
+from dsm.core.default_model import DEFAULT_MODEL
+from dsm.core.precision import AUTO
 from dsm.errors import InputError, RemoteError
 
 if TYPE_CHECKING:
@@ -21,25 +23,38 @@ if TYPE_CHECKING:
 
 _PERCENT = {"download": 30, "encode": 55, "text": 2, "decode": 13}
 
-# What is written or read here, and what the server does not tell.
-_NOT_THERE = (
-    "output",
-    "report",
-    "probabilities",
-    "uncertainty",
-    "series",
-    "modality",
-    "orientation",
-    "estimate",
-    "token_file",
-)
+# Options that the server decides, or has no part in, and their defaults.
+_OF_THIS_COMPUTER = {
+    "model": DEFAULT_MODEL,
+    "device": "cpu",
+    "precision": AUTO,
+    "seed": 0,
+    "estimate": False,
+    "token_file": None,
+}
+# Options of files that are read or written here.
+_OF_FILES = dict.fromkeys(("output", "report", "probabilities", "uncertainty", "series", "modality", "orientation"))
 
 
-def segment_on_server(options: argparse.Namespace) -> int:
+def check_server_options(options: argparse.Namespace) -> None:
+    """Check that no option is given that has no effect with a server.
+
+    Raises:
+        InputError: If there is one.
+    """
+    is_file = isinstance(options.input, Path)
+    refused = _OF_THIS_COMPUTER if is_file else _OF_THIS_COMPUTER | _OF_FILES
+    given = [name for name, default in refused.items() if getattr(options, name) != default]
+    if given:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        hint = "Leave it out." if is_file else "Leave it out; --send stores the result in the archive."
+        raise InputError(f"{flags}: not with --server.", hint=hint)
+
+
+def segment_in_archive(options: argparse.Namespace) -> int:
     """Let the server do it, and print the table; Ctrl+C stops the job.
 
     Raises:
-        InputError: If INPUT is no address, or an option is of this computer alone.
         ConfigError: If there is no token.
         DSMError: As the server says.
     """
@@ -48,15 +63,6 @@ def segment_on_server(options: argparse.Namespace) -> int:
     from dsm.text.prompt import parse_prompts
     from dsm.wire.codec import to_fields
 
-    if isinstance(options.input, Path):
-        raise InputError(
-            "--server needs the DICOMweb address of a series as INPUT.",
-            code="dicomweb.address",
-            hint="The panel and `dsm web --remote` send scans of this computer to a server.",
-        )
-    if given := [name for name in _NOT_THERE if getattr(options, name)]:
-        flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-        raise InputError(f"{flags}: not with --server.", hint="Leave it out; --send stores the result in the archive.")
     prompts = with_clicks(parse_prompts(options.prompt) if options.prompt or not options.clicks else [], options.clicks)
     body = {
         "address": str(options.input),
