@@ -199,7 +199,7 @@ def tiny_net() -> Callable[..., object]:
 
 @dataclass(frozen=True)
 class EncodedDemo:
-    """What encoded, what was encoded, and what came of it in how many CPU seconds."""
+    """An encoded scan, with its segmenter, its volume and the CPU seconds of the encoding."""
 
     segmenter: Segmenter
     volume: Volume

@@ -66,7 +66,7 @@ class DSMSegmentPanelTest(ScriptedLoadableModuleTest):
         return job.segmentationNode
 
     def test_form_and_parameters(self):
-        """What is typed is in the scene, and what is in the scene is shown."""
+        """Widgets and parameter node agree, in both directions."""
         parameters = self.widget._parameterNode
         self.widget.ui.inputVolumeSelector.setCurrentNode(self.volumeNode)
         self.assertIs(parameters.inputVolume, self.volumeNode)

@@ -1,4 +1,4 @@
-"""What a scan costs that was encoded before, against encoding it, in the same run."""
+"""Cost of a cached encoding, relative to encoding the scan in the same run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run is said to take, learned from an encoding of half the size or from a measurement, against what it takes.
+"""Estimated and measured time of a run; the estimate comes from an encoding of half the size or from a measurement.
 
 In CPU seconds of one process: the wall belongs to whatever else runs here.
 """

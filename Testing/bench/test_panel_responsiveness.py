@@ -1,4 +1,4 @@
-"""How long the panel keeps the window from drawing, on a CT of full size with large organs.
+"""Longest time that the panel blocks the event loop, on a CT of full size with large organs.
 
 Measured in the host of `Testing/slicer_host/panel`: the longest time between two iterations of the event
 loop, in processor time (wall time would count the other programs of this machine, and is printed beside it).

@@ -1,4 +1,4 @@
-"""What one more prompt costs on an encoded scan, against the encoding of the same scan in the same run."""
+"""Cost of one more prompt on an encoded scan, relative to encoding it in the same run."""
 
 from __future__ import annotations
 

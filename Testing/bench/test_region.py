@@ -1,4 +1,4 @@
-"""What a region saves, and what it costs: encoded with what is around it, against the whole volume cut at the region.
+"""Speed and accuracy of encoding a region with its surroundings, against the whole volume cropped to the region.
 
 In CPU seconds of one process: the wall belongs to whatever else runs here.
 """

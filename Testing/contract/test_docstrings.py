@@ -6,7 +6,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-PACKAGES = Path(__file__).parents[2] / "DSMSegment"
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("DSMSegment", "Testing", "benchmarks", "examples", "scripts")
 FRAGMENTS = ("What", "Whether", "Where", "How", "Which", "Why", "Who", "When")
 
 
@@ -21,8 +22,9 @@ def fragments(source: str) -> Iterator[str]:
 
 def test_no_docstring_begins_with_a_question_word() -> None:
     found = {
-        path.relative_to(PACKAGES).as_posix(): lines
-        for path in sorted(PACKAGES.rglob("*.py"))
+        path.relative_to(ROOT).as_posix(): lines
+        for folder in FOLDERS
+        for path in sorted((ROOT / folder).rglob("*.py"))
         if (lines := list(fragments(path.read_text(encoding="utf-8"))))
     }
     assert not found, "write a noun phrase or an imperative, such as 'Return whether ...'"

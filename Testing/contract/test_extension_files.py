@@ -1,4 +1,4 @@
-"""What Slicer's build and its Extensions Index read agrees with the disk and with itself."""
+"""Files for Slicer's build and its Extensions Index are consistent with the tree and with each other."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class TestExtensionDescription:
         assert s4ext["depends"].split() == index["build_dependencies"]
 
     def test_index_takes_the_entry(self, index: dict[str, object]) -> None:
-        """What `Schemas/slicer-extension-catalog-entry-schema-v1.0.2.json` of Slicer asks."""
+        """Requirements of Slicer's `Schemas/slicer-extension-catalog-entry-schema-v1.0.2.json`."""
         schema = "https://raw.githubusercontent.com/Slicer/Slicer/main/Schemas/{}#"
         assert index["$schema"] == schema.format("slicer-extension-catalog-entry-schema-v1.0.2.json")
         required = {"$schema": str, "category": str, "scm_url": str}
@@ -150,7 +150,7 @@ class TestExtensionDescription:
 
 
 class TestQuestionsOfTheIndex:
-    """What the reviewers of the index ask of the source; answers: docs/contributing/extension-checklist.md."""
+    """Requirements of the reviewers of the index; see docs/contributing/extension-checklist.md."""
 
     FILES = (
         MODULE / "DSMSegment.py",

@@ -1,4 +1,4 @@
-"""What is imported when: Slicer's process must never load torch, and light commands must start at once."""
+"""Imports at run time: Slicer's process never loads torch, and light commands load little."""
 
 from __future__ import annotations
 

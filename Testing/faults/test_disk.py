@@ -30,7 +30,7 @@ def picture(tmp_path: Path) -> Path:
 
 
 def write_all(folder: Path, series: Path, picture: Path, *, limit: int = 0) -> dict[str, str]:
-    """What each writer said, in a process of its own that may not write more than `limit` bytes to a file."""
+    """Error of each writer, in a process that may not write more than `limit` bytes to a file."""
     environment = {**os.environ, "DSM_TEST_SERIES": str(series), "DSM_TEST_PICTURE": str(picture)}
     command = [sys.executable, str(_WRITERS), str(folder), str(limit)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)

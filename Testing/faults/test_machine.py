@@ -1,4 +1,4 @@
-"""What the machine does to a job: no memory on the GPU, and a clock that jumps."""
+"""Faults of the machine: GPU out of memory, and a clock that jumps."""
 
 from __future__ import annotations
 

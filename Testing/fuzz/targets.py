@@ -1,4 +1,4 @@
-"""What reads bytes from outside, one function each. Whatever it is given, it may raise `DSMError` and nothing else."""
+"""Functions that parse untrusted bytes; for any input they may raise `DSMError` and nothing else."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def array(data: bytes) -> None:
 
 
 def prompt(data: bytes) -> None:
-    """What a person types."""
+    """Prompts as typed by a user."""
     parse_prompts(data.decode("utf-8", "replace"))
 
 

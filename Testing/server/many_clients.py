@@ -30,7 +30,7 @@ _PROMPTS = ("liver", "spleen", "left kidney", "liver tumor", "pancreas")
 
 @dataclass
 class Tally:
-    """What all clients saw."""
+    """Results and errors of all clients."""
 
     seconds: list[float] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)

@@ -1,4 +1,4 @@
-"""What *Test connection* says when a server is there, not there, or not what it should be."""
+"""Diagnoses of *Test connection*, for a server that works, is missing, or is something else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says is what the server does: schemathesis sends what fits it and what does not."""
+"""The server conforms to its OpenAPI document: schemathesis sends valid and invalid requests."""
 
 from __future__ import annotations
 

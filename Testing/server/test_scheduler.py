@@ -1,4 +1,4 @@
-"""Which job a worker gets next. No worker runs here: the slots are never started."""
+"""Order of jobs. No worker runs here: the slots are never started."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def points(node: Any, volume: Any) -> Any:
 
 
 class Calls:
-    """What a `ClickWatch` says."""
+    """Events of a `ClickWatch`."""
 
     def __init__(self) -> None:
         self.found: list[tuple[str, int]] = []

@@ -1,4 +1,4 @@
-"""What the user deletes elsewhere is gone for the panel at once: no click raises or leaves a message in the log."""
+"""Nodes deleted outside the panel: the panel updates at once, without exceptions or log messages."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ PIP_FAILED = subprocess.CalledProcessError(1, ["PythonSlicer", "-m", "pip", "ins
 
 @pytest.fixture(params=GENERATIONS, ids="Slicer {}".format)
 def site(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> PipOfSlicer:
-    """What Slicer brings, and no PyTorch extension."""
+    """Packages of Slicer, without the PyTorch extension."""
     monkeypatch.setitem(sys.modules, "PyTorchUtils", None)
     monkeypatch.setattr(dependencies, "loadedTorch", lambda: "")  # other tests import it in this process
     return PipOfSlicer(monkeypatch, request.param, **SLICERS_OWN)
@@ -114,7 +114,7 @@ def test_second_install_at_a_time_is_refused(monkeypatch: pytest.MonkeyPatch, tm
 
 
 class TestPipFails:
-    """What happened, and what can be done; Slicer's functions raise what nobody catches."""
+    """Exceptions of Slicer's functions become messages with a remedy."""
 
     def test_in_the_folder_of_wheels(self, site: PipOfSlicer, tmp_path: Path) -> None:
         site.versions["torch"] = "2.13"

@@ -1,4 +1,4 @@
-"""What is handed to Slicer's DICOM exporter is complete, or it is said what is missing.
+"""Input of Slicer's DICOM exporter is complete, or the message names what is missing.
 
 Slicer's plug-in needs the application: here it is a stand-in that refuses what the plug-in refuses, and records what it
 is given. The codes and tags are checked against what highdicom demands of a segment description.

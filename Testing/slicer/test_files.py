@@ -1,4 +1,4 @@
-"""What a run wrote survives saving and loading, in Slicer's two formats."""
+"""Results survive saving and loading in both of Slicer's formats."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_other_programs_read_names_colors_and_masks(saved: tuple[Path, dict[str,
 
 
 class TestFilesOfTheCommandLine:
-    """What `dsm` writes is what the panel shows."""
+    """The panel shows files of `dsm` as they were written."""
 
     @pytest.fixture
     def scan(self, tmp_path: Path) -> Path:

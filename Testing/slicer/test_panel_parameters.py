@@ -104,7 +104,7 @@ def test_every_bound_widget_names_a_parameter_and_every_parameter_has_a_widget(p
 
 
 class TestStrictness:
-    """What Slicer refuses the stand-in refuses, too: else the panel's tests pass on what fails in Slicer."""
+    """The stand-in refuses whatever Slicer refuses; else tests of the panel would pass on code that fails in Slicer."""
 
     @pytest.fixture
     def parameters(self) -> Any:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def look_of(node: Any) -> list[Any]:
-    """How a segmentation is drawn."""
+    """Display settings of a segmentation."""
     display = node.GetDisplayNode()
     looks = [display.GetVisibility(), display.GetOpacity2DFill(), display.GetOpacity2DOutline(), display.GetOpacity3D()]
     for id_ in segment_ids(node):

@@ -1,4 +1,4 @@
-"""What Slicer knows of us when it has started: a sample, and an effect in the Segment Editor."""
+"""Registrations at Slicer's start: a sample data set, and an effect of the Segment Editor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run will take is foretold from what an earlier one took: arithmetic, no wall times."""
+"""Estimates from the times of earlier runs: arithmetic, no wall times."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def test_surface_has_no_scalars_in_place_of_the_color(runs: Runs, volume: Any) -
 
 
 def test_images_by_themselves(volume: Any) -> None:
-    """What an effect hands to the editor, and a volume of the scene."""
+    """Modifier labelmap of an effect, and a volume of the scene."""
     crop = CroppedArray.from_mask(MASKS["liver"])
     image, oblique = (orientedImageFromCrop(crop, affine_of(obliqueness(degrees) @ np.eye(3))) for degrees in (0, 20))
     resampleInto(image, oblique)

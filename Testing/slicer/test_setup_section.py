@@ -25,7 +25,7 @@ INTEL_MAC = "The last PyTorch for macOS programs that are built for Intel proces
 
 @pytest.fixture
 def missing(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the interpreter lacks."""
+    """Packages that the interpreter lacks."""
     missing = ["safetensors>=0.4", "torch>=2.6"]
     monkeypatch.setattr(dependencies, "missingRequirements", lambda *_: list(missing))
     monkeypatch.setattr(dependencies, "loadedTorch", lambda: "")

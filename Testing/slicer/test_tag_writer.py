@@ -1,4 +1,4 @@
-"""What a segment says of itself is true after whatever has changed it, and the same from wherever it came."""
+"""Segment tags stay correct after every change, and are the same whoever wrote the segment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the panel says goes through Slicer's translation, sentence by sentence, before values are put in."""
+"""Texts of the panel are translated by Slicer as whole sentences, before values are inserted."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class ActingBackend(FakeBackend):
 
 
 def wait_for_cancel(cancel: CancelToken) -> None:
-    """What a backend does that computes for a long time: until it is cancelled."""
+    """Actions of a backend that computes until it is cancelled."""
     deadline = time.monotonic() + _PATIENCE_S
     while not cancel.requested and time.monotonic() < deadline:
         time.sleep(0.005)

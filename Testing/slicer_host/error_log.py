@@ -1,4 +1,4 @@
-"""What would stand in Slicer's error log: messages of VTK and MRML, and exceptions that nobody caught.
+"""Stand-in for Slicer's error log: messages of VTK and MRML, and uncaught exceptions.
 
 Exceptions in slots of Qt and in observers of VTK do not reach the caller: Python prints them, and a test would pass.
 """

@@ -1,4 +1,4 @@
-"""What Slicer's exporter of DICOM SEG sees of segments; by its own code with `DSM_SLICER_SOURCE`, a checkout of Slicer.
+"""Segments as Slicer's exporter of DICOM SEG sees them; by its own code with `DSM_SLICER_SOURCE`, a checkout of Slicer.
 
 Held against `isSegmentEmpty` in `Modules/Scripted/DICOMPlugins/DICOMSegmentationPlugin.py` of 5.12.3 and 5.13.
 """

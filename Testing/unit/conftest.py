@@ -1,4 +1,4 @@
-"""What training runs on in tests: phantoms, a text bank and a recipe of six steps."""
+"""Training set for tests: phantoms, a text bank and a recipe of six steps."""
 
 import json
 from pathlib import Path

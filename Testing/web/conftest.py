@@ -37,7 +37,7 @@ def dsm_small() -> Path:
 
 @pytest.fixture(scope="module")
 def address(start_server: StartServer) -> Iterator[str]:
-    """Where the server of the tests of one file is."""
+    """Address of the server that the tests of one file share."""
     with start_server() as (_, where):
         yield where
 

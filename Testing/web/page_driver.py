@@ -1,4 +1,4 @@
-"""What a person does on the page, for the tests: type prompts, look at the views, take files home, complain."""
+"""Driver of the page for tests: type prompts, inspect the views, download files."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def download(page: Any, kind: str, folder: Path) -> Path:
 
 
 def violations(page: Any) -> list[str]:
-    """What axe-core calls serious or critical, as one line each."""
+    """Return the serious and critical violations that axe-core finds, one line each."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
     found = axe.Axe().run(page).response["violations"]
     return [

@@ -1,4 +1,4 @@
-"""What the page assumes about a scan is said, and CT or MR can be overruled."""
+"""Assumptions about a scan are shown, and CT or MR can be overruled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the prompt box offers, what a run does to earlier results, and what another scan leaves of both."""
+"""Completions of the prompt box, earlier results after a run, and both after another scan is opened."""
 
 from __future__ import annotations
 

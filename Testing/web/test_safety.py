@@ -1,4 +1,4 @@
-"""Who is let in, and which files."""
+"""Access control: users and files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one scene has learned from its runs, all scenes of the server say; without a server or a browser."""
+"""Estimates learned in one scene are used by all scenes of the server; without a server or a browser."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def scene(file: Path, address: str = "server:8470") -> tuple[Any, ScanEstimate]:
 
 
 def run_of(volume: Volume, seconds: float | None, state: JobState) -> Any:
-    """What is looked at of a job that has ended."""
+    """Attributes of a finished job that are read."""
     return SimpleNamespace(volume=volume, encodeSeconds=seconds, state=state)
 
 

@@ -1,4 +1,4 @@
-"""What the gate passes on, with a fake scene: a small server that tells what it was asked."""
+"""Requests that the session proxy forwards, to a fake scene: a small server that echoes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the slice views tell, and what the mouse and the keys do in them."""
+"""Readouts of the slice views, and their mouse and key bindings."""
 
 from __future__ import annotations
 

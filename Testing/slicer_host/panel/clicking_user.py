@@ -13,7 +13,7 @@ from dsm.core.click import Click
 
 
 class ClickingUser:
-    """What a user does with clicks."""
+    """Actions of a user who clicks."""
 
     def __init__(self, panel: PanelDriver, backend: Any) -> None:
         self.panel, self.ui, self.backend = panel, panel.ui, backend

@@ -1,4 +1,4 @@
-"""Which widget shows which type of parameter, and how: the pairs that Slicer's `guiConnectors.py` accepts.
+"""Connectors of widgets and parameter types: the pairs that Slicer's `guiConnectors.py` accepts.
 
 Held against `Base/Python/slicer/parameterNodeWrapper/guiConnectors.py` of Slicer 5.10.0 and 5.13. As there, the exact
 class of the widget counts, connecting sets up the widget (range, decimals, items, node classes), and all writes but

@@ -40,7 +40,7 @@ class qSlicerScriptedLoadableModuleWidget(qmrml.qMRMLWidget):  # noqa: N801
 
 
 class LoadedModule:
-    """What `slicer.modules.<name>` is: knows the file and the widget of a module."""
+    """Stand-in for `slicer.modules.<name>`, with the file and the widget of a module."""
 
     def __init__(self, name: str, path: str, widget: qSlicerScriptedLoadableModuleWidget) -> None:
         self.name, self.path = name, path
@@ -71,7 +71,7 @@ class ModuleManager(qt.QObject):
         widget.setModule(module)
 
     def unload(self, name: str) -> None:
-        """What the application does with each module when it closes."""
+        """Clean up each module, as the application does when it closes."""
         self.moduleAboutToBeUnloaded.emit(name)
         for key in (name.lower(), f"{name}Widget"):
             if hasattr(slicer.modules, key):

@@ -98,7 +98,7 @@ class ClickRecorder(qt.QObject):
         return False
 
     def saw(self, widget: Any) -> bool:
-        """Whether the widget, or one inside it, was clicked."""
+        """Return whether the widget, or one inside it, was clicked."""
         return any(one is widget or widget.isAncestorOf(one) for one in self._clicked)
 
     def close(self) -> None:

@@ -180,7 +180,7 @@ class Panel:
             raise OSError(f"{path} could not be written.")
 
     def close(self) -> None:
-        """What Slicer does when it unloads the module."""
+        """Clean up, as Slicer does when it unloads the module."""
         slicer.app.moduleManager().unload(self._name)
         self.window.close()
         self.window.deleteLater()

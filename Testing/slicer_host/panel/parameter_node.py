@@ -54,7 +54,7 @@ def _attribute(name: str) -> property:
 
 
 class _Parameter:
-    """How one parameter is read and written."""
+    """Reader and writer of one parameter."""
 
     def __init__(self, name: str, hint: Any, default: Any) -> None:
         self.name, self.hint = name, hint

@@ -90,7 +90,7 @@ class ctkDICOMIndexer:  # noqa: N801
 
 
 class qSlicerDICOMExportable:  # noqa: N801
-    """What a plug-in offers to export; a tag that was not set is empty."""
+    """Exportable of a plug-in; a tag that was not set is empty."""
 
     def __init__(self) -> None:
         self.name = self.tooltip = self.pluginClass = self.directory = ""

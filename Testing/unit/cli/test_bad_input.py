@@ -37,7 +37,7 @@ def nifti_header(shape: tuple[int, int, int]) -> bytes:
 
 @dataclass
 class Call:
-    """What a case changes of a good call."""
+    """A valid call, which each case spoils."""
 
     folder: Path
     model: Path

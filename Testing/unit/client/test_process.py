@@ -43,7 +43,7 @@ def load(client: WorkerClient) -> str:
 
 
 def gone(pid: int) -> bool:
-    """Whether a process does not run any more (a zombie does not)."""
+    """Return whether a process has ended (a zombie has)."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0] == "Z"
     except FileNotFoundError:

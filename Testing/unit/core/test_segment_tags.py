@@ -1,4 +1,4 @@
-"""What a result is said to be comes back from its tags."""
+"""Round trip of results through segment tags."""
 
 from __future__ import annotations
 

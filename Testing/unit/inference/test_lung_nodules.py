@@ -36,7 +36,7 @@ def chest(solid=None, *, modality="CT", affine=None):
 
 @pytest.fixture
 def found(make_segmenter):
-    """What a network that knows the lungs, and says nothing of tumors in them, answers."""
+    """Output of a network that has learned lungs, but no lung tumors."""
 
     def of(volume, prompt="lung tumor", trained=LUNGS):
         vectors = dict.fromkeys(("lung tumor", "lung metastasis", "lung cyst"), (2.0, 5.0))

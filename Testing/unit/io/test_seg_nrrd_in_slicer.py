@@ -1,4 +1,4 @@
-"""What Slicer's own reader makes of our `.seg.nrrd`."""
+"""Our `.seg.nrrd` files in Slicer's own reader."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def test_norm_in_training_sees_the_crop():
 
 
 def test_without_gradients_both_layers_are_called():
-    """What rewrites a network for inference finds out by hooks which normalisation reads which convolution."""
+    """Forward hooks, by which a rewrite for inference pairs normalisations with convolutions, are called."""
     module, called = NormedConvolution(Conv3d(3, 4, 1, bias=False), settled(4)), []
     for layer in module:
         layer.register_forward_hook(lambda layer, *_: called.append(layer))

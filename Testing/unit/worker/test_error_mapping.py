@@ -1,4 +1,4 @@
-"""Which code an exception gets."""
+"""Error codes of exceptions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which encoded volumes are kept."""
+"""Eviction of encoded volumes."""
 
 from __future__ import annotations
 
