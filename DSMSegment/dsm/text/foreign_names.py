@@ -1,8 +1,9 @@
 """German, French and Spanish names of structures that models have learned or will be asked for most.
 
-Source: written by hand for this program from general usage, without a register at hand; not reviewed by native
-clinicians. Names of paired structures are without their side, which `dsm.text.words` reads. Latin names are synonyms in
-`vocabulary.json`. Accents and case do not matter. What is not here is an unknown name, which gets no mask.
+Source: written by hand for this program from general usage; not reviewed by native clinicians. Larger tables that
+were considered: `docs/reference/problems.md`. Names of paired structures are without their side, which `dsm.text.words`
+reads. Latin names are synonyms in `vocabulary.json`. Accents and case do not matter. What is not here is an unknown
+name, which gets no mask.
 """
 
 from __future__ import annotations

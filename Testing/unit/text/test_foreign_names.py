@@ -1,5 +1,7 @@
 """German, French and Spanish: understood, or not known."""
 
+from pathlib import Path
+
 import pytest
 
 from dsm.text.foreign_names import FOREIGN_NAMES
@@ -47,3 +49,8 @@ def test_every_foreign_name_is_read_as_its_structure(name: str) -> None:
     pair = [f"{side} {name}" for side in ("left", "right") if vocabulary.get(f"{side} {name}")]
     for text in FOREIGN_NAMES[name]:
         assert [prompt.name for prompt in parse_prompts(text)] == ([name] if vocabulary.get(name) else pair), text
+
+
+def test_documentation_has_their_number() -> None:
+    page = Path(__file__).parents[3] / "docs" / "reference" / "problems.md"
+    assert f"\n{len(FOREIGN_NAMES)} structures " in page.read_text(encoding="utf-8")
