@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dsm.inference import components
-from dsm.inference.components import keep_large_components, remove_small_components
+from dsm.inference.components import keep_large_components, label_components, remove_small_components
 
 
 @pytest.fixture(params=["cc3d", "scipy"], autouse=True)
@@ -68,3 +68,11 @@ def test_the_largest_speck_stays_where_nothing_is_larger():
     mask[8:10, 8:10, 8:10] = True
     mask[0, 11, 11] = True
     assert remove_small_components(mask, 100).sum() == 8
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 1), (1, 5, 1), (1, 1, 7), (3, 3, 1), (3, 3, 3), (1, 1, 1)])
+def test_parts_that_are_as_many_as_can_be(shape):
+    mask = np.zeros(shape, dtype=bool)
+    mask[::2, ::2, ::2] = True
+    parts, count = label_components(mask)
+    assert count == mask.sum() == len(np.unique(parts[mask]))
