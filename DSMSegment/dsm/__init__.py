@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dsm.core.structure import Structure
     from dsm.core.volume import Volume
     from dsm.errors import DSMError
+    from dsm.inference.lesion_list import MeasuredLesion, list_lesions
     from dsm.inference.scan import Scan
     from dsm.inference.segment_metadata import segment_records
     from dsm.inference.segmenter import Segmenter
@@ -40,6 +41,7 @@ __all__ = [
     "Click",
     "CroppedArray",
     "DSMError",
+    "MeasuredLesion",
     "ModelEntry",
     "Prompt",
     "PromptResult",
@@ -51,6 +53,7 @@ __all__ = [
     "Vocabulary",
     "Volume",
     "__version__",
+    "list_lesions",
     "list_models",
     "list_series",
     "load_vocabulary",
@@ -69,6 +72,7 @@ _MODULES = {
     "Click": "dsm.core.click",
     "CroppedArray": "dsm.core.boxes",
     "DSMError": "dsm.errors",
+    "MeasuredLesion": "dsm.inference.lesion_list",
     "ModelEntry": "dsm.models.store",
     "Prompt": "dsm.core.prompt",
     "PromptResult": "dsm.core.result",
@@ -79,6 +83,7 @@ _MODULES = {
     "Structure": "dsm.core.structure",
     "Vocabulary": "dsm.text.vocabulary",
     "Volume": "dsm.core.volume",
+    "list_lesions": "dsm.inference.lesion_list",
     "list_models": "dsm.models.store",
     "list_series": "dsm.io.dicom",
     "load_vocabulary": "dsm.text.vocabulary",

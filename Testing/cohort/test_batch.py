@@ -75,6 +75,12 @@ def test_a_cohort_of_dicom_and_files(batch: Batch, tmp_path: Path) -> None:
     assert np.count_nonzero(frames) * 2.5 * 2 * 3 / 1000 == pytest.approx(volume_ml, abs=0.01)
     assert (out / "overview-01.png").is_file()
     assert (out / "segments.parquet").is_file()
+    with (out / "lesions.csv").open(encoding="utf-8-sig", newline="") as stream:
+        lesions = [row for row in csv.DictReader(stream) if row["source"] == "scan one.nii.gz"]
+    tumor = rows["scan one.nii.gz", "liver tumor"]
+    assert len(lesions) == int(tumor["num_lesions"])
+    assert sum(float(one["volume_ml"]) for one in lesions) == pytest.approx(float(tumor["volume_ml"]), abs=0.01)
+    assert rows["scan one.nii.gz", "liver"]["num_lesions"] == ""
     assert not list(out.rglob(".dsm-part-*"))
     assert not (out / ".work").exists()
     # Nobody learns from what was printed, from a file name, or from the table whose scans these were.

@@ -11,10 +11,11 @@ import pytest
 
 from dsm.cohort.outcome import FAILED, OK, Finding, Outcome, read_outcome, write_outcome
 from dsm.cohort.settings import CohortSettings
-from dsm.cohort.table import COLUMNS, write_tables
+from dsm.cohort.table import COLUMNS, LESION_COLUMNS, write_tables
 from dsm.core.name_status import Answer
 from dsm.core.options import SegmentOptions
 from dsm.errors import OutputError
+from dsm.inference.lesion_list import MeasuredLesion
 from dsm.io.folder_lock import folder_lock
 
 SETTINGS = CohortSettings(prompts=("=1+1; liver",), model="dsm-tiny", model_sha256="f" * 64)
@@ -23,6 +24,26 @@ LIVER = Finding(
 )
 NOTHING = Finding(prompt="spleen", name="spleen", kind="organ", code="", found=False, score=None, volume_ml=0.0)
 GUESS = replace(NOTHING, answer=Answer.GUESS, found=True, volume_ml=3.0)
+LESION = MeasuredLesion(
+    volume_ml=8.125,
+    longest_mm=34.1,
+    perpendicular_mm=21.4,
+    slice_number=17,
+    mean=61.25,
+    sd=14.5,
+    center_ras_mm=(-41.0, 12.5, 301.0),
+    longest_ends_ras_mm=((-58.0, 12.5, 301.0), (-23.9, 12.5, 301.0)),
+    perpendicular_ends_ras_mm=((-41.0, 1.8, 301.0), (-41.0, 23.2, 301.0)),
+    voxel_ijk=(10, 11, 12),
+)
+TUMOR = replace(
+    LIVER,
+    prompt="liver tumor",
+    name="liver tumor",
+    kind="tumor",
+    lesions=(LESION, replace(LESION, volume_ml=0.5)),
+    warnings=("Check it.",),
+)
 DONE = Outcome(
     case="a",
     source="a.nii",
@@ -60,6 +81,43 @@ def test_table_says_what_answered_each_prompt(tmp_path: Path) -> None:
         assert [row["answer"] for row in csv.DictReader(stream)] == ["learned", "guess", "not known"]
 
 
+def test_lesions_have_a_table_of_their_own(tmp_path: Path) -> None:
+    outcome = replace(
+        DONE, findings=(LIVER, TUMOR, replace(NOTHING, kind="tumor", lesions=()), replace(TUMOR, lesions=None))
+    )
+    write_outcome(tmp_path, outcome)
+    read = read_outcome(tmp_path / "a.json")
+    assert read == outcome
+    write_tables(tmp_path, [read, BROKEN], SETTINGS)
+    with (tmp_path / "segments.csv").open(encoding="utf-8-sig", newline="") as stream:
+        # Unknown for an organ, and in a record from before there was a list.
+        assert [row["num_lesions"] for row in csv.DictReader(stream)] == ["", "2", "0", "", ""]
+    with (tmp_path / "lesions.csv").open(encoding="utf-8-sig", newline="") as stream:
+        first, second = csv.DictReader(stream)
+    assert first == {
+        "case": "a",
+        "source": "a.nii",
+        "prompt": "liver tumor",
+        "name": "liver tumor",
+        "code": "SCT 10200004",
+        "answer": "learned",
+        "lesion": "1",
+        "volume_ml": "8.125",
+        "longest_mm": "34.1",
+        "perpendicular_mm": "21.4",
+        "mean": "61.25",
+        "sd": "14.5",
+        "center_r_mm": "-41.0",
+        "center_a_mm": "12.5",
+        "center_s_mm": "301.0",
+        "slice_number": "17",
+        "modality": "CT",
+        "warnings": "Check it.",
+        "file": "segmentations/a.seg.nrrd",
+    }
+    assert (second["lesion"], second["volume_ml"]) == ("2", "0.5")
+
+
 def test_parquet_has_the_same_rows_and_types(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     write_tables(tmp_path, [DONE, BROKEN], SETTINGS)
@@ -69,11 +127,17 @@ def test_parquet_has_the_same_rows_and_types(tmp_path: Path) -> None:
     assert table.column("score").to_pylist() == [0.9123, None, None]
     assert table.column("found").to_pylist() == [True, False, False]
     assert table.column("prompt").to_pylist()[0] == "=1+1"
+    write_tables(tmp_path, [replace(DONE, findings=(LIVER, TUMOR))], SETTINGS)
+    assert parquet.read_table(tmp_path / "segments.parquet").column("num_lesions").to_pylist() == [None, 2]
+    lesions = parquet.read_table(tmp_path / "lesions.parquet")
+    assert lesions.column_names == [name for name, _ in LESION_COLUMNS]
+    assert lesions.column("longest_mm").to_pylist() == [34.1, 34.1]
 
 
 def test_a_cohort_without_any_result_has_a_table_too(tmp_path: Path) -> None:
     write_tables(tmp_path, [], SETTINGS)
     assert len((tmp_path / "segments.csv").read_text().splitlines()) == 1
+    assert len((tmp_path / "lesions.csv").read_text().splitlines()) == 1
 
 
 def test_an_outcome_comes_back_as_it_was(tmp_path: Path) -> None:

@@ -36,7 +36,8 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
         parents=parents,
         help="segment every scan of a folder",
         description="Segment what prompts name in every DICOM series (CT, MR) and image file below a folder. Writes "
-        "masks, a table segments.csv (and .parquet), and pages of pictures. Run it again to continue after a stop.",
+        "masks, the tables segments and lesions (.csv and .parquet), and pages of pictures. Run it again to continue "
+        "after a stop.",
     )
     parser.add_argument(
         "input",

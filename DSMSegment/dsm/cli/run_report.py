@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,9 @@ def run_report(
         files: What was written.
         total_s: Time of the whole run.
     """
-    provenance = computed.provenance
+    from dsm.inference.lesion_list import axial_slices
+
+    provenance, slices = computed.provenance, axial_slices(volume.affine)
     seconds = {"encode": computed.encode_s, "total": total_s}
     return {
         "report_version": REPORT_VERSION,
@@ -54,7 +57,8 @@ def run_report(
         },
         "seconds": {stage: None if value is None else round(value, 3) for stage, value in seconds.items()},
         "files": [str(file) for file in files],
-        "prompts": [_described(result) for result in computed.results],
+        "lesion_slices": asdict(slices) | {"axis": "ijk"[slices.axis], "note": slices.note},
+        "prompts": [_described(result, volume) for result in computed.results],
     }
 
 
@@ -66,7 +70,7 @@ def write_json(path: Path, report: Mapping[str, Any]) -> None:
         part.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _described(result: PromptResult) -> dict[str, Any]:
+def _described(result: PromptResult, volume: Volume) -> dict[str, Any]:
     status = result.name_status
     return {
         "prompt": result.prompt.text,
@@ -82,8 +86,18 @@ def _described(result: PromptResult) -> dict[str, Any]:
         "found": result.found,
         "score": None if result.score is None else round(result.score, 4),
         "volume_ml": round(result.volume_ml, 3),
+        "lesions": _lesions(result, volume),
         "threshold": result.threshold,
         "seconds": round(result.seconds, 3),
         "warnings": list(result.warnings),
         "suggestions": list(result.prompt.suggestions),
     }
+
+
+def _lesions(result: PromptResult, volume: Volume) -> list[dict[str, Any]] | None:
+    """Return the lesions of a result, the largest first; None for an organ."""
+    from dsm.inference.lesion_list import list_lesions
+
+    if result.prompt.kind != "tumor":
+        return None
+    return [asdict(lesion.rounded()) for lesion in list_lesions(result.mask, volume.array, volume.affine)]

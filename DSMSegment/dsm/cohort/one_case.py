@@ -23,6 +23,7 @@ from dsm.core.result import PromptResult
 from dsm.core.segment_tags import Provenance
 from dsm.core.volume import Volume
 from dsm.errors import DSMError, InputError, WorkerError
+from dsm.inference.lesion_list import axial_slices, list_lesions
 from dsm.inference.segment_metadata import segment_records
 from dsm.io.dicomweb import DicomwebServer
 from dsm.io.formats import DICOM_SEG, SEG_NRRD, format_of
@@ -140,6 +141,10 @@ class CaseRunner:
     def _finding(self, result: PromptResult, volume: Volume) -> Finding:
         structure = result.prompt.structure
         kind = structure.terminology.type if structure else None
+        lesions, note = None, ""
+        if result.prompt.kind == "tumor":
+            lesions = tuple(one.rounded() for one in list_lesions(result.mask, volume.array, volume.affine))
+            note = axial_slices(volume.affine).note if lesions else ""
         return Finding(
             prompt=result.prompt.text,
             name=result.prompt.name,
@@ -150,8 +155,9 @@ class CaseRunner:
             volume_ml=result.volume_ml,
             answer=result.answer,
             flags=flags_of(result, volume, self._trained),
-            warnings=result.warnings,
+            warnings=(*result.warnings, note) if note else result.warnings,
             seconds=result.seconds,
+            lesions=lesions,
         )
 
     def _masks_path(self, case: CohortCase) -> Path:

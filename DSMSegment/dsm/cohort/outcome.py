@@ -9,6 +9,7 @@ from typing import Any
 
 from dsm.core.name_status import Answer
 from dsm.errors import ProtocolError
+from dsm.inference.lesion_list import MeasuredLesion
 from dsm.io.atomic import atomic_output
 from dsm.wire.codec import from_fields
 
@@ -32,6 +33,7 @@ class Finding:
         answer: Source of the result.
         warnings: Sentences.
         seconds: Time of this prompt after the encoding.
+        lesions: Lesions of a tumor, the largest first; None for an organ, and in records that are older than this.
     """
 
     prompt: str
@@ -45,6 +47,7 @@ class Finding:
     flags: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0
+    lesions: tuple[MeasuredLesion, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Result table of a cohort: a row per case and prompt, as CSV and, with pyarrow, as Parquet."""
+"""Result tables of a cohort, as CSV and, with pyarrow, as Parquet: of cases and prompts, and of lesions."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from dsm.cohort.settings import CohortSettings
 from dsm.io.atomic import atomic_output
 from dsm.io.csv_cell import harmless
 
-CSV_FILE = "segments.csv"
-PARQUET_FILE = "segments.parquet"
+Columns = tuple[tuple[str, type], ...]
+
+SEGMENTS = "segments"
+LESIONS = "lesions"
 
 #: Name and type of the columns, in their order.
-COLUMNS: tuple[tuple[str, type], ...] = (
+COLUMNS: Columns = (
     ("case", str),
     ("source", str),
     ("status", str),
@@ -28,6 +30,7 @@ COLUMNS: tuple[tuple[str, type], ...] = (
     ("answer", str),
     ("found", bool),
     ("volume_ml", float),
+    ("num_lesions", int),
     ("score", float),
     ("flags", str),
     ("warnings", str),
@@ -43,10 +46,32 @@ COLUMNS: tuple[tuple[str, type], ...] = (
     ("model_sha256", str),
     ("version", str),
 )
+#: Likewise of the lesions.
+LESION_COLUMNS: Columns = (
+    ("case", str),
+    ("source", str),
+    ("prompt", str),
+    ("name", str),
+    ("code", str),
+    ("answer", str),
+    ("lesion", int),
+    ("volume_ml", float),
+    ("longest_mm", float),
+    ("perpendicular_mm", float),
+    ("mean", float),
+    ("sd", float),
+    ("center_r_mm", float),
+    ("center_a_mm", float),
+    ("center_s_mm", float),
+    ("slice_number", int),
+    ("modality", str),
+    ("warnings", str),
+    ("file", str),
+)
 
 
 def write_tables(folder: Path, outcomes: Sequence[Outcome], settings: CohortSettings) -> list[Path]:
-    """Write `segments.csv` and `segments.parquet` into `folder`; a failed case is one row with its reason.
+    """Write the tables `segments` and `lesions` into `folder`; a failed case is one row of `segments` with its reason.
 
     Returns:
         The files.
@@ -54,15 +79,21 @@ def write_tables(folder: Path, outcomes: Sequence[Outcome], settings: CohortSett
     Raises:
         OutputError: If one cannot be written.
     """
-    rows = [row for outcome in outcomes for row in _rows(outcome, settings)]
-    with atomic_output(folder / CSV_FILE) as part, part.open("w", encoding="utf-8-sig", newline="") as stream:
-        writer = csv.DictWriter(stream, [name for name, _ in COLUMNS])
+    segments = [row for outcome in outcomes for row in _rows(outcome, settings)]
+    lesions = [row for outcome in outcomes for finding in outcome.findings for row in _lesion_rows(finding, outcome)]
+    return [*_write(folder, SEGMENTS, segments, COLUMNS), *_write(folder, LESIONS, lesions, LESION_COLUMNS)]
+
+
+def _write(folder: Path, name: str, rows: Sequence[dict[str, Any]], columns: Columns) -> list[Path]:
+    table = folder / f"{name}.csv"
+    with atomic_output(table) as part, part.open("w", encoding="utf-8-sig", newline="") as stream:
+        writer = csv.DictWriter(stream, [column for column, _ in columns])
         writer.writeheader()
-        writer.writerows({name: harmless(value) for name, value in row.items()} for row in rows)
+        writer.writerows({column: harmless(value) for column, value in row.items()} for row in rows)
     if importlib.util.find_spec("pyarrow") is None:
-        return [folder / CSV_FILE]
-    _write_parquet(folder / PARQUET_FILE, rows)
-    return [folder / CSV_FILE, folder / PARQUET_FILE]
+        return [table]
+    _write_parquet(table.with_suffix(".parquet"), rows, columns)
+    return [table, table.with_suffix(".parquet")]
 
 
 def _rows(outcome: Outcome, settings: CohortSettings) -> Iterator[dict[str, Any]]:
@@ -95,6 +126,7 @@ def _described(finding: Finding, outcome: Outcome) -> dict[str, Any]:
         "answer": finding.answer.value,
         "found": finding.found,
         "volume_ml": round(finding.volume_ml, 3),
+        "num_lesions": None if finding.lesions is None else len(finding.lesions),
         "score": None if finding.score is None else round(finding.score, 4),
         "flags": " ".join(finding.flags),
         "warnings": " ".join(finding.warnings),
@@ -103,11 +135,37 @@ def _described(finding: Finding, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _write_parquet(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+def _lesion_rows(finding: Finding, outcome: Outcome) -> Iterator[dict[str, Any]]:
+    for number, lesion in enumerate(finding.lesions or (), start=1):
+        right, anterior, superior = lesion.center_ras_mm
+        yield {
+            "case": outcome.case,
+            "source": outcome.source,
+            "prompt": finding.prompt,
+            "name": finding.name,
+            "code": finding.code,
+            "answer": finding.answer.value,
+            "lesion": number,
+            "volume_ml": lesion.volume_ml,
+            "longest_mm": lesion.longest_mm,
+            "perpendicular_mm": lesion.perpendicular_mm,
+            "mean": lesion.mean,
+            "sd": lesion.sd,
+            "center_r_mm": right,
+            "center_a_mm": anterior,
+            "center_s_mm": superior,
+            "slice_number": lesion.slice_number,
+            "modality": outcome.modality,
+            "warnings": " ".join(finding.warnings),
+            "file": outcome.file,
+        }
+
+
+def _write_parquet(path: Path, rows: Sequence[dict[str, Any]], columns: Columns) -> None:
     import pyarrow as pa  # noqa: PLC0415  (0.2 s, for the end of a long run)
     from pyarrow import parquet  # noqa: PLC0415
 
-    types = {str: pa.string(), bool: pa.bool_(), float: pa.float64()}
-    schema = pa.schema([(name, types[kind]) for name, kind in COLUMNS])
+    types = {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
+    schema = pa.schema([(name, types[kind]) for name, kind in columns])
     with atomic_output(path) as part:
         parquet.write_table(pa.Table.from_pylist(list(rows), schema=schema), part)

@@ -1,6 +1,7 @@
 import json
 import re
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ import SimpleITK
 from dsm.cli.main import main
 from dsm.errors import JobCancelled
 from dsm.inference import scan as scan_module
+from dsm.inference.lesion_list import list_lesions
 from dsm.inference.segmenter import Segmenter
+from dsm.io.seg_nrrd_reader import read_segments
 
 PROMPTS = "liver; left kidney; liver tumor"
 
@@ -73,6 +76,24 @@ def test_report(scan_file, tiny_model, tmp_path):
     assert all(prompt["score"] is None for prompt in report["prompts"])
     assert report["seconds"]["encode"] > 0
     assert report["versions"]["torch"]
+
+
+def test_report_lists_the_lesions_of_tumors(scan_file, tiny_model, tmp_path):
+    out, report_file = tmp_path / "out.seg.nrrd", tmp_path / "run.json"
+    assert segment(scan_file, tiny_model, "-o", out, "--report", report_file, "--threshold", "0.1") == 0
+    report = json.loads(report_file.read_text())
+    liver, kidney, tumor = report["prompts"]
+    assert (liver["lesions"], kidney["lesions"]) == (None, None)
+    assert tumor["found"]  # else this test tests nothing
+    segments = {segment.name: segment for segment in read_segments(out)}
+    mask = segments["liver tumor"].mask
+    image = SimpleITK.ReadImage(str(scan_file))
+    affine, scan = np.array(report["input"]["affine_ras"]), SimpleITK.GetArrayFromImage(image).transpose(2, 1, 0)
+    expected = json.loads(json.dumps([asdict(one.rounded()) for one in list_lesions(mask, scan, affine)]))
+    assert tumor["lesions"] == expected != []
+    assert sum(one["volume_ml"] for one in tumor["lesions"]) == pytest.approx(tumor["volume_ml"], abs=0.01)
+    assert report["lesion_slices"]["axis"] == "k"
+    assert report["lesion_slices"]["note"] == ""
 
 
 def test_probability_maps(scan_file, tiny_model, tmp_path):
