@@ -38,6 +38,15 @@ class Actions(Protocol):
     def toggle_reviewed(self, segment_id: str) -> None:
         """Mark a segment as reviewed, or as not reviewed."""
 
+    def jump_to_lesion(self, lesion_id: str) -> None:
+        """Show a lesion of the selected segment in all views."""
+
+    def accept_lesion(self, lesion_id: str) -> None:
+        """Mark a lesion as accepted, or as not accepted."""
+
+    def reject_lesion(self, lesion_id: str) -> None:
+        """Remove a lesion from the selected segment."""
+
     def toggle(self, segment_id: str) -> None:
         """Show or hide a segment."""
 

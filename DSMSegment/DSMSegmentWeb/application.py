@@ -11,7 +11,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import slicer
 from trame_server import Server
 
 from dsm.core.options import SegmentOptions
@@ -48,6 +47,7 @@ from DSMSegmentWeb.edits import Edits, journaled
 from DSMSegmentWeb.engine_choice import EngineChoice, InitialChoices
 from DSMSegmentWeb.exports import export
 from DSMSegmentWeb.initial_state import initial_state, modality_options
+from DSMSegmentWeb.lesion_tool import LesionTool
 from DSMSegmentWeb.opening import Opening
 from DSMSegmentWeb.rows import Row, missing_rows, segment_rows
 from DSMSegmentWeb.scan import OpenedScan
@@ -109,6 +109,7 @@ class Application:
             on_restored=self._show_segments,
             note_step=self._note_step,
         )
+        self._lesions = LesionTool(self._state, self._viewer)
         self._opening = Opening(self._state, self._check_idle, self._show_scan)
         self._transfer = Transfer(self._opening.open, self._export, self.show_error)
         page.build_page(server, self._viewer.layout, self)
@@ -276,11 +277,10 @@ class Application:
         """See `Actions`."""
         self._state.selected = segment_id
         self._show_threshold()
+        self._lesions.show()
         center = self._viewer.segmentation_node.GetSegmentCenterRAS(segment_id)
         if center is not None:
-            slicer.vtkMRMLSliceNode.JumpAllSlices(
-                self._viewer.scene, *center, slicer.vtkMRMLSliceNode.CenteredJumpSlice
-            )
+            self._viewer.jump(center)
 
     def recolor(self, segment_id: str, color: str) -> None:
         """See `Actions`."""
@@ -322,6 +322,19 @@ class Application:
                 self._note_edit(change(node))
         except DSMError as error:
             self._state.error = error.one_line
+
+    def jump_to_lesion(self, lesion_id: str) -> None:
+        """See `Actions`."""
+        self._lesions.jump(lesion_id)
+
+    def accept_lesion(self, lesion_id: str) -> None:
+        """See `Actions`."""
+        self._lesions.accept(lesion_id)
+        self._show_rows()
+
+    def reject_lesion(self, lesion_id: str) -> None:
+        """See `Actions`."""
+        self._change(self._state.selected, lambda _node: self._lesions.reject(lesion_id))
 
     def toggle(self, segment_id: str) -> None:
         """See `Actions`."""
@@ -378,6 +391,7 @@ class Application:
         self._overlay.hide()
         self._edits.forget()
         self._clicks.forget()
+        self._lesions.forget()
         self._undo_steps.clear()
         self._missing = []
         self._dicom_files = scan.dicom_files
@@ -487,6 +501,7 @@ class Application:
         self._overlay.hideIfGone()
         state.uncertain = self._overlay.segmentId
         self._show_threshold()
+        self._lesions.show()
         state.can_undo = bool(self._undo_steps)
         self._clicks.show()
         state.flush()

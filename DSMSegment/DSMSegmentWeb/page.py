@@ -19,6 +19,7 @@ from DSMSegmentWeb.download_all import ARCHIVE
 from DSMSegmentWeb.engine_choice import engine_choice, select
 from DSMSegmentWeb.exports import COMPANIONS, SCENE
 from DSMSegmentWeb.key_help import key_help
+from DSMSegmentWeb.lesion_list import lesion_list
 from DSMSegmentWeb.result_list import result_list
 from DSMSegmentWeb.row_menu import rename_dialog
 from DSMSegmentWeb.series_dialog import series_dialog
@@ -82,6 +83,7 @@ def build_page(server: Server, views: LayoutManager, actions: Actions) -> VAppLa
                 _prompt(actions)
                 _messages()
                 result_list(actions)
+                lesion_list(actions)
                 correction_tools(actions)
                 _window(actions)
                 _exports()

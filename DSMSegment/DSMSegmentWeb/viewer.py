@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import slicer
@@ -109,6 +109,10 @@ class Viewer:
         """Return what the views show, in the order of the page."""
         views = self.slicer.view_manager
         return [capture(views.get_view(tag)) for tag in _view_tags(_four_up())]
+
+    def jump(self, ras_mm: Sequence[float]) -> None:
+        """Move all slice views to a position, and its middle there."""
+        slicer.vtkMRMLSliceNode.JumpAllSlices(self.scene, *ras_mm, slicer.vtkMRMLSliceNode.CenteredJumpSlice)
 
     def make_surfaces(self) -> None:
         """Create surfaces of segments that the editor did not make itself."""

@@ -19,17 +19,21 @@ from DSMSegmentLib.jobs.fake_backend import FakeBackend
 from DSMSegmentWeb import scene_process
 
 RADIUS_MM = 18.0
+BOXES = {
+    "liver": [np.s_[30:70, 40:80, 5:15]],
+    "lung tumor": [np.s_[32:38, 50:54, 20:23], np.s_[90:100, 60:66, 18:22], np.s_[60:62, 80:82, 8:9]],
+}
 
 
 class ClickingBackend(FakeBackend):
-    """Backend that knows the liver, as a box, and whatever is clicked."""
+    """Backend that knows the liver, as a box, a tumor of three lesions, and whatever is clicked."""
 
     def segment(self, volume: Volume, prompts: Sequence[Any], options: Any, **callbacks: Any) -> None:
         """See `Backend.segment`."""
-        box = np.zeros(volume.shape, np.uint8)
-        box[30:70, 40:80, 5:15] = 1
         for prompt in prompts:
-            named = box if prompt.name == "liver" else np.zeros(volume.shape, np.uint8)
+            named = np.zeros(volume.shape, np.uint8)
+            for box in BOXES.get(prompt.name, ()):
+                named[box] = 1
             mask = clicked_mask(volume, prompt.clicks, named) if prompt.clicks else named
             self.masks = {prompt.canonical_text: mask} if prompt.clicks or named.any() else {}
             super().segment(volume, [prompt], options, **callbacks)

@@ -1,0 +1,118 @@
+"""Lesions of a segment: measured on its own grid, and removed one by one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import slicer
+
+from dsm.core.boxes import CroppedArray, Index3
+from DSMSegmentLib.scene.mrml import (
+    affineInSegmentation,
+    arrayIJK,
+    cropFromOrientedImage,
+    geometryOf,
+    ijkToRAS,
+    orientedImageFromSegment,
+    setSegmentMask,
+)
+from DSMSegmentLib.scene.segment_tags import promptOf
+from DSMSegmentLib.scene.segment_volumes import volumeOfSegment
+from DSMSegmentLib.scene.tag_writer import tagEdited
+
+if TYPE_CHECKING:
+    from dsm.inference.lesion_list import MeasuredLesion
+
+# Elements of the affines of one grid, in mm.
+_TOLERANCE = 1e-3
+
+
+def hasLesions(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str) -> bool:
+    """Return whether a segment is that of a tumor or another abnormality, by its prompt."""
+    segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
+    prompt = promptOf(segment) if segment is not None else None
+    return prompt is not None and prompt.kind == "tumor"
+
+
+def lesionsOf(
+    segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, *, most: int | None = None
+) -> list[MeasuredLesion]:
+    """Measure the lesions of a segment, the largest first, in the frame of its segmentation.
+
+    Voxels and slices are counted on the grid of the scan, or, where the segment has another grid, from the corner of
+    its mask. Intensities are those of the nearest voxels of the scan, not a number (NaN) for lesions that leave it.
+
+    Args:
+        segmentationNode: Of the segment.
+        segmentId: Of the segment.
+        most: Number of lesions to measure at most.
+
+    Raises:
+        GeometryError: If scan and segmentation have different non-linear transforms.
+    """
+    from dsm.inference.lesion_list import list_lesions  # late: SciPy would make the start of Slicer slower
+
+    image = orientedImageFromSegment(segmentationNode, segmentId)
+    if image.GetNumberOfPoints() == 0:
+        return []
+    mask, intensities, affine = _onGrid(image, segmentationNode, volumeOfSegment(segmentationNode, segmentId))
+    return list_lesions(mask, intensities, affine, most=most)
+
+
+def removeLesion(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, voxel: Index3) -> bool:
+    """Remove the lesion that has a voxel, as `lesionsOf` counts voxels; other lesions and segments stay.
+
+    Returns:
+        False if the segment has no such voxel (any more): nothing is changed.
+    """
+    from dsm.inference.lesion_list import lesion_at
+
+    image = orientedImageFromSegment(segmentationNode, segmentId)
+    if image.GetNumberOfPoints() == 0:
+        return False
+    mask, *_ = _onGrid(image, segmentationNode, volumeOfSegment(segmentationNode, segmentId))
+    lesion = lesion_at(mask, voxel)
+    if lesion.array.size == 0:
+        return False
+    left = mask.difference(lesion).array
+    arrayIJK(image)[:] = left
+    if left.any():
+        setSegmentMask(segmentationNode, segmentId, image)
+    else:
+        segmentationNode.GetSegmentation().ClearSegment(segmentId)
+    tagEdited(segmentationNode, segmentId)
+    return True
+
+
+def _onGrid(
+    image: slicer.vtkOrientedImageData,
+    segmentationNode: slicer.vtkMRMLSegmentationNode,
+    volumeNode: slicer.vtkMRMLScalarVolumeNode | None,
+) -> tuple[CroppedArray, np.ndarray, np.ndarray]:
+    """Return a mask, the intensities of its grid `[I, J, K]`, and the affine from that to the segmentation's frame."""
+    affine = geometryOf(image)
+    start, last = np.reshape(image.GetExtent(), (3, 2)).T
+    array, grid = None, None
+    if volumeNode is not None and volumeNode.GetImageData() is not None:
+        array = arrayIJK(volumeNode.GetImageData())
+        grid = affineInSegmentation(ijkToRAS(volumeNode), volumeNode, segmentationNode)
+        isOnGrid = np.allclose(affine, grid, atol=_TOLERANCE) and start.min() >= 0 and (last < array.shape).all()
+        if isOnGrid:
+            return cropFromOrientedImage(image), array, grid
+    affine[:3, 3] += affine[:3, :3] @ start
+    mask = CroppedArray(arrayIJK(image), (0, 0, 0))
+    return mask, _sampled(mask.array, affine, array, grid), affine
+
+
+def _sampled(mask: np.ndarray, affine: np.ndarray, array: np.ndarray | None, grid: np.ndarray | None) -> np.ndarray:
+    """Return the intensities of the nearest voxels of the scan, within a mask; NaN where there is no scan."""
+    sampled = np.full(mask.shape, np.nan, np.float32)
+    if array is None or grid is None:
+        return sampled
+    voxels = np.argwhere(mask)
+    toScan = np.linalg.inv(grid) @ affine
+    nearest = np.floor(voxels @ toScan[:3, :3].T + toScan[:3, 3] + 0.5).astype(int)
+    isInside = ((nearest >= 0) & (nearest < array.shape)).all(axis=1)
+    sampled[tuple(voxels[isInside].T)] = array[tuple(nearest[isInside].T)]
+    return sampled
