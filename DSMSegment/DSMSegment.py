@@ -304,7 +304,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         """Return the context of the hints: modality of the volume, abilities of the model, and the choice to guess."""
         setup, clicks = self._setup, not self.logic.backend.reasonNoClicks
         guess, modality = bool(self._parameterNode and self._parameterNode.guess), self._modality(volumeNode)
-        return PromptContext(modality, setup.trained, setup.readsFreeText, guess, clicks, setup.models)
+        return PromptContext(modality, setup.trainedIn(modality), setup.readsFreeText, guess, clicks, setup.models)
 
     def chooseModel(self, name: str) -> None:
         """Choose the model for the next run by its name; not during one."""
@@ -335,7 +335,6 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         """Propagate changes of one section to the others."""
         if not self._parameterNode:
             return
-        self._organs.update(self._setup.trained)
         self._estimate.refresh(self._parameterNode.inputVolume, self._parameterNode.roi)
         self._checkCanApply()
 
@@ -351,8 +350,9 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
     def _show(self, parameters: Any) -> None:
         self._prompts.setText(parameters.prompts)
         self._output.follow(parameters)
-        running = self.logic.isRunning
-        self._prompts.setContext(self.promptContext(parameters.inputVolume))
+        context, running = self.promptContext(parameters.inputVolume), self.logic.isRunning
+        self._prompts.setContext(context)
+        self._organs.update(context.trained)
         self._showModality(parameters.inputVolume, parameters.modality.value)
         reason = self._setup.reason or reasonOfInputs(parameters)
         self._run.update(reason)

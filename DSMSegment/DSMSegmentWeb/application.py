@@ -555,7 +555,7 @@ class Application:
 
     def _show_names(self) -> None:
         """Update the completions, whose kinds depend on the model and the modality."""
-        trained = self._engine.trained
+        trained = self._engine.trained_in(self._shown_modality)
         self._state.vocabulary = completions(trained, self._shown_modality, self._engine.models)
         self._state.learned_organs = list(learnedOrgans(trained))
 
@@ -570,7 +570,7 @@ class Application:
         state = self._state
         context = PromptContext(
             modality=self._shown_modality,
-            trained=self._engine.trained,
+            trained=self._engine.trained_in(self._shown_modality),
             readsFreeText=self._reads_free_text,
             guess=bool(state.guess),
             models=self._engine.models,

@@ -35,7 +35,7 @@ def completions(learned: Collection[str], modality: str, models: Sequence[ModelE
     for name in names:
         (prompt,) = parse_prompts(name)
         kind = name_status(prompt, learned, modality=modality).kind
-        model = model_that_learned(prompt, models) if kind is NameKind.UNKNOWN else ""
+        model = model_that_learned(prompt, models, modality=modality) if kind is NameKind.UNKNOWN else ""
         ranked.append((order.index(kind), not model, _item(name, kind, model)))
     return [item for *_, item in sorted(ranked, key=lambda row: row[:2])]
 

@@ -69,14 +69,13 @@ class EngineChoice:
         )
         state.change("model", "device", "precision")(self._choose)
 
-    @property
-    def trained(self) -> tuple[str, ...]:
-        """Names that the model of the next run has learned; empty if unknown."""
+    def trained_in(self, modality: str) -> tuple[str, ...]:
+        """Return the names that the model of the next run has learned in a modality; empty if unknown."""
         entry = self._models.get(self._state.model)
         if entry is None:  # of a server: known after its first run, if its model is on this computer, too
             digest = self._backend.provenance.model_sha256
             entry = next((one for one in self._library if one.digest == digest), None)
-        return trained_names(entry) if entry else ()
+        return trained_names(entry, modality) if entry else ()
 
     @property
     def models(self) -> tuple[ModelEntry, ...]:

@@ -35,7 +35,7 @@ class PromptContext:
 
     Args:
         modality: `"CT"` or `"MR"`, of the volume; empty where unknown.
-        trained: Names that the model was trained on; empty where unknown.
+        trained: Names that the model was trained on, in this modality; empty where unknown.
         readsFreeText: Whether there is a language model for text that is not in the vocabulary.
         guess: Whether the network may guess at names that it has not learned.
         clicks: Whether the model segments what is clicked.
@@ -120,7 +120,7 @@ def _hint(prompt: Prompt, context: PromptContext) -> PromptHint:
     status = name_status(prompt, context.trained, modality=context.modality)
     answer = status.answer(guess=context.guess) if context.trained else None
     isElsewhere = context.trained and status.kind is not NameKind.LEARNED
-    model = model_that_learned(prompt, context.models) if isElsewhere else ""
+    model = model_that_learned(prompt, context.models, modality=context.modality) if isElsewhere else ""
     if prompt.structure is None or answer in (Answer.NONE, Answer.GUESS):
         level, text = _unlearnedHint(prompt, context, answer)
         return PromptHint(level, prompt.name, text + ("" if model else _meant(prompt, status)), model)

@@ -96,13 +96,12 @@ class SetupSection:
         """Models to choose from; none with a server, which has its own."""
         return () if self._settings.isRemote else tuple(self._models)
 
-    @property
-    def trained(self) -> tuple[str, ...]:
-        """Trained names of the model for the next run; empty if unknown."""
+    def trainedIn(self, modality: str) -> tuple[str, ...]:
+        """Return the names that the model for the next run was trained on in a modality; empty if unknown."""
         model = self.model
         if self._settings.isRemote:  # the server has not said which names; it may have a model that is here, too
             model = next((one for one in self._models if one.digest == self._remote.modelSha256), None)
-        return trained_names(model) if model else ()
+        return trained_names(model, modality) if model else ()
 
     @property
     def readsFreeText(self) -> bool:

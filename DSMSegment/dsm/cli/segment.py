@@ -190,7 +190,7 @@ def _run(options: argparse.Namespace, fetch: Callable[[], None], source: str) ->
         print(f"note: {note.text}")
     print_table(computed.results)
     if options.server is None:  # a server has its one model
-        _name_other_models(computed.results)
+        _name_other_models(computed.results, volume.modality)
     return 0
 
 
@@ -279,7 +279,7 @@ def _series_files(options: argparse.Namespace) -> tuple[str, ...]:
     return choose_series(options.input, series_uid=options.series, modality=options.modality).files
 
 
-def _name_other_models(results: Sequence[PromptResult]) -> None:
+def _name_other_models(results: Sequence[PromptResult], modality: str) -> None:
     """Print which other models have learned names that this one has not."""
     from dsm.models.learned_elsewhere import model_that_learned
     from dsm.models.library import ModelLibrary
@@ -289,7 +289,7 @@ def _name_other_models(results: Sequence[PromptResult]) -> None:
         status = result.name_status
         if status is None or status.kind is NameKind.LEARNED:
             continue
-        if model := model_that_learned(result.prompt, models):
+        if model := model_that_learned(result.prompt, models, modality=modality):
             print(f"{model} has learned {result.prompt.name}: give --model {shlex.quote(model)}.")
 
 

@@ -10,14 +10,22 @@ from dsm.models.library import trained_names
 from dsm.models.store import ModelEntry
 
 
-def model_that_learned(prompt: Prompt, models: Iterable[ModelEntry]) -> str:
-    """Return the name of the first model that has learned the name of a prompt; empty if there is none."""
+def model_that_learned(prompt: Prompt, models: Iterable[ModelEntry], *, modality: str = "") -> str:
+    """Return the name of the first model that has learned the name of a prompt; empty if there is none.
+
+    Args:
+        prompt: Parsed.
+        models: Installed.
+        modality: `"CT"` or `"MR"`, in which it has to be learned; empty for either.
+    """
     structure = prompt.structure
-    return next((one.name for one in models if structure is not None and structure.name in _trained(one)), "")
+    if structure is None:
+        return ""
+    return next((one.name for one in models if structure.name in _trained(one, modality)), "")
 
 
-def _trained(model: ModelEntry) -> tuple[str, ...]:
+def _trained(model: ModelEntry, modality: str) -> tuple[str, ...]:
     try:
-        return trained_names(model)
+        return trained_names(model, modality)
     except DSMError:  # damaged: no model that one could choose
         return ()

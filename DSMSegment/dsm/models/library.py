@@ -150,9 +150,16 @@ class ModelLibrary:
 
 
 @lru_cache(maxsize=64)  # asked at each key stroke; a folder that gets another configuration has another digest
-def trained_names(entry: ModelEntry) -> tuple[str, ...]:
-    """Return the names that the model was trained on."""
-    return ModelConfig.load(entry.path).trained
+def trained_names(entry: ModelEntry, modality: str = "") -> tuple[str, ...]:
+    """Return the names that the model was trained on.
+
+    Args:
+        entry: Of the model.
+        modality: `"CT"` or `"MR"`: without those that it was shown in the other one only; empty for all.
+    """
+    config = ModelConfig.load(entry.path)
+    others = [names for other, names in config.only_in.items() if modality and other != modality]
+    return tuple(name for name in config.trained if not any(name in names for names in others))
 
 
 def _fetched(source: str | Path, place: Path, sha256: str | None, progress: ProgressCallback) -> tuple[Path, str]:

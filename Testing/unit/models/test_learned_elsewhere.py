@@ -43,6 +43,14 @@ def test_configuration_is_read_once_and_again_when_it_has_changed(
     assert model_that_learned(prompt("sternum"), [model_entry(body_model)]) == ""
 
 
+@pytest.mark.parametrize(("modality", "model"), [("MR", "dsm-body"), ("CT", ""), ("", "dsm-body")])
+def test_name_learned_in_the_other_modality_only_does_not_count(body_model: Path, modality: str, model: str) -> None:
+    config = ModelConfig(name="dsm-body", organs=(), tumors=(), trained=("skull",), only_in={"MR": ("skull",)})
+    config.save(body_model)
+    write_manifest(body_model)
+    assert model_that_learned(prompt("skull"), [model_entry(body_model)], modality=modality) == model
+
+
 def test_damaged_model_has_learned_nothing(body_model: Path) -> None:
     (body_model / CONFIG_FILE).write_text("{")
     assert model_that_learned(prompt("skull"), [model_entry(body_model)]) == ""
