@@ -13,7 +13,6 @@ from dsm.errors import DSMError, InputError, JobCancelled, OutputError, WeightsE
 from dsm.models.archive import unpack_model
 from dsm.models.card import licence_of
 from dsm.models.config import CONFIG_FILE, ModelConfig
-from dsm.models.download import download, is_url, local_path
 from dsm.models.store import (
     MANIFEST_FILE,
     ModelEntry,
@@ -164,6 +163,8 @@ def trained_names(entry: ModelEntry, modality: str = "") -> tuple[str, ...]:
 
 def _fetched(source: str | Path, place: Path, sha256: str | None, progress: ProgressCallback) -> tuple[Path, str]:
     """Folder of the model, and the name that it has there."""
+    from dsm.models.download import download, is_url, local_path  # noqa: PLC0415  # HTTP: only listing needs none
+
     text = str(source)
     if is_url(text):
         if match := _SHA256_IN_URL.search(text):
