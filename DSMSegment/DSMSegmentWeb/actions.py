@@ -15,7 +15,10 @@ class Actions(Protocol):
         """Stop the run."""
 
     def undo(self) -> None:
-        """Undo the last run or stroke."""
+        """Undo the last run or edit."""
+
+    def redo(self) -> None:
+        """Do again what was undone last."""
 
     def select(self, segment_id: str) -> None:
         """Show a segment, and select it for the tools."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -46,12 +45,14 @@ from DSMSegmentWeb.download_all import ARCHIVE, Contents
 from DSMSegmentWeb.edits import Edits, journaled
 from DSMSegmentWeb.engine_choice import EngineChoice, InitialChoices
 from DSMSegmentWeb.exports import export
+from DSMSegmentWeb.history import History, UndoStep
 from DSMSegmentWeb.initial_state import initial_state, modality_options
 from DSMSegmentWeb.lesion_tool import LesionTool
 from DSMSegmentWeb.opening import Opening
 from DSMSegmentWeb.rows import Row, missing_rows, segment_rows
 from DSMSegmentWeb.scan import OpenedScan
 from DSMSegmentWeb.scan_estimate import ScanEstimate
+from DSMSegmentWeb.scene_state import SceneState
 from DSMSegmentWeb.surface_files import surfaces_of
 from DSMSegmentWeb.transfer import Transfer
 from DSMSegmentWeb.viewer import Viewer
@@ -59,7 +60,6 @@ from DSMSegmentWeb.viewer import Viewer
 # Often enough for a bar that moves, seldom enough for a server that also draws.
 _POLL_S = 0.1
 _LOG = logging.getLogger(__name__)
-_MAX_UNDO = 20
 _THRESHOLD_STEP = 0.01
 
 
@@ -84,10 +84,7 @@ class Application:
         self._choice: asyncio.Future[None] | None = None
         self._overlay = UncertaintyOverlay()
         self._missing: list[Row] = []
-        # Each takes back one run or edit, the newest is last; it returns False when that was forgotten meanwhile.
-        self._undo_steps: deque[Callable[[], bool]] = deque(maxlen=_MAX_UNDO)
-        self._threshold_step: Callable[[], bool] | None = None
-        self._moved = ""
+        self._history = History(self._scene_state, SceneState.difference, self._restore_scene)
         # Not the scan itself: its voxels are in the scene.
         self._dicom_files: tuple[str, ...] = ()
         self._notes: list[str] = []
@@ -106,7 +103,7 @@ class Application:
             self._runs,
             start_job=self._start_clicks,
             end_job=self._end_clicks,
-            on_restored=self._show_segments,
+            on_restored=self._show_restored,
             note_step=self._note_step,
         )
         self._lesions = LesionTool(self._state, self._viewer)
@@ -233,13 +230,13 @@ class Application:
             return ""
         name = node.GetSegmentation().GetSegment(segment_id).GetName()
         self._missing = [row for row in self._missing if row.name != name]
-        self._note_step(lambda: self._runs.undoLast(node))
+        self._note_step(UndoStep(lambda: self._runs.undoLast(node)))
         self._show_rows()
         return segment_id
 
     def take_click_back(self) -> None:
         """See `Actions`."""
-        if self._clicks.take_back(self._undo_steps[-1] if self._undo_steps else None):
+        if self._clicks.take_back(self._history.last):
             self.undo()
 
     def _start_clicks(self, request: ClickRequest) -> SegmentationJob:
@@ -266,12 +263,32 @@ class Application:
         """See `Actions`."""
         if self._runs.isRunning:
             return
-        while self._undo_steps:
-            if self._undo_steps.pop()():
-                break
-        self._missing = []
-        self._state.status = ""
+        change = self._history.undo()
+        if change is not None:
+            self._missing = []
+        self._show_change(change)
+
+    def redo(self) -> None:
+        """See `Actions`."""
+        if not self._runs.isRunning:
+            self._show_change(self._history.redo())
+
+    def _show_change(self, change: tuple[SceneState, SceneState] | None) -> None:
+        """Update the page after undo or redo, and select the one segment that was changed."""
+        state = self._state
+        state.status = ""
+        changed = change[1].changed_from(change[0]) if change is not None else ()
+        if len(changed) == 1 and state.selected != changed[0]:
+            # A tool that is in use was chosen for another segment.
+            state.selected, state.tool = changed[0], ""
         self._show_segments()
+
+    def _scene_state(self) -> SceneState:
+        return SceneState.of(self._viewer.segmentation_node, self._clicks, self._runs, self._missing)
+
+    def _restore_scene(self, now: SceneState, then: SceneState) -> None:
+        then.restore(self._viewer.segmentation_node, self._clicks, self._runs, now=now)
+        self._missing = list(then.missing)
 
     def select(self, segment_id: str) -> None:
         """See `Actions`."""
@@ -392,7 +409,7 @@ class Application:
         self._edits.forget()
         self._clicks.forget()
         self._lesions.forget()
-        self._undo_steps.clear()
+        self._history.clear()
         self._missing = []
         self._dicom_files = scan.dicom_files
         self._viewer.show(scan.volume, scan.name)
@@ -466,9 +483,10 @@ class Application:
         state = self._state
         self._missing = missing_rows(job.outcomes)
         if job.journal is not None and not job.journal.isEmpty:
-            if not self._undo_steps:
+            if self._history.last is None:
                 self._viewer.fit_3d()
-            self._undo_steps.append(lambda: self._runs.undoLast(self._viewer.segmentation_node))
+            node = job.segmentationNode
+            self._note_step(UndoStep(lambda: self._runs.undoLast(node)))
         if job.state is JobState.FAILED:
             state.status, state.error = "", finishedText(job)
             return
@@ -502,7 +520,7 @@ class Application:
         state.uncertain = self._overlay.segmentId
         self._show_threshold()
         self._lesions.show()
-        state.can_undo = bool(self._undo_steps)
+        self._show_history()
         self._clicks.show()
         state.flush()
 
@@ -593,9 +611,10 @@ class Application:
             return
         node, segment_id = self._viewer.segmentation_node, self._state.selected
         # One drag of the slider is one step back, however many stops it makes.
-        if not self._undo_steps or self._undo_steps[-1] is not self._threshold_step or self._moved != segment_id:
-            self._threshold_step, self._moved = journaled(node, segment_id), segment_id
-            self._undo_steps.append(self._threshold_step)
+        last, kind = self._history.last, ("threshold", segment_id)
+        if last is None or last.kind != kind:
+            self._note_step(UndoStep(journaled(node, segment_id), kind))
+        self._history.forget_redo()
         self._runs.setThreshold(node, segment_id, float(segment_threshold), postprocess=True, overEdits=True)
         self._show_segments()
 
@@ -607,10 +626,19 @@ class Application:
         self._edits.use("" if self._runs.isRunning else tool or "", selected, float(brush_mm))
         self._clicks.show()
 
-    def _note_step(self, take_back: Callable[[], bool]) -> None:
-        self._undo_steps.append(take_back)
-        self._state.can_undo = True
+    def _note_step(self, step: UndoStep) -> None:
+        self._history.note(step)
+        self._show_history()
 
     def _note_edit(self, take_back: Callable[[], bool]) -> None:
-        self._note_step(take_back)
+        self._note_step(UndoStep(take_back))
+        self._show_segments()
+
+    def _show_history(self) -> None:
+        self._state.can_undo = self._history.last is not None
+        self._state.can_redo = self._history.can_redo
+
+    def _show_restored(self) -> None:
+        """Update the page after the mask from before the clicks came back."""
+        self._history.forget_redo()
         self._show_segments()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 from trame_server.state import State
 
@@ -14,7 +13,9 @@ from dsm.errors import DSMError
 from DSMSegmentLib import JobState, OutcomeStatus, Runs, SegmentationJob
 from DSMSegmentLib.jobs.click_runs import ClickRequest, ClickRuns
 from DSMSegmentLib.scene.click_list import addClick, clickListOf, clicksOf, ensureClickList, removeClickList, setClicks
+from DSMSegmentLib.scene.taken_voxels import Taken
 from DSMSegmentWeb.click_effect import ClickEffect, Point
+from DSMSegmentWeb.history import UndoStep
 from DSMSegmentWeb.viewer import Viewer
 
 # Values of the variable `tool`.
@@ -24,23 +25,34 @@ _POLL_S = 0.03
 _LIST = "vtkMRMLMarkupsFiducialNode"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ClickStep:
-    """Step of undo: a run that answered clicks.
+@dataclass(frozen=True, slots=True)
+class ClickChange:
+    """Kind of a step of undo: a run that answered clicks.
 
     Args:
-        undo: Takes the run back; returns whether there was one.
         segment_id: Of the clicked segment.
         before: Its clicks that had been answered before.
     """
 
-    undo: Callable[[], bool]
     segment_id: str
     before: tuple[Click, ...]
 
-    def __call__(self) -> bool:
-        """Take the run back."""
-        return self.undo()
+
+@dataclass(frozen=True, slots=True)
+class ClickState:
+    """Clicks of a segment at one moment.
+
+    Args:
+        clicks: Its points.
+        answered: Those that its mask answers.
+        taken: What the mask took from other segments since the first click.
+        starts: How many points there were when each click or drag began.
+    """
+
+    clicks: tuple[Click, ...] = ()
+    answered: tuple[Click, ...] = ()
+    taken: Taken = field(default_factory=dict)
+    starts: frozenset[int] = frozenset()
 
 
 class ClickTool:
@@ -65,7 +77,7 @@ class ClickTool:
         start_job: Callable[[ClickRequest], SegmentationJob],
         end_job: Callable[[SegmentationJob], None],
         on_restored: Callable[[], None],
-        note_step: Callable[[ClickStep], None],
+        note_step: Callable[[UndoStep], None],
     ) -> None:
         self._state = state
         self._viewer = viewer
@@ -95,7 +107,7 @@ class ClickTool:
         """Remove what was said about earlier clicks."""
         self._state.click_note = self._state.click_error = ""
 
-    def take_back(self, last_step: Any) -> bool:
+    def take_back(self, last_step: UndoStep | None) -> bool:
         """Take the last click or drag back.
 
         Args:
@@ -108,10 +120,8 @@ class ClickTool:
         if not clicks:
             return False
         kept = max((start for start in self._starts.get(segment_id, ()) if start < len(clicks)), default=0)
-        # The history keeps a few runs only.
-        can_undo = self._runs.canUndo(self._viewer.segmentation_node)
-        is_step = can_undo and isinstance(last_step, ClickStep) and last_step.segment_id == segment_id
-        if is_step and last_step.before == clicks[:kept] and not self.is_answering:
+        is_step = last_step is not None and last_step.kind == ClickChange(segment_id, clicks[:kept])
+        if last_step is not None and is_step and last_step.is_kept() and not self.is_answering:
             return True
         setClicks(clickListOf(self._viewer.segmentation_node, segment_id), self._viewer.volume_node, clicks[:kept])
         self._request(segment_id)
@@ -120,6 +130,30 @@ class ClickTool:
     def finished(self, job: SegmentationJob) -> None:
         """Note the end of a run of names, which may have replaced what was clicked."""
         self._click_runs.finished(job)
+
+    def saved(self) -> dict[str, ClickState]:
+        """Return the clicks of all segments, by id, for `restore`."""
+        node, runs = self._viewer.segmentation_node, self._click_runs
+        return {
+            id_: ClickState(
+                clicksOf(clickListOf(node, id_), self._viewer.volume_node),
+                runs.answered(node, id_),
+                runs.takenBy(node, id_),
+                frozenset(starts),
+            )
+            for id_, starts in self._starts.items()
+        }
+
+    def restore(self, segment_id: str, then: ClickState) -> None:
+        """Give a segment the clicks that it had; its mask is restored already."""
+        node, volume = self._viewer.segmentation_node, self._viewer.volume_node
+        if node.GetSegmentation().GetSegment(segment_id) is None:
+            return
+        points = ensureClickList(node, segment_id, volume)
+        points.SetLocked(True)
+        setClicks(points, volume, then.clicks)
+        self._starts[segment_id] = set(then.starts)
+        self._click_runs.noteAnswered(node, segment_id, then.answered, then.taken)
 
     def forget(self) -> None:
         """Forget all clicks, for another scan."""
@@ -196,7 +230,11 @@ class ClickTool:
                 self._say("Nothing was found there. Click elsewhere, or take the click back.")
             elif job.segmentationNode is not None:
                 node = job.segmentationNode
-                self._note_step(ClickStep(lambda: self._runs.undoLast(node), request.segmentId, before))
+                change = ClickChange(request.segmentId, before)
+                # The history of runs keeps a few only.
+                self._note_step(
+                    UndoStep(lambda: self._runs.undoLast(node), change, is_kept=lambda: self._runs.canUndo(node))
+                )
         elif not self._click_runs.isWaiting:  # nothing answers these clicks any more
             request.onUndone()
             self._state.click_error = job.error.one_line if job.error is not None else ""

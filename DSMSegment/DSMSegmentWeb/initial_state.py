@@ -60,6 +60,7 @@ def initial_state() -> dict[str, Any]:
         "renaming": "",
         "new_name": "",
         "can_undo": False,
+        "can_redo": False,
         "tool": "",
         "shows_keys": False,
         "num_clicks": 0,

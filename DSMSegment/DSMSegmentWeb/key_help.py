@@ -14,6 +14,7 @@ _KEYS = {
     "Middle drag, Shift+drag": "move the slice",
     "Ctrl+Enter": "segment what is typed",
     "Ctrl+Z": "undo",
+    "Ctrl+Y, Ctrl+Shift+Z": "redo",
     "[ ]": "narrower, wider brush",
     "Click tool: click, Ctrl+click": "inside, outside",
     "Click tool: drag": "several points",

@@ -203,15 +203,23 @@ def _prompt(actions: Actions) -> None:
             click=(actions.click_new, "[prompts, typed || '']"),
             raw_attrs=['title="Click on what is named, for names that the model does not know"'],
         )
-        v3.VBtn(
-            "Undo",
-            disabled=("!can_undo || running",),
-            variant="tonal",
-            id="dsm-undo",
-            classes="dsm-undo",
-            click=actions.undo,
-            raw_attrs=['title="Ctrl+Z"'],
-        )
+        for text, keys, condition, click in (
+            ("Undo", "Ctrl+Z", "can_undo", actions.undo),
+            ("Redo", "Ctrl+Y or Ctrl+Shift+Z", "can_redo", actions.redo),
+        ):
+            name = text.lower()
+            # Around the button, which has no tooltip while it is disabled.
+            with html.Span(title=(f"{condition} ? '{text} ({keys})' : 'Nothing to {name}'",)):
+                v3.VBtn(
+                    icon=f"mdi-{name}",
+                    size="small",
+                    variant="text",
+                    disabled=(f"!{condition} || running",),
+                    id=f"dsm-{name}",
+                    classes=f"dsm-{name}",
+                    click=click,
+                    raw_attrs=[f'aria-label="{text}"'],
+                )
     # Below the buttons: hints come while one reaches for them, and must not move them away.
     with html.Ul(v_if="hints.length && !running", classes="dsm-hints", raw_attrs=['aria-label="Hints"']):
         html.Li(

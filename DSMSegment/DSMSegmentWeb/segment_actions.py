@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
-
-import slicer
 
 from dsm.core.segment_tags import COMPLETED, IN_PROGRESS, STATUS_TAG
 from dsm.errors import InputError
-from DSMSegmentLib.scene.journal import RunJournal
-from DSMSegmentLib.scene.mrml import orientedImageFromSegment, setSegmentMask
 from DSMSegmentLib.scene.segment_tags import tagOf
+from DSMSegmentWeb.segment_state import NO_COLOR, SegmentState
 
 Undo = Callable[[], bool]
 
@@ -44,40 +42,36 @@ def rename(node: Any, segment_id: str, name: str) -> Undo:
 
 def duplicate(node: Any, segment_id: str) -> Undo:
     """Add a copy of a segment, with its code and tags."""
-    segmentation, journal = node.GetSegmentation(), RunJournal(node)
-    segment = segmentation.GetSegment(segment_id)
+    segmentation = node.GetSegmentation()
     copy_id = str(segmentation.GenerateUniqueSegmentID(f"{segment_id}_copy"))
-    journal.noteAdded(copy_id)
-    _add(node, copy_id, segment, orientedImageFromSegment(node, segment_id))
     names = {segmentation.GetSegment(id_).GetName().casefold() for id_ in segmentation.GetSegmentIDs()}
-    name, number = f"{segment.GetName()} copy", 1
-    while name.casefold() in names:
+    name = f"{segmentation.GetSegment(segment_id).GetName()} copy"
+    numbered, number = name, 1
+    while numbered.casefold() in names:
         number += 1
-        name = f"{segment.GetName()} copy {number}"
-    segmentation.GetSegment(copy_id).SetName(name)
+        numbered = f"{name} {number}"
+    copy = SegmentState.of(node, segment_id)
+    copy.metadata.SetName(numbered)
+    replace(copy, place=segmentation.GetNumberOfSegments(), shown_color=NO_COLOR, visible=True).restore(node, copy_id)
 
     def undo() -> bool:
-        journal.revert()
-        return True
+        is_there = node.GetScene() is not None and segmentation.GetSegment(copy_id) is not None
+        if is_there:
+            segmentation.RemoveSegment(copy_id)
+        return is_there
 
     return undo
 
 
 def delete(node: Any, segment_id: str) -> Undo:
     """Delete a segment; the undo function restores it in its place, with everything but its clicks."""
-    segmentation, display = node.GetSegmentation(), node.GetDisplayNode()
-    metadata, mask = slicer.vtkSegment(), orientedImageFromSegment(node, segment_id)
-    metadata.DeepCopyMetadata(segmentation.GetSegment(segment_id))
-    place = segmentation.GetSegmentIndex(segment_id)
-    color = tuple(display.GetSegmentOverrideColor(segment_id))
+    segmentation, before = node.GetSegmentation(), SegmentState.of(node, segment_id)
     segmentation.RemoveSegment(segment_id)
 
     def undo() -> bool:
         if node.GetScene() is None or segmentation.GetSegment(segment_id) is not None:
             return False
-        _add(node, segment_id, metadata, mask)
-        segmentation.SetSegmentIndex(segment_id, place)
-        display.SetSegmentOverrideColor(segment_id, *color)
+        before.restore(node, segment_id)
         return True
 
     return undo
@@ -95,14 +89,3 @@ def toggle_reviewed(node: Any, segment_id: str) -> None:
     """Set the status of Slicer's segment tables to completed, or back to in progress."""
     segment = node.GetSegmentation().GetSegment(segment_id)
     segment.SetTag(STATUS_TAG, IN_PROGRESS if tagOf(segment, STATUS_TAG) == COMPLETED else COMPLETED)
-
-
-def _add(node: Any, segment_id: str, metadata: slicer.vtkSegment, mask: slicer.vtkOrientedImageData) -> None:
-    segmentation = node.GetSegmentation()
-    segmentation.AddEmptySegment(segment_id, metadata.GetName(), metadata.GetColor())
-    segment = segmentation.GetSegment(segment_id)
-    label = segment.GetLabelValue()  # belongs to the layer that the segment lies in
-    segment.DeepCopyMetadata(metadata)
-    segment.SetLabelValue(label)
-    if mask.GetNumberOfPoints():
-        setSegmentMask(node, segment_id, mask)

@@ -95,10 +95,17 @@ def test_rejected_lesion_is_taken_from_the_mask_and_comes_back_with_undo(page: A
     (record,) = [one for one in read_segments(header_and_mask) if one.name == "lung tumor"]
     assert np.count_nonzero(record.mask.array) == 6 * 4 * 3 + 2 * 2
     assert record.tags["DICOM.SegmentAlgorithmType"] == "SEMIAUTOMATIC"
+    rejected = lesions(page)
+    for _ in range(2):
+        press(page, "Undo")
+        wait_for_lesions(page, 3)
+        assert lesions(page) == before
+        assert volume_ml(page, 1) == volume
+        press(page, "Redo")
+        wait_for_lesions(page, 2)
+        assert lesions(page) == rejected
     press(page, "Undo")
     wait_for_lesions(page, 3)
-    assert lesions(page) == before
-    assert volume_ml(page, 1) == volume
 
 
 def test_all_lesions_accepted_is_a_reviewed_result(page: Any) -> None:

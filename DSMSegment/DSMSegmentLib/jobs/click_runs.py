@@ -99,6 +99,17 @@ class ClickRuns:
         """Return the clicks that the present mask of a segment answers."""
         return self._applied.get((segmentationNode.GetID(), segmentId), ())
 
+    def takenBy(self, segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str) -> Taken:
+        """Return what a segment has taken from others since its first click."""
+        return self._taken.get((segmentationNode.GetID(), segmentId), {})
+
+    def noteAnswered(
+        self, segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, clicks: tuple[Click, ...], taken: Taken
+    ) -> None:
+        """Note that the present mask of a segment answers these clicks, and what it took from others: after a redo."""
+        key = segmentationNode.GetID(), segmentId
+        self._applied[key], self._taken[key] = clicks, taken
+
     def adopt(
         self, segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, clicks: tuple[Click, ...]
     ) -> None:

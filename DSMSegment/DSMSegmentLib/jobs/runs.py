@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import slicer
@@ -16,7 +16,7 @@ from DSMSegmentLib.jobs.job import JobOptions, JobState, SegmentationJob
 from DSMSegmentLib.jobs.mask_job import MaskJob
 from DSMSegmentLib.jobs.one_prompt import parseOne
 from DSMSegmentLib.jobs.sequences import SequenceRun
-from DSMSegmentLib.scene.map_store import MapStore, SegmentMap
+from DSMSegmentLib.scene.map_store import Key, MapStore, SegmentMap
 from DSMSegmentLib.scene.mrml import ijkToRAS
 from DSMSegmentLib.scene.outcome import SegmentOutcome
 from DSMSegmentLib.scene.rethreshold import setThreshold
@@ -24,6 +24,9 @@ from DSMSegmentLib.scene.segment_tags import isEdited
 from DSMSegmentLib.scene.sequence_item import timeOf
 from DSMSegmentLib.scene.undo import UndoHistory
 from DSMSegmentLib.scene.writer import SegmentationWriter
+
+# Of probability and of uncertainty.
+Maps = tuple[Mapping[Key, SegmentMap], Mapping[Key, SegmentMap]]
 
 
 class Runs:
@@ -289,6 +292,15 @@ class Runs:
     def undoLast(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> bool:
         """Undo the last run on this segmentation; returns whether there was one."""
         return self.canUndo(segmentationNode) and self._history.undoLast(segmentationNode)
+
+    def savedMaps(self) -> Maps:
+        """Return the maps of all segments, for `restoreMaps`; they are not copied."""
+        return self._probabilities.saved(), self._uncertainties.saved()
+
+    def restoreMaps(self, then: Maps, now: Maps) -> None:
+        """Put back the maps that were there `then` where they differ from `now`: for redo, after the masks."""
+        for store, before, after in zip((self._probabilities, self._uncertainties), then, now, strict=True):
+            store.restore(before, after)
 
     def canSetThreshold(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None, segmentId: str) -> bool:
         """Return whether the probabilities of a segment at the shown sequence item are in memory."""

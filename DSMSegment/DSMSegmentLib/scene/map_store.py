@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +14,8 @@ from DSMSegmentLib.scene.sequence_item import timeOf
 
 # A liver in a CT of 512 x 512 x 400 voxels takes some 40 MB.
 _MAX_BYTES = 512 * 2**20
+# Node, segment and time point.
+Key = tuple[str, str, str | None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +48,7 @@ class MapStore:
 
     def __init__(self, maxBytes: int = _MAX_BYTES) -> None:
         self._maxBytes = maxBytes
-        self._maps: OrderedDict[tuple[str, str, str | None], SegmentMap] = OrderedDict()
+        self._maps: OrderedDict[Key, SegmentMap] = OrderedDict()
 
     def put(self, segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, map_: SegmentMap | None) -> None:
         """Store the map of a segment at the shown sequence item; None removes it."""
@@ -54,6 +57,9 @@ class MapStore:
         if map_ is None:
             return
         self._maps[key] = map_
+        self._dropOldest()
+
+    def _dropOldest(self) -> None:
         while len(self._maps) > 1 and self._numBytes > self._maxBytes:
             self._maps.popitem(last=False)
 
@@ -79,6 +85,19 @@ class MapStore:
     def forget(self, nodeId: str, segmentId: str, time: str | None) -> None:
         """Remove the map of a segment at a sequence item; the node may be gone, or show another item."""
         self._maps.pop((nodeId, segmentId, time), None)
+
+    def saved(self) -> dict[Key, SegmentMap]:
+        """Return the maps that are there now, without copying them."""
+        return dict(self._maps)
+
+    def restore(self, then: Mapping[Key, SegmentMap], now: Mapping[Key, SegmentMap]) -> None:
+        """Put back what was there `then` where it differs from `now`; other maps stay."""
+        for key in then.keys() | now.keys():
+            if then.get(key) is not now.get(key):
+                self._maps.pop(key, None)
+                if key in then:
+                    self._maps[key] = then[key]
+        self._dropOldest()
 
     def clear(self) -> None:
         """Remove all maps."""

@@ -82,8 +82,14 @@
   document.addEventListener("keydown", (event) => {
     if (event.target.matches("input:not([type=range]), textarea, select")) return;
     const key = (event.ctrlKey || event.metaKey ? "Ctrl+" : "") + event.key;
-    const button = { Backspace: "dsm-click-back", Escape: "dsm-click-done", "Ctrl+z": "dsm-undo", "?": "dsm-show-keys" }[key];
-    if (button) document.getElementById(button)?.click();
+    const button = {
+      Backspace: "dsm-click-back", Escape: "dsm-click-done", "?": "dsm-show-keys",
+      "Ctrl+z": "dsm-undo", "Ctrl+y": "dsm-redo", "Ctrl+Z": "dsm-redo",
+    }[key];
+    if (button) {
+      document.getElementById(button)?.click();
+      if (event.ctrlKey || event.metaKey) event.preventDefault(); // the browser has a use for some of them, too
+    }
     // Diameter of the brush, within the limits of its slider.
     const wider = { "[": -2, "]": 2 }[key];
     if (wider) state().set("brush_mm", Math.min(60, Math.max(2, state().get("brush_mm") + wider)));
