@@ -213,7 +213,7 @@ def _sample(volume: Tensor, matrix: Tensor, center: Tensor, size: Tensor, *, ste
 
 
 def _isin(label: Tensor, ids: tuple[int, ...]) -> Tensor:
-    mask = label == ids[0]
-    for other in ids[1:]:
-        mask |= label == other
+    mask = torch.zeros_like(label, dtype=torch.bool)  # of an absent name there are no ids
+    for label_id in ids:
+        mask |= label == label_id
     return mask

@@ -63,6 +63,8 @@ class Source:
             (`dsm.training.synthetic_images`); cases without an image always are, if it is not 0.
         synthetic_mr: Share of the synthetic images that are MR-like; the others are CT-like.
         unions: Further names, each made of annotated names of the set.
+        absent_regions: Body regions (`Structure.body_region`) that no scan of the set shows: the model's names of them
+            are absent there, unless they are annotated.
         hidden: Annotated names that training must not see: left out to be measured as unseen.
     """
 
@@ -75,6 +77,7 @@ class Source:
     synthetic_images: float = 0.0
     synthetic_mr: float = 0.5
     unions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    absent_regions: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
 
 

@@ -27,6 +27,7 @@ from dsm.models.weights import load_model, save_model
 from dsm.nn.dsm_net import DSMNet
 from dsm.text.bank import EmbeddingBank
 from dsm.text.bank_file import SHARED_BANK
+from dsm.text.vocabulary import load_vocabulary
 from dsm.training.alignment import AlignmentHead
 from dsm.training.case_cache import cached_case
 from dsm.training.cases import SKELETON, Case
@@ -101,7 +102,9 @@ class Trainer:
         self.generator = torch.Generator()
         self.entries, self.weights, self.sources = _entries(recipe, data_root)
         pseudo = ("right lung", "left lung") if any(source.add_lungs for source in self.sources) else ()
-        self.config = _config(recipe, {name for entry in self.entries for name in entry.targets}.union(pseudo))
+        self.config = _config(
+            recipe, {name for entry in self.entries for name, ids in entry.targets.items() if ids}.union(pseudo)
+        )
         self.names = _names(self.config, self.bank, recipe.synthetic_lesions.names if recipe.synthetic_lesions else ())
         self.folders = [data_root / source.folder for source in recipe.sources]
         organ_text = torch.stack([self.names.text[name] for name in self.config.organs])
@@ -335,10 +338,30 @@ def _entries(recipe: Recipe, data_root: Path) -> tuple[list[CaseEntry], Tensor, 
         cases = [_with_unions(entry, source.unions) for entry in listed if not entry.validation]
         if not cases:
             raise ConfigError(f"The data set {source.folder!r} has no training cases.")
+        absent = _names_of(recipe, source.absent_regions)
+        cases = [replace(entry, targets={**dict.fromkeys(absent, ()), **entry.targets}) for entry in cases]
         entries += [_without(entry, source.hidden) for entry in cases]
         weights += [source.weight / len(cases)] * len(cases)
         sources += [source] * len(cases)
     return entries, torch.tensor(weights), sources
+
+
+def _names_of(recipe: Recipe, regions: Sequence[str]) -> list[str]:
+    """Names of the model that belong to some body regions.
+
+    Raises:
+        ConfigError: If a region does not occur in the vocabulary.
+    """
+    if not regions:
+        return []
+    vocabulary = load_vocabulary()
+    known = {structure.body_region for structure in vocabulary.structures}
+    if unknown := set(regions) - known:
+        raise ConfigError(f"No region {min(unknown)!r}.", hint=f"There are: {', '.join(sorted(known))}.")
+    model = recipe.model
+    names = (*model["organs"], *model.get("structures", ()), *model["tumors"])
+    found = ((name, vocabulary.get(name)) for name in names)
+    return [name for name, structure in found if structure is not None and structure.body_region in regions]
 
 
 def _with_unions(entry: CaseEntry, unions: Mapping[str, Sequence[str]]) -> CaseEntry:

@@ -10,7 +10,7 @@ from dsm.models.config import ModelConfig
 from dsm.models.weights import load_model
 from dsm.training import case_cache, train
 from dsm.training.cases import SKELETON
-from dsm.training.crops import Crop
+from dsm.training.crops import Crop, CropSampler
 from dsm.training.objective import LabelSet
 from dsm.training.recipe import Phase, Source
 from dsm.training.train import Trainer
@@ -314,6 +314,25 @@ def test_bone_of_a_scan_teaches_all_bones_together(trainer):
     assert set(parts) == {"skeleton"}
     loss.backward()
     assert made.net.organ_init.embedding.grad[:2].any()
+
+
+def test_names_of_a_region_that_a_set_does_not_show_are_absent(trainer, tiny_recipe):
+    source = Source(folder="phantoms", weight=1.0, absent_regions=("thorax", "abdomen"))
+    made = trainer(model={**tiny_recipe.model, "structures": ["heart"]}, sources=(source,))
+    targets = made.entries[0].targets
+    assert targets["heart"] == ()
+    assert targets["liver"] == (1, 3), "annotated names stay"
+    assert "heart" not in made.config.trained
+    made.run()
+    crop = made._draw(
+        CropSampler((32, 32, 32), 4.0, class_centered=0.0, generator=made.generator), made.recipe.phases[0]
+    )
+    assert not crop.masks[crop.names.index("heart")].any()
+
+
+def test_region_that_does_not_exist_is_refused(trainer):
+    with pytest.raises(ConfigError, match="No region 'torso'"):
+        trainer(sources=(Source(folder="phantoms", weight=1.0, absent_regions=("torso",)),))
 
 
 def test_structure_gets_a_vector_of_its_own(trainer, tiny_recipe):
