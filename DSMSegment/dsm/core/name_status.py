@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -107,3 +107,13 @@ def result_label(answer: Answer, *, found: bool, warnings: Sequence[str] = ()) -
 
 def _asks_for_check(warnings: Sequence[str]) -> bool:
     return any(text.replace(CUT_OFF, "").strip() for text in warnings)
+
+
+def names_of_other_modality(only_in: Mapping[str, Collection[str]], modality: str) -> dict[str, str]:
+    """Return the names that a model has learned in the other modality only, with that modality; empty for `""`.
+
+    Args:
+        only_in: Names that were learned in one modality alone, by modality.
+        modality: `"CT"` or `"MR"`, of the scan; empty where unknown.
+    """
+    return {name: other for other, names in only_in.items() if modality and other != modality for name in names}

@@ -105,7 +105,7 @@ class ModelConfig:
                     hint=f"Did you mean {near[0]!r}?" if near else "Remove it.",
                 )
         try:
-            return cls(**{key: _as_tuples(value) for key, value in values.items()})
+            return cls(**{key: as_tuples(value) for key, value in values.items()})
         except TypeError as error:
             raise ConfigError(f"The model configuration is incomplete: {error}.") from error
 
@@ -130,7 +130,8 @@ class ModelConfig:
         Path(folder, CONFIG_FILE).write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 
 
-def _as_tuples(value: Any) -> Any:
+def as_tuples(value: Any) -> Any:
+    """Return parsed JSON or YAML with tuples for lists, so that settings cannot change."""
     if isinstance(value, dict):
-        return {key: _as_tuples(item) for key, item in value.items()}
-    return tuple(_as_tuples(item) for item in value) if isinstance(value, list) else value
+        return {key: as_tuples(item) for key, item in value.items()}
+    return tuple(as_tuples(item) for item in value) if isinstance(value, list) else value

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
+from dsm.core.name_status import names_of_other_modality
 from dsm.errors import DSMError, InputError, JobCancelled, OutputError, WeightsError
 from dsm.models.archive import unpack_model
 from dsm.models.card import licence_of
@@ -157,8 +158,8 @@ def trained_names(entry: ModelEntry, modality: str = "") -> tuple[str, ...]:
         modality: `"CT"` or `"MR"`: without those that it was shown in the other one only; empty for all.
     """
     config = ModelConfig.load(entry.path)
-    others = [names for other, names in config.only_in.items() if modality and other != modality]
-    return tuple(name for name in config.trained if not any(name in names for names in others))
+    limited = names_of_other_modality(config.only_in, modality)
+    return tuple(name for name in config.trained if name not in limited)
 
 
 def _fetched(source: str | Path, place: Path, sha256: str | None, progress: ProgressCallback) -> tuple[Path, str]:

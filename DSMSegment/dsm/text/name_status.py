@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
-from dsm.core.name_status import ImageRule, NameKind, NameStatus
+from dsm.core.name_status import ImageRule, NameKind, NameStatus, names_of_other_modality
 from dsm.core.prompt import Prompt
 from dsm.core.structure import Structure
 from dsm.text.vocabulary import Vocabulary, load_vocabulary
@@ -37,11 +37,10 @@ def name_status(
         only_in: Learned names that the model was shown in one modality alone (`ModelConfig.only_in`).
     """
     structure = prompt.structure
-    limited = [(other, name) for other, names in only_in.items() if modality and other != modality for name in names]
-    for other, name in limited:
-        if structure is not None and structure.name == name:
-            return _of_other_modality(structure, other, modality)
-    learned = [name for name in learned if name not in {name for _, name in limited}]
+    limited = names_of_other_modality(only_in, modality)
+    if structure is not None and structure.name in limited:
+        return _of_other_modality(structure, limited[structure.name], modality)
+    learned = [name for name in learned if name not in limited]
     if structure is not None and structure.name in learned:
         return NameStatus(NameKind.LEARNED)
     vocabulary = load_vocabulary()

@@ -30,7 +30,7 @@ def lungs_from_air(image: np.ndarray, spacing_mm: Sequence[float]) -> tuple[np.n
     Note:
         A pseudo-label: vessels are included, the trachea may be, lung filled with fluid is not.
     """
-    body = _filled_slices(_largest(image > _SOFT_TISSUE))
+    body = filled_slices(_largest(image > _SOFT_TISSUE))
     radius = [max(1, round(_OPENING_MM / 2 / mm)) for mm in spacing_mm]
     ball = np.ones([2 * r + 1 for r in radius], dtype=bool)
     air = ndimage.binary_opening(body & (image < _AIR), structure=ball)
@@ -67,5 +67,6 @@ def _largest(mask: np.ndarray) -> np.ndarray:
     return np.asarray(parts == 1 + np.argmax(np.bincount(parts.ravel())[1:]))
 
 
-def _filled_slices(mask: np.ndarray) -> np.ndarray:
+def filled_slices(mask: np.ndarray) -> np.ndarray:
+    """Return a mask `[I, J, K]` with the holes of each axial slice filled."""
     return np.stack([ndimage.binary_fill_holes(mask[:, :, k]) for k in range(mask.shape[2])], axis=2)

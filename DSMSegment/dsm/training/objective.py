@@ -78,13 +78,15 @@ def training_loss(
     organs = [i for i, name in enumerate(crop.names) if name in names.organs]
     tumors = [i for i, name in enumerate(crop.names) if name in names.tumors]
     lesions = crop.masks[tumors].any(dim=0)
+    has_skeleton = bool(recipe.skeleton) and SKELETON in crop.names
+    if organs or has_skeleton:
+        logits = net.mask_head(encoding.organ_queries, encoding.embedding)[0].float()
     if organs:
         found = [crop.names[i] for i in organs]
-        parts |= _organ_losses(net, encoding, crop.masks[organs], lesions, found, names, recipe)
-    if recipe.skeleton and SKELETON in crop.names:
+        parts |= _organ_losses(net, encoding, logits, crop.masks[organs], lesions, found, names, recipe)
+    if has_skeleton:
         bones = [i for i, name in enumerate(crop.names) if name == SKELETON or name in recipe.skeleton]
         rows = torch.tensor([names.organs[name] for name in recipe.skeleton])
-        logits = net.mask_head(encoding.organ_queries, encoding.embedding)[0].float()
         parts["skeleton"] = recipe.skeleton_weight * group_loss(logits, crop.masks[bones].any(dim=0), rows)
     organs = [organs[i] for i in torch.randperm(len(organs), generator=generator).tolist()][: recipe.text_prompts]
     tumors = [tumors[i] for i in torch.randperm(len(tumors), generator=generator).tolist()][: recipe.tumor_prompts]
@@ -124,6 +126,7 @@ def training_loss(
 def _organ_losses(
     net: DSMNet,
     encoding: Encoding,
+    logits: Tensor,
     masks: Tensor,
     lesions: Tensor,
     found: list[str],
@@ -132,7 +135,6 @@ def _organ_losses(
 ) -> dict[str, Tensor]:
     """A lesion belongs to its organ's mask, but no organ query may claim it: that is what makes it an anomaly."""
     annotated = torch.tensor([names.organs[name] for name in found])
-    logits = net.mask_head(encoding.organ_queries, encoding.embedding)[0].float()
     zero = logits.new_zeros(())
     levels, anomalies = [], []
     healthy = torch.cat([masks & ~lesions, torch.stack([masks.any(dim=0) | lesions, lesions])])

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 import yaml
 
 from dsm.errors import ConfigError
+from dsm.models.config import as_tuples
 from dsm.training.synthetic_lesions import LesionRules
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -186,13 +187,6 @@ def read_recipe(path: Path | str) -> dict[str, Any]:
     return values
 
 
-def _as_tuples(value: Any) -> Any:
-    """Lists of YAML as tuples, so that settings cannot change."""
-    if isinstance(value, dict):
-        return {key: _as_tuples(item) for key, item in value.items()}
-    return tuple(value) if isinstance(value, list) else value
-
-
 def build(kind: type, values: dict[str, Any]) -> Any:
     """Make a dataclass of settings from the keys of a recipe.
 
@@ -206,6 +200,6 @@ def build(kind: type, values: dict[str, Any]) -> Any:
             hint = f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(known)}."
             raise ConfigError(f"Unknown key {key!r} in the recipe.", hint=hint)
     try:
-        return kind(**{key: _as_tuples(value) for key, value in values.items()} if kind is not Recipe else values)
+        return kind(**{key: as_tuples(value) for key, value in values.items()} if kind is not Recipe else values)
     except TypeError as error:
         raise ConfigError(f"The recipe is incomplete: {error}.") from error

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
+from dsm.training.lungs_from_air import filled_slices
+
 _BONE_HU = 220.0
 _CLOSING_MM = 5.0  # over joints and marrow
 _SMALLEST_ML = 15.0
@@ -29,9 +31,7 @@ def skeleton_from_density(image_hu: np.ndarray, spacing_mm: Sequence[float]) -> 
     closed = ndimage.binary_closing(
         np.pad(dense, [(n, n) for n in steps]), structure=np.ones([2 * n + 1 for n in steps], dtype=bool)
     )[tuple(slice(n, -n) for n in steps)]
-    for k in range(closed.shape[2]):
-        closed[:, :, k] = ndimage.binary_fill_holes(closed[:, :, k])
-    parts, count = ndimage.label(closed)
+    parts, count = ndimage.label(filled_slices(closed))
     if not count:
         return np.zeros(image_hu.shape, dtype=bool)
     sizes_ml = np.bincount(parts.reshape(-1)) * float(np.prod(spacing_mm)) / 1000

@@ -346,6 +346,10 @@ def _entries(recipe: Recipe, data_root: Path) -> tuple[list[CaseEntry], Tensor, 
     return entries, torch.tensor(weights), sources
 
 
+def _names_of_model(recipe: Recipe) -> tuple[str, ...]:
+    return (*recipe.model["organs"], *recipe.model.get("structures", ()), *recipe.model["tumors"])
+
+
 def _names_of(recipe: Recipe, regions: Sequence[str]) -> list[str]:
     """Names of the model that belong to some body regions.
 
@@ -358,9 +362,7 @@ def _names_of(recipe: Recipe, regions: Sequence[str]) -> list[str]:
     known = {structure.body_region for structure in vocabulary.structures}
     if unknown := set(regions) - known:
         raise ConfigError(f"No region {min(unknown)!r}.", hint=f"There are: {', '.join(sorted(known))}.")
-    model = recipe.model
-    names = (*model["organs"], *model.get("structures", ()), *model["tumors"])
-    found = ((name, vocabulary.get(name)) for name in names)
+    found = ((name, vocabulary.get(name)) for name in _names_of_model(recipe))
     return [name for name, structure in found if structure is not None and structure.body_region in regions]
 
 
@@ -456,7 +458,7 @@ def _adapt_organs(
 
 def _config(recipe: Recipe, annotated: set[str]) -> ModelConfig:
     values = {**recipe.model, "schema_version": SCHEMA_VERSION}
-    names = (*values["organs"], *values.get("structures", ()), *values["tumors"])
+    names = _names_of_model(recipe)
     claimed = recipe.model.get("trained", names)
     known = [name for name in names if name in annotated and name in claimed]
     return ModelConfig.from_dict({**values, "trained": known})
