@@ -42,9 +42,9 @@ def address(start_server: StartServer) -> Iterator[str]:
         yield where
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    """Headless Chromium."""
+    """Headless Chromium, one for all files: on a busy machine it takes up to a minute to start and to end."""
     with running_browser() as running:
         yield running
 
@@ -72,9 +72,9 @@ def page(browser: Any, address: str) -> Iterator[Any]:
 
 
 def opened(context: Any, where: str) -> Any:
+    context.set_default_timeout(_PATIENCE_MS)
     page = context.new_page()
-    page.set_default_timeout(_PATIENCE_MS)
     page.on("dialog", lambda dialog: dialog.accept())
-    page.goto(where, timeout=200_000)
-    page.wait_for_selector(IDLE, timeout=120_000)
+    page.goto(where)
+    page.wait_for_selector(IDLE)
     return page

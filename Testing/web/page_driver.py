@@ -65,9 +65,17 @@ def wait_for_volume(page: Any, other_than: float) -> float:
 
 
 def press(page: Any, name: str) -> None:
-    """Press a button, and wait as long as a hand needs to get from it to a view: the page sends its state meanwhile."""
+    """Press a button, and wait until the server has followed."""
     page.get_by_role("button", name=name, exact=True).click()
-    page.wait_for_timeout(500)
+    wait_until_sent(page)
+
+
+def wait_until_sent(page: Any) -> None:
+    """Wait until the browser has sent its state, and the server has answered every call.
+
+    A change of state waits in the browser while a call is under way: an event that follows at once overtakes it.
+    """
+    page.wait_for_function("() => window.trame.state.dirtyKeys.size === 0 && !window.trame.client.isBusy()")
 
 
 def drag(page: Any, points: list[tuple[int, int]]) -> None:
@@ -83,7 +91,7 @@ def drag(page: Any, points: list[tuple[int, int]]) -> None:
 
 def download(page: Any, kind: str, folder: Path) -> Path:
     """Press an export button and keep the file."""
-    with page.expect_download(timeout=60_000) as started:
+    with page.expect_download() as started:
         page.get_by_role("link", name=f".{kind}", exact=True).click()
     path = folder / started.value.suggested_filename
     started.value.save_as(path)

@@ -34,7 +34,7 @@ def test_workflow_without_a_mouse(page: Any) -> None:
     page.keyboard.type("liver; ")
     page.keyboard.press("Control+Enter")
     page.wait_for_selector(".dsm-rows button.dsm-name", timeout=280_000)
-    page.wait_for_selector(IDLE, timeout=60_000)
+    page.wait_for_selector(IDLE)
     assert names(page) == ["liver"]
     tab_to(page, "liver")
     page.keyboard.press("Enter")

@@ -38,13 +38,13 @@ def test_no_one_sees_the_scene_of_another(address: str, open_page: Any) -> None:
     my_address = mine.url
 
     second_tab = mine.context.new_page()
-    second_tab.goto(address, timeout=60_000)
-    second_tab.wait_for_selector(IDLE, timeout=60_000)
+    second_tab.goto(address)
+    second_tab.wait_for_selector(IDLE)
     assert second_tab.url != my_address
     assert names(second_tab) == []
 
     second_tab.goto(my_address)
-    second_tab.wait_for_selector(".dsm-rows button.dsm-name", timeout=60_000)
+    second_tab.wait_for_selector(".dsm-rows button.dsm-name")
     assert names(second_tab) == ["liver"], "one's own scene can be looked at twice"
 
     stranger = open_page(address)
@@ -73,13 +73,13 @@ def test_server_that_is_killed_and_started_again(start_server: Any, open_page: A
         below = children(server.pid)
         assert len(below) >= 2, "a scene and its worker"
         server.send_signal(signal.SIGKILL)
-        page.wait_for_selector("text=The server does not answer", timeout=30_000)
+        page.wait_for_selector("text=The server does not answer")
         wait_until_gone(below)
     port = address.rstrip("/").rsplit(":", 1)[1]
     with start_server("--port", port):
-        page.wait_for_selector(GONE, timeout=30_000)
+        page.wait_for_selector(GONE)
         page.get_by_role("link", name="Open a new one").click()
-        page.wait_for_selector(IDLE, timeout=60_000)
+        page.wait_for_selector(IDLE)
         assert names(page) == []
 
 
@@ -89,9 +89,9 @@ def test_scene_whose_process_dies_takes_no_other_along(start_server: Any, open_p
         first = children(server.pid)[0]
         other = open_page(address)
         os.kill(first, signal.SIGKILL)
-        victim.wait_for_selector(GONE, timeout=30_000)
+        victim.wait_for_selector(GONE)
         other.reload()
-        other.wait_for_selector(IDLE, timeout=60_000)
+        other.wait_for_selector(IDLE)
 
 
 def test_scene_that_nobody_uses_is_closed_with_all_its_processes(start_server: Any, open_page: Any) -> None:
@@ -101,7 +101,7 @@ def test_scene_that_nobody_uses_is_closed_with_all_its_processes(start_server: A
         below = children(server.pid)
         assert len(below) >= 2
         wait_until_gone(below, 60)
-        page.wait_for_selector(GONE, timeout=30_000)
+        page.wait_for_selector(GONE)
         assert not children(server.pid)
 
 

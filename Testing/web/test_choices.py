@@ -92,7 +92,7 @@ def test_another_model_that_has_learned_a_name_is_named(page: Any) -> None:
 def test_results_say_what_has_to_be_checked(page: Any) -> None:
     page.locator("#dsm-segment").click()
     page.wait_for_selector(".dsm-rows li:nth-child(3)", timeout=600_000)
-    page.wait_for_selector(IDLE, timeout=120_000)
+    page.wait_for_selector(IDLE)
     assert set(names(page)) == {"liver", "kidney tumor", "skeletal muscle"}
     row = page.locator(".dsm-rows li", has_text="skeletal muscle")
     assert row.locator(".dsm-mark").inner_text() == "guess, check"

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
 
 
 def wait_for_volume_name(page: Any, name: str) -> None:
-    page.wait_for_function("name => document.querySelector('.dsm-volume').innerText === name", arg=name, timeout=60_000)
+    page.wait_for_function("name => document.querySelector('.dsm-volume').innerText === name", arg=name)
 
 
 def zipped_exam(folder: Path) -> tuple[Path, str, str]:
@@ -36,7 +36,7 @@ def test_cancelling_the_choice_of_a_series_keeps_the_scan(page: Any, tmp_path: P
     before = page.inner_text(".dsm-volume")
     page.set_input_files("#dsm-file", zipped_exam(tmp_path)[0])
     dialog = page.get_by_role("dialog", name="Choose a series")
-    dialog.wait_for(timeout=60_000)
+    dialog.wait_for()
     page.keyboard.press("Escape")
     dialog.wait_for(state="detached")
     assert page.inner_text(".dsm-volume") == before
@@ -46,7 +46,7 @@ def test_zip_with_two_series_and_dicom_seg(page: Any, tmp_path: Path) -> None:
     archive, uid, _ = zipped_exam(tmp_path)
     page.set_input_files("#dsm-file", archive)
     dialog = page.get_by_role("dialog", name="Choose a series")
-    dialog.wait_for(timeout=60_000)
+    dialog.wait_for()
     assert [item.split("\n") for item in dialog.get_by_role("listitem").all_inner_texts()] == [
         [f"CT: {DESCRIPTION}", "20 slices of 48 × 44"],
         [f"MR: {DESCRIPTION}", "6 slices of 48 × 44"],
@@ -56,7 +56,7 @@ def test_zip_with_two_series_and_dicom_seg(page: Any, tmp_path: Path) -> None:
     page.wait_for_function("document.activeElement.closest('[role=dialog]')")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    dialog.wait_for(state="detached", timeout=60_000)
+    dialog.wait_for(state="detached")
     wait_for_volume_name(page, DESCRIPTION)
     segment(page, "liver")
     seg = hd.seg.segread(download(page, "dcm", tmp_path))
@@ -72,7 +72,7 @@ def test_folder(page: Any, tmp_path: Path) -> None:
     write_series(tmp_path / "exam" / "deep")
     (tmp_path / "exam" / "readme.txt").write_text("no DICOM")
     page.set_input_files("#dsm-folder", tmp_path / "exam")
-    page.wait_for_selector(".dsm-rows", state="detached", timeout=60_000)
+    page.wait_for_selector(".dsm-rows", state="detached")
     wait_for_volume_name(page, DESCRIPTION)
     assert page.inner_text("#dsm-status") == ""
 
@@ -83,7 +83,7 @@ def test_hostile_zip_is_explained_and_the_scan_stays(page: Any, tmp_path: Path) 
         packed.writestr("../../evil.dcm", b"no DICOM")
     page.set_input_files("#dsm-file", archive)
     alert = page.get_by_role("alert").first
-    alert.wait_for(timeout=60_000)
+    alert.wait_for()
     assert "no DICOM files" in alert.inner_text()
     assert "dsm-upload" not in alert.inner_text()
     assert page.inner_text(".dsm-volume") == DESCRIPTION
@@ -103,14 +103,15 @@ def test_dsm_web_asks_for_the_series_of_a_folder(start_server: Any, browser: Any
     write_series(tmp_path / "exam", voxels=phantom((48, 44, 6)), modality="MR")
     with start_server(str(tmp_path / "exam")) as (_, address):
         page = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
-        page.goto(address, timeout=200_000)
+        page.set_default_timeout(200_000)
+        page.goto(address)
         dialog = page.get_by_role("dialog", name="Choose a series")
-        dialog.wait_for(timeout=120_000)
+        dialog.wait_for()
         dialog.get_by_role("button", name="CT:").click()
-        dialog.get_by_role("alert").wait_for(timeout=30_000)
+        dialog.get_by_role("alert").wait_for()
         assert page.inner_text(".dsm-volume") == "No scan is open"
         dialog.get_by_role("button", name="MR:").click()
-        dialog.wait_for(state="detached", timeout=60_000)
+        dialog.wait_for(state="detached")
         wait_for_volume_name(page, DESCRIPTION)
         assert page.get_by_role("button", name="Lung").count() == 0, "it is no CT"
         page.context.close()

@@ -15,7 +15,7 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from page_driver import prompt, segment, violations, volume_ml
+from page_driver import prompt, segment, violations, volume_ml, wait_until_sent
 from PIL import Image
 from server_process import running_clicking_scene
 
@@ -39,7 +39,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def download_all(page: Any, folder: Path) -> Path:
     """Press the button; returns the folder of the unpacked archive."""
-    with page.expect_download(timeout=120_000) as started:
+    with page.expect_download() as started:
         page.get_by_role("link", name="Download all").click()
     archive = folder / started.value.suggested_filename
     started.value.save_as(archive)
@@ -145,7 +145,7 @@ def test_surface_is_that_of_the_corrected_mask(page: Any, tmp_path: Path) -> Non
     page.get_by_role("button", name=_NAME, exact=True).click()
     page.get_by_role("button", name="Erase", exact=True).click()
     page.evaluate("window.trame.state.set('brush_mm', 60)")
-    page.wait_for_timeout(500)
+    wait_until_sent(page)
     before = volume_ml(page)
     page.mouse.click(567, 200)
     page.wait_for_function("before => window.trame.state.state.rows[0].note !== `${before.toFixed(1)} ml`", arg=before)

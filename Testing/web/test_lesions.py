@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from page_driver import changed, download, names, press, segment, views, violations, volume_ml
+from page_driver import changed, download, names, press, segment, views, violations, volume_ml, wait_until_sent
 from server_process import running_clicking_scene
 
 from dsm.io.seg_nrrd_reader import read_segments
@@ -45,7 +45,7 @@ def click(page: Any, row: int) -> None:
     box = page.locator(JUMPS).nth(row).bounding_box()
     page.mouse.click(box["x"] + 40, box["y"] + box["height"] / 2)
     page.wait_for_function(f"row => document.querySelectorAll('{JUMPS}')[row].ariaPressed === 'true'", arg=row)
-    page.wait_for_timeout(500)
+    wait_until_sent(page)
 
 
 def test_an_organ_has_no_lesions(page: Any) -> None:
@@ -112,7 +112,7 @@ def test_all_lesions_accepted_is_a_reviewed_result(page: Any) -> None:
     reviewed = page.get_by_text("reviewed", exact=True)
     for number in (1, 2):
         page.get_by_role("button", name=f"Accept lesion {number}").click()
-        page.wait_for_timeout(300)
+        wait_until_sent(page)
     assert reviewed.count() == 0
     page.get_by_role("button", name="Reject lesion 3").click()
     reviewed.wait_for()

@@ -18,7 +18,7 @@ def test_run_that_is_cancelled_at_its_start_leaves_no_segment(page: Any) -> None
     # First in this file: only a run that has to start the worker lasts long enough to be cancelled.
     prompt(page, "spleen; liver")
     page.locator(".dsm-cancel").click()
-    page.wait_for_selector(IDLE, timeout=60_000)
+    page.wait_for_selector(IDLE)
     assert page.inner_text("#dsm-status").startswith("Cancelled")
     assert names(page) == []
     chips = page.locator(".dsm-prompt .v-chip")
@@ -38,7 +38,7 @@ def test_first_segmentation(page: Any, tmp_path: Path) -> None:
     page.get_by_role("option", name="aorta", exact=True).wait_for()
     page.keyboard.type("ta")
     page.keyboard.press("Control+Enter")
-    page.wait_for_selector(".dsm-rows button.dsm-name", timeout=120_000)
+    page.wait_for_selector(".dsm-rows button.dsm-name")
     page.wait_for_selector(IDLE)
     assert names(page) == ["aorta"]
     segmented = views(page)
@@ -86,12 +86,12 @@ def small_scan(path: Path) -> Path:
 def test_uploaded_scan_takes_the_place_of_the_first(page: Any, tmp_path: Path) -> None:
     scan = small_scan(tmp_path / "small.nii.gz")
     page.set_input_files("#dsm-file", scan)
-    page.wait_for_function("document.querySelector('.dsm-volume').innerText === 'small'", timeout=30_000)
+    page.wait_for_function("document.querySelector('.dsm-volume').innerText === 'small'")
     assert names(page) == []
     # From what the chest CT took: a hundredth of it, for a hundredth of the voxels.
     assert page.inner_text("#dsm-estimate").startswith("Encoding this volume takes about 1 s and 0.1 GB of memory")
     prompt(page, "liver")
-    page.wait_for_function("document.querySelector('#dsm-status').innerText.startsWith('Finished')", timeout=60_000)
+    page.wait_for_function("document.querySelector('#dsm-status').innerText.startsWith('Finished')")
     assert not page.locator("#dsm-estimate").count(), "it is encoded now"
 
 
@@ -111,5 +111,5 @@ def test_scan_is_dropped_on_the_page(page: Any, tmp_path: Path) -> None:
     page.wait_for_selector("body:not(.dsm-drop)")  # it was taken elsewhere, and comes back
     drag("dragOver")
     drag("drop")
-    page.wait_for_function("document.querySelector('.dsm-volume').innerText === 'dropped'", timeout=30_000)
+    page.wait_for_function("document.querySelector('.dsm-volume').innerText === 'dropped'")
     assert not page.locator("body.dsm-drop").count()

@@ -18,7 +18,7 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
-from page_driver import IDLE
+from page_driver import IDLE, wait_until_sent
 
 _BESIDE = Path(__file__).resolve().parents[3] / "shared" / "data"
 DATA = Path(os.environ.get("DSM_DATA_DIR", _BESIDE)) / "lits"
@@ -160,7 +160,7 @@ def test_from_the_file_to_the_archive(page: Any, tmp_path: Path, record_property
     reader.type("liver tumor")
     reader.press("Click", page.locator(".dsm-click-new"))
     page.locator(".dsm-click-bar").wait_for()
-    page.wait_for_timeout(1000)
+    wait_until_sent(page)
     reader.press_at("the tumor", x, y)
     wait_for_answer(page, 1)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from page_driver import IDLE, download, drag, names, press, prompt, segment, violations
+from page_driver import IDLE, download, drag, names, press, prompt, segment, violations, wait_until_sent
 from server_process import running_clicking_scene
 
 from dsm.io.seg_nrrd_reader import read_segments
@@ -73,7 +73,7 @@ def move_threshold(page: Any) -> None:
 
 def click(page: Any) -> None:
     page.locator(".dsm-click-bar").wait_for()
-    page.wait_for_timeout(500)
+    wait_until_sent(page)
     page.mouse.click(*AXIAL)
 
 
@@ -116,7 +116,7 @@ def test_every_step_there_and_back_twice(page: Any, tmp_path: Path) -> None:
         before = page.evaluate(_RESULTS)
         step(page)
         page.wait_for_function(f"before => ({_RESULTS})() !== before && !window.trame.state.state.running", arg=before)
-        page.wait_for_timeout(500)
+        wait_until_sent(page)
         states.append(seen(page))
         masks.append(results(page, tmp_path / f"{number}"))
     assert violations(page) == []
@@ -141,11 +141,11 @@ def test_threshold_and_clicks_go_on_after_a_redo(page: Any) -> None:
     """Maps and clicks of what was done again are those that it had."""
     page.get_by_label("Click on schwannoma").click()
     page.locator(".dsm-click-bar").wait_for()
-    page.wait_for_timeout(500)
+    wait_until_sent(page)
     before = page.evaluate(_RESULTS)
     page.mouse.click(AXIAL[0] + 40, AXIAL[1])
     page.wait_for_function(f"before => ({_RESULTS})() !== before && !window.trame.state.state.running", arg=before)
-    page.wait_for_timeout(500)
+    wait_until_sent(page)
     with_both = seen(page)
     page.keyboard.press("Backspace")
     page.wait_for_function("window.trame.state.state.num_clicks === 1 && !window.trame.state.state.running")
@@ -164,7 +164,7 @@ def test_something_new_ends_redo(page: Any) -> None:
     page.locator("#dsm-redo:disabled").wait_for()
     now = seen(page)
     page.keyboard.press("Control+y")
-    page.wait_for_timeout(500)
+    wait_until_sent(page)
     assert seen(page) == now
 
 
@@ -178,7 +178,7 @@ def test_keys_mean_in_a_text_box_what_they_always_mean(page: Any) -> None:
     page.keyboard.type("sple")
     page.keyboard.press("Control+z")
     page.keyboard.press("Control+y")
-    page.wait_for_timeout(500)
+    wait_until_sent(page)
     assert seen(page) == undone
 
 

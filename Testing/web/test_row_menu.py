@@ -7,7 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from page_driver import changed, download, drag, names, press, prompt, segment, views, violations, volume_ml
+from page_driver import (
+    changed,
+    download,
+    drag,
+    names,
+    press,
+    prompt,
+    segment,
+    views,
+    violations,
+    volume_ml,
+    wait_until_sent,
+)
 from server_process import running_clicking_scene
 
 pytestmark = [pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
@@ -25,14 +37,14 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def choose(page: Any, name: str, item: str) -> None:
     page.get_by_role("button", name=f"More for {name}", exact=True).click()
     page.locator(".v-overlay--active .v-list-item", has_text=item).first.click()
-    page.wait_for_timeout(500)
+    wait_until_sent(page)
 
 
 def wait_for_names(page: Any, *expected: str) -> None:
     page.wait_for_function(
         "names => window.trame.state.state.rows.map((row) => row.name).join() === names", arg=",".join(expected)
     )
-    page.wait_for_timeout(300)
+    wait_until_sent(page)
     assert names(page) == list(expected)
 
 
@@ -138,7 +150,7 @@ def test_what_was_not_found_is_drawn(page: Any) -> None:
     wait_for_names(page, "liver", "liver copy", "left kidney")
     row = page.locator(".dsm-rows li").nth(2)
     assert row.locator(".dsm-mark").inner_text() == "empty"
-    page.wait_for_timeout(500)
+    wait_until_sent(page)
     drag(page, [AXIAL, (AXIAL[0] + 40, AXIAL[1])])
     page.wait_for_function("parseFloat(document.querySelectorAll('.dsm-rows li .dsm-note')[2].innerText) > 0")
     assert row.locator(".dsm-mark").inner_text() == "drawn by hand"

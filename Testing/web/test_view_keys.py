@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from page_driver import changed, press, segment, views, violations, volume_ml
+from page_driver import changed, press, segment, views, violations, volume_ml, wait_until_sent
 from server_process import running_clicking_scene
 
 pytestmark = [pytest.mark.xdist_group("web"), pytest.mark.timeout(1500)]
@@ -72,7 +72,7 @@ def test_keys_stop_at_the_last_slice(page: Any) -> None:
     for number in range(axial - 1, 0, -1):
         step(page, "ArrowDown", number, coronal, sagittal)
     page.keyboard.press("ArrowDown")
-    page.wait_for_timeout(500)
+    wait_until_sent(page)
     assert slices(page) == [1, coronal, sagittal]
     for number in range(2, axial + 1):
         step(page, "ArrowUp", number, coronal, sagittal)
@@ -97,7 +97,7 @@ def test_text_box_and_dialog_keep_their_arrow_keys(page: Any) -> None:
     page.keyboard.press("ArrowUp")
     page.keyboard.press("Escape")
     keys.wait_for(state="hidden")
-    page.wait_for_timeout(500)
+    wait_until_sent(page)
     assert slices(page) == before
 
 
@@ -129,6 +129,7 @@ def test_double_click_shows_one_view_and_all_again(page: Any) -> None:
 def test_one_view_by_its_button_survives_a_reload(page: Any) -> None:
     page.get_by_role("button", name="Maximize the 3D view").click()
     page.get_by_role("button", name="Show all views").wait_for()
+    wait_until_sent(page)
     page.reload()
     page.get_by_role("button", name="Show all views").wait_for()
     assert box(page, "3D") == (950, 800)
@@ -140,7 +141,7 @@ def test_two_clicks_of_a_tool_are_two_clicks(page: Any) -> None:
     segment(page, "liver")
     page.get_by_label("Click on liver").click()
     page.locator(".dsm-click-bar").wait_for()
-    page.wait_for_timeout(500)
+    wait_until_sent(page)
     page.mouse.dblclick(*AXIAL)
     page.wait_for_function("window.trame.state.state.num_clicks === 2 && !window.trame.state.state.running")
     assert page.get_by_role("button", name="Show all views").count() == 0

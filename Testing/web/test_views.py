@@ -107,7 +107,7 @@ def test_mr_is_shown_with_a_window_of_its_own_values(page: Any, tmp_path: Path) 
     voxels[0, 0, 0] = 30_000  # one bright voxel must not darken all others
     nibabel.save(nibabel.Nifti1Image(voxels, np.diag([9.0, 9.0, 9.0, 1.0])), tmp_path / "mr.nii.gz")
     page.set_input_files("#dsm-file", tmp_path / "mr.nii.gz")
-    page.wait_for_function("document.querySelector('.dsm-volume').innerText === 'mr'", timeout=60_000)
+    page.wait_for_function("document.querySelector('.dsm-volume').innerText === 'mr'")
     opened = window(page)
     assert 250 < opened[0] < 400
     page.mouse.move(*AXIAL)

@@ -42,7 +42,7 @@ def test_nothing_is_sent_before_somebody_has_agreed(page: Any, server: Server) -
     assert server.address in page.locator(".dsm-panel").inner_text()
     prompt(page, "liver")
     dialog = page.get_by_role("dialog", name="Send the scan to a server?")
-    dialog.wait_for(timeout=60_000)
+    dialog.wait_for()
     assert server.address in dialog.inner_text()
     assert "NOT ENCRYPTED" in dialog.inner_text()
     page.wait_for_timeout(500)  # it fades in; half-transparent text has no contrast
@@ -59,7 +59,7 @@ def test_after_consent_the_server_segments_and_nobody_is_asked_again(page: Any, 
     page.locator("#dsm-segment").click()
     page.get_by_role("button", name="Agree").click()
     page.wait_for_selector(".dsm-rows button.dsm-name", timeout=280_000)
-    page.wait_for_selector(IDLE, timeout=60_000)
+    page.wait_for_selector(IDLE)
     assert server.voxel_files
     assert changed(before, views(page)) > 0.05
     segment(page, "aorta")
@@ -89,7 +89,7 @@ def test_a_server_that_is_gone_is_explained(page: Any, server: Server) -> None:
     server.process.wait()
     prompt(page, "spleen")
     alert = page.locator(".dsm-error")
-    alert.wait_for(timeout=60_000)
+    alert.wait_for()
     assert "nothing listens" in alert.inner_text()
     page.wait_for_selector(IDLE)
     assert names(page) == ["liver", "aorta"]
