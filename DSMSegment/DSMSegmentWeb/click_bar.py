@@ -32,10 +32,16 @@ def click_bar(actions: Actions) -> None:
                 density="compact",
                 variant="outlined",
                 divided=True,
-                raw_attrs=['aria-label="Kind of the next click"'],
+                raw_attrs=['role="group"', 'aria-label="Kind of the next click"'],
             ):
                 for tool, (text, icon, title) in _KINDS.items():
-                    v3.VBtn(text, value=tool, size="small", prepend_icon=icon, raw_attrs=[f'title="{title}"'])
+                    v3.VBtn(
+                        text,
+                        value=tool,
+                        size="small",
+                        prepend_icon=icon,
+                        raw_attrs=[f'title="{title}"', f":aria-pressed=\"tool === '{tool}'\""],
+                    )
             v3.VBtn(
                 "Take back",
                 id="dsm-click-back",

@@ -36,10 +36,16 @@ def correction_tools(actions: Actions) -> None:
             variant="outlined",
             divided=True,
             disabled=("running",),
-            raw_attrs=['aria-label="Tool"'],
+            raw_attrs=['role="group"', 'aria-label="Tool"'],
         ):
             for tool, (text, icon, title) in _TOOLS.items():
-                v3.VBtn(text, value=tool, size="small", prepend_icon=icon, raw_attrs=[f'title="{title}"'])
+                v3.VBtn(
+                    text,
+                    value=tool,
+                    size="small",
+                    prepend_icon=icon,
+                    raw_attrs=[f'title="{title}"', f":aria-pressed=\"tool === '{tool}'\""],
+                )
         with html.Div(classes="dsm-line", v_if="tool === 'paint' || tool === 'erase'"):
             slider("brush_mm", 2, 60, step=1, label="Diameter of the brush in millimetres")
             html.Span("{{ brush_mm }} mm", classes="dsm-number")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trame.widgets import html
+from trame.widgets import client, html
 from trame.widgets import vuetify3 as v3
 
 from DSMSegmentLib.scene.uncertainty_overlay import COLORS
@@ -16,8 +16,9 @@ _COLORS = f"background: linear-gradient(to right, {', '.join(COLORS)})"
 
 def result_list(actions: Actions) -> None:
     """Add the list; hidden while there is no result."""
-    with html.Div(v_if="rows.length"):
+    with html.Div(v_if="rows.length", classes="dsm-results"):
         html.H2("Results")
+        client.ClientStateChange(value="selected", change="window.dsmShowSelected()")
         with html.Ul(classes="dsm-rows"):
             with html.Li(
                 v_for="row in rows",

@@ -126,6 +126,36 @@ def test_all_lesions_accepted_is_a_reviewed_result(page: Any) -> None:
     assert pressed == ["true", "false", "true"]
 
 
+def test_lesions_stay_in_sight_below_many_results(page: Any) -> None:
+    # Laid out by the browser, which is told of more results than there are.
+    page.evaluate(
+        """() => {
+            const [liver, tumor] = window.trame.state.state.rows;
+            const more = Array.from({ length: 15 }, (_, number) => ({ ...liver, id: `${number}`, name: `${number}` }));
+            window.trame.state.set("rows", [...more, tumor]);
+            window.trame.state.set("selected", "");
+        }"""
+    )
+    page.locator(".dsm-tools").wait_for(state="detached")
+    tumor = page.get_by_role("button", name="lung tumor", exact=True)
+    tumor.evaluate("button => button.click()")  # without the scrolling that a click of the mouse brings here
+    page.locator(".dsm-rows .selected").wait_for()
+    page.wait_for_function(
+        """() => {
+            const [list, row] = [".dsm-rows", ".dsm-rows .selected"]
+                .map((name) => document.querySelector(name).getBoundingClientRect());
+            return list.height > 150 && list.top <= row.top + 1 && row.bottom <= list.bottom + 1;
+        }"""
+    )
+    wait_for_lesions(page, 3)
+    lower_edge = page.locator(".dsm-export").bounding_box()["y"]
+    for row in page.locator(JUMPS).all():
+        box = row.bounding_box()
+        assert box["height"] > 10
+        assert box["y"] + box["height"] < lower_edge
+    assert violations(page) == []
+
+
 def test_the_last_lesion_can_be_rejected(page: Any) -> None:
     for left in (2, 1, 0):
         page.get_by_role("button", name="Reject lesion 1").click()

@@ -39,6 +39,11 @@
     open(files);
   };
 
+  // The list scrolls to the selected result, wherever it was selected.
+  window.dsmShowSelected = function () {
+    setTimeout(() => document.querySelector(".dsm-rows .selected")?.scrollIntoView({ block: "nearest" }));
+  };
+
   // The files of all folders below, one list.
   async function filesOf(entry) {
     if (entry.isFile) return [await new Promise((resolve, reject) => entry.file(resolve, reject))];
