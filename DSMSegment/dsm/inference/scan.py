@@ -103,6 +103,7 @@ class Scan:
     _net: DSMNet = field(repr=False)
     _config: ModelConfig = field(repr=False)
     _embedder: PromptEmbedder = field(repr=False)
+    _precision: str = "float32"
     _input_notes: tuple[InputNote, ...] = ()
     _calibration: Calibration | None = field(default=None, repr=False)
     _clicked: ClickedObjects | None = field(default=None, repr=False)
@@ -475,7 +476,9 @@ class Scan:
             tumor_index=_rows(prompts, self._config.tumors, device),
             structure_index=_rows(prompts, self._config.structures, device),
         )
-        decoded, mean = decode_with_visual_prompts(self._net, self._encoding, batch, sampling, spread=spread)
+        decoded, mean = decode_with_visual_prompts(
+            self._net, self._encoding, batch, sampling, spread=spread, precision=self._precision
+        )
         logits, presence = decoded.logits[0].float().cpu(), decoded.presence[0].tolist()
         mean = None if mean is None else mean.float().cpu()
         for row, prompt in enumerate(prompts):

@@ -51,7 +51,7 @@ class Segmenter:
         embedder: Turns prompts into text vectors.
         entry: Where it came from, for reports.
         cache: Encodings on disk; by default where `DSM_CACHE_DIR` says, if it does.
-        precision: Of the encoding, see `dsm.inference.precision`.
+        precision: Of the encoding and of the denoiser of visual prompts, see `dsm.inference.precision`.
         calibration: Presence decision and score of learned names; without one, both are the network's own opinion.
         click_network: Segments clicked objects; None for a model that takes no clicks.
 
@@ -202,6 +202,7 @@ class Segmenter:
             _net=self.net,
             _config=self.config,
             _embedder=self.embedder,
+            _precision=self.precision,
             _calibration=self.calibration,
             _clicked=ClickedObjects(volume, self.click_network) if self.click_network is not None else None,
         )

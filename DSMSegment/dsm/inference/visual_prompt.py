@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dsm.inference.precision import autocast_for
 from dsm.nn.dsm_net import Decoded, DSMNet, Encoding, tumor_rows
 from dsm.nn.prompt_batch import PromptBatch
 from dsm.ops.ddim import sample
@@ -27,8 +28,17 @@ class Sampling:
     seed: int = 0
 
 
-def draw_visual_prompts(net: DSMNet, encoding: Encoding, prompts: PromptBatch, sampling: Sampling) -> Tensor:
+def draw_visual_prompts(
+    net: DSMNet, encoding: Encoding, prompts: PromptBatch, sampling: Sampling, *, precision: str = "float32"
+) -> Tensor:
     """Denoise coarse masks of the tumor prompts.
+
+    Args:
+        net: In evaluation mode.
+        encoding: Of one scan.
+        prompts: What is looked for; only its tumors count.
+        sampling: How hypotheses are drawn.
+        precision: Of the denoiser, one of `PRECISIONS`: that of the encoding. Its masks are coarse and begin as noise.
 
     Returns:
         `(tumor prompts, hypotheses, i, j, k)` at 12 mm, in [0, 1].
@@ -40,14 +50,22 @@ def draw_visual_prompts(net: DSMNet, encoding: Encoding, prompts: PromptBatch, s
 
     def predict_clean(noisy: Tensor, level: float) -> Tensor:
         time = torch.full((sampling.hypotheses,), level, device=noisy.device)
-        return 2 * net.predict_clean_masks(encoding, prompts, noisy, time).sigmoid() - 1
+        with autocast_for(precision, noisy.device):
+            logits = net.predict_clean_masks(encoding, prompts, noisy, time)
+        return 2 * logits.float().sigmoid() - 1
 
     clean = sample(predict_clean, noise.expand(count, -1, -1, -1, -1), num_steps=sampling.steps)
     return (clean + 1) / 2
 
 
 def decode_with_visual_prompts(
-    net: DSMNet, encoding: Encoding, prompts: PromptBatch, sampling: Sampling | None, *, spread: bool = False
+    net: DSMNet,
+    encoding: Encoding,
+    prompts: PromptBatch,
+    sampling: Sampling | None,
+    *,
+    spread: bool = False,
+    precision: str = "float32",
 ) -> tuple[Decoded, Tensor | None]:
     """Decode under the mean hypothesis of each tumor prompt.
 
@@ -57,6 +75,7 @@ def decode_with_visual_prompts(
         prompts: What is looked for.
         sampling: How hypotheses are drawn; None for no visual prompts.
         spread: Also decode each hypothesis alone.
+        precision: As in `draw_visual_prompts`; the masks of the prompts are decoded in float32.
 
     Returns:
         The masks, and with `spread` their mean probability over the hypotheses `(prompts, i, j, k)`: between 0 and 1
@@ -65,7 +84,7 @@ def decode_with_visual_prompts(
     if sampling is None or net.denoiser is None or not len(tumor_rows(prompts)):
         decoded = net.decode(encoding, prompts)
         return decoded, decoded.logits[0].sigmoid() if spread else None
-    drawn = draw_visual_prompts(net, encoding, prompts, sampling)
+    drawn = draw_visual_prompts(net, encoding, prompts, sampling, precision=precision)
     decoded = net.decode(encoding, prompts, visual_prompts=drawn.mean(dim=1)[None])
     if not spread:
         return decoded, None

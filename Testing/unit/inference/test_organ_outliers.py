@@ -82,7 +82,7 @@ def test_lesions_of_an_organ_with_a_trained_one_are_the_networks(found, prompt):
 def test_visual_prompts_are_drawn_for_what_the_network_answers_alone(make_segmenter, monkeypatch):
     drawn = {}
 
-    def decode(net, encoding, prompts, sampling, *, spread):
+    def decode(net, encoding, prompts, sampling, *, spread, precision):
         drawn[sampling] = prompts.text[:, 0].tolist()
         return net.decode(encoding, prompts), None
 

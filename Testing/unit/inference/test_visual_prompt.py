@@ -54,6 +54,26 @@ def test_seed_decides(net, encoding):
     assert not torch.equal(one, other)
 
 
+def test_denoiser_takes_the_precision_of_the_encoding(net, encoding):
+    exact, coarse = (
+        draw_visual_prompts(net, encoding, prompts(net, 1), Sampling(), precision=precision)
+        for precision in ("float32", "bfloat16")
+    )
+    assert coarse.dtype == torch.float32
+    assert not torch.equal(exact, coarse)
+    torch.testing.assert_close(exact, coarse, rtol=0, atol=0.03)
+
+
+def test_masks_are_decoded_in_float32(net, encoding):
+    batch = prompts(net, 1)
+    exact, coarse = (
+        decode_with_visual_prompts(net, encoding, batch, Sampling(), precision=precision)[0]
+        for precision in ("float32", "bfloat16")
+    )
+    assert coarse.logits.dtype == torch.float32
+    torch.testing.assert_close(exact.logits, coarse.logits, rtol=0, atol=0.05)
+
+
 def test_what_else_is_asked_changes_nothing(net, encoding):
     batch = prompts(net, 2)
     together, _ = decode_with_visual_prompts(net, encoding, batch, Sampling())
