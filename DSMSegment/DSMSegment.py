@@ -302,9 +302,8 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
 
     def promptContext(self, volumeNode: Any) -> PromptContext:
         """Return the context of the hints: modality of the volume, abilities of the model, and the choice to guess."""
-        setup, clicks = self._setup, not self.logic.backend.reasonNoClicks
-        guess, modality = bool(self._parameterNode and self._parameterNode.guess), self._modality(volumeNode)
-        return PromptContext(modality, setup.trainedIn(modality), setup.readsFreeText, guess, clicks, setup.models)
+        guess, clicks = bool(self._parameterNode and self._parameterNode.guess), not self.logic.backend.reasonNoClicks
+        return self._setup.promptContext(self._modality(volumeNode), guess=guess, clicks=clicks)
 
     def chooseModel(self, name: str) -> None:
         """Choose the model for the next run by its name; not during one."""
@@ -352,7 +351,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         self._output.follow(parameters)
         context, running = self.promptContext(parameters.inputVolume), self.logic.isRunning
         self._prompts.setContext(context)
-        self._organs.update(context.trained)
+        self._organs.update(context)
         self._showModality(parameters.inputVolume, parameters.modality.value)
         reason = self._setup.reason or reasonOfInputs(parameters)
         self._run.update(reason)

@@ -592,6 +592,7 @@ class Application:
             readsFreeText=self._reads_free_text,
             guess=bool(state.guess),
             models=self._engine.models,
+            onlyIn=self._engine.trained_only_in,
         )
         hints = promptHints("; ".join([*state.prompts, state.typed or ""]), context)
         state.hints = [{"level": hint.level.name.lower(), "text": str(hint)} for hint in hints]

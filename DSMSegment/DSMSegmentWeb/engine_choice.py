@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from trame_server.state import State
 
 from dsm.core.precision import AUTO, PRECISIONS
 from dsm.errors import DSMError
-from dsm.models.library import ModelLibrary, trained_names
+from dsm.models.library import ModelLibrary, names_of_one_modality, trained_names
 from dsm.models.store import ModelEntry, find_model, model_entry
 from dsm.wire.messages import Device
 from dsm.worker.devices import find_devices
@@ -71,11 +71,23 @@ class EngineChoice:
 
     def trained_in(self, modality: str) -> tuple[str, ...]:
         """Return the names that the model of the next run has learned in a modality; empty if unknown."""
+        entry = self._readable_model
+        return trained_names(entry, modality) if entry else ()
+
+    @property
+    def trained_only_in(self) -> Mapping[str, tuple[str, ...]]:
+        """Names that the model of the next run has learned in one modality only; none if unknown."""
+        entry = self._readable_model
+        return names_of_one_modality(entry) if entry else {}
+
+    @property
+    def _readable_model(self) -> ModelEntry | None:
+        """Model of the next run; that of a server is known after its first run, if it is on this computer, too."""
         entry = self._models.get(self._state.model)
-        if entry is None:  # of a server: known after its first run, if its model is on this computer, too
+        if entry is None:
             digest = self._backend.provenance.model_sha256
             entry = next((one for one in self._library if one.digest == digest), None)
-        return trained_names(entry, modality) if entry else ()
+        return entry
 
     @property
     def models(self) -> tuple[ModelEntry, ...]:

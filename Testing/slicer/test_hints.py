@@ -84,6 +84,34 @@ def test_other_modality_is_doubtful() -> None:
     assert hint("peritumoral edema", mr).level is hint("liver", mr).level is HintLevel.GOOD
 
 
+HEART_IN_MR = replace(CT, onlyIn={"MR": ("heart",)})
+
+
+@pytest.mark.parametrize(
+    ("context", "line"),
+    [
+        (HEART_IN_MR, "! heart: learned in MR only, this volume is CT: click on it."),
+        (replace(HEART_IN_MR, clicks=False), "! heart: learned in MR only, this volume is CT."),
+        (replace(HEART_IN_MR, trained=()), "! heart: learned in MR only, this volume is CT: click on it."),
+        (
+            replace(HEART_IN_MR, guess=True),
+            "? heart: learned in MR only, this volume is CT; the result will be a guess.",
+        ),
+        (replace(HEART_IN_MR, modality="MR", trained=(*TRAINED, "heart")), "✓ heart"),
+        (CT, "! heart: not known to this model: click on it."),
+    ],
+    ids=["clicks", "no clicks", "nothing learned in this one", "guess", "in that modality", "in neither"],
+)
+def test_name_learned_in_the_other_modality_only_says_so(context: PromptContext, line: str) -> None:
+    assert str(hint("heart", context)) == line
+
+
+def test_model_that_learned_the_name_in_this_modality_is_named(body_model: Path) -> None:
+    context = replace(CT, onlyIn={"MR": ("sternum",)}, models=(model_entry(body_model),))
+    told = "! sternum: learned in MR only, this volume is CT: click on it. dsm-body has learned it:"
+    assert str(hint("sternum", context)).startswith(told)
+
+
 def test_model_of_unknown_training_gives_no_kinds() -> None:
     assert hint("pancreas", PromptContext("CT")).level is HintLevel.GOOD
     assert hint("grey spot", PromptContext("CT")).text == "free text, less reliable."

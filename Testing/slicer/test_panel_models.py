@@ -16,6 +16,7 @@ from phantoms import mask_of, plain_affine, volume_node
 
 import DSMSegment as module
 from dsm.models.archive import pack_model
+from dsm.models.config import ModelConfig
 from dsm.models.store import no_click_network, write_manifest
 from DSMSegmentLib.panel.settings import Settings
 
@@ -104,6 +105,23 @@ def test_link_of_a_hint_chooses_the_model_that_has_learned_the_name(panel: Any) 
     assert "liver: not known to this model: click on it. dsm-small has learned it" in panel.ui.hintsLabel.text
     panel.ui.placeComboBox.setCurrentIndex(1)
     assert "Setup" not in panel.ui.hintsLabel.text, "a server has models of its own"
+
+
+def test_name_learned_in_the_other_modality_only_is_said_and_is_none_of_all_learned_organs(
+    panel: Any, make_body_model: Callable[[Path], Path], shipped: Path
+) -> None:
+    folder = make_body_model(shipped.parent)
+    ModelConfig(name="dsm-body", organs=(), tumors=(), trained=("heart",), only_in={"MR": ("heart",)}).save(folder)
+    write_manifest(folder)
+    panel.widget._setup._fillModels()
+    panel.widget.chooseModel("dsm-body")
+    panel.ui.promptsTextEdit.setPlainText("heart")
+    assert panel.ui.hintsLabel.text == "! heart: learned in MR only, this volume is CT: click on it."
+    assert panel.ui.learnedOrgansButton.toolTip == "The model has learned no organs in CT."
+    panel.ui.modalityComboBox.setCurrentText("MR")
+    assert panel.ui.hintsLabel.text == "✓ learned"
+    mouse.click(panel.ui.learnedOrgansButton)
+    assert panel.ui.promptsTextEdit.plainText == "heart"
 
 
 @pytest.mark.usefixtures("body_model_beside", "questions")

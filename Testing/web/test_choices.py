@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from page_driver import IDLE, download, names, segment, violations
 from server_process import running_server
+
+from dsm.models.config import ModelConfig
+from dsm.models.store import write_manifest
 
 pytestmark = [pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
 
@@ -29,7 +33,9 @@ def address(
     """Address of a server with more models, for an MR scan."""
     folder = tmp_path_factory.mktemp("models")
     make_body_model(folder)
-    shutil.copytree(dsm_tiny, folder / "dsm-other")
+    other = Path(shutil.copytree(dsm_tiny, folder / "dsm-other"))
+    replace(ModelConfig.load(other), only_in={"CT": ("spleen",)}).save(other)
+    write_manifest(other)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DSM_MODEL_DIR", str(folder))
         with running_server(dsm_tiny, "--modality", "MR", "--precision", "float32") as (_, where):
@@ -87,6 +93,15 @@ def test_another_model_that_has_learned_a_name_is_named(page: Any) -> None:
     assert hints(page)[3].endswith(" dsm-body has learned it: choose it under Setup.")
     page.locator(".dsm-prompt input").fill("")
     page.locator("h1").click()
+
+
+def test_name_that_the_chosen_model_learned_in_the_other_modality_only_says_so(page: Any) -> None:
+    page.locator("#dsm-model").select_option("dsm-other")
+    page.locator(".dsm-prompt input").fill("spleen")
+    page.locator(".dsm-hints").get_by_text("spleen: learned in CT only, this volume is MR").wait_for()
+    page.locator(".dsm-prompt input").fill("")
+    page.locator("h1").click()
+    page.locator("#dsm-model").select_option("dsm-tiny")
 
 
 def test_results_say_what_has_to_be_checked(page: Any) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
 from html import escape
 
-from dsm.core.name_status import Answer, NameKind, NameStatus
+from dsm.core.name_status import Answer, NameKind, NameStatus, names_of_other_modality
 from dsm.core.prompt import Prompt
 from dsm.core.structure import Structure
 from dsm.errors import PromptError
@@ -40,6 +40,7 @@ class PromptContext:
         guess: Whether the network may guess at names that it has not learned.
         clicks: Whether the model segments what is clicked.
         models: Models that could be chosen.
+        onlyIn: For `"CT"` and `"MR"`, the names that the model was trained on in that modality alone.
     """
 
     modality: str = ""
@@ -48,6 +49,12 @@ class PromptContext:
     guess: bool = False
     clicks: bool = True
     models: tuple[ModelEntry, ...] = ()
+    onlyIn: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def isModelKnown(self) -> bool:
+        """True if it is known which names the model has learned."""
+        return bool(self.trained or self.onlyIn)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +104,7 @@ def hintLines(text: str, context: PromptContext, written: Callable[[PromptHint],
     typed = {prompt.casefold() for prompt in split_prompts(text)}
     telling = [hint for hint in hints if hint.text or hint.name.casefold() not in typed]
     if hints and not telling:
-        good = _("learned") if context.trained else _("in the vocabulary")
+        good = _("learned") if context.isModelKnown else _("in the vocabulary")
         return [f"{HintLevel.GOOD.value} {good}"]
     if len(telling) <= _MAX_LINES:
         return [written(hint) for hint in telling]
@@ -117,9 +124,9 @@ def promptHints(text: str, context: PromptContext) -> list[PromptHint]:
 
 
 def _hint(prompt: Prompt, context: PromptContext) -> PromptHint:
-    status = name_status(prompt, context.trained, modality=context.modality)
-    answer = status.answer(guess=context.guess) if context.trained else None
-    isElsewhere = context.trained and status.kind is not NameKind.LEARNED
+    status = name_status(prompt, context.trained, modality=context.modality, only_in=context.onlyIn)
+    answer = status.answer(guess=context.guess) if context.isModelKnown else None
+    isElsewhere = context.isModelKnown and status.kind is not NameKind.LEARNED
     model = model_that_learned(prompt, context.models, modality=context.modality) if isElsewhere else ""
     if prompt.structure is None or answer in (Answer.NONE, Answer.GUESS):
         level, text = _unlearnedHint(prompt, context, answer)
@@ -130,14 +137,29 @@ def _hint(prompt: Prompt, context: PromptContext) -> PromptHint:
 
 def _unlearnedHint(prompt: Prompt, context: PromptContext, answer: Answer | None) -> tuple[HintLevel, str]:
     """Return the hint for a name that only a guess answers, and for free text."""
+    limited = names_of_other_modality(context.onlyIn, context.modality)
+    learnedIn = limited.get(prompt.structure.name, "") if prompt.structure is not None else ""
     if answer is Answer.NONE:
-        unknown = _("not known to this model: click on it.") if context.clicks else _("not known to this model.")
-        return HintLevel.PROBLEM, unknown
-    if prompt.structure is None and not context.readsFreeText:
-        return HintLevel.PROBLEM, _("not in the vocabulary; for free text, see Setup.")
-    if answer is Answer.GUESS:
-        return HintLevel.DOUBT, _("not known to this model; the result will be a guess.")
-    return HintLevel.DOUBT, _("free text, less reliable.")
+        level, text = HintLevel.PROBLEM, _notMarked(bool(learnedIn), context.clicks)
+    elif prompt.structure is None and not context.readsFreeText:
+        level, text = HintLevel.PROBLEM, _("not in the vocabulary; for free text, see Setup.")
+    elif answer is None:
+        level, text = HintLevel.DOUBT, _("free text, less reliable.")
+    elif learnedIn:
+        level = HintLevel.DOUBT
+        text = _("learned in {learned} only, this volume is {modality}; the result will be a guess.")
+    else:
+        level, text = HintLevel.DOUBT, _("not known to this model; the result will be a guess.")
+    return level, text.format(learned=learnedIn, modality=context.modality)
+
+
+def _notMarked(isLearnedElsewhere: bool, clicks: bool) -> str:
+    """Return the sentence about a name that gets no mask: learned in the other modality only, or never."""
+    if isLearnedElsewhere and clicks:
+        return _("learned in {learned} only, this volume is {modality}: click on it.")
+    if isLearnedElsewhere:
+        return _("learned in {learned} only, this volume is {modality}.")
+    return _("not known to this model: click on it.") if clicks else _("not known to this model.")
 
 
 def _doubt(prompt: Prompt, structure: Structure, modality: str, status: NameStatus) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from typing import Any
 
 from dsm.text.vocabulary import load_vocabulary
 from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.panel.button_reason import enableOrExplain
+from DSMSegmentLib.panel.hints import PromptContext
 
 
 class LearnedOrgansButton:
@@ -24,11 +25,13 @@ class LearnedOrgansButton:
         self._organs: tuple[str, ...] = ()
         button.clicked.connect(self._onClicked)
 
-    def update(self, trained: Sequence[str]) -> None:
-        """Take over the names that the model was trained on; empty if unknown."""
-        self._organs = learnedOrgans(trained)
-        reason = "" if trained else _("Which names the model has learned is not known.")
-        reason = reason or ("" if self._organs else _("The model has learned no organs."))
+    def update(self, context: PromptContext) -> None:
+        """Take over the names that the model was trained on, in the modality of the volume."""
+        self._organs = learnedOrgans(context.trained)
+        reason = "" if context.isModelKnown else _("Which names the model has learned is not known.")
+        if not reason and not self._organs:
+            inModality = _("The model has learned no organs in {modality}.").format(modality=context.modality)
+            reason = inModality if context.modality else _("The model has learned no organs.")
         enableOrExplain(self._button, not reason, reason)
 
     def _onClicked(self, _checked: bool = False) -> None:

@@ -12,7 +12,7 @@ import slicer
 from dsm.core.precision import AUTO, PRECISIONS
 from dsm.errors import DSMError
 from dsm.models.card import licence_key, licence_of
-from dsm.models.library import ModelLibrary, trained_names
+from dsm.models.library import ModelLibrary, names_of_one_modality, trained_names
 from dsm.models.store import MANIFEST_FILE, ModelEntry
 from dsm.wire.messages import Device, Ready
 from DSMSegmentLib.application import qt
@@ -22,6 +22,7 @@ from DSMSegmentLib.jobs.backend import Backend, WorkerBackend
 from DSMSegmentLib.jobs.background_call import BackgroundCall
 from DSMSegmentLib.jobs.run_estimate import Engine
 from DSMSegmentLib.panel.button_reason import enableOrExplain, reasonToWait
+from DSMSegmentLib.panel.hints import PromptContext
 from DSMSegmentLib.panel.remote_section import RemoteSection
 from DSMSegmentLib.panel.settings import Settings
 
@@ -91,22 +92,26 @@ class SetupSection:
         index = self._ui.modelComboBox.currentIndex
         return self._models[index] if 0 <= index < len(self._models) else None
 
-    @property
-    def models(self) -> tuple[ModelEntry, ...]:
-        """Models to choose from; none with a server, which has its own."""
-        return () if self._settings.isRemote else tuple(self._models)
+    def promptContext(self, modality: str, *, guess: bool, clicks: bool) -> PromptContext:
+        """Return the context of the hints for the next run.
 
-    def trainedIn(self, modality: str) -> tuple[str, ...]:
-        """Return the names that the model for the next run was trained on in a modality; empty if unknown."""
-        model = self.model
-        if self._settings.isRemote:  # the server has not said which names; it may have a model that is here, too
+        Args:
+            modality: `"CT"` or `"MR"`, of the volume; empty where unknown.
+            guess: Whether the network may guess at names that it has not learned.
+            clicks: Whether the model segments what is clicked.
+        """
+        model, isRemote = self.model, self._settings.isRemote
+        if isRemote:  # the server has not said which names; it may have a model that is here, too
             model = next((one for one in self._models if one.digest == self._remote.modelSha256), None)
-        return trained_names(model, modality) if model else ()
-
-    @property
-    def readsFreeText(self) -> bool:
-        """True if free text can be encoded; assumed of a server."""
-        return self._settings.isRemote or not self._missingFreeText
+        return PromptContext(
+            modality,
+            trained_names(model, modality) if model else (),
+            readsFreeText=isRemote or not self._missingFreeText,  # assumed of a server
+            guess=guess,
+            clicks=clicks,
+            models=() if isRemote else tuple(self._models),  # a server has its own
+            onlyIn=names_of_one_modality(model) if model else {},
+        )
 
     @property
     def reason(self) -> str:

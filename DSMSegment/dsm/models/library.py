@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -157,9 +157,19 @@ def trained_names(entry: ModelEntry, modality: str = "") -> tuple[str, ...]:
         entry: Of the model.
         modality: `"CT"` or `"MR"`: without those that it was shown in the other one only; empty for all.
     """
-    config = ModelConfig.load(entry.path)
+    config = _config(entry)
     limited = names_of_other_modality(config.only_in, modality)
     return tuple(name for name in config.trained if name not in limited)
+
+
+def names_of_one_modality(entry: ModelEntry) -> Mapping[str, tuple[str, ...]]:
+    """Return the names that the model was trained on in one modality only, by modality."""
+    return _config(entry).only_in
+
+
+@lru_cache(maxsize=64)  # as above
+def _config(entry: ModelEntry) -> ModelConfig:
+    return ModelConfig.load(entry.path)
 
 
 def _fetched(source: str | Path, place: Path, sha256: str | None, progress: ProgressCallback) -> tuple[Path, str]:
