@@ -20,6 +20,7 @@ from monai.utils.type_conversion import convert_to_tensor
 from torch import Tensor
 from torch.nn import functional as F
 
+from dsm.inference.working_grid import EDGE_MULTIPLE
 from dsm.training.cases import Case
 from dsm.training.synthetic_images import random_deformation, synthetic_image
 
@@ -48,7 +49,8 @@ class CropSampler:
     """Draw augmented crops from loaded cases.
 
     Args:
-        size: Voxels `(I, J, K)`.
+        size: Voxels `(I, J, K)`, multiples of 16. A crop is no larger than inference makes the grid of the scan: a frame
+            of zeros around small scans would tell the network which set they come from.
         spacing_mm: Grid of the crop.
         class_centered: Fraction of crops placed around a voxel of a random annotated name.
         generator: Source of randomness.
@@ -100,10 +102,12 @@ class CropSampler:
         """
         spacing = torch.tensor(case.spacing_mm)
         matrix = self._transform() * self.spacing_mm / spacing[:, None]  # crop voxel → case voxel
+        size = self._size_in(case)
         center = self._center(case, matrix)
+        center = center.where(size == self.size, (torch.tensor(case.label.shape[2:]) - 1) / 2)
         if synthetic and (not case.entry.has_image or float(self._uniform(0, 1, 1)) < synthetic):
-            return self._synthetic(case, matrix, center, mr_share)
-        image = _sample(case.image, matrix, center, self.size, step=1, mode="bilinear")
+            return self._synthetic(case, matrix, center, size, mr_share)
+        image = _sample(case.image, matrix, center, size, step=1, mode="bilinear")
         # Seeded a crop, so that the generator alone is the state of the sampler and a resumed run goes on alike.
         self.intensity.set_random_state(seed=int(torch.randint(2**31, (1,), generator=self.generator)))
         absent = image.flatten(2).amax(dim=2)[0] == 0
@@ -114,15 +118,15 @@ class CropSampler:
         if image.shape[1] > 1:
             hidden = float(torch.rand((), generator=self.generator)) < self.channel_dropout
             image[:, 1:][:, absent[1:] | hidden] = 0.0
-        return self._crop(case, image, _nearest(case.label[0, 0], matrix, center, self.size, step=2))
+        return self._crop(case, image, _nearest(case.label[0, 0], matrix, center, size, step=2))
 
-    def _synthetic(self, case: Case, matrix: Tensor, center: Tensor, mr_share: float) -> Crop:
-        field = random_deformation(self.size.tolist(), self.spacing_mm, self.generator)
-        label = _nearest(case.label[0, 0], matrix, center, self.size, step=1, displacement=field)
+    def _synthetic(self, case: Case, matrix: Tensor, center: Tensor, size: Tensor, mr_share: float) -> Crop:
+        field = random_deformation(size.tolist(), self.spacing_mm, self.generator)
+        label = _nearest(case.label[0, 0], matrix, center, size, step=1, displacement=field)
         image = synthetic_image(label, case.entry.names, self.windows_hu, generator=self.generator, mr_share=mr_share)
         if float(self._uniform(0, 1, 1)) < self.channel_dropout:
             image[:, 1:] = 0.0
-        halved = _nearest(case.label[0, 0], matrix, center, self.size, step=2, displacement=field[::2, ::2, ::2])
+        halved = _nearest(case.label[0, 0], matrix, center, size, step=2, displacement=field[::2, ::2, ::2])
         return self._crop(case, image, halved)
 
     def _crop(self, case: Case, image: Tensor, label: Tensor) -> Crop:
@@ -162,6 +166,11 @@ class CropSampler:
             rotation[a, b], rotation[b, a] = -angle.sin(), angle.sin()
             matrix = rotation @ matrix
         return matrix
+
+    def _size_in(self, case: Case) -> Tensor:
+        """Size of a crop of a case: along an axis where the scan is smaller, that of its grid at inference."""
+        extent = torch.tensor(case.label.shape[2:]) * torch.tensor(case.spacing_mm) / self.spacing_mm
+        return self.size.minimum(EDGE_MULTIPLE * (extent / EDGE_MULTIPLE).ceil().long())
 
     def _center(self, case: Case, matrix: Tensor) -> Tensor:
         shape = torch.tensor(case.label.shape[2:])

@@ -59,6 +59,19 @@ def test_without_augmentation_voxels_are_cut_out(case):
     )
 
 
+def test_no_frame_of_zeros_around_a_small_scan(case):
+    """As at inference: 40 x 36 x 64 mm make a grid of 16 x 16 x 32 at 3 mm, around the middle of the scan."""
+    crops = sampler((96, 96, 96), spacing=3.0, class_centered=1.0)
+    assert crops(case).image.shape == (1, 1, 16, 16, 32)
+    crops._transform = lambda: torch.eye(3)
+    crops.intensity.transforms = ()
+    from_corner_mm = crops(case).masks[0].nonzero().float().mean(dim=0) * 6 + 3
+    grid_mm, scan_mm = torch.tensor([48.0, 48.0, 96.0]), torch.tensor([40.0, 36.0, 64.0])
+    torch.testing.assert_close(
+        from_corner_mm - (grid_mm - scan_mm) / 2, torch.tensor([16.0, 18.0, 32.0]), atol=3, rtol=0
+    )
+
+
 def test_masks_lie_where_the_image_says(case):
     # Voxels 4 … 35: every border in the plane lies between two blocks of 2³.
     crop = plain(sampler((32, 32, 32), spacing=1.0), (19.5, 19.5, 15.75))(case)
