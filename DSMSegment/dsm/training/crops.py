@@ -49,7 +49,7 @@ class CropSampler:
     """Draw augmented crops from loaded cases.
 
     Args:
-        size: Voxels `(I, J, K)`, multiples of 16. A crop is no larger than inference makes the grid of the scan: a frame
+        size: Voxels `(I, J, K)`, multiples of 16. A crop is no larger than the grid of the scan at inference: a frame
             of zeros around small scans would tell the network which set they come from.
         spacing_mm: Grid of the crop.
         class_centered: Fraction of crops placed around a voxel of a random annotated name.
