@@ -66,7 +66,7 @@ _FILLED = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class _Question:
+class _Plan:
     """A prompt, the status of its name, and the prompt that the network decodes for it, if any."""
 
     prompt: Prompt
@@ -79,7 +79,7 @@ class _Question:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Answer:
+class _Output:
     """Output for one prompt, on the CPU: logits `(i, j, k)`, presence logit, and mean probability over hypotheses.
 
     An image rule has no presence logit.
@@ -243,7 +243,7 @@ class Scan:
         """Return a function that finds the mask of a prompt's name; None where it would cost or mean too much."""
         named = replace(prompt, clicks=())
         is_correction = self.is_encoded and corrects_text_mask(prompt.kind)
-        if not is_correction or self._question(named, guess=False).status.kind is not NameKind.LEARNED:
+        if not is_correction or self._plan(named, guess=False).status.kind is not NameKind.LEARNED:
             return None
         return lambda: self._segment_named([named], SegmentOptions(fast=options.fast))[0].mask
 
@@ -258,33 +258,33 @@ class Scan:
         on_result: Callable[[PromptResult], None] | None = None,
     ) -> list[PromptResult]:
         """Segment prompts by their names; see `segment`."""
-        questions = [self._question(prompt, guess=options.guess) for prompt in prompts]
-        progress("text", 0, len(questions))
-        vectors, notes = self._embedded(questions)
-        progress("text", len(questions), len(questions))
+        plans = [self._plan(prompt, guess=options.guess) for prompt in prompts]
+        progress("text", 0, len(plans))
+        vectors, notes = self._embedded(plans)
+        progress("text", len(plans), len(plans))
         results: list[PromptResult] = []
         check = AnatomyCheck(self.volume, self.grid.orientation.box_from_ras(self.grid.box, self.volume.shape))
         batch_size = self._batch_size()
-        for start in range(0, len(questions), batch_size):
-            batch = questions[start : start + batch_size]
-            progress("decode", start, len(questions))
+        for start in range(0, len(plans), batch_size):
+            batch = plans[start : start + batch_size]
+            progress("decode", start, len(plans))
             began = time.perf_counter()
             how = None if options.fast else sampling
-            answers = self._decode(batch, vectors[start : start + batch_size], how, spread=options.uncertainty)
+            outputs = self._decode(batch, vectors[start : start + batch_size], how, spread=options.uncertainty)
             share = (time.perf_counter() - began) / len(batch)
-            for row, question in enumerate(batch):
+            for row, plan in enumerate(batch):
                 if row:
-                    progress("decode", start + row, len(questions))
+                    progress("decode", start + row, len(plans))
                 result = self._result(
-                    question,
-                    answers[row],
+                    plan,
+                    outputs[row],
                     notes=notes[start + row],
                     seconds=share,
                     options=options,
                     part_confidence=part_confidence,
                 )
                 if result.found:
-                    flags = (*self._score_flags(result), *check(question.prompt.name, result.mask, result.volume_ml))
+                    flags = (*self._score_flags(result), *check(plan.prompt.name, result.mask, result.volume_ml))
                     cut = (CUT_OFF,) if result.touches_edge else ()
                     result = replace(result, warnings=(*flags, *result.warnings, *cut))
                 if options.region is not None:
@@ -292,7 +292,7 @@ class Scan:
                 results.append(result)
                 if on_result is not None:
                     on_result(result)
-        progress("decode", len(questions), len(questions))
+        progress("decode", len(plans), len(plans))
         return results
 
     def is_trained_tumor(self, prompt: Prompt) -> bool:
@@ -303,12 +303,12 @@ class Scan:
         self, prompt: Prompt, voxels: np.ndarray, *, fast: bool = False, sampling: Sampling = _SAMPLING
     ) -> np.ndarray:
         """Return the logits of a prompt at voxels of the input grid `(n, 3)`: float32 `(n,)`, before any threshold."""
-        questions = [self._question(prompt, guess=True)]
-        vectors, _ = self._embedded(questions)
-        (answer,) = self._decode(questions, vectors, None if fast else sampling, spread=False)
-        if answer is None:
+        plans = [self._plan(prompt, guess=True)]
+        vectors, _ = self._embedded(plans)
+        (output,) = self._decode(plans, vectors, None if fast else sampling, spread=False)
+        if output is None:
             return np.full(len(voxels), REJECTED_LOGIT, np.float32)
-        return values_at(answer.logits, self.grid, voxels)
+        return values_at(output.logits, self.grid, voxels)
 
     def sample_anomaly(self, voxels: np.ndarray) -> np.ndarray:
         """Return the anomaly map at voxels of the input grid `(n, 3)`: float32 `(n,)` in [0, 1]."""
@@ -319,23 +319,23 @@ class Scan:
         num_voxels = math.prod(self._encoding.embedding.shape[2:])
         return min(_MOST, max(_FEWEST, _BATCH_BYTES // (_FLOAT_BYTES * num_voxels)))
 
-    def _question(self, prompt: Prompt, *, guess: bool) -> _Question:
+    def _plan(self, prompt: Prompt, *, guess: bool) -> _Plan:
         status = name_status(prompt, self._config.trained, modality=self.volume.modality, only_in=self._config.only_in)
         network = None
         if status.learned_name:
             (network,) = parse_prompts([status.learned_name])
         elif status.kind is NameKind.LEARNED or (status.kind is NameKind.UNKNOWN and guess):
             network = prompt
-        return _Question(prompt, status, network)
+        return _Plan(prompt, status, network)
 
-    def _embedded(self, questions: Sequence[_Question]) -> tuple[list[Tensor | None], list[tuple[str, ...]]]:
+    def _embedded(self, plans: Sequence[_Plan]) -> tuple[list[Tensor | None], list[tuple[str, ...]]]:
         """Return text vectors of the network's prompts, None without one, and warnings about their words."""
-        asked = [row for row, question in enumerate(questions) if question.network is not None]
-        vectors: list[Tensor | None] = [None] * len(questions)
-        notes: list[tuple[str, ...]] = [()] * len(questions)
-        if asked:
-            embedded, odd = self._embedder.embed([network for q in questions if (network := q.network) is not None])
-            for place, row in enumerate(asked):
+        rows = [row for row, plan in enumerate(plans) if plan.network is not None]
+        vectors: list[Tensor | None] = [None] * len(plans)
+        notes: list[tuple[str, ...]] = [()] * len(plans)
+        if rows:
+            embedded, odd = self._embedder.embed([network for plan in plans if (network := plan.network) is not None])
+            for place, row in enumerate(rows):
                 vectors[row], notes[row] = torch.from_numpy(embedded[place]), odd[place]
         return vectors, notes
 
@@ -344,18 +344,18 @@ class Scan:
 
     def _result(
         self,
-        question: _Question,
-        answer: _Answer | None,
+        plan: _Plan,
+        output: _Output | None,
         *,
         notes: Sequence[str],
         seconds: float,
         options: SegmentOptions,
         part_confidence: float | None,
     ) -> PromptResult:
-        """Resample the answer to one prompt to the input grid; `seconds` is the time spent before."""
+        """Resample the output for one prompt to the input grid; `seconds` is the time spent before."""
         began = time.perf_counter()
-        threshold, postprocess, prompt = options.threshold, options.postprocess, question.prompt
-        if answer is None:
+        threshold, postprocess, prompt = options.threshold, options.postprocess, plan.prompt
+        if output is None:
             return PromptResult(
                 prompt=prompt,
                 mask=NOTHING,
@@ -365,12 +365,12 @@ class Scan:
                 volume_ml=0.0,
                 seconds=seconds,
                 threshold=threshold,
-                warnings=self._warnings(question, notes),
-                name_status=question.status,
+                warnings=self._warnings(plan, notes),
+                name_status=plan.status,
             )
-        logits = answer.logits
+        logits = output.logits
         if postprocess:
-            logits = self._tumor_parts(question, logits, threshold, part_confidence)
+            logits = self._tumor_parts(plan, logits, threshold, part_confidence)
         native = native_mask(
             logits,
             self.grid,
@@ -380,12 +380,12 @@ class Scan:
         )
         volume_ml = native.num_voxels * self.volume.voxel_volume_mm3 / 1000
         evidence = None
-        if answer.presence is not None and native.num_voxels:
-            evidence = Evidence(answer.presence, native.mean_probability, volume_ml)
-        found, value = self._decided(question, answer, native, evidence)
+        if output.presence is not None and native.num_voxels:
+            evidence = Evidence(output.presence, native.mean_probability, volume_ml)
+        found, value = self._decided(plan, output, native, evidence)
         probability = None
         if options.probabilities:
-            rimless = without_dropped_rims(answer.logits, logits, threshold=threshold, faintest=FAINTEST_PROBABILITY)
+            rimless = without_dropped_rims(output.logits, logits, threshold=threshold, faintest=FAINTEST_PROBABILITY)
             probability = native_probability(rimless, self.grid)
         return PromptResult(
             prompt=prompt,
@@ -397,28 +397,28 @@ class Scan:
             seconds=seconds + time.perf_counter() - began,
             threshold=threshold,
             probability=probability,
-            uncertainty=None if answer.mean is None else native_uncertainty(answer.mean, self.grid),
-            warnings=self._warnings(question, (*notes, *self._filled_host(question, logits, threshold))),
-            name_status=question.status,
-            guess=question.is_guess,
+            uncertainty=None if output.mean is None else native_uncertainty(output.mean, self.grid),
+            warnings=self._warnings(plan, (*notes, *self._filled_host(plan, logits, threshold))),
+            name_status=plan.status,
+            guess=plan.is_guess,
             evidence=evidence,
         )
 
     def _decided(
-        self, question: _Question, answer: _Answer, native: NativeMask, evidence: Evidence | None
+        self, plan: _Plan, output: _Output, native: NativeMask, evidence: Evidence | None
     ) -> tuple[bool, float | None]:
         """Return whether a mask is found, and its calibrated score; None where the calibration does not hold."""
-        if answer.presence is None:
+        if output.presence is None:
             return native.num_voxels > 0, None
-        if self._calibration is not None and question.network is not None and not question.is_guess:
-            name = question.network.name
+        if self._calibration is not None and plan.network is not None and not plan.is_guess:
+            name = plan.network.name
             if evidence is None:
                 return False, None
             # A small lesion is no evidence of absence: what is left of a tumor's mask is shown, with its low score.
-            is_found = question.network.kind == "tumor" or self._calibration.is_present(name, evidence)
-            is_rated = is_found and question.status.kind is NameKind.LEARNED
+            is_found = plan.network.kind == "tumor" or self._calibration.is_present(name, evidence)
+            is_rated = is_found and plan.status.kind is NameKind.LEARNED
             return is_found, self._calibration.score_of(name, evidence) if is_rated else None
-        confidence = network_confidence(native.mean_probability, answer.presence)
+        confidence = network_confidence(native.mean_probability, output.presence)
         return native.num_voxels > 0 and confidence >= _LEAST_CONFIDENCE, None
 
     def _score_flags(self, result: PromptResult) -> tuple[str, ...]:
@@ -442,31 +442,31 @@ class Scan:
 
     def _decode(
         self,
-        questions: Sequence[_Question],
+        plans: Sequence[_Plan],
         vectors: Sequence[Tensor | None],
         sampling: Sampling | None,
         *,
         spread: bool,
-    ) -> list[_Answer | None]:
-        """Decode all questions, None where there is no answer; with `spread`, also return the mean probability."""
-        answers: list[_Answer | None] = [None] * len(questions)
-        asked = [row for row, question in enumerate(questions) if question.network is not None]
-        prompts = [network for question in questions if (network := question.network) is not None]
+    ) -> list[_Output | None]:
+        """Decode all prompts, None where there is no output; with `spread`, also return the mean probability."""
+        outputs: list[_Output | None] = [None] * len(plans)
+        rows = [row for row, plan in enumerate(plans) if plan.network is not None]
+        prompts = [network for plan in plans if (network := plan.network) is not None]
         text = [vector for vector in vectors if vector is not None]
-        if asked:
-            own = self._ask(prompts, torch.stack(text), sampling, spread=spread)
-            for row, answer in zip(asked, own, strict=True):
-                answers[row] = answer
-        for row, question in enumerate(questions):
-            marked = self._by_rule(question)
+        if rows:
+            own = self._run_network(prompts, torch.stack(text), sampling, spread=spread)
+            for row, output in zip(rows, own, strict=True):
+                outputs[row] = output
+        for row, plan in enumerate(plans):
+            marked = self._by_rule(plan)
             if marked is not None:
-                answers[row] = _Answer(marked, None, marked.sigmoid() if spread else None)
-        return answers
+                outputs[row] = _Output(marked, None, marked.sigmoid() if spread else None)
+        return outputs
 
     @torch.inference_mode()
-    def _ask(
+    def _run_network(
         self, prompts: Sequence[Prompt], text: Tensor, sampling: Sampling | None, *, spread: bool
-    ) -> list[_Answer]:
+    ) -> list[_Output]:
         """Decode prompts with the network; `text` `(prompts, dim)`."""
         device = self._encoding.embedding.device
         batch = PromptBatch(
@@ -486,12 +486,12 @@ class Scan:
                 logits[row] += offset
                 if mean is not None:
                     mean[row] = (torch.logit(mean[row], eps=1e-6) + offset).sigmoid()
-        return [_Answer(logits[row], presence[row], None if mean is None else mean[row]) for row in range(len(prompts))]
+        return [_Output(logits[row], presence[row], None if mean is None else mean[row]) for row in range(len(prompts))]
 
-    def _by_rule(self, question: _Question) -> Tensor | None:
+    def _by_rule(self, plan: _Plan) -> Tensor | None:
         """Return logits of an image rule; None without a rule, or where its organ is not in the image."""
-        rule = question.status.rule
-        rows = tuple(self._host_rows(question.prompt))
+        rule = plan.status.rule
+        rows = tuple(self._host_rows(plan.prompt))
         if rule is None or not rows:
             return None
         if rows not in self._deviations:
@@ -528,15 +528,15 @@ class Scan:
             return self._config.organ_offset
         return self._config.tumor_offset if self.is_trained_tumor(prompt) else 0.0
 
-    def _tumor_parts(self, question: _Question, logits: Tensor, threshold: float, confidence: float | None) -> Tensor:
+    def _tumor_parts(self, plan: _Plan, logits: Tensor, threshold: float, confidence: float | None) -> Tensor:
         """Return tumor logits without misplaced or uncertain components; others unchanged."""
-        if question.network is None:
+        if plan.network is None:
             return logits  # it was looked for in its host alone
-        if self.is_trained_tumor(question.network):
-            own = self._config.tumor_part_confidence.get(question.network.name, 0.0)
+        if self.is_trained_tumor(plan.network):
+            own = self._config.tumor_part_confidence.get(plan.network.name, 0.0)
             least = own if confidence is None else confidence
             logits = keep_sure_parts(logits, threshold=threshold, confidence=least)
-        return self._at_its_host(question.prompt, logits, threshold)
+        return self._at_its_host(plan.prompt, logits, threshold)
 
     def _at_its_host(self, prompt: Prompt, logits: Tensor, threshold: float) -> Tensor:
         """Return tumor logits without components outside of its organ; others unchanged."""
@@ -563,11 +563,11 @@ class Scan:
         hosts = prompt.structure.hosts if prompt.kind == "tumor" and prompt.structure is not None else ()
         return [self._config.organs.index(host) for host in hosts if host in self._config.organs]
 
-    def _filled_host(self, question: _Question, logits: Tensor, threshold: float) -> list[str]:
+    def _filled_host(self, plan: _Plan, logits: Tensor, threshold: float) -> list[str]:
         """Return a warning where a guess at a tumor covers much of its organ, as in healthy ones."""
-        prompt = question.prompt
+        prompt = plan.prompt
         rows = self._host_rows(prompt)
-        if not rows or not question.is_guess or prompt.structure is None:
+        if not rows or not plan.is_guess or prompt.structure is None:
             return []
         region = self._host_region(rows)
         if not region.any() or covered_fraction(region, logits, threshold=threshold) < _FILLED:
@@ -575,13 +575,13 @@ class Scan:
         hosts = " and ".join(prompt.structure.hosts)
         return [f"The mask fills much of the {hosts}: rather the organ itself than something in it."]
 
-    def _warnings(self, question: _Question, notes: Sequence[str]) -> tuple[str, ...]:
-        prompt, warnings = question.prompt, list(question.prompt.warnings)
-        if question.is_guess:
+    def _warnings(self, plan: _Plan, notes: Sequence[str]) -> tuple[str, ...]:
+        prompt, warnings = plan.prompt, list(plan.prompt.warnings)
+        if plan.is_guess:
             warnings.append(f"A guess: this model has not learned {prompt.name!r}, and such masks are mostly wrong.")
-        elif question.status.text:
-            warnings.append(question.status.text)
-            if self._clicked is not None and question.status.kind is NameKind.UNKNOWN:
+        elif plan.status.text:
+            warnings.append(plan.status.text)
+            if self._clicked is not None and plan.status.kind is NameKind.UNKNOWN:
                 warnings.append(f"Click on the {prompt.name} to have it segmented.")
         structure = prompt.structure
         if structure is not None and structure.modalities and self.volume.modality not in structure.modalities:
