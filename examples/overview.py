@@ -163,7 +163,7 @@ def _as_seen(plane: np.ndarray) -> np.ndarray:
 def label_of(outcome: SegmentOutcome) -> str:
     """Return the label of a result, as the panel shows it."""
     found = outcome.status is OutcomeStatus.WRITTEN
-    return str(result_label(outcome.answer, found=found, warnings=outcome.warnings))
+    return str(result_label(outcome.source, found=found, warnings=outcome.warnings))
 
 
 def _draw_table(axes: Axes, job: SegmentationJob) -> None:

@@ -16,7 +16,7 @@ import vtk
 from SegmentEditorEffects import AbstractScriptedSegmentEditorEffect
 
 from dsm.core.click import Click
-from dsm.core.name_status import Answer, result_label
+from dsm.core.name_status import ResultSource, result_label
 from dsm.core.options import SegmentOptions
 from dsm.errors import DSMError
 from DSMSegmentLib.application import tr as _
@@ -320,7 +320,7 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
             self._statusLabel.text = error.one_line
             return
         if image is None or job.result is None:
-            isUnknown = job.result is not None and job.result.answer is Answer.NONE
+            isUnknown = job.result is not None and job.result.source is ResultSource.NONE
             self._statusLabel.text = _("Not known to this model.") if isUnknown else _("Not found.")
             return
         clicks = job.prompt.clicks
@@ -345,7 +345,7 @@ class SegmentEditorTextPromptEffect(AbstractScriptedSegmentEditorEffect):  # typ
         if clicks and self._clicks is not None:
             self._clicks.noteWritten(clicks, others.taken())
         score = "–" if job.result.score is None else f"{job.result.score:.2f}"
-        label = result_label(job.result.answer, found=True, warnings=job.result.notes)
+        label = result_label(job.result.source, found=True, warnings=job.result.notes)
         self._statusLabel.text = _("{label}: {volume:.1f} ml, score {score}").format(
             label=labelText(label), volume=volumeMl, score=score
         )

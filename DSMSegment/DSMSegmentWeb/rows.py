@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import slicer
 
-from dsm.core.name_status import Answer, ResultLabel, result_label
+from dsm.core.name_status import ResultLabel, ResultSource, result_label
 from dsm.core.segment_tags import COMPLETED, STATUS_TAG, SegmentFacts
 from DSMSegmentLib import OutcomeStatus, SegmentOutcome
 from DSMSegmentLib.panel.label_text import labelText
@@ -79,7 +79,7 @@ def missing_rows(outcomes: Sequence[SegmentOutcome]) -> list[Row]:
 def _missing_note(outcome: SegmentOutcome) -> str:
     if outcome.status is OutcomeStatus.SKIPPED:
         return "skipped, it is there already"
-    return labelText(result_label(outcome.answer, found=False))
+    return labelText(result_label(outcome.source, found=False))
 
 
 def status_text(facts: SegmentFacts | None, volume_ml: float) -> str:
@@ -89,9 +89,11 @@ def status_text(facts: SegmentFacts | None, volume_ml: float) -> str:
         facts: Of the segment; None for one that came from no prompt.
         volume_ml: Its volume.
     """
-    if facts is None or (facts.answer is Answer.CLICK and not facts.provenance.model):  # no network had a part in it
+    if facts is None or (
+        facts.source is ResultSource.CLICK and not facts.provenance.model
+    ):  # no network had a part in it
         return "drawn by hand" if volume_ml else "empty"
-    return labelText(result_label(facts.answer, found=True, warnings=facts.notes))
+    return labelText(result_label(facts.source, found=True, warnings=facts.notes))
 
 
 def _mark(facts: SegmentFacts, volume_ml: float) -> str:

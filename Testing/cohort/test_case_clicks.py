@@ -93,7 +93,7 @@ def test_clicked_cases_are_segmented(tmp_path: Path, dsm_tiny: Path, with_clicks
     assert done.returncode == 0, done.stderr
     (outcome,) = (json.loads(path.read_text()) for path in (tmp_path / "out" / "cases").glob("*.json"))
     (finding,) = outcome["findings"]
-    assert (finding["name"], finding["answer"]) == ("schwannoma", "click")
+    assert (finding["name"], finding["source"]) == ("schwannoma", "click")
     refused = subprocess.run(
         [*command, "--model", "dsm-tiny"], env=environment(), capture_output=True, text=True, check=False, timeout=200
     )

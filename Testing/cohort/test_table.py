@@ -12,7 +12,7 @@ import pytest
 from dsm.cohort.outcome import FAILED, OK, Finding, Outcome, read_outcome, write_outcome
 from dsm.cohort.settings import CohortSettings
 from dsm.cohort.table import COLUMNS, LESION_COLUMNS, write_tables
-from dsm.core.name_status import Answer
+from dsm.core.name_status import ResultSource
 from dsm.core.options import SegmentOptions
 from dsm.errors import OutputError
 from dsm.inference.lesion_list import MeasuredLesion
@@ -23,7 +23,7 @@ LIVER = Finding(
     prompt="=1+1", name="liver", kind="organ", code="SCT 10200004", found=True, score=0.91234567, volume_ml=1512.4
 )
 NOTHING = Finding(prompt="spleen", name="spleen", kind="organ", code="", found=False, score=None, volume_ml=0.0)
-GUESS = replace(NOTHING, answer=Answer.GUESS, found=True, volume_ml=3.0)
+GUESS = replace(NOTHING, source=ResultSource.GUESS, found=True, volume_ml=3.0)
 LESION = MeasuredLesion(
     volume_ml=8.125,
     longest_mm=34.1,
@@ -72,13 +72,13 @@ def test_a_row_a_prompt_and_one_for_a_failure(tmp_path: Path) -> None:
 
 
 def test_table_says_what_answered_each_prompt(tmp_path: Path) -> None:
-    outcome = replace(DONE, findings=(LIVER, GUESS, replace(NOTHING, answer=Answer.NONE)))
+    outcome = replace(DONE, findings=(LIVER, GUESS, replace(NOTHING, source=ResultSource.NONE)))
     write_outcome(tmp_path, outcome)
     read = read_outcome(tmp_path / "a.json")
     assert read == outcome
     write_tables(tmp_path, [read], SETTINGS)
     with (tmp_path / "segments.csv").open(encoding="utf-8-sig", newline="") as stream:
-        assert [row["answer"] for row in csv.DictReader(stream)] == ["learned", "guess", "not known"]
+        assert [row["result_source"] for row in csv.DictReader(stream)] == ["learned", "guess", "not known"]
 
 
 def test_lesions_have_a_table_of_their_own(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_lesions_have_a_table_of_their_own(tmp_path: Path) -> None:
         "prompt": "liver tumor",
         "name": "liver tumor",
         "code": "SCT 10200004",
-        "answer": "learned",
+        "result_source": "learned",
         "lesion": "1",
         "volume_ml": "8.125",
         "longest_mm": "34.1",

@@ -14,7 +14,7 @@ from dsm.cli.main import main
 from dsm.client.session import ClientSession
 from dsm.core.boxes import CroppedArray
 from dsm.core.click import MAX_CLICKS, Click
-from dsm.core.name_status import Answer
+from dsm.core.name_status import ResultSource
 from dsm.core.volume import Volume
 from dsm.errors import DSMError
 from dsm.io.nifti import write_nifti
@@ -42,7 +42,7 @@ def test_clicks_need_no_encoding_and_the_volume_is_sent_once(click_server: Serve
         session.load("")
         assert client.ready.clicks
         (result,) = session.prepare(VOLUME, [CLICK]).segment([CLICK])
-        assert (result.answer, result.full_mask().shape) == (Answer.CLICK, SMALL)
+        assert (result.source, result.full_mask().shape) == (ResultSource.CLICK, SMALL)
         assert "encode" not in stages
         mixed = [*parse_prompts("liver"), CLICK]
         results = session.prepare(VOLUME, mixed).segment(mixed)

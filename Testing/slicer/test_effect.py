@@ -510,7 +510,7 @@ def test_click_fills_the_selected_segment_and_ctrl_takes_away(effect: Any, view:
     assert not mask_in(node, "other", volume).any()
     segment = node.GetSegmentation().GetSegment("liver")
     assert tag_of(segment, "DICOM.SegmentAlgorithmType") == "SEMIAUTOMATIC"
-    assert tag_of(segment, "DSM.Answer") == "click"
+    assert tag_of(segment, "DSM.Source") == "click"
     assert effect._statusLabel.text.startswith("found by click: ")
     effect.scriptedEffect.optionsFrame().grab().save(str(SCREENS / "effect_clicks.png"))
 

@@ -49,7 +49,7 @@ def test_of_many_lines_those_that_need_a_look_come_first() -> None:
 
 
 def test_related_name_says_which_name_answers() -> None:
-    expected = PromptHint(HintLevel.DOUBT, "liver metastasis", "answered as liver tumor; check the mask.")
+    expected = PromptHint(HintLevel.DOUBT, "liver metastasis", "segmented as liver tumor; check the mask.")
     assert hint("liver metastasis") == expected
 
 

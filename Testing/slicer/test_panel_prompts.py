@@ -29,7 +29,7 @@ def test_each_line_gets_a_hint_by_the_kind_of_its_name(panel: PanelDriver) -> No
     misspelt, unknown, related, rule = panel.ui.hintsLabel.text.split("<br>")
     assert misspelt == "! livr: not known to this model: click on it. Did you mean “liver”?"
     assert unknown == "! aneurysm: not known to this model: click on it."
-    assert related == "? liver metastasis: answered as liver tumor; check the mask."
+    assert related == "? liver metastasis: segmented as liver tumor; check the mask."
     assert rule == "? kidney cyst: not learned; marked by a rule on the image, check the mask."
     panel.picture("hints")
     panel.ui.guessCheckBox.setChecked(True)

@@ -12,7 +12,7 @@ from acting_backend import ActingBackend
 from phantoms import mask_of
 
 from dsm.core.boxes import CroppedArray
-from dsm.core.name_status import Answer
+from dsm.core.name_status import ResultSource
 from dsm.core.result import PromptResult
 from dsm.text.name_status import name_status
 from dsm.wire.messages import Device, Progress, Ready
@@ -58,11 +58,11 @@ class PanelBackend(ActingBackend):
         if not self.trained:
             return result
         status = name_status(result.prompt, self.trained, modality=modality)
-        result = replace(result, name_status=status, guess=status.answer(guess=guess) is Answer.GUESS)
-        if result.answer is not Answer.LEARNED:
+        result = replace(result, name_status=status, guess=status.source(guess=guess) is ResultSource.GUESS)
+        if result.source is not ResultSource.LEARNED:
             result = replace(result, score=None, warnings=(status.text,))
         nothing = CroppedArray.from_mask(np.zeros(result.shape, np.uint8))
-        return replace(result, mask=nothing, found=False) if result.answer is Answer.NONE else result
+        return replace(result, mask=nothing, found=False) if result.source is ResultSource.NONE else result
 
     def choose(self, model: str, device: str, precision: str) -> None:
         self.chosen = (model, device, precision)

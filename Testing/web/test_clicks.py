@@ -196,7 +196,7 @@ def test_clicks_correct_a_result_of_a_name(page: Any) -> None:
 def test_clicked_segment_is_tagged_in_the_exported_file(page: Any, tmp_path: Path) -> None:
     header = download(page, "seg.nrrd", tmp_path).read_bytes()[:10_000].decode("utf-8", "replace")
     assert "schwannoma" in header
-    assert "DSM.Answer:click" in header
+    assert "DSM.Source:click" in header
     assert "SEMIAUTOMATIC" in header
 
 

@@ -14,7 +14,7 @@ from worker_host import AFFINE, ENVIRONMENT, SMALL, Host, phantom
 
 from dsm.client.session import ClientSession
 from dsm.core.click import MAX_CLICKS, Click
-from dsm.core.name_status import Answer
+from dsm.core.name_status import ResultSource
 from dsm.core.prompt import Prompt
 from dsm.core.volume import Volume
 from dsm.errors import DSMError, JobCancelled
@@ -52,7 +52,7 @@ def test_a_volume_for_clicks_is_not_encoded_until_a_name_needs_it(click_host: Ho
     session = ClientSession(click_host, on_progress=lambda progress: stages.append(progress.stage))
     click = clicked("schwannoma", MIDDLE)
     (result,) = session.prepare(volume(), [click]).segment([click])
-    assert result.answer is Answer.CLICK
+    assert result.source is ResultSource.CLICK
     assert result.full_mask().shape == SMALL
     assert "encode" not in stages
     mixed = [*parse_prompts("liver"), click]

@@ -8,7 +8,7 @@ from enum import Enum
 from functools import partial
 from html import escape
 
-from dsm.core.name_status import Answer, NameKind, NameStatus, names_of_other_modality
+from dsm.core.name_status import NameKind, NameStatus, ResultSource, names_of_other_modality
 from dsm.core.prompt import Prompt
 from dsm.core.structure import Structure
 from dsm.errors import PromptError
@@ -31,7 +31,7 @@ class HintLevel(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PromptContext:
-    """Circumstances of a run that decide how its prompts are answered.
+    """Circumstances of a run that decide how its prompts are segmented.
 
     Args:
         modality: `"CT"` or `"MR"`, of the volume; empty where unknown.
@@ -125,25 +125,25 @@ def promptHints(text: str, context: PromptContext) -> list[PromptHint]:
 
 def _hint(prompt: Prompt, context: PromptContext) -> PromptHint:
     status = name_status(prompt, context.trained, modality=context.modality, only_in=context.onlyIn)
-    answer = status.answer(guess=context.guess) if context.isModelKnown else None
+    source = status.source(guess=context.guess) if context.isModelKnown else None
     isElsewhere = context.isModelKnown and status.kind is not NameKind.LEARNED
     model = model_that_learned(prompt, context.models, modality=context.modality) if isElsewhere else ""
-    if prompt.structure is None or answer in (Answer.NONE, Answer.GUESS):
-        level, text = _unlearnedHint(prompt, context, answer)
+    if prompt.structure is None or source in (ResultSource.NONE, ResultSource.GUESS):
+        level, text = _unlearnedHint(prompt, context, source)
         return PromptHint(level, prompt.name, text + ("" if model else _meant(prompt, status)), model)
     text = _doubt(prompt, prompt.structure, context.modality, status)
     return PromptHint(HintLevel.DOUBT if text else HintLevel.GOOD, prompt.name, text, model)
 
 
-def _unlearnedHint(prompt: Prompt, context: PromptContext, answer: Answer | None) -> tuple[HintLevel, str]:
-    """Return the hint for a name that only a guess answers, and for free text."""
+def _unlearnedHint(prompt: Prompt, context: PromptContext, source: ResultSource | None) -> tuple[HintLevel, str]:
+    """Return the hint for a name that only a guess would segment, and for free text."""
     limited = names_of_other_modality(context.onlyIn, context.modality)
     learnedIn = limited.get(prompt.structure.name, "") if prompt.structure is not None else ""
-    if answer is Answer.NONE:
+    if source is ResultSource.NONE:
         level, text = HintLevel.PROBLEM, _notMarked(bool(learnedIn), context.clicks)
     elif prompt.structure is None and not context.readsFreeText:
         level, text = HintLevel.PROBLEM, _("not in the vocabulary; for free text, see Setup.")
-    elif answer is None:
+    elif source is None:
         level, text = HintLevel.DOUBT, _("free text, less reliable.")
     elif learnedIn:
         level = HintLevel.DOUBT
@@ -168,7 +168,7 @@ def _doubt(prompt: Prompt, structure: Structure, modality: str, status: NameStat
         text = _("usually seen on {usual}, this volume is {modality}.")
         return text.format(usual=structure.modalities[0], modality=modality)
     if status.learned_name:
-        return _("answered as {name}; check the mask.").format(name=status.learned_name)
+        return _("segmented as {name}; check the mask.").format(name=status.learned_name)
     if status.rule:
         return _("not learned; marked by a rule on the image, check the mask.")
     return prompt.warnings[0] if prompt.warnings else ""

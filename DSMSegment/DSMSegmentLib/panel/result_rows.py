@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import slicer
 
 from dsm.core.display_colors import RGB
-from dsm.core.name_status import Answer, ResultLabel, result_label
+from dsm.core.name_status import ResultLabel, ResultSource, result_label
 from dsm.core.prompt import Prompt
 from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.scene.mrml import segmentVolumeMl
@@ -37,7 +37,7 @@ class ResultRow:
         reviewed: Whether the user has marked it as completed.
         edited: Whether it was changed by hand.
         note: Warnings about it, in sentences.
-        answer: Source of the result.
+        source: Source of the result.
         otherVolume: Name of the volume that it was made on, where that is not the volume of the segmentation.
     """
 
@@ -53,19 +53,19 @@ class ResultRow:
     reviewed: bool = False
     edited: bool = False
     note: str = ""
-    answer: Answer = Answer.LEARNED
+    source: ResultSource = ResultSource.LEARNED
     otherVolume: str = ""
 
     @property
     def isToBeClicked(self) -> bool:
         """True for an empty segment that was made for clicks."""
-        return bool(self.segmentId) and self.answer is Answer.CLICK and self.volumeMl == 0
+        return bool(self.segmentId) and self.source is ResultSource.CLICK and self.volumeMl == 0
 
     @property
     def label(self) -> ResultLabel:
         """Label of the result, as of the run."""
         found = self.status is OutcomeStatus.WRITTEN
-        return result_label(self.answer, found=found, warnings=(self.note,))
+        return result_label(self.source, found=found, warnings=(self.note,))
 
 
 def resultRows(
@@ -88,7 +88,7 @@ def resultRows(
             score=outcome.score,
             seconds=outcome.seconds,
             note="\n".join(outcome.warnings),
-            answer=outcome.answer,
+            source=outcome.source,
         )
         for outcome in missing.values()
     ]
@@ -126,7 +126,7 @@ def _segmentRow(node: slicer.vtkMRMLSegmentationNode, segmentId: str) -> ResultR
         reviewed=_Logic.GetSegmentStatus(segment) == _Logic.Completed,
         edited=isEditedByHand(segment),
         note=" ".join(facts.notes),
-        answer=facts.answer,
+        source=facts.source,
         otherVolume=_otherVolume(node, segmentId),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dsm.core.name_status import Answer
+from dsm.core.name_status import ResultSource
 from dsm.wire.messages import Progress
 from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.jobs.job import JobState, SegmentationJob
@@ -61,8 +61,8 @@ def finishedText(job: SegmentationJob) -> str:
     outcomes = job.allOutcomes
     found = sum(outcome.status is OutcomeStatus.WRITTEN for outcome in outcomes)
     missing = [outcome for outcome in outcomes if outcome.status is OutcomeStatus.NOT_FOUND]
-    unknown = dict.fromkeys(outcome.prompt.name for outcome in missing if outcome.answer is Answer.NONE)
-    absent = dict.fromkeys(outcome.prompt.name for outcome in missing if outcome.answer is not Answer.NONE)
+    unknown = dict.fromkeys(outcome.prompt.name for outcome in missing if outcome.source is ResultSource.NONE)
+    absent = dict.fromkeys(outcome.prompt.name for outcome in missing if outcome.source is not ResultSource.NONE)
     parts = [_("{count} found").format(count=found)]
     if absent:
         parts.append(_("not found: {names}").format(names=", ".join(absent)))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from dsm.core.name_status import Answer
+from dsm.core.name_status import ResultSource
 
 if TYPE_CHECKING:
     from dsm.core.prompt import Prompt
@@ -33,7 +33,7 @@ class SegmentOutcome:
         volumeMl: Of the mask.
         seconds: Time that this prompt took.
         warnings: Of the prompt parser and of the network.
-        answer: Source of the result.
+        source: Source of the result.
         taken: Voxels that other segments gave to it, by their ids.
     """
 
@@ -44,5 +44,5 @@ class SegmentOutcome:
     volumeMl: float = 0.0
     seconds: float = 0.0
     warnings: tuple[str, ...] = ()
-    answer: Answer = Answer.LEARNED
+    source: ResultSource = ResultSource.LEARNED
     taken: Taken = field(default_factory=dict)

@@ -8,14 +8,14 @@ from functools import lru_cache
 import slicer
 import vtk
 
-from dsm.core.name_status import Answer
+from dsm.core.name_status import ResultSource
 from dsm.core.prompt import Prompt
 from dsm.core.segment_tags import (
     ALGORITHM_TYPE_TAG,
-    ANSWER_TAG,
     AUTOMATIC,
     EDITED_TAG,
     MANUALLY_CHANGED,
+    SOURCE_TAG,
     TAGS,
     SegmentFacts,
     from_tags,
@@ -54,7 +54,7 @@ def isUneditedResult(segment: slicer.vtkSegment) -> bool:
     """Return whether the mask of a segment is what the network found, by its name or by clicks."""
     if not isEdited(segment):
         return tagOf(segment, ALGORITHM_TYPE_TAG) == AUTOMATIC
-    return tagOf(segment, ANSWER_TAG) == Answer.CLICK and not tagOf(segment, EDITED_TAG)
+    return tagOf(segment, SOURCE_TAG) == ResultSource.CLICK and not tagOf(segment, EDITED_TAG)
 
 
 def promptOf(segment: slicer.vtkSegment) -> Prompt | None:

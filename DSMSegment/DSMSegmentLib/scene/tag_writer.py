@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 import slicer
 
-from dsm.core.name_status import Answer
+from dsm.core.name_status import ResultSource
 from dsm.core.segment_tags import (
     ALGORITHM_TYPE_TAG,
-    ANSWER_TAG,
     COMPLETED,
     EDITED_TAG,
     IN_PROGRESS,
@@ -20,6 +19,7 @@ from dsm.core.segment_tags import (
     NAME_TAG,
     NOTE_TAG,
     PROMPT_TAG,
+    SOURCE_TAG,
     STATUS_TAG,
     TAGS,
     THRESHOLD_TAG,
@@ -80,7 +80,7 @@ def tagPrompt(
 ) -> None:
     """Tag an empty segment with the prompt whose object a person is going to click."""
     segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
-    for name, value in ((PROMPT_TAG, prompt.text), (NAME_TAG, prompt.name), (ANSWER_TAG, Answer.CLICK.value)):
+    for name, value in ((PROMPT_TAG, prompt.text), (NAME_TAG, prompt.name), (SOURCE_TAG, ResultSource.CLICK.value)):
         segment.SetTag(name, value)
     noteVolume(segmentationNode, segmentId, volumeNode)
 

@@ -109,7 +109,7 @@ class SegmentationWriter:
             score=result.score,
             seconds=result.seconds,
             warnings=result.notes,
-            answer=result.answer,
+            source=result.source,
         )
         isThere = bool(into) and node.GetSegmentation().GetSegment(into) is not None
         replaced = into if isThere else self._replacedBy(prompt, node)

@@ -81,7 +81,7 @@ def _described(result: PromptResult, volume: Volume) -> dict[str, Any]:
         "rule": status.rule if status else None,
         "near": list(status.near) if status else [],
         "guess": result.guess,
-        "answer": result.answer,
+        "source": result.source,
         "clicks": [{"ras_mm": list(click.ras_mm), "inside": click.inside} for click in result.prompt.clicks],
         "found": result.found,
         "score": None if result.score is None else round(result.score, 4),

@@ -295,7 +295,7 @@ def _name_other_models(results: Sequence[PromptResult], modality: str) -> None:
 
 def print_table(results: Sequence[PromptResult]) -> None:
     """Print a line for each result."""
-    labels = [result_label(result.answer, found=result.found, warnings=result.warnings) for result in results]
+    labels = [result_label(result.source, found=result.found, warnings=result.warnings) for result in results]
     width = max(len("prompt"), *(len(result.prompt.name) for result in results))
     label_width = max(map(len, ("result", *labels)))
     print(f"{'prompt':{width}}  {'result':{label_width}}  volume ml  score  seconds")

@@ -153,7 +153,7 @@ class CaseRunner:
             found=result.found,
             score=result.score,
             volume_ml=result.volume_ml,
-            answer=result.answer,
+            source=result.source,
             flags=flags_of(result, volume, self._trained),
             warnings=(*result.warnings, note) if note else result.warnings,
             seconds=result.seconds,

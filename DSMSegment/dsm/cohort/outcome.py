@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dsm.core.name_status import Answer
+from dsm.core.name_status import ResultSource
 from dsm.errors import ProtocolError
 from dsm.inference.lesion_list import MeasuredLesion
 from dsm.io.atomic import atomic_output
@@ -30,7 +30,7 @@ class Finding:
         score: 0 to 1, see `PromptResult.score`; None where there is none.
         volume_ml: Of the mask.
         flags: Flags for review, see `dsm.cohort.flags`.
-        answer: Source of the result.
+        source: Source of the result.
         warnings: Sentences.
         seconds: Time of this prompt after the encoding.
         lesions: Lesions of a tumor, the largest first; None for an organ, and in records that are older than this.
@@ -43,7 +43,7 @@ class Finding:
     found: bool
     score: float | None
     volume_ml: float
-    answer: Answer = Answer.LEARNED
+    source: ResultSource = ResultSource.LEARNED
     flags: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0

@@ -16,14 +16,14 @@ class NameKind(StrEnum):
 
 
 class ImageRule(StrEnum):
-    """A rule on intensities that answers without training labels."""
+    """A rule on intensities that segments without training labels."""
 
     ORGAN_OUTLIERS = "organ_outliers"
     LUNG_NODULES = "lung_nodules"
 
 
-class Answer(StrEnum):
-    """Source of the answer to a prompt. The values are the words of every table and tag."""
+class ResultSource(StrEnum):
+    """Source of a result. The values are the words of every table and tag."""
 
     LEARNED = "learned"
     RELATED_NAME = "related name"
@@ -52,8 +52,8 @@ class NameStatus:
 
     Args:
         kind: Learned, related or unknown.
-        learned_name: The learned name that answers a related one; empty where a rule does.
-        rule: The rule that answers a related name.
+        learned_name: The learned name that stands for a related one; empty where a rule does.
+        rule: The rule for a related name.
         near: Learned names that an unknown one may have been meant for, best first.
         code: Stable identifier for programs: `"name.related"`, `"name.rule"`, `"name.unknown"` or `"name.modality"`
             (learned in the other modality only); empty if learned.
@@ -67,17 +67,17 @@ class NameStatus:
     code: str = ""
     text: str = ""
 
-    def answer(self, *, guess: bool) -> Answer:
-        """Return what answers the prompt.
+    def source(self, *, guess: bool) -> ResultSource:
+        """Return the source of a result for the prompt.
 
         Args:
             guess: Whether guesses are allowed or, after a run, whether the result is one.
         """
         if self.kind is NameKind.LEARNED:
-            return Answer.LEARNED
+            return ResultSource.LEARNED
         if self.kind is NameKind.RELATED:
-            return Answer.IMAGE_RULE if self.rule else Answer.RELATED_NAME
-        return Answer.GUESS if guess else Answer.NONE
+            return ResultSource.IMAGE_RULE if self.rule else ResultSource.RELATED_NAME
+        return ResultSource.GUESS if guess else ResultSource.NONE
 
 
 #: Sentence about a mask that touches the border of the scan. A fact to read the volume by, and no reason for a check:
@@ -85,24 +85,24 @@ class NameStatus:
 CUT_OFF = "The mask reaches the end of the scan: its volume is a lower bound."
 
 _FOUND_LABELS = {
-    Answer.RELATED_NAME: ResultLabel.RELATED_NAME,
-    Answer.IMAGE_RULE: ResultLabel.IMAGE_RULE,
-    Answer.GUESS: ResultLabel.GUESS,
-    Answer.CLICK: ResultLabel.CLICK,
+    ResultSource.RELATED_NAME: ResultLabel.RELATED_NAME,
+    ResultSource.IMAGE_RULE: ResultLabel.IMAGE_RULE,
+    ResultSource.GUESS: ResultLabel.GUESS,
+    ResultSource.CLICK: ResultLabel.CLICK,
 }
 
 
-def result_label(answer: Answer, *, found: bool, warnings: Sequence[str] = ()) -> ResultLabel:
+def result_label(source: ResultSource, *, found: bool, warnings: Sequence[str] = ()) -> ResultLabel:
     """Return the label of a result.
 
     Args:
-        answer: Source of the answer.
+        source: Source of the result.
         found: Whether there is a mask.
         warnings: Texts of one or more sentences for the user; one besides `CUT_OFF` asks for a check.
     """
     if not found:
-        return ResultLabel.NOT_KNOWN if answer is Answer.NONE else ResultLabel.NOT_FOUND
-    return _FOUND_LABELS.get(answer) or (ResultLabel.CHECK if _asks_for_check(warnings) else ResultLabel.FOUND)
+        return ResultLabel.NOT_KNOWN if source is ResultSource.NONE else ResultLabel.NOT_FOUND
+    return _FOUND_LABELS.get(source) or (ResultLabel.CHECK if _asks_for_check(warnings) else ResultLabel.FOUND)
 
 
 def _asks_for_check(warnings: Sequence[str]) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 
 from dsm.core.boxes import CroppedArray, Index3
 from dsm.core.evidence import Evidence
-from dsm.core.name_status import Answer, NameStatus
+from dsm.core.name_status import NameStatus, ResultSource
 from dsm.core.prompt import Prompt
 
 
@@ -50,11 +50,11 @@ class PromptResult:
     evidence: Evidence | None = None
 
     @property
-    def answer(self) -> Answer:
+    def source(self) -> ResultSource:
         """Source of the result."""
         if self.prompt.clicks:
-            return Answer.CLICK
-        return self.name_status.answer(guess=self.guess) if self.name_status else Answer.LEARNED
+            return ResultSource.CLICK
+        return self.name_status.source(guess=self.guess) if self.name_status else ResultSource.LEARNED
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from dsm._version import __version__
 from dsm.core.click import Click
-from dsm.core.name_status import Answer
+from dsm.core.name_status import ResultSource
 from dsm.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ MODEL_TAG = "DSM.Model"
 MODEL_SHA256_TAG = "DSM.ModelSHA256"
 VERSION_TAG = "DSM.Version"
 DEVICE_TAG = "DSM.Device"
-ANSWER_TAG = "DSM.Answer"
+SOURCE_TAG = "DSM.Source"
+_FORMER_SOURCE_TAG = "DSM.Answer"  # before 0.2.0: a guess must not be read as learned
 CLICKS_TAG = "DSM.Clicks"
 SCORE_TAG = "DSM.Score"
 THRESHOLD_TAG = "DSM.Threshold"
@@ -41,6 +42,7 @@ ALGORITHM_TYPE_TAG = "DICOM.SegmentAlgorithmType"
 ALGORITHM_NAME_TAG = "DICOM.SegmentAlgorithmName"
 # A node reference of the scene, of a segment of another volume than that of its segmentation; of no use outside.
 SOURCE_TAG = "DSM.Source"
+_FORMER_SOURCE_TAG = "DSM.Answer"  # before 0.2.0: a guess must not be read as learned
 # Of Slicer's segment tables: in progress, or reviewed by the user.
 STATUS_TAG = "Segmentation.Status"
 
@@ -56,7 +58,7 @@ TAGS = (
     MODEL_SHA256_TAG,
     VERSION_TAG,
     DEVICE_TAG,
-    ANSWER_TAG,
+    SOURCE_TAG,
     CLICKS_TAG,
     SCORE_TAG,
     THRESHOLD_TAG,
@@ -109,7 +111,7 @@ class SegmentFacts:
         volume_ml: Volume of the mask in ml; None where it was not recorded.
         seconds: Time that the prompt took, in s.
         notes: Warnings about the result, in sentences.
-        answer: Source of the result.
+        source: Source of the result.
         clicks: Clicks that the mask came from, in their order.
         created: Date and time in ISO 8601; empty for now.
         edited: Whether a person had a part in the mask; clicks are one.
@@ -123,7 +125,7 @@ class SegmentFacts:
     volume_ml: float | None = None
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
-    answer: Answer = Answer.LEARNED
+    source: ResultSource = ResultSource.LEARNED
     clicks: tuple[Click, ...] = ()
     created: str = ""
     edited: bool = False
@@ -146,7 +148,7 @@ class SegmentFacts:
             volume_ml=result.volume_ml,
             seconds=result.seconds,
             notes=result.notes,
-            answer=result.answer,
+            source=result.source,
             clicks=result.prompt.clicks,
             edited=edited,
         )
@@ -165,7 +167,7 @@ def to_tags(facts: SegmentFacts) -> dict[str, str]:
         MODEL_SHA256_TAG: provenance.model_sha256,
         VERSION_TAG: provenance.version,
         DEVICE_TAG: provenance.device,
-        ANSWER_TAG: facts.answer.value,
+        SOURCE_TAG: facts.source.value,
         CLICKS_TAG: format_clicks(facts.clicks),
         SCORE_TAG: "" if facts.score is None else f"{facts.score:.3f}",
         THRESHOLD_TAG: format_threshold(facts.threshold),
@@ -200,7 +202,7 @@ def from_tags(tags: Mapping[str, str]) -> SegmentFacts | None:
         volume_ml=_number(tags, VOLUME_TAG),
         seconds=_number(tags, SECONDS_TAG) or 0.0,
         notes=(tags[NOTE_TAG],) if tags.get(NOTE_TAG) else (),
-        answer=_answer(tags),
+        source=_source(tags),
         clicks=parse_clicks(tags.get(CLICKS_TAG, "")),
         created=tags.get(CREATED_TAG, ""),
         edited=tags.get(ALGORITHM_TYPE_TAG) == MANUALLY_CHANGED,
@@ -244,9 +246,9 @@ def parse_clicks(text: str) -> tuple[Click, ...]:
         return ()
 
 
-def _answer(tags: Mapping[str, str]) -> Answer:
-    said = tags.get(ANSWER_TAG, "")
-    return Answer(said) if said in list(Answer) else Answer.LEARNED
+def _source(tags: Mapping[str, str]) -> ResultSource:
+    said = tags.get(SOURCE_TAG) or tags.get(_FORMER_SOURCE_TAG, "")
+    return ResultSource(said) if said in list(ResultSource) else ResultSource.LEARNED
 
 
 def _number(tags: Mapping[str, str], name: str) -> float | None:

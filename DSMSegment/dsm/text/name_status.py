@@ -75,7 +75,7 @@ def _rule_for(structure: Structure, lesion_class: str, learned: Collection[str],
 
 def _by_name(structure: Structure, name: str) -> NameStatus:
     side = f", on the {structure.laterality}" if structure.laterality else ""
-    text = f"Answered as '{name}'{side}: this model does not tell '{structure.name}' apart from it. Check the mask."
+    text = f"Segmented as '{name}'{side}: this model does not tell '{structure.name}' apart from it. Check the mask."
     return NameStatus(NameKind.RELATED, learned_name=name, code="name.related", text=text)
 
 

@@ -12,7 +12,7 @@ import torch
 
 from dsm.cli.main import main
 from dsm.core.click import Click
-from dsm.core.name_status import Answer
+from dsm.core.name_status import ResultSource
 from dsm.core.segment_tags import from_tags, parse_clicks
 from dsm.inference.click_scan import ClickSegmenter
 from dsm.io.image import read_volume
@@ -62,11 +62,11 @@ def test_clicks_come_back_from_the_file(scan_file, click_model, tmp_path, place,
     facts = from_tags(segments["schwannoma"].tags)
     numbers = [tuple(map(float, text.split(","))) for text in (first, second)]
     assert facts.clicks == (Click(numbers[0]), Click(numbers[1], inside=False))
-    assert (facts.answer, facts.score, facts.edited) == (Answer.CLICK, None, True)
+    assert (facts.source, facts.score, facts.edited) == (ResultSource.CLICK, None, True)
     assert segments["schwannoma"].tags["DICOM.SegmentAlgorithmType"] == "SEMIAUTOMATIC"
     described = json.loads(report.read_text())
     assert described["seconds"]["encode"] == 0.0
-    assert [(row["name"], row["answer"], len(row["clicks"])) for row in described["prompts"]] == [
+    assert [(row["name"], row["source"], len(row["clicks"])) for row in described["prompts"]] == [
         ("schwannoma", "click", 2),
         ("cyst", "click", 1),
     ]
@@ -98,7 +98,7 @@ def test_a_dicom_seg_says_so_too(click_model, tmp_path):
     segment = hd.seg.segread(out).get_segment_description(1)
     assert segment.algorithm_type.value == "SEMIAUTOMATIC"
     parameters = segment.algorithm_identification.parameters
-    assert parameters["Answer"] == "click"
+    assert parameters["Source"] == "click"
     assert parse_clicks(parameters["Clicks"]) == (Click(tuple(round(float(value), 2) for value in place)),)
 
 

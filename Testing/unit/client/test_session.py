@@ -12,7 +12,7 @@ from dsm.client.jobs import JobClient
 from dsm.client.session import ClientSession
 from dsm.core.boxes import Box
 from dsm.core.click import Click
-from dsm.core.name_status import Answer, NameKind, NameStatus
+from dsm.core.name_status import NameKind, NameStatus, ResultSource
 from dsm.core.options import SegmentOptions
 from dsm.core.volume import Volume
 from dsm.errors import JobCancelled, ServerError
@@ -174,7 +174,7 @@ def test_clicks_alone_send_a_volume_once_and_encode_nothing(client: MemoryClient
     scan = session.prepare(volume(), clicked)
     assert client.kept == {scan.key: False}
     (result,) = scan.segment(clicked)
-    assert (result.prompt, result.answer) == (clicked[0], Answer.CLICK)
+    assert (result.prompt, result.source) == (clicked[0], ResultSource.CLICK)
     assert session.prepare(volume(), [*clicked, *parse_prompts("liver")]).key == scan.key
     assert client.kept == {scan.key: True}
     assert session.open(volume()).key == scan.key

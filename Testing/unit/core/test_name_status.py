@@ -7,7 +7,7 @@ import pytest
 
 from dsm.core.boxes import CroppedArray
 from dsm.core.click import Click
-from dsm.core.name_status import CUT_OFF, Answer, ImageRule, NameKind, NameStatus, ResultLabel, result_label
+from dsm.core.name_status import CUT_OFF, ImageRule, NameKind, NameStatus, ResultLabel, ResultSource, result_label
 from dsm.core.result import PromptResult
 from dsm.text.prompt import parse_prompts
 
@@ -18,51 +18,51 @@ UNKNOWN = NameStatus(NameKind.UNKNOWN)
 
 
 @pytest.mark.parametrize(
-    ("status", "guess", "answer"),
+    ("status", "guess", "source"),
     [
-        (LEARNED, False, Answer.LEARNED),
-        (LEARNED, True, Answer.LEARNED),
-        (BY_NAME, True, Answer.RELATED_NAME),
-        (BY_RULE, True, Answer.IMAGE_RULE),
-        (UNKNOWN, True, Answer.GUESS),
-        (UNKNOWN, False, Answer.NONE),
+        (LEARNED, False, ResultSource.LEARNED),
+        (LEARNED, True, ResultSource.LEARNED),
+        (BY_NAME, True, ResultSource.RELATED_NAME),
+        (BY_RULE, True, ResultSource.IMAGE_RULE),
+        (UNKNOWN, True, ResultSource.GUESS),
+        (UNKNOWN, False, ResultSource.NONE),
     ],
 )
-def test_answer_follows_the_kind_and_the_choice_to_guess(status: NameStatus, guess: bool, answer: Answer) -> None:
-    assert status.answer(guess=guess) is answer
+def test_source_of_a_result(status: NameStatus, guess: bool, source: ResultSource) -> None:
+    assert status.source(guess=guess) is source
 
 
 @pytest.mark.parametrize(
-    ("answer", "found", "warnings", "label"),
+    ("source", "found", "warnings", "label"),
     [
-        (Answer.LEARNED, True, (), ResultLabel.FOUND),
-        (Answer.LEARNED, True, (CUT_OFF,), ResultLabel.FOUND),
-        (Answer.LEARNED, True, (CUT_OFF, "Check: it."), ResultLabel.CHECK),
-        (Answer.LEARNED, True, (f"Check: it. {CUT_OFF}",), ResultLabel.CHECK),
-        (Answer.LEARNED, True, ("Check: it.",), ResultLabel.CHECK),
-        (Answer.LEARNED, False, ("Check: it.",), ResultLabel.NOT_FOUND),
-        (Answer.RELATED_NAME, True, ("Check: it.",), ResultLabel.RELATED_NAME),
-        (Answer.IMAGE_RULE, True, (), ResultLabel.IMAGE_RULE),
-        (Answer.IMAGE_RULE, False, ("Check: it.",), ResultLabel.NOT_FOUND),
-        (Answer.GUESS, True, ("Check: it.",), ResultLabel.GUESS),
-        (Answer.GUESS, False, ("Check: it.",), ResultLabel.NOT_FOUND),
-        (Answer.NONE, False, ("Check: it.",), ResultLabel.NOT_KNOWN),
-        (Answer.CLICK, True, ("Check: it.",), ResultLabel.CLICK),
-        (Answer.CLICK, False, (), ResultLabel.NOT_FOUND),
+        (ResultSource.LEARNED, True, (), ResultLabel.FOUND),
+        (ResultSource.LEARNED, True, (CUT_OFF,), ResultLabel.FOUND),
+        (ResultSource.LEARNED, True, (CUT_OFF, "Check: it."), ResultLabel.CHECK),
+        (ResultSource.LEARNED, True, (f"Check: it. {CUT_OFF}",), ResultLabel.CHECK),
+        (ResultSource.LEARNED, True, ("Check: it.",), ResultLabel.CHECK),
+        (ResultSource.LEARNED, False, ("Check: it.",), ResultLabel.NOT_FOUND),
+        (ResultSource.RELATED_NAME, True, ("Check: it.",), ResultLabel.RELATED_NAME),
+        (ResultSource.IMAGE_RULE, True, (), ResultLabel.IMAGE_RULE),
+        (ResultSource.IMAGE_RULE, False, ("Check: it.",), ResultLabel.NOT_FOUND),
+        (ResultSource.GUESS, True, ("Check: it.",), ResultLabel.GUESS),
+        (ResultSource.GUESS, False, ("Check: it.",), ResultLabel.NOT_FOUND),
+        (ResultSource.NONE, False, ("Check: it.",), ResultLabel.NOT_KNOWN),
+        (ResultSource.CLICK, True, ("Check: it.",), ResultLabel.CLICK),
+        (ResultSource.CLICK, False, (), ResultLabel.NOT_FOUND),
     ],
 )
 def test_label_says_what_has_to_be_checked(
-    answer: Answer, found: bool, warnings: tuple[str, ...], label: ResultLabel
+    source: ResultSource, found: bool, warnings: tuple[str, ...], label: ResultLabel
 ) -> None:
-    assert result_label(answer, found=found, warnings=warnings) is label
+    assert result_label(source, found=found, warnings=warnings) is label
 
 
-@pytest.mark.parametrize(("status", "answer"), [(BY_RULE, Answer.IMAGE_RULE), (None, Answer.LEARNED)])
-def test_result_tells_its_source(status: NameStatus | None, answer: Answer) -> None:
+@pytest.mark.parametrize(("status", "source"), [(BY_RULE, ResultSource.IMAGE_RULE), (None, ResultSource.LEARNED)])
+def test_result_tells_its_source(status: NameStatus | None, source: ResultSource) -> None:
     (prompt,) = parse_prompts("liver")
     empty = CroppedArray(np.zeros((0, 0, 0), np.uint8), (0, 0, 0))
     result = PromptResult(prompt, empty, (1, 1, 1), False, 0.0, 0.0, 0.0, 0.5, name_status=status)
-    assert result.answer is answer
+    assert result.source is source
 
 
 def test_clicks_are_the_source_whatever_the_name() -> None:
@@ -71,4 +71,4 @@ def test_clicks_are_the_source_whatever_the_name() -> None:
     clicked = replace(prompt, clicks=(Click((1, 2, 3)),))
     for status in (LEARNED, UNKNOWN, None):
         result = PromptResult(clicked, empty, (1, 1, 1), False, None, 0.0, 0.0, 0.5, name_status=status)
-        assert result.answer is Answer.CLICK
+        assert result.source is ResultSource.CLICK

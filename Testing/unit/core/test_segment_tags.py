@@ -9,7 +9,7 @@ import pytest
 
 from dsm.core.boxes import CroppedArray
 from dsm.core.click import Click
-from dsm.core.name_status import Answer
+from dsm.core.name_status import ResultSource
 from dsm.core.result import PromptResult
 from dsm.core.segment_tags import EDITED_TAG, TAGS, Provenance, SegmentFacts, from_tags, to_tags
 from dsm.text.prompt import parse_prompts
@@ -23,7 +23,7 @@ FACTS = SegmentFacts(
     volume_ml=151.25,
     seconds=0.125,
     notes=("One.",),
-    answer=Answer.IMAGE_RULE,
+    source=ResultSource.IMAGE_RULE,
     clicks=(Click((12.5, -30.0, 88.25)), Click((1000.12, 0.0, -0.5), inside=False)),
     created="2026-01-02T03:04:05+00:00",
     edited=True,
@@ -54,11 +54,19 @@ def test_broken_numbers_are_unknown(broken: str) -> None:
     assert (facts.score, facts.volume_ml) == (None, None)
 
 
-@pytest.mark.parametrize("said", ["", "oracle"])
-def test_files_of_other_versions_answered_learned_names(said: str) -> None:
-    facts = from_tags(to_tags(FACTS) | {"DSM.Answer": said})
+def test_former_tag_of_the_source_is_read() -> None:
+    tags = to_tags(FACTS)
+    assert tags.pop("DSM.Source") == "image rule"
+    facts = from_tags(tags | {"DSM.Answer": "guess"})
     assert facts is not None
-    assert facts.answer is Answer.LEARNED
+    assert facts.source is ResultSource.GUESS
+
+
+@pytest.mark.parametrize("said", ["", "oracle"])
+def test_result_of_an_unknown_source_counts_as_learned(said: str) -> None:
+    facts = from_tags(to_tags(FACTS) | {"DSM.Source": said})
+    assert facts is not None
+    assert facts.source is ResultSource.LEARNED
 
 
 def test_segment_that_a_person_drew_has_no_facts() -> None:
@@ -93,6 +101,6 @@ def test_facts_of_a_result() -> None:
     )
     facts = SegmentFacts.of(result, FACTS.provenance)
     expected = {"prompt": "the Livers", "name": "liver", "score": None, "notes": ("One.", "Two.", "Three.")}
-    assert facts == replace(FACTS, **expected, answer=Answer.CLICK, created="", edited=False)
+    assert facts == replace(FACTS, **expected, source=ResultSource.CLICK, created="", edited=False)
     by_name = replace(result, prompt=replace(prompt, clicks=()))
     assert [SegmentFacts.of(by_name, FACTS.provenance, edited=hand).edited for hand in (False, True)] == [False, True]

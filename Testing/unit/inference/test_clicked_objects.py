@@ -10,7 +10,7 @@ import pytest
 
 from dsm.core.boxes import Box, CroppedArray
 from dsm.core.click import MAX_CLICKS, Click
-from dsm.core.name_status import Answer
+from dsm.core.name_status import ResultSource
 from dsm.core.options import SegmentOptions
 from dsm.core.volume import Volume
 from dsm.errors import InputError, JobCancelled, ModelError, PromptError
@@ -65,7 +65,7 @@ def test_a_click_alone_needs_no_encoding(segmenter, volume):
     (result,) = scan.segment("schwannoma", clicks=[MIDDLE])
     assert not scan.is_encoded
     assert (result.prompt.name, result.prompt.clicks) == ("schwannoma", (MIDDLE,))
-    assert (result.found, result.score, result.answer) == (True, None, Answer.CLICK)
+    assert (result.found, result.score, result.source) == (True, None, ResultSource.CLICK)
     assert result.full_mask()[20, 18, 10]
     assert result.volume_ml == pytest.approx(result.full_mask().sum() * volume.voxel_volume_mm3 / 1000)
 
@@ -103,7 +103,7 @@ def test_a_mixed_run_encodes_once_and_answers_in_order(segmenter, volume, looks)
     assert [result.prompt for result in results] == prompts
     assert arrived == ["schwannoma", "liver", "spleen"]
     assert {"encode", "text", "decode"} <= set(stages)
-    assert [result.answer for result in results] == [Answer.LEARNED, Answer.CLICK, Answer.LEARNED]
+    assert [result.source for result in results] == [ResultSource.LEARNED, ResultSource.CLICK, ResultSource.LEARNED]
     expected = segmenter.encode(volume).segment("liver; spleen")
     for one, other in zip((results[0], results[2]), expected, strict=True):
         assert np.array_equal(one.full_mask(), other.full_mask())
