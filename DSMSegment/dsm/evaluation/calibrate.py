@@ -83,7 +83,7 @@ class Sample:
 
 def labelled_sets(values: Sequence[dict[str, Any]]) -> list[LabelledSet]:
     """Read the sets of a recipe; `ConfigError` if a key is unknown or a region does not occur in the vocabulary."""
-    regions = {structure.body_region for structure in load_vocabulary().structures}
+    vocabulary = load_vocabulary()
     sets = []
     for value in values:
         given: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in value.items()}
@@ -93,8 +93,7 @@ def labelled_sets(values: Sequence[dict[str, Any]]) -> list[LabelledSet]:
             raise ConfigError(
                 f"A set of the recipe is wrong: {error}.", hint="See recipes/calibration.yaml."
             ) from error
-        if unknown := set(one.absent_regions) - regions:
-            raise ConfigError(f"No region {sorted(unknown)[0]!r}.", hint=f"There are: {', '.join(sorted(regions))}.")
+        vocabulary.check_regions(one.absent_regions)
         sets.append(one)
     return sets
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from functools import cache, cached_property
 from pathlib import Path
 
 from dsm.core.structure import Code, Structure, Terminology
+from dsm.errors import ConfigError
 from dsm.text.foreign_names import ARTICLES, FOREIGN_NAMES
 from dsm.text.lesion_index import LesionIndex
 from dsm.text.vocabulary_file import read_structures
@@ -35,6 +36,16 @@ class Vocabulary:
     def get(self, name: str) -> Structure | None:
         """Return the structure with exactly this canonical name."""
         return self._by_name.get(name)
+
+    def check_regions(self, regions: Collection[str]) -> None:
+        """Check names of body regions.
+
+        Raises:
+            ConfigError: If no structure belongs to one of them.
+        """
+        known = {structure.body_region for structure in self.structures}
+        if unknown := set(regions) - known:
+            raise ConfigError(f"No region {min(unknown)!r}.", hint=f"There are: {', '.join(sorted(known))}.")
 
     def find(self, text: str) -> Structure | None:
         """Return the one structure that `text` names in any spelling; None if there is none, or two ("kidneys")."""

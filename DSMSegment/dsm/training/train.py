@@ -356,12 +356,8 @@ def _names_of(recipe: Recipe, regions: Sequence[str]) -> list[str]:
     Raises:
         ConfigError: If a region does not occur in the vocabulary.
     """
-    if not regions:
-        return []
     vocabulary = load_vocabulary()
-    known = {structure.body_region for structure in vocabulary.structures}
-    if unknown := set(regions) - known:
-        raise ConfigError(f"No region {min(unknown)!r}.", hint=f"There are: {', '.join(sorted(known))}.")
+    vocabulary.check_regions(regions)
     found = ((name, vocabulary.get(name)) for name in _names_of_model(recipe))
     return [name for name, structure in found if structure is not None and structure.body_region in regions]
 
