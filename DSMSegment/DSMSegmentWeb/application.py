@@ -32,6 +32,7 @@ from DSMSegmentLib.panel.hints import PromptContext, promptHints
 from DSMSegmentLib.panel.learned_organs import learnedOrgans
 from DSMSegmentLib.panel.summary import finishedText, progressText, resultText
 from DSMSegmentLib.scene.exporting import recordsOf
+from DSMSegmentLib.scene.lesions import hasLesions
 from DSMSegmentLib.scene.modality_choice import ModalityChoice
 from DSMSegmentLib.scene.mrml import decideModality
 from DSMSegmentLib.scene.segment_display import setOwnColor, showDistinctly
@@ -462,6 +463,7 @@ class Application:
             viewer.volume_node.GetName(),
             volumeFromNode(viewer.volume_node, self._state.modality),
             recordsOf(node),
+            {number for number, id_ in enumerate(ids) if hasLesions(node, id_)},
             {number: surfaces[id_] for number, id_ in enumerate(ids) if id_ in surfaces},
             viewer.pictures(),
             self._rows(),

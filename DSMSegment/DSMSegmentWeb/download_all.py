@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from dsm.errors import DSMError, InputError
 from dsm.io.formats import FORMATS, SegmentationFormat
 from dsm.io.segment_record import SegmentRecord
 from DSMSegmentWeb.exports import safe_name
+from DSMSegmentWeb.lesion_table import write_lesion_table
 from DSMSegmentWeb.picture import ViewPicture, write_picture
 from DSMSegmentWeb.result_table import write_result_table
 from DSMSegmentWeb.rows import Row
@@ -34,6 +35,7 @@ class Contents:
         name: Of the scan.
         volume: The scan.
         records: Its segments.
+        tumors: Numbers in `records` of those whose components are lesions.
         surfaces: Of those that are not empty, in RAS mm, by their number in `records`.
         views: Pictures of the views.
         rows: Results as listed on the page; those without a segment go into the table, too.
@@ -43,6 +45,7 @@ class Contents:
     name: str
     volume: Volume
     records: Sequence[SegmentRecord]
+    tumors: Collection[int]
     surfaces: Mapping[int, vtk.vtkPolyData]
     views: Sequence[ViewPicture]
     rows: Sequence[Row]
@@ -93,6 +96,9 @@ class Contents:
         table = folder / f"{stem}.csv"
         write_result_table(table, self.records, [row for row in self.rows if not row.id], self.volume)
         yield table, "table of the results, UTF-8"
+        lesions = folder / "lesions.csv"
+        if write_lesion_table(lesions, [self.records[number] for number in sorted(self.tumors)], self.volume):
+            yield lesions, "lesions of the tumors: volume, diameters by RECIST 1.1, intensity; UTF-8"
         picture = folder / f"{stem}.png"
         write_picture(picture, self.views, self.name, self.rows)
         yield picture, "the views as they were shown"

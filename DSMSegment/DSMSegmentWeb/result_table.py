@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,7 @@ import numpy as np
 
 from dsm.core.segment_tags import COMPLETED, STATUS_TAG, from_tags
 from dsm.core.volume import Volume
-from dsm.io.atomic import atomic_output
-from dsm.io.csv_cell import harmless
+from dsm.io.csv_table import write_csv
 from dsm.io.segment_record import SegmentRecord
 from DSMSegmentWeb.rows import Row, status_text
 
@@ -31,11 +29,7 @@ def write_result_table(path: Path, records: Sequence[SegmentRecord], missing: Se
     Raises:
         OutputError: If it cannot be written.
     """
-    rows = [*_segments(records, volume), *_missing(missing)]
-    with atomic_output(path) as part, part.open("w", encoding="utf-8-sig", newline="") as stream:
-        writer = csv.DictWriter(stream, COLUMNS)
-        writer.writeheader()
-        writer.writerows({name: harmless(value) for name, value in row.items()} for row in rows)
+    write_csv(path, COLUMNS, [*_segments(records, volume), *_missing(missing)])
 
 
 def _segments(records: Sequence[SegmentRecord], volume: Volume) -> Iterator[dict[str, Any]]:
@@ -46,7 +40,7 @@ def _segments(records: Sequence[SegmentRecord], volume: Volume) -> Iterator[dict
         yield {
             "name": record.name,
             "structure": facts.name if facts is not None else "",
-            "code": _code(record.terminology_tag),
+            "code": code_of(record.terminology_tag),
             "status": status_text(facts, volume_ml),
             "volume_ml": round(volume_ml, 3),
             "score": facts.score if facts is not None else None,
@@ -66,7 +60,7 @@ def _missing(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
         }
 
 
-def _code(terminology_tag: str) -> str:
+def code_of(terminology_tag: str) -> str:
     """Return scheme and value of the type in Slicer's terminology entry, e.g. `"SCT 10200004"`; empty for none."""
     kind = (*terminology_tag.split("~"), "", "", "")[2]
     scheme, value, *_ = (*kind.split("^"), "", "")

@@ -14,6 +14,7 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
+import scipy.ndimage
 import SimpleITK as sitk
 from page_driver import prompt, segment, violations, volume_ml, wait_until_sent
 from PIL import Image
@@ -72,10 +73,10 @@ def surface_of(path: Path) -> tuple[float, np.ndarray]:
     return measured.GetVolume() / 1000.0, np.reshape(reader.GetOutput().GetBounds(), (3, 2))
 
 
-def box_mm(path: Path) -> np.ndarray:
-    """Bounds of the voxels that are not 0 in an image, `(3, 2)` in LPS mm, as SimpleITK reads it."""
+def box_mm(path: Path, value: int) -> np.ndarray:
+    """Bounds of the voxels with a value in an image, `(3, 2)` in LPS mm, as SimpleITK reads it."""
     image = sitk.ReadImage(str(path))
-    inside = np.argwhere(sitk.GetArrayFromImage(image) != 0)[:, ::-1]
+    inside = np.argwhere(sitk.GetArrayFromImage(image) == value)[:, ::-1]
     corners = [image.TransformContinuousIndexToPhysicalPoint([float(x) for x in i]) for i in inside]
     return np.stack([np.min(corners, axis=0), np.max(corners, axis=0)], axis=1)
 
@@ -90,7 +91,7 @@ def test_nothing_to_download_is_explained(page: Any, address: str) -> None:
 
 
 def test_every_member_is_read_back(page: Any, tmp_path: Path) -> None:
-    segment(page, "liver")
+    segment(page, "liver; lung tumor")
     prompt(page, "schwannoma")
     page.get_by_role("button", name="Draw schwannoma").wait_for()
     page.get_by_role("button", name="More for liver", exact=True).click()
@@ -103,20 +104,21 @@ def test_every_member_is_read_back(page: Any, tmp_path: Path) -> None:
     shown_ml = volume_ml(page)
     unpacked = download_all(page, tmp_path)
     surface = "surfaces/01_1_1_left_l\u00e9ber.stl"
+    others = ["contents.txt", "lesions.csv", "surfaces/02_lung_tumor.stl"]
     own = [f"CTChest4{suffix}" for suffix in (".csv", ".json", ".nii.gz", ".png", ".seg.nrrd")]
-    assert files_of(unpacked) == sorted([*own, "contents.txt", surface])
+    assert files_of(unpacked) == sorted([*own, *others, surface])
 
     assert sitk.ReadImage(str(unpacked / "CTChest4.seg.nrrd")).GetMetaData("Segment0_Name") == _NAME
-    (written,) = slicerio.read_segmentation(str(unpacked / "CTChest4.seg.nrrd"))["segments"]
+    written, _ = slicerio.read_segmentation(str(unpacked / "CTChest4.seg.nrrd"))["segments"]
     assert written["terminology"]["type"][:2] == ["SCT", "10200004"]
     labels = nibabel.load(unpacked / "CTChest4.nii.gz")
     assert labels.shape == (128, 128, 34)
     mask = np.asarray(labels.dataobj) == 1
     voxel_ml = abs(np.linalg.det(labels.affine[:3, :3])) / 1000.0
     assert mask.sum() == 40 * 40 * 10
-    assert [one["name"] for one in json.loads((unpacked / "CTChest4.json").read_text())["labels"]] == [_NAME]
+    assert [one["name"] for one in json.loads((unpacked / "CTChest4.json").read_text())["labels"]] == [_NAME, "lung tumor"]
 
-    found, missing = table_of(unpacked / "CTChest4.csv")
+    found, tumor, missing = table_of(unpacked / "CTChest4.csv")
     assert found["name"] == f"'{_NAME}", "no formula for a spreadsheet"
     assert (found["structure"], found["code"], found["reviewed"]) == ("liver", "SCT 10200004", "yes")
     mask_ml = mask.sum() * voxel_ml
@@ -124,9 +126,22 @@ def test_every_member_is_read_back(page: Any, tmp_path: Path) -> None:
     assert mask_ml == pytest.approx(shown_ml, abs=0.1)
     assert (missing["name"], missing["status"], missing["volume_ml"]) == ("schwannoma", "not found", "")
 
+    lesions = table_of(unpacked / "lesions.csv")
+    assert [(one["name"], one["structure"], one["lesion"]) for one in lesions] == [
+        ("lung tumor", "lung tumor", number) for number in "123"
+    ]
+    parts, count = scipy.ndimage.label(np.asarray(labels.dataobj) == 2)
+    assert count == 3
+    sizes = sorted((np.bincount(parts.ravel())[1:] * voxel_ml).tolist(), reverse=True)
+    assert [float(one["volume_ml"]) for one in lesions] == pytest.approx(sizes, abs=0.001)
+    assert sum(sizes) == pytest.approx(float(tumor["volume_ml"]), abs=0.002)
+    centers = [[float(one[f"center_{axis}_mm"]) for axis in "ras"] for one in lesions]
+    i, j, k = np.linalg.solve(labels.affine, [*centers[0], 1.0])[:3]
+    assert (i, j, k) == pytest.approx((94.5, 62.5, 19.5), abs=0.1), "the middle of the largest one"
+
     enclosed_ml, bounds = surface_of(unpacked / surface)
     assert enclosed_ml == pytest.approx(mask_ml, rel=0.1)
-    beyond = np.abs(bounds - box_mm(unpacked / "CTChest4.nii.gz"))
+    beyond = np.abs(bounds - box_mm(unpacked / "CTChest4.nii.gz", 1))
     assert (beyond < np.array(labels.header.get_zooms())[:, None]).all(), "in LPS, as SimpleITK sees the label map"
 
     picture = np.asarray(Image.open(unpacked / "CTChest4.png").convert("RGB"), dtype=int)
@@ -153,7 +168,7 @@ def test_surface_is_that_of_the_corrected_mask(page: Any, tmp_path: Path) -> Non
     erased = volume_ml(page)
     assert erased < before
     unpacked = download_all(page, tmp_path)
-    enclosed_ml, _ = surface_of(next((unpacked / "surfaces").iterdir()))
+    enclosed_ml, _ = surface_of(next((unpacked / "surfaces").glob("01_*")))
     assert enclosed_ml == pytest.approx(erased, rel=0.05)
     assert enclosed_ml < 0.97 * before
     assert float(table_of(unpacked / "CTChest4.csv")[0]["volume_ml"]) == pytest.approx(erased, abs=0.1)
@@ -170,6 +185,7 @@ def test_archive_of_a_dicom_series_has_a_dicom_seg(page: Any, tmp_path: Path) ->
     assert seg.PatientID == PATIENT_ID
     assert seg.ReferencedSeriesSequence[0].SeriesInstanceUID == uid
     assert [item.SegmentLabel for item in seg.SegmentSequence] == ["liver"]
+    assert not (unpacked / "lesions.csv").exists(), "no tumor"
     assert seg.pixel_array.any()
     wait_for_status(page, f"{DESCRIPTION.replace(' ', '_')}.zip is complete.")
     assert "DICOM SEG" not in (unpacked / "contents.txt").read_text().split("Not here:")[1].split("RTSTRUCT")[0]

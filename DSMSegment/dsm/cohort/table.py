@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import importlib.util
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from dsm.cohort.outcome import Finding, Outcome
 from dsm.cohort.settings import CohortSettings
 from dsm.io.atomic import atomic_output
-from dsm.io.csv_cell import harmless
+from dsm.io.csv_table import write_csv
 
 Columns = tuple[tuple[str, type], ...]
 
@@ -86,10 +85,7 @@ def write_tables(folder: Path, outcomes: Sequence[Outcome], settings: CohortSett
 
 def _write(folder: Path, name: str, rows: Sequence[dict[str, Any]], columns: Columns) -> list[Path]:
     table = folder / f"{name}.csv"
-    with atomic_output(table) as part, part.open("w", encoding="utf-8-sig", newline="") as stream:
-        writer = csv.DictWriter(stream, [column for column, _ in columns])
-        writer.writeheader()
-        writer.writerows({column: harmless(value) for column, value in row.items()} for row in rows)
+    write_csv(table, [column for column, _ in columns], rows)
     if importlib.util.find_spec("pyarrow") is None:
         return [table]
     _write_parquet(table.with_suffix(".parquet"), rows, columns)
@@ -137,7 +133,6 @@ def _described(finding: Finding, outcome: Outcome) -> dict[str, Any]:
 
 def _lesion_rows(finding: Finding, outcome: Outcome) -> Iterator[dict[str, Any]]:
     for number, lesion in enumerate(finding.lesions or (), start=1):
-        right, anterior, superior = lesion.center_ras_mm
         yield {
             "case": outcome.case,
             "source": outcome.source,
@@ -146,15 +141,7 @@ def _lesion_rows(finding: Finding, outcome: Outcome) -> Iterator[dict[str, Any]]
             "code": finding.code,
             "result_source": finding.source.value,
             "lesion": number,
-            "volume_ml": lesion.volume_ml,
-            "longest_mm": lesion.longest_mm,
-            "perpendicular_mm": lesion.perpendicular_mm,
-            "mean": lesion.mean,
-            "sd": lesion.sd,
-            "center_r_mm": right,
-            "center_a_mm": anterior,
-            "center_s_mm": superior,
-            "slice_number": lesion.slice_number,
+            **lesion.cells(),
             "modality": outcome.modality,
             "warnings": " ".join(finding.warnings),
             "file": outcome.file,

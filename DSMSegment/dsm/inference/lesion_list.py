@@ -66,6 +66,21 @@ class MeasuredLesion:
         (x0, y0, z0), (x1, y1, z1) = self.longest_ends_ras_mm
         return (x0 + x1) / 2, (y0 + y1) / 2, (z0 + z1) / 2
 
+    def cells(self) -> dict[str, float | int]:
+        """Return volume, diameters, intensity, centre and slice by the names of their columns in a table."""
+        right, anterior, superior = self.center_ras_mm
+        return {
+            "volume_ml": self.volume_ml,
+            "longest_mm": self.longest_mm,
+            "perpendicular_mm": self.perpendicular_mm,
+            "mean": self.mean,
+            "sd": self.sd,
+            "center_r_mm": right,
+            "center_a_mm": anterior,
+            "center_s_mm": superior,
+            "slice_number": self.slice_number,
+        }
+
     def rounded(self) -> MeasuredLesion:
         """Return the lesion with the digits that mean something: 1 mm³, 0.1 mm, five digits of an intensity."""
         return MeasuredLesion(
