@@ -10,7 +10,7 @@ from dsm.core.segment_tags import COMPLETED, STATUS_TAG
 from dsm.errors import InputError
 from dsm.inference.lesion_list import MeasuredLesion, axial_slices
 from DSMSegmentLib.scene.lesions import hasLesions, lesionsOf, removeLesion
-from DSMSegmentLib.scene.mrml import ijkToRAS
+from DSMSegmentLib.scene.mrml import ijkToRAS, maskTime
 from DSMSegmentLib.scene.segment_tags import tagOf
 from DSMSegmentWeb.edits import journaled
 from DSMSegmentWeb.segment_actions import toggle_reviewed
@@ -32,6 +32,8 @@ class LesionTool:
         self._state = state
         self._viewer = viewer
         self._listed: list[MeasuredLesion] = []
+        # Segment, mask and scan that the list is of.
+        self._source: tuple[str, int, int] | None = None
         # Segment, first voxel and volume: a lesion that changes has to be looked at again.
         self._accepted: set[tuple[str, Sequence[int], float]] = set()
 
@@ -39,7 +41,10 @@ class LesionTool:
         """Update the list after a change of the masks or the selection."""
         state, node = self._state, self._viewer.segmentation_node
         is_tumor = bool(state.selected) and hasLesions(node, state.selected)
-        self._listed = lesionsOf(node, state.selected, most=MOST) if is_tumor else []
+        source = self._source_of(state.selected) if is_tumor else None
+        if source != self._source:
+            self._listed = lesionsOf(node, state.selected, most=MOST) if is_tumor else []
+            self._source = source
         state.lesions = [self._row(number, lesion) for number, lesion in enumerate(self._listed, start=1)]
         if state.shown_lesion not in [row["id"] for row in state.lesions]:
             state.shown_lesion = ""
@@ -48,7 +53,7 @@ class LesionTool:
     def forget(self) -> None:
         """Forget which lesions were accepted, for another scan."""
         self._accepted.clear()
-        self._listed = []
+        self._listed, self._source = [], None
         self._state.lesions, self._state.shown_lesion, self._state.lesion_note = [], "", ""
 
     def jump(self, lesion_id: str) -> None:
@@ -85,6 +90,10 @@ class LesionTool:
         self._listed.remove(lesion)
         self._mark_result()
         return take_back
+
+    def _source_of(self, segment_id: str) -> tuple[str, int, int]:
+        mask = maskTime(self._viewer.segmentation_node, segment_id)
+        return segment_id, mask, self._viewer.volume_node.GetImageData().GetMTime()
 
     def _find(self, lesion_id: str) -> MeasuredLesion | None:
         return next((lesion for lesion in self._listed if _id(lesion) == lesion_id), None)

@@ -182,6 +182,15 @@ def orientedImageFromSegment(
     return image
 
 
+def maskTime(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str) -> int:
+    """Return a number that changes with the mask of a segment, and with those that share its layer; 0 without a mask.
+
+    VTK gives each change of any object a number of its own.
+    """
+    layer = segmentationNode.GetSegmentation().GetSegment(segmentId).GetRepresentation(BINARY_LABELMAP)
+    return int(layer.GetMTime()) if layer is not None else 0
+
+
 def geometryOf(image: slicer.vtkOrientedImageData) -> np.ndarray:
     """Return the `(4, 4)` affine from voxel index to the RAS of the node that holds the image."""
     matrix = vtk.vtkMatrix4x4()
