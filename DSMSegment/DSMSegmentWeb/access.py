@@ -87,13 +87,22 @@ class Access:
         if isinstance(shown, str) and self._is_token(shown.strip()):
             # Relative: a proxy may have put the page elsewhere.
             response = web.Response(status=303, headers={"Location": request.rel_url.name or "."})
-            response.set_cookie(_COOKIE, self.token, httponly=True, samesite="Lax", secure=request.secure)
+            response.set_cookie(_COOKIE, self.token, httponly=True, samesite="Lax", secure=is_encrypted(request))
             return response
         text = "That is not the token. " if shown is not None else ""
         return notice(401, "Token", f"{text}The server printed it when it started, or its operator has it.", _FORM)
 
     def _is_token(self, shown: str) -> bool:
         return hmac.compare_digest(shown.encode(), self.token.encode())
+
+
+def is_encrypted(request: web.Request) -> bool:
+    """Return whether the connection of the browser is encrypted: here, or at a proxy that says so.
+
+    Whoever says so gets cookies that are sent over encrypted connections only, which harms nobody else.
+    """
+    scheme = request.headers.get("X-Forwarded-Proto", "").split(",")[0].strip()  # the first proxy is the browser's
+    return request.secure or scheme.casefold() == "https"
 
 
 def token_cookie(token: str) -> str:

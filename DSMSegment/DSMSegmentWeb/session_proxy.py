@@ -19,7 +19,7 @@ from aiohttp import (
 from yarl import URL
 
 from dsm.errors import DSMError
-from DSMSegmentWeb.access import Access
+from DSMSegmentWeb.access import Access, is_encrypted
 from DSMSegmentWeb.browser_sessions import BrowserSession, BrowserSessions
 from DSMSegmentWeb.notice import notice
 
@@ -75,7 +75,7 @@ class SessionProxy:
         except DSMError as error:
             return _notice(503, "No scene could be opened", error.one_line, "Try again", ".")
         response = web.Response(status=302, headers={"Location": f"scene/{scene.id}/index.html"})
-        response.set_cookie(_BROWSER_COOKIE, owner, httponly=True, samesite="Lax", secure=request.secure)
+        response.set_cookie(_BROWSER_COOKIE, owner, httponly=True, samesite="Lax", secure=is_encrypted(request))
         return response
 
     def _scene_of(self, request: web.Request) -> BrowserSession | None:

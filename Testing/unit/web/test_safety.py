@@ -73,6 +73,24 @@ def test_the_token_is_entered_once() -> None:
     asyncio.run(enter())
 
 
+@pytest.mark.parametrize(
+    ("scheme", "secure"),
+    [(None, False), ("http", False), ("https", True), ("HTTPS, http", True), ("http, https", False)],
+)
+def test_cookie_is_for_encrypted_connections_where_the_proxy_has_one(scheme: str | None, secure: bool) -> None:
+    access = Access.to("0.0.0.0", {})  # noqa: S104
+    headers = {"X-Forwarded-Proto": scheme} if scheme else {}
+
+    async def enter() -> None:
+        async with TestClient(TestServer(guarded(access))) as client:
+            form = {"token": access.token}
+            answer = await client.post("/page", data=form, headers=headers, allow_redirects=False)
+            assert answer.status == 303
+            assert ("secure" in answer.headers["Set-Cookie"].lower()) is secure
+
+    asyncio.run(enter())
+
+
 @pytest.mark.parametrize(("variable", "shown"), [("", True), ("a-token-of-the-department", False)])
 def test_the_address_that_is_printed_can_be_opened_and_holds_no_token(
     variable: str, shown: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

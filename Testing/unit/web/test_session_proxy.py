@@ -146,5 +146,8 @@ def test_pictures_of_other_sites_open_no_scene() -> None:
         assert (await client.get("/", headers={"Sec-Fetch-Dest": "image"})).status == 403
         answer = await client.get("/", allow_redirects=False)
         assert (answer.status, answer.headers["Location"]) == (302, "scene/id/index.html")
+        assert "Secure" not in answer.headers["Set-Cookie"]
+        behind_tls = await client.get("/", headers={"X-Forwarded-Proto": "https"}, allow_redirects=False)
+        assert "Secure" in behind_tls.headers["Set-Cookie"]
 
     through_the_gate(ask)
