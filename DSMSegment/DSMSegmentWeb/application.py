@@ -158,6 +158,7 @@ class Application:
                 state.flush()
                 await asyncio.sleep(_POLL_S)
             self._estimate.learn(job)
+            state.no_clicks = self._runs.backend.reasonNoClicks  # of a server: known after a run
             self._clicks.finished(job)
             self._show_end(job)
             if job.state is JobState.FINISHED:
@@ -574,7 +575,8 @@ class Application:
         self._show_hints()
 
     def _show_names(self) -> None:
-        """Update the completions, whose kinds depend on the model and the modality."""
+        """Update the completions, whose kinds depend on model and modality, and whether names can be clicked."""
+        self._state.no_clicks = self._runs.backend.reasonNoClicks
         trained = self._engine.trained_in(self._shown_modality)
         self._state.vocabulary = completions(trained, self._shown_modality, self._engine.models)
         self._state.learned_organs = list(learnedOrgans(trained))
@@ -593,6 +595,8 @@ class Application:
             trained=self._engine.trained_in(self._shown_modality),
             readsFreeText=self._reads_free_text,
             guess=bool(state.guess),
+            clicks=not state.no_clicks,
+            draws=True,
             models=self._engine.models,
             onlyIn=self._engine.trained_only_in,
         )

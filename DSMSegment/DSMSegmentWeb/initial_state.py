@@ -63,6 +63,7 @@ def initial_state() -> dict[str, Any]:
         "can_redo": False,
         "tool": "",
         "shows_keys": False,
+        "no_clicks": "",  # why nothing can be clicked
         "num_clicks": 0,
         "click_note": "",
         "click_error": "",

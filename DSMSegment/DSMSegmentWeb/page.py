@@ -63,6 +63,7 @@ SWITCHES = {
 _MODALITY_TITLE = "Take the scan for CT (Hounsfield units) or MR, whatever its header and values say."
 # Width and middle in HU.
 _CT_WINDOWS = {"Soft tissue": (400, 40), "Lung": (1500, -600), "Bone": (1800, 400)}
+_CLICK_TITLE = "Click on what is named, for names that the model does not know"
 # Stands in place of the page when the server does not answer any more; page.js waits for it to come back.
 LOST = """<main id="dsm-lost" class="dsm-lost" role="alert"><h1>The server does not answer</h1>
 <p>The page reconnects automatically. After a scene was closed, or the server was restarted, everything that was
@@ -194,15 +195,14 @@ def _prompt(actions: Actions) -> None:
             raw_attrs=['title="Ctrl+Enter"'],
         )
         v3.VBtn("Cancel", v_else=True, color="warning", classes="dsm-grow dsm-cancel", click=actions.cancel)
-        v3.VBtn(
-            "Click",
-            v_if="!running",
-            variant="tonal",
-            classes="dsm-click-new",
-            disabled=(f"!volume_name || {_BUSY}",),
-            click=(actions.click_new, "[prompts, typed || '']"),
-            raw_attrs=['title="Click on what is named, for names that the model does not know"'],
-        )
+        with html.Span(v_if="!running", title=(f"no_clicks || '{_CLICK_TITLE}'",)):
+            v3.VBtn(
+                "Click",
+                variant="tonal",
+                classes="dsm-click-new",
+                disabled=(f"!!no_clicks || !volume_name || {_BUSY}",),
+                click=(actions.click_new, "[prompts, typed || '']"),
+            )
         for text, keys, condition, click in (
             ("Undo", "Ctrl+Z", "can_undo", actions.undo),
             ("Redo", "Ctrl+Y or Ctrl+Shift+Z", "can_redo", actions.redo),

@@ -43,13 +43,13 @@ def result_list(actions: Actions) -> None:
                 )
                 html.Span("{{ row.name }}", v_else=True, classes="dsm-name")
                 html.Span("{{ row.note }}", classes="dsm-number dsm-note", raw_attrs=[':title="row.warnings"'])
-                for text, label, click in (
-                    ("click on it", "Click on ", (actions.click_new, "[[row.name], '']")),
-                    ("draw it", "Draw ", (actions.draw_new, "[row.name]")),
+                for text, label, condition, click in (
+                    ("click on it", "Click on ", "!row.id && !no_clicks", (actions.click_new, "[[row.name], '']")),
+                    ("draw it", "Draw ", "!row.id", (actions.draw_new, "[row.name]")),
                 ):
                     html.Button(
                         text,
-                        v_if="!row.id",
+                        v_if=condition,
                         type="button",
                         classes="dsm-number dsm-click-it",
                         disabled=("running",),
@@ -69,19 +69,16 @@ def result_list(actions: Actions) -> None:
                     click=(actions.toggle, "[row.id]"),
                     raw_attrs=[":aria-label=\"(row.visible ? 'Hide ' : 'Show ') + row.name\""],
                 )
-                v3.VBtn(
-                    v_if="row.id",
-                    icon="mdi-target",
-                    size="x-small",
-                    variant=(f"{_IS_CLICKED} ? 'flat' : 'text'",),
-                    color=(f"{_IS_CLICKED} ? 'primary' : undefined",),
-                    click=(actions.click_on, "[row.id]"),
-                    raw_attrs=[
-                        f':aria-pressed="{_IS_CLICKED}"',
-                        ":aria-label=\"'Click on ' + row.name\"",
-                        'title="Correct it by clicks"',
-                    ],
-                )
+                with html.Span(v_if="row.id", title=("no_clicks || 'Correct it by clicks'",)):
+                    v3.VBtn(
+                        icon="mdi-target",
+                        size="x-small",
+                        variant=(f"{_IS_CLICKED} ? 'flat' : 'text'",),
+                        color=(f"{_IS_CLICKED} ? 'primary' : undefined",),
+                        disabled=("!!no_clicks",),
+                        click=(actions.click_on, "[row.id]"),
+                        raw_attrs=[f':aria-pressed="{_IS_CLICKED}"', ":aria-label=\"'Click on ' + row.name\""],
+                    )
                 v3.VBtn(
                     v_if="row.has_uncertainty",
                     icon="mdi-blur",

@@ -40,6 +40,15 @@ def test_lines_say_what_the_list_does_not(text: str, trained: tuple[str, ...], l
     assert hintLines(text, PromptContext("CT", trained)) == lines
 
 
+def test_name_that_cannot_be_clicked_is_drawn_where_one_can_draw() -> None:
+    model_without_clicks = replace(CT, clicks=False)
+    unknown = "not known to this model."
+    assert hint("heart", model_without_clicks).text == unknown
+    drawn = f"{unknown} The model takes no clicks: draw it after the run."
+    assert hint("heart", replace(model_without_clicks, draws=True)).text == drawn
+    assert hint("heart", replace(CT, draws=True)).text == "not known to this model: click on it."
+
+
 def test_of_many_lines_those_that_need_a_look_come_first() -> None:
     text = "\n".join(["the liver", *(f"xyzzy {letter}" for letter in "abcdefghij")])
     lines = hintLines(text, PromptContext("CT", ("liver",)))

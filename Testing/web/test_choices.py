@@ -76,7 +76,9 @@ def test_hints_tell_the_kinds_of_names_before_the_run(page: Any) -> None:
     assert known == "✓ liver"
     assert related.startswith("?")
     assert unknown.startswith("!")
-    assert "click on it" in unknown
+    assert unknown.endswith("The model takes no clicks: draw it after the run.")
+    assert page.locator(".dsm-click-new").is_disabled()
+    assert "no click network" in page.locator("span:has(> .dsm-click-new)").get_attribute("title")
     assert violations(page) == []
     page.locator("h1").click()  # closes the list of names
     page.get_by_text("Show the network's guess for unknown names", exact=True).click()
@@ -112,6 +114,13 @@ def test_results_say_what_has_to_be_checked(page: Any) -> None:
     row = page.locator(".dsm-rows li", has_text="skeletal muscle")
     assert row.locator(".dsm-mark").inner_text() == "guess, check"
     assert row.locator(".dsm-score").inner_text() == "–", "a guess has no score"
+    assert page.get_by_label("Click on liver").is_disabled(), "this model takes no clicks"
+    page.evaluate(
+        "window.trame.state.set('rows', [...window.trame.state.state.rows,"
+        " { ...window.trame.state.state.rows[0], id: '', name: 'xyzzy' }])"
+    )
+    page.get_by_label("Draw xyzzy").wait_for()
+    assert [text.strip() for text in page.locator(".dsm-click-it").all_inner_texts()] == ["draw it"]
     assert violations(page) == []
 
 

@@ -41,6 +41,7 @@ class PromptContext:
         clicks: Whether the model segments what is clicked.
         models: Models that could be chosen.
         onlyIn: For `"CT"` and `"MR"`, the names that the model was trained on in that modality alone.
+        draws: Whether a name without a result can be drawn.
     """
 
     modality: str = ""
@@ -50,6 +51,7 @@ class PromptContext:
     clicks: bool = True
     models: tuple[ModelEntry, ...] = ()
     onlyIn: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    draws: bool = False
 
     @property
     def isModelKnown(self) -> bool:
@@ -140,7 +142,7 @@ def _unlearnedHint(prompt: Prompt, context: PromptContext, source: ResultSource 
     limited = names_of_other_modality(context.onlyIn, context.modality)
     learnedIn = limited.get(prompt.structure.name, "") if prompt.structure is not None else ""
     if source is ResultSource.NONE:
-        level, text = HintLevel.PROBLEM, _notMarked(bool(learnedIn), context.clicks)
+        level, text = HintLevel.PROBLEM, _notMarked(bool(learnedIn), context)
     elif prompt.structure is None and not context.readsFreeText:
         level, text = HintLevel.PROBLEM, _("not in the vocabulary; for free text, see Setup.")
     elif source is None:
@@ -153,13 +155,17 @@ def _unlearnedHint(prompt: Prompt, context: PromptContext, source: ResultSource 
     return level, text.format(learned=learnedIn, modality=context.modality)
 
 
-def _notMarked(isLearnedElsewhere: bool, clicks: bool) -> str:
+def _notMarked(isLearnedElsewhere: bool, context: PromptContext) -> str:
     """Return the sentence about a name that gets no mask: learned in the other modality only, or never."""
-    if isLearnedElsewhere and clicks:
+    if isLearnedElsewhere and context.clicks:
         return _("learned in {learned} only, this volume is {modality}: click on it.")
+    if context.clicks:
+        return _("not known to this model: click on it.")
     if isLearnedElsewhere:
-        return _("learned in {learned} only, this volume is {modality}.")
-    return _("not known to this model: click on it.") if clicks else _("not known to this model.")
+        text = _("learned in {learned} only, this volume is {modality}.")
+    else:
+        text = _("not known to this model.")
+    return f"{text} {_('The model takes no clicks: draw it after the run.')}" if context.draws else text
 
 
 def _doubt(prompt: Prompt, structure: Structure, modality: str, status: NameStatus) -> str:
