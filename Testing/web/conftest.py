@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from page_driver import IDLE
-from server_process import ROOT, running_browser, running_server
+from server_process import ROOT, running_browser, running_clicking_scene, running_server
 
 StartServer = Callable[..., Any]
 # Of a machine that is busy with other things: how long something takes is not what these tests ask.
@@ -36,9 +36,21 @@ def dsm_small() -> Path:
 
 
 @pytest.fixture(scope="module")
-def address(start_server: StartServer) -> Iterator[str]:
-    """Address of the server that the tests of one file share."""
-    with start_server() as (_, where):
+def address(
+    start_server: StartServer, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Address of the page that the tests of one file share.
+
+    Where the file says `BACKEND = "clicking scene"`, that of `clicking_scene.py`; with `"dsm-small"`, that of a server
+    with the trained weights; else that of one with the tiny model.
+    """
+    backend = getattr(request.module, "BACKEND", "dsm-tiny")
+    if backend == "clicking scene":
+        with running_clicking_scene(tmp_path_factory.mktemp("scene")) as where:
+            yield where
+        return
+    chosen = {"model": request.getfixturevalue("dsm_small")} if backend == "dsm-small" else {}
+    with start_server(**chosen) as (_, where):
         yield where
 
 

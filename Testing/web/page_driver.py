@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+# The middle of the axial view, the upper left one of four right of the panel, and that of the coronal one below it. The
+# page moves to a segment there when it is selected.
+AXIAL, CORONAL = (567, 200), (567, 600)
 IDLE = "#dsm-segment:not([disabled])"
 
 

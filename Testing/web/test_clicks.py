@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from page_driver import download, drag, names, press, prompt, violations, volume_ml
-from server_process import running_clicking_scene
+from page_driver import AXIAL, CORONAL, download, drag, names, press, prompt, violations, volume_ml
 
 pytestmark = [pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
-
-# In the axial view, the upper left one of four right of the panel, and in the coronal one below it.
-AXIAL, CORONAL = (567, 200), (567, 600)
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    pytest.importorskip("trame_slicer", reason="trame-slicer is not installed")
-    with running_clicking_scene(tmp_path_factory.mktemp("scene")) as where:
-        yield where
+BACKEND = "clicking scene"
 
 
 def points(page: Any) -> int:

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from page_driver import download, press, prompt, segment, views, volume_ml
-from server_process import running_clicking_scene
+from page_driver import AXIAL, download, press, prompt, segment, views, volume_ml
 
 from dsm.core.display_colors import LEAST_DIFFERENCE, difference
 from dsm.text.vocabulary import load_vocabulary
 
 pytestmark = [pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
+BACKEND = "clicking scene"
 
-AXIAL = (567, 200)
 OWN = "#12c8fa"
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    pytest.importorskip("trame_slicer", reason="trame-slicer is not installed")
-    with running_clicking_scene(tmp_path_factory.mktemp("scene")) as where:
-        yield where
 
 
 def rgb(color: str) -> tuple[int, int, int]:

@@ -7,7 +7,6 @@ import io
 import json
 import sys
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ import scipy.ndimage
 import SimpleITK as sitk
 from page_driver import prompt, segment, violations, volume_ml, wait_until_sent
 from PIL import Image
-from server_process import running_clicking_scene
 
 pydicom = pytest.importorskip("pydicom", reason="pydicom is not installed")
 vtk = pytest.importorskip("vtk", reason="vtk is not installed")
@@ -27,15 +25,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "dicom_phantoms"))
 from dicom_series import DESCRIPTION, PATIENT_ID, write_series  # noqa: E402
 
 pytestmark = [pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
+BACKEND = "clicking scene"
 
 _NAME = '=1+1 ../"left"|l\u00e9ber'
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    pytest.importorskip("trame_slicer", reason="trame-slicer is not installed")
-    with running_clicking_scene(tmp_path_factory.mktemp("scene")) as where:
-        yield where
 
 
 def download_all(page: Any, folder: Path) -> Path:
@@ -116,7 +108,10 @@ def test_every_member_is_read_back(page: Any, tmp_path: Path) -> None:
     mask = np.asarray(labels.dataobj) == 1
     voxel_ml = abs(np.linalg.det(labels.affine[:3, :3])) / 1000.0
     assert mask.sum() == 40 * 40 * 10
-    assert [one["name"] for one in json.loads((unpacked / "CTChest4.json").read_text())["labels"]] == [_NAME, "lung tumor"]
+    assert [one["name"] for one in json.loads((unpacked / "CTChest4.json").read_text())["labels"]] == [
+        _NAME,
+        "lung tumor",
+    ]
 
     found, tumor, missing = table_of(unpacked / "CTChest4.csv")
     assert found["name"] == f"'{_NAME}", "no formula for a spreadsheet"

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from page_driver import changed, download, names, press, segment, views, violations, volume_ml, wait_until_sent
-from server_process import running_clicking_scene
 
 from dsm.io.seg_nrrd_reader import read_segments
 
 pytestmark = [pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
+BACKEND = "clicking scene"
 
 JUMPS = ".dsm-lesion-jump"
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    pytest.importorskip("trame_slicer", reason="trame-slicer is not installed")
-    with running_clicking_scene(tmp_path_factory.mktemp("scene")) as where:
-        yield where
 
 
 def lesions(page: Any) -> list[list[str]]:

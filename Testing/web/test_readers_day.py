@@ -11,14 +11,13 @@ import io
 import os
 import re
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import nibabel
 import numpy as np
 import pytest
-from page_driver import IDLE, wait_until_sent
+from page_driver import AXIAL, IDLE, wait_until_sent
 
 _BESIDE = Path(__file__).resolve().parents[3] / "shared" / "data"
 DATA = Path(os.environ.get("DSM_DATA_DIR", _BESIDE)) / "lits"
@@ -33,8 +32,8 @@ pytestmark = [
         reason=f"no data here: set DSM_DATA_DIR to a folder with lits/{CASE}",
     ),
 ]
+BACKEND = "dsm-small"
 
-AXIAL = (567, 200)
 _PLACE = re.compile(r"([RL]) ([\d.]+), ([AP]) ([\d.]+), ([SI]) ([\d.]+) mm: (\S+)")
 
 
@@ -107,12 +106,6 @@ class Reader:
         (here, _), (there, _) = self.look_at(x, y), self.look_at(x + 60, y + 60)
         pixels_a_mm = 60 / (there - here)[:2]
         return tuple(np.array([x, y]) + (ras_mm - here)[:2] * pixels_a_mm)
-
-
-@pytest.fixture(scope="module")
-def address(start_server: Any, dsm_small: Any) -> Iterator[str]:
-    with start_server(model=dsm_small) as (_, where):
-        yield where
 
 
 def dice(found: np.ndarray, truth: np.ndarray) -> float:

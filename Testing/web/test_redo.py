@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from page_driver import IDLE, download, drag, names, press, prompt, segment, violations, wait_until_sent
-from server_process import running_clicking_scene
+from page_driver import AXIAL, IDLE, download, drag, names, press, prompt, segment, violations, wait_until_sent
 
 from dsm.io.seg_nrrd_reader import read_segments
 
 pytestmark = [pytest.mark.xdist_group("web"), pytest.mark.timeout(1500)]
+BACKEND = "clicking scene"
 
-AXIAL = (567, 200)
 # What the list says of each result, and how many points the selected one has.
 _RESULTS = "() => JSON.stringify(window.trame.state.state.rows.map((row) => [row.name, row.note, row.threshold]))"
 _SEEN = """() => JSON.stringify([
     window.trame.state.state.rows.map((row) => [row.name, row.note, row.mark, row.threshold, row.code, row.color]),
     window.trame.state.state.num_clicks])"""
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    pytest.importorskip("trame_slicer", reason="trame-slicer is not installed")
-    with running_clicking_scene(tmp_path_factory.mktemp("scene")) as where:
-        yield where
 
 
 def seen(page: Any) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from page_driver import (
+    AXIAL,
     changed,
     download,
     drag,
@@ -20,18 +20,9 @@ from page_driver import (
     volume_ml,
     wait_until_sent,
 )
-from server_process import running_clicking_scene
 
 pytestmark = [pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
-
-AXIAL = (567, 200)
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    pytest.importorskip("trame_slicer", reason="trame-slicer is not installed")
-    with running_clicking_scene(tmp_path_factory.mktemp("scene")) as where:
-        yield where
+BACKEND = "clicking scene"
 
 
 def choose(page: Any, name: str, item: str) -> None:

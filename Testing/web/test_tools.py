@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from page_driver import changed, drag, press, segment, views, volume_ml, wait_for_volume
+from page_driver import AXIAL, changed, drag, press, segment, views, volume_ml, wait_for_volume
 
 pytestmark = [pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
-
-# The middle of the axial view, the upper left one of four right of the panel: where the page jumps when a segment is
-# selected.
-AXIAL = (567, 200)
-
-
-@pytest.fixture(scope="module")
-def address(start_server: Any, dsm_small: Any) -> Iterator[str]:
-    with start_server(model=dsm_small) as (_, where):
-        yield where
+BACKEND = "dsm-small"
 
 
 @pytest.fixture(scope="module")

@@ -5,26 +5,20 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import nibabel
 import numpy as np
 import pytest
-from page_driver import IDLE, changed, download, drag, names, press, segment, views, volume_ml, wait_for_volume
+from page_driver import AXIAL, IDLE, changed, download, drag, names, press, segment, views, volume_ml, wait_for_volume
 from server_process import ROOT
 
 pytestmark = [pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
+BACKEND = "dsm-small"
 
 TUTORIAL = (ROOT / "docs" / "tutorial" / "first-segmentation.md").read_text()
-AXIAL = (567, 200)
-
-
-@pytest.fixture(scope="module")
-def address(start_server: Any, dsm_small: Path) -> Iterator[str]:
-    with start_server(model=dsm_small) as (_, where):
-        yield where
 
 
 def start_the_page(page: Any, folder: Path) -> None:

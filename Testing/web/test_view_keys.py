@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from page_driver import changed, press, segment, views, violations, volume_ml, wait_until_sent
-from server_process import running_clicking_scene
+from page_driver import AXIAL, CORONAL, changed, press, segment, views, violations, volume_ml, wait_until_sent
 
 pytestmark = [pytest.mark.xdist_group("web"), pytest.mark.timeout(1500)]
-
-# The middles of the axial view, the upper left one of four right of the panel, and of the coronal one below it.
-AXIAL, CORONAL = (567, 200), (567, 600)
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    pytest.importorskip("trame_slicer", reason="trame-slicer is not installed")
-    with running_clicking_scene(tmp_path_factory.mktemp("scene")) as where:
-        yield where
+BACKEND = "clicking scene"
 
 
 def slices(page: Any) -> list[int]:

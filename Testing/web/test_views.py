@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import nibabel
 import numpy as np
 import pytest
-from page_driver import changed, drag, segment, views, violations
-from server_process import running_clicking_scene
+from page_driver import AXIAL, CORONAL, changed, drag, segment, views, violations
 
 pytestmark = [pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
-
-# The middles of the axial view, the upper left one of four right of the panel, and of the coronal one below it.
-AXIAL, CORONAL = (567, 200), (567, 600)
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    pytest.importorskip("trame_slicer", reason="trame-slicer is not installed")
-    with running_clicking_scene(tmp_path_factory.mktemp("scene")) as where:
-        yield where
+BACKEND = "clicking scene"
 
 
 def window(page: Any) -> list[float]:
