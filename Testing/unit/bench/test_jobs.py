@@ -38,7 +38,7 @@ def scan(tmp_path_factory):
     return path
 
 
-def test_phantom_is_the_same_every_time_and_has_organs():
+def test_phantom_is_deterministic_and_has_organs():
     one, other = phantom_ct(*SMALL), phantom_ct(*SMALL)
     assert np.array_equal(one.array, other.array)
     assert one.array.flags.f_contiguous
@@ -80,7 +80,7 @@ def test_a_peer_writes_labels_on_the_grid_of_the_scan(scan, tmp_path, stride):
     assert row["cpu_s"] == pytest.approx(sum(row["stages_cpu_s"].values()))
 
 
-def test_a_peer_of_one_prompt_works_on_the_grid_of_the_scan(scan, tmp_path):
+def test_peer_with_one_prompt_writes_mask_on_the_grid_of_the_scan(scan, tmp_path):
     tiny = replace(
         TOTALSEGMENTATOR_3MM,
         name="tiny",
@@ -100,7 +100,7 @@ def test_network_has_the_classes_of_its_row():
     assert net.out.out_channels == TOTALSEGMENTATOR_3MM.num_classes
 
 
-def test_own_run_and_report(scan, tmp_path, dsm_tiny):
+def test_dsm_run_and_report(scan, tmp_path, dsm_tiny):
     own = whole_run(str(dsm_tiny), scan, tmp_path, precision="int8")
     assert (tmp_path / "dsm.nii.gz").is_file()
     assert own["kflop_per_voxel"] > 1
@@ -137,7 +137,7 @@ def test_own_run_and_report(scan, tmp_path, dsm_tiny):
 
 @pytest.mark.parametrize("job", [whole_run, prompt_costs, size_costs])
 @pytest.mark.parametrize("precision", ["float32", "int8"])
-def test_network_computes_in_the_precision_that_is_named(job, precision, scan, tmp_path, dsm_tiny, monkeypatch):
+def test_jobs_use_the_requested_precision(job, precision, scan, tmp_path, dsm_tiny, monkeypatch):
     used = []
     load = Segmenter.from_pretrained
 
@@ -153,7 +153,7 @@ def test_network_computes_in_the_precision_that_is_named(job, precision, scan, t
     assert used == [(precision, precision == "int8")]
 
 
-def test_every_job_of_a_run_has_the_precision_that_auto_means(monkeypatch):
+def test_auto_precision_is_resolved_once_for_all_jobs(monkeypatch):
     asked = {}
 
     def measure(job, *, threads, **arguments):
@@ -179,12 +179,12 @@ def test_every_job_of_a_run_has_the_precision_that_auto_means(monkeypatch):
     assert asked == {"peak": None, **dict.fromkeys(("run", "prompts", "sizes"), "float32")}
 
 
-def test_auto_is_resolved_in_a_process_of_its_own(dsm_tiny, monkeypatch):
+def test_auto_precision_is_resolved_in_a_subprocess(dsm_tiny, monkeypatch):
     monkeypatch.setenv("DSM_PRECISION", "int8")
     assert measure("precision", threads=1, model=str(dsm_tiny)) == "int8"
 
 
-def test_ratios_name_only_what_was_run():
+def test_ratios_omit_jobs_that_did_not_run():
     row = {"name": "dsm", "cpu_s": 1.0, "tflop": 1.0, "peak_rss_bytes": 1, "stages_cpu_s": {"encode": 1.0}}
     report = {
         "rows": [row | {"next_prompt_cpu_s": {"liver": 0.1}}, {"name": "totalsegmentator-3mm", "cpu_s": 10.0}],
@@ -201,6 +201,6 @@ def test_bars():
     assert not passes("run_vs_dsm_reference", 0.06)
 
 
-def test_a_job_that_fails_says_why():
+def test_failed_job_reports_its_error():
     with pytest.raises(WorkerError, match="nowhere"):
         measure("peer", threads=1, peer="nowhere:NOTHING", scan="scan.nii.gz", out=".", num_windows=1)

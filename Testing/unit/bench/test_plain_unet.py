@@ -9,7 +9,7 @@ from dsm.bench.plain_unet import PlainUNet
     ("widths", "classes", "millions", "kflop"),
     [((32, 64, 128, 256, 320, 320), 25, 31.2, 457), ((32, 64, 128, 256, 320), 118, 16.6, 458)],
 )
-def test_size_and_cost_are_those_of_totalsegmentator(widths, classes, millions, kflop):
+def test_parameters_and_flops_match_totalsegmentator(widths, classes, millions, kflop):
     with torch.device("meta"):
         net = PlainUNet(widths, classes)
         with FlopCounterMode(display=False) as counter:

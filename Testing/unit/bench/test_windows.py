@@ -11,7 +11,7 @@ COUNTS = [(TOTALSEGMENTATOR_3MM, 8), (TOTALSEGMENTATOR_15MM, 27), (SEGRESNET, 64
 
 
 @pytest.mark.parametrize(("peer", "count"), COUNTS, ids=lambda value: getattr(value, "name", None))
-def test_as_many_windows_as_the_published_pipelines(peer, count):
+def test_number_of_windows_matches_published_pipelines(peer, count):
     assert len(peer.windows.corners(GRIDS[peer.spacing_mm])) == count
 
 
@@ -23,7 +23,7 @@ def test_windows_reach_both_ends():
 
 
 @pytest.mark.parametrize("stride", [1, 2])
-def test_the_mean_of_windows_is_what_each_of_them_says(stride):
+def test_mean_over_windows_equals_one_pass_of_a_local_network(stride):
     image = torch.rand(1, 24, 20, 16)
 
     def net(window):
@@ -35,7 +35,7 @@ def test_the_mean_of_windows_is_what_each_of_them_says(stride):
     torch.testing.assert_close(found.logits, net(image[None])[0])
 
 
-def test_windows_that_were_not_run_cost_as_much_as_the_cheapest():
+def test_skipped_windows_cost_as_much_as_the_cheapest():
     image = torch.rand(1, 32, 32, 32)
     conv = torch.nn.Conv3d(1, 8, 3, padding=1)
     with torch.inference_mode():

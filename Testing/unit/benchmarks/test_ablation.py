@@ -56,7 +56,7 @@ def test_variants_are_trained_and_compared(tiny_recipe, phantoms, small_bank, tm
     assert (tmp_path / "out" / "full" / "checkpoint.pt").stat().st_mtime_ns == before
 
 
-def test_plain_net_answers_as_dsm_does():
+def test_plain_net_has_the_interface_of_dsm_net():
     config = ModelConfig(name="plain", organs=("liver", "spleen"), tumors=(), text_dim=4)
     net = PlainNet(config, torch.zeros(2, 4), filters=8).eval()
     with torch.inference_mode():

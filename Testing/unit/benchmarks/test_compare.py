@@ -22,7 +22,7 @@ def asked(monkeypatch):
     return calls
 
 
-def test_quick_leaves_out_the_slow_networks(asked, capsys):
+def test_quick_skips_slow_networks(asked, capsys):
     compare.main([])
     ((plan, peers),) = asked
     assert all(isinstance(peer, Peer) for peer in peers)
@@ -32,7 +32,7 @@ def test_quick_leaves_out_the_slow_networks(asked, capsys):
     assert capsys.readouterr().out == "the table\n"
 
 
-def test_full_has_one_window_of_voxtell_where_it_is_installed(asked, monkeypatch):
+def test_full_runs_one_window_of_voxtell_if_installed(asked, monkeypatch):
     monkeypatch.setattr(compare, "find_spec", lambda _: object())
     compare.main(["--full"])
     ((plan, peers),) = asked
@@ -40,7 +40,7 @@ def test_full_has_one_window_of_voxtell_where_it_is_installed(asked, monkeypatch
     assert plan.windows == {"totalsegmentator-3mm": 8, "voxtell": 1}
 
 
-def test_network_without_its_package_is_left_out(asked, monkeypatch, capsys):
+def test_network_without_its_package_is_skipped(asked, monkeypatch, capsys):
     monkeypatch.setattr(compare, "find_spec", lambda _: None)
     compare.main(["--full"])
     ((_, peers),) = asked

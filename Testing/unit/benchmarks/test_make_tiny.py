@@ -20,7 +20,7 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_command_remakes_the_shipped_model_bit_for_bit(dsm_tiny, tmp_path):
+def test_command_reproduces_the_shipped_model_bit_for_bit(dsm_tiny, tmp_path):
     make_tiny(tmp_path / "one", bank=dsm_tiny)
     assert contents(tmp_path / "one") == contents(dsm_tiny)
 
@@ -32,7 +32,7 @@ def test_module_is_a_command(tmp_path):
     assert contents(tmp_path / "new" / "model") == contents(tmp_path / "other")
 
 
-def test_may_run_in_place(dsm_tiny, tmp_path):
+def test_runs_in_place(dsm_tiny, tmp_path):
     folder = make_tiny(tmp_path, bank=dsm_tiny)
     before = contents(folder)
     torch.manual_seed(1)  # the global generator has no say
@@ -58,7 +58,7 @@ def test_bank_fits_the_weights(dsm_tiny):
     assert all(bank.vector(name) is not None for name in config.tumors)
 
 
-def test_no_block_is_silent(dsm_tiny):
+def test_all_weights_are_nonzero(dsm_tiny):
     net, _ = load_model(dsm_tiny)
     allowed = {"bias", "void"}
     silent = [n for n, p in net.named_parameters() if not p.any() and n.split(".")[-1] not in allowed]

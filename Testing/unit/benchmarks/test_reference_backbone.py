@@ -41,7 +41,7 @@ def test_small_widths_run():
     assert decoded.logits.isfinite().all()
 
 
-def test_costs_what_the_published_backbone_costs(published):
+def test_parameters_and_flops_match_the_published_backbone(published):
     net = published
     # 62.19 M parameters and 636 GFLOP per 96³ were measured for the backbone of the release.
     assert sum(parameter.numel() for parameter in net.backbone.swin.parameters()) / 1e6 == pytest.approx(

@@ -300,7 +300,7 @@ def run(call: Call) -> subprocess.CompletedProcess:
 
 
 @pytest.mark.parametrize(("spoil", "expected"), CASES, ids=[spoil.__name__ for spoil, _ in CASES])
-def test_one_clear_line_and_nothing_written(spoil, expected, tmp_path, tiny_model, scan_file, listing):
+def test_error_is_one_line_and_no_file_is_written(spoil, expected, tmp_path, tiny_model, scan_file, listing):
     call = Call(tmp_path, tiny_model, scan_file)
     spoil(call)
     before = listing()

@@ -74,7 +74,7 @@ def test_command_of_the_readme_prints_the_table_and_writes_nothing(measured, tmp
     assert not list(tmp_path.iterdir())
 
 
-def test_table_needs_no_package_of_the_figure(measured, monkeypatch, capsys):
+def test_table_does_not_require_matplotlib(measured, monkeypatch, capsys):
     monkeypatch.setattr("dsm.cli.output_check.find_spec", lambda name: None if name == "matplotlib" else object())
     assert main(["bench"]) == 0
     assert "| DSM small (ours) |" in capsys.readouterr().out
@@ -96,7 +96,7 @@ def test_precision_is_passed_on(measured, capsys):
     assert "network in int8;" in capsys.readouterr().out
 
 
-def test_precision_that_the_processor_lacks_is_refused_before_measuring(measured, monkeypatch, capsys):
+def test_unsupported_precision_is_refused_before_measuring(measured, monkeypatch, capsys):
     monkeypatch.setattr("dsm.inference.precision.has_bfloat16", lambda _: False)
     assert main(["bench", "--precision", "bfloat16"]) != 0
     assert measured == []

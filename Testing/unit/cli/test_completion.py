@@ -14,7 +14,7 @@ ask dsm seg; ask dsm dicomweb ''; ask dsm segment --pr; ask dsm vocabulary --kin
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
-def test_the_script_is_one_of_the_shell(shell, tmp_path, capsys):
+def test_script_is_valid_and_completes_arguments(shell, tmp_path, capsys):
     assert main(["completion", shell]) == 0
     script = tmp_path / "script"
     script.write_text(capsys.readouterr().out)

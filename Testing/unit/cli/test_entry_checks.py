@@ -24,12 +24,12 @@ from dicom_series import phantom, write_series
         (["--host", "192.0.2.1", "--tls-cert", "a.pem"], "a certificate and its key"),
     ],
 )
-def test_web(arguments, words, capsys):
+def test_web_arguments_are_checked(arguments, words, capsys):
     assert main(["web", *arguments]) == 2
     assert words in capsys.readouterr().err
 
 
-def test_the_only_series_below_a_folder_is_taken(tmp_path, tiny_model, capsys):
+def test_single_series_in_subfolders_is_found(tmp_path, tiny_model, capsys):
     write_series(tmp_path / "study" / "a" / "b", voxels=phantom((20, 22, 12)))
     arguments = ["segment", str(tmp_path / "study"), "--model", str(tiny_model), "--estimate"]
     assert main(arguments) == 0
@@ -41,16 +41,16 @@ def test_the_only_series_below_a_folder_is_taken(tmp_path, tiny_model, capsys):
     assert "dsm batch" in said
 
 
-def test_an_estimate_has_the_digits_that_mean_something():
+def test_estimate_is_rounded_to_significant_digits():
     assert [_rounded(value) for value in (126.2, 4.62, 1.04, 0.001)] == ["130", "4.6", "1", "0.1"]
 
 
-def test_no_message_sends_to_a_package_index():
+def test_messages_do_not_refer_to_a_package_index():
     sources = Path(dsm.__file__).parents[1].rglob("*.py")
     assert [path for path in sources if "dsmsegment[" in path.read_text(encoding="utf-8").lower()] == []
 
 
-def test_a_result_needs_a_place(tmp_path, capsys):
+def test_output_option_is_required(tmp_path, capsys):
     assert main(["segment", str(tmp_path / "scan.nii.gz"), "-p", "liver"]) == 2
     assert "Give -o FILE" in capsys.readouterr().err
     assert main(["segment", str(tmp_path / "scan.nii.gz"), "-p", "liver", "--send"]) == 2

@@ -89,7 +89,7 @@ class TestInstallAndRemove:
         monkeypatch.setattr("builtins.input", lambda _question: "y")
         assert main(["models", "install", archive]) == 0
 
-    def test_what_came_with_the_program_is_not_removed(self, models, capsys):
+    def test_shipped_model_is_not_removed(self, models, capsys):
         assert main(["models", "remove", "dsm-tiny", "--yes"]) == 2
         assert "came with the program" in capsys.readouterr().err
         assert (models / "dsm-tiny").is_dir()
@@ -101,7 +101,7 @@ class TestInstallAndRemove:
 
 
 class TestInfo:
-    def test_for_people(self, models, capsys):
+    def test_text_output(self, models, capsys):
         text = output(capsys, "info")
         assert "torch" in text
         assert "dsm-tiny" in text
@@ -112,7 +112,7 @@ class TestInfo:
 
 
 class TestVocabulary:
-    def test_all_names(self, capsys):
+    def test_all_names_are_listed(self, capsys):
         names = [line.split("  ")[0] for line in output(capsys, "vocabulary").splitlines()]
         assert sorted(names) == sorted(structure.name for structure in load_vocabulary().structures)
         assert {"liver", "left kidney", "pancreatic tumor"} <= set(names)
@@ -120,11 +120,11 @@ class TestVocabulary:
     def test_search_shows_synonyms(self, capsys):
         assert any(line.startswith("liver") for line in output(capsys, "vocabulary", "liver").splitlines())
 
-    def test_json_has_codes(self, capsys):
+    def test_json_contains_terminology_codes(self, capsys):
         found = {item["name"]: item for item in json.loads(output(capsys, "vocabulary", "liver", "--json"))}
         assert found["liver"]["code"] == {"value": "10200004", "scheme": "SCT", "meaning": "Liver"}
 
-    def test_another_model_that_has_learned_a_name_is_named(self, body_model, capsys):
+    def test_other_model_trained_on_the_name_is_listed(self, body_model, capsys):
         (line,) = output(capsys, "vocabulary", "breastbone").splitlines()
         assert line.startswith("sternum  learned by dsm-body  ")
         (item,) = json.loads(output(capsys, "vocabulary", "breastbone", "--json"))
@@ -132,7 +132,7 @@ class TestVocabulary:
         (line,) = output(capsys, "vocabulary", "breastbone", "--model", "dsm-body").splitlines()
         assert line.startswith("sternum  learned  ")
 
-    def test_nothing_found_suggests(self, capsys):
+    def test_unknown_name_gets_a_suggestion(self, capsys):
         assert main(["vocabulary", "livre"]) == 2
         assert "liver" in capsys.readouterr().err
 
@@ -148,7 +148,7 @@ def fake_module(monkeypatch, name, **functions):
     monkeypatch.setattr(sys.modules[parent], child, module, raising=False)
 
 
-def test_evaluate_passes_its_options_on(monkeypatch, capsys, tmp_path):
+def test_evaluate_forwards_options(monkeypatch, capsys, tmp_path):
     calls = {}
 
     def evaluate_dataset(dataset, **options):
@@ -169,7 +169,7 @@ def test_evaluate_passes_its_options_on(monkeypatch, capsys, tmp_path):
     assert [line.split()[:2] for line in lines] == [["liver", "0.750"], ["spleen", "-"], ["mean", "0.750"]]
 
 
-def test_evaluate_reads_the_other_report_first(monkeypatch, capsys, tmp_path):
+def test_evaluate_validates_the_compared_report_first(monkeypatch, capsys, tmp_path):
     mean = {"mean": 0.75, "low": 0.7, "high": 0.8, "n": 2}
     other = {"model": {"name": "old"}, "cases": {"a": {"liver": {"dice": 0.5}}}}
 
@@ -194,6 +194,6 @@ def test_train_prints_the_folder(monkeypatch, capsys, tmp_path):
     assert output(capsys, "train", str(tmp_path / "recipe.yaml")) == f"{tmp_path}\n"
 
 
-def test_worker_returns_its_code(monkeypatch):
+def test_worker_returns_exit_code(monkeypatch):
     fake_module(monkeypatch, "dsm.worker.process", main=lambda: 7)
     assert main(["worker"]) == 7

@@ -40,7 +40,7 @@ def test_errors_become_one_line_and_a_code(failing, capsys, error, code, text):
     assert capsys.readouterr().err == text
 
 
-def test_unexpected_error_is_1_and_asks_for_a_report(failing, capsys):
+def test_unexpected_error_exits_with_1_and_mentions_debug(failing, capsys):
     failing(ZeroDivisionError("division\nby zero"))
     assert main(["info"]) == 1
     error = capsys.readouterr().err
@@ -55,7 +55,7 @@ def test_debug_shows_the_traceback(failing, capsys):
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_termination_ends_like_ctrl_c(monkeypatch, capsys):
+def test_sigterm_exits_like_ctrl_c(monkeypatch, capsys):
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(info, "collect", lambda: os.kill(os.getpid(), signal.SIGTERM))
     assert main(["info"]) == 130
@@ -63,7 +63,7 @@ def test_termination_ends_like_ctrl_c(monkeypatch, capsys):
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_closed_pipe_is_no_crash():
+def test_closed_pipe_exits_quietly():
     """As in `dsm vocabulary --json | head -1`."""
     process = subprocess.Popen(
         [sys.executable, "-m", "dsm", "vocabulary", "--json"],

@@ -19,7 +19,7 @@ def scan(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     "spelling", ["scan.nii.gz", "./scan.nii.gz", "sub/../scan.nii.gz", "link.nii.gz", "hard.nii.gz"]
 )
-def test_an_output_that_is_the_input_is_refused(
+def test_output_equal_to_input_is_refused(
     scan: Path, spelling: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "sub").mkdir()
@@ -32,7 +32,7 @@ def test_an_output_that_is_the_input_is_refused(
 
 
 @pytest.mark.parametrize("spelling", ["out.json", "OUT.json", "./out.json"])
-def test_two_outputs_in_one_file_are_refused(tmp_path: Path, spelling: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_same_file_for_two_outputs_is_refused(tmp_path: Path, spelling: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(OutputError, match="--report") as caught:
         check_distinct([("names", tmp_path / "out.json"), ("--report", Path(spelling))], [])

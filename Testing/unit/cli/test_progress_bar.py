@@ -27,7 +27,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_never_goes_back_and_ends_at_100():
+def test_percent_is_monotonic_and_ends_at_100():
     bar = ProgressBar()
     percents = []
     for step in STEPS:
@@ -56,7 +56,7 @@ def test_is_silent_in_a_pipe(capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_does_without_tqdm(monkeypatch):
+def test_works_without_tqdm(monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm", None)
     monkeypatch.setattr(sys, "stderr", Terminal())
     with ProgressBar() as bar:

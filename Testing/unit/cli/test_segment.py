@@ -105,7 +105,7 @@ def test_probability_maps(scan_file, tiny_model, tmp_path):
     assert 0 <= values.min() <= values.max() <= 1
 
 
-def test_prompts_may_be_given_one_by_one(scan_file, tiny_model, tmp_path, capsys):
+def test_prompt_option_can_be_repeated(scan_file, tiny_model, tmp_path, capsys):
     out = str(tmp_path / "o.seg.nrrd")
     code = main(["segment", str(scan_file), "-p", "liver", "-p", "spleen", "-o", out, "--model", str(tiny_model)])
     assert code == 0
@@ -141,7 +141,7 @@ def test_dicom_series(tiny_model, tmp_path):
     assert SimpleITK.ReadImage(str(out)).GetSize() == (20, 20, 8)
 
 
-def test_dicom_segmentation_of_a_dicom_series(scan_file, tiny_model, tmp_path, capsys):
+def test_dicom_seg_of_a_dicom_series(scan_file, tiny_model, tmp_path, capsys):
     highdicom = pytest.importorskip("highdicom")
     sys.path.insert(0, str(Path(__file__).parents[2] / "dicom_phantoms"))
     from dicom_series import write_series
@@ -158,7 +158,7 @@ def test_dicom_segmentation_of_a_dicom_series(scan_file, tiny_model, tmp_path, c
     assert "no DICOM series" in capsys.readouterr().err
 
 
-def test_unknown_name_has_no_mask_but_by_a_guess(scan_file, tiny_model, tmp_path, capsys):
+def test_unknown_name_has_no_mask_without_guess_option(scan_file, tiny_model, tmp_path, capsys):
     def run(*options):
         out, report = tmp_path / "o.seg.nrrd", tmp_path / "o.json"
         arguments = ["-p", "heart; liver", "-o", str(out), "--report", str(report), "--model", str(tiny_model)]
@@ -178,7 +178,7 @@ def test_unknown_name_has_no_mask_but_by_a_guess(scan_file, tiny_model, tmp_path
     assert "note: A guess" in table
 
 
-def test_another_model_that_has_learned_a_name_is_named(scan_file, tiny_model, body_model, tmp_path, capsys):
+def test_other_model_trained_on_the_name_is_suggested(scan_file, tiny_model, body_model, tmp_path, capsys):
     arguments = ["-p", "sternum; liver", "-o", str(tmp_path / "o.seg.nrrd"), "--model", str(tiny_model)]
     assert main(["segment", str(scan_file), *arguments]) == 0
     said = [line for line in capsys.readouterr().out.splitlines() if "--model" in line]
@@ -187,7 +187,7 @@ def test_another_model_that_has_learned_a_name_is_named(scan_file, tiny_model, b
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, JobCancelled("stop")])
 @pytest.mark.parametrize("method", ["from_pretrained", "_encoded"])
-def test_ctrl_c_leaves_nothing(scan_file, tiny_model, tmp_path, capsys, listing, monkeypatch, error, method):
+def test_ctrl_c_leaves_no_files(scan_file, tiny_model, tmp_path, capsys, listing, monkeypatch, error, method):
     def interrupted(*args, **kwargs):
         raise error
 
@@ -198,7 +198,7 @@ def test_ctrl_c_leaves_nothing(scan_file, tiny_model, tmp_path, capsys, listing,
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_ctrl_c_while_writing_leaves_nothing(scan_file, tiny_model, tmp_path, listing, monkeypatch):
+def test_ctrl_c_while_writing_leaves_no_files(scan_file, tiny_model, tmp_path, listing, monkeypatch):
     from dsm.io import seg_nrrd
 
     def interrupted(*args, **kwargs):
@@ -209,7 +209,7 @@ def test_ctrl_c_while_writing_leaves_nothing(scan_file, tiny_model, tmp_path, li
     assert listing() == []
 
 
-def test_old_result_survives_a_failure(scan_file, tiny_model, tmp_path, monkeypatch):
+def test_existing_result_is_kept_on_failure(scan_file, tiny_model, tmp_path, monkeypatch):
     out = tmp_path / "out.seg.nrrd"
     out.write_text("precious")
 
@@ -221,7 +221,7 @@ def test_old_result_survives_a_failure(scan_file, tiny_model, tmp_path, monkeypa
     assert out.read_text() == "precious"
 
 
-def test_nothing_is_encoded_before_the_output_is_checked(scan_file, tiny_model, tmp_path, monkeypatch, capsys):
+def test_output_is_checked_before_the_model_is_loaded(scan_file, tiny_model, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(Segmenter, "from_pretrained", lambda *a, **k: pytest.fail("the model was loaded"))
     assert segment(scan_file, tiny_model, "-o", tmp_path / "missing" / "out.seg.nrrd") == 2
     assert segment(scan_file, tiny_model, "-o", tmp_path / "out.seg.nrrd", "--report", tmp_path / "a.txt") == 2

@@ -42,7 +42,7 @@ def place(scan_file):
     return lambda *voxel: ",".join(f"{value:.2f}" for value in (volume.affine @ [*voxel, 1])[:3])
 
 
-def test_clicks_come_back_from_the_file(scan_file, click_model, tmp_path, place, capsys):
+def test_clicks_round_trip_through_the_file(scan_file, click_model, tmp_path, place, capsys):
     out, report = tmp_path / "out.seg.nrrd", tmp_path / "out.json"
     first, second, third = place(14, 12, 10), place(20, 12, 10), place(8, 8, 10)
     arguments = [
@@ -80,7 +80,7 @@ def test_clicks_and_names_in_one_run(scan_file, click_model, tmp_path, place, ca
     assert any(line.startswith("spleen") for line in lines)
 
 
-def test_a_dicom_seg_says_so_too(click_model, tmp_path):
+def test_dicom_seg_marks_clicked_segments_as_semiautomatic(click_model, tmp_path):
     hd = pytest.importorskip("highdicom")
 
     sys.path.insert(0, str(Path(__file__).parents[2] / "dicom_phantoms"))
@@ -103,7 +103,7 @@ def test_a_dicom_seg_says_so_too(click_model, tmp_path):
 
 
 @pytest.mark.parametrize("click", ["schwannoma", "=1,2,3", "schwannoma=1,2", "schwannoma=1,2,x", "a=1,2,inf"])
-def test_a_click_that_cannot_be_read_is_refused(scan_file, tmp_path, click, capsys):
+def test_malformed_click_is_refused(scan_file, tmp_path, click, capsys):
     with pytest.raises(SystemExit) as caught:
         main(["segment", str(scan_file), "--click", click, "-o", str(tmp_path / "out.seg.nrrd")])
     assert caught.value.code == 2
@@ -118,19 +118,19 @@ def test_a_click_that_cannot_be_read_is_refused(scan_file, tmp_path, click, caps
         (["--click-outside", "schwannoma=0,0,40"], "No click is inside"),
     ],
 )
-def test_clicks_that_make_no_sense_are_explained(scan_file, click_model, tmp_path, click, said, capsys, listing):
+def test_invalid_clicks_are_explained(scan_file, click_model, tmp_path, click, said, capsys, listing):
     files = ["-o", str(tmp_path / "out.seg.nrrd"), "--model", str(click_model)]
     assert main(["segment", str(scan_file), *click, *files]) == 2
     assert any(one in capsys.readouterr().err for one in said.split("|"))
     assert listing() == []
 
 
-def test_a_model_without_clicks_is_named(scan_file, tiny_model, tmp_path, capsys):
+def test_model_without_click_network_is_refused(scan_file, tiny_model, tmp_path, capsys):
     files = ["-o", str(tmp_path / "out.seg.nrrd"), "--model", str(tiny_model)]
     assert main(["segment", str(scan_file), "--click", "schwannoma=0,0,40", *files]) == 2
     assert "takes no clicks" in capsys.readouterr().err
 
 
-def test_without_prompts_and_clicks_there_is_nothing_to_do(scan_file, tmp_path, capsys):
+def test_prompt_or_click_is_required(scan_file, tmp_path, capsys):
     assert main(["segment", str(scan_file), "-o", str(tmp_path / "out.seg.nrrd")]) == 2
     assert "no prompt" in capsys.readouterr().err

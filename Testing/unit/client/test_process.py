@@ -59,7 +59,7 @@ def wait_until(condition: Callable[[], object], timeout_s: float = 60.0) -> bool
     return True
 
 
-def test_events_of_a_job_come_in_order_and_the_last_one_is_kept() -> None:
+def test_events_of_a_job_are_ordered_and_the_final_one_is_kept() -> None:
     body = """
     ready()
     job = hear()
@@ -82,7 +82,7 @@ def test_events_of_a_job_come_in_order_and_the_last_one_is_kept() -> None:
             client.wait("job-99")
 
 
-def test_poll_takes_events_without_waiting() -> None:
+def test_poll_does_not_block() -> None:
     body = """
     ready()
     for _ in range(2):
@@ -105,7 +105,7 @@ def test_poll_takes_events_without_waiting() -> None:
         assert (caught.value.code, caught.value.hint) == ("no_model", "Install one.")
 
 
-def test_noise_on_the_pipe_is_skipped() -> None:
+def test_invalid_lines_on_the_pipe_are_skipped() -> None:
     body = """
     sys.stdout.buffer.write(b"\\xff\\xfe banner\\n{}\\n[]\\n"); sys.stdout.flush()
     ready()
@@ -119,7 +119,7 @@ def test_noise_on_the_pipe_is_skipped() -> None:
         assert client.wait(load(client), timeout_s=60).seconds == 1.0
 
 
-def test_a_worker_that_dies_ends_all_jobs_and_says_why() -> None:
+def test_worker_crash_fails_all_jobs_with_the_reason() -> None:
     body = """
     ready()
     hear(), hear()
@@ -141,7 +141,7 @@ def test_a_worker_that_dies_ends_all_jobs_and_says_why() -> None:
     assert not folder.exists()
 
 
-def test_what_a_worker_said_before_it_died_is_heard() -> None:
+def test_events_sent_before_a_crash_are_delivered() -> None:
     body = """
     ready()
     say(type="done", id=hear()["id"], seconds=1)
@@ -160,7 +160,7 @@ def test_what_a_worker_said_before_it_died_is_heard() -> None:
         (worker("say(type='error', id='', code='unsupported', text='Old.')\nhear()"), "unsupported", "Old"),
     ],
 )
-def test_a_worker_that_does_not_start_leaves_nothing(tmp_path: Path, command: list[str], code: str, words: str) -> None:
+def test_worker_that_fails_to_start_leaves_no_folder(tmp_path: Path, command: list[str], code: str, words: str) -> None:
     timeout_s = 0.5 if code == "worker.timeout" else 30.0
     with pytest.raises(DSMError, match=words) as caught:
         WorkerClient(command=command, folder_parent=tmp_path, start_timeout_s=timeout_s)
@@ -184,7 +184,7 @@ def test_a_worker_that_ignores_cancel_is_killed() -> None:
         client.cancel(job)  # too late, and no error
 
 
-def test_a_job_that_ends_in_time_does_not_cost_the_worker_its_life() -> None:
+def test_job_cancelled_within_grace_period_keeps_the_worker() -> None:
     body = """
     ready()
     job = hear()
@@ -204,7 +204,7 @@ def test_a_job_that_ends_in_time_does_not_cost_the_worker_its_life() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="process groups")
-def test_killing_also_ends_the_children_of_a_launcher() -> None:
+def test_kill_also_ends_children_of_a_launcher() -> None:
     """PythonSlicer is a launcher: the interpreter that answers is its child."""
     launcher = f"import subprocess, sys; subprocess.run({worker('ready()' + chr(10) + 'time.sleep(60)')!r})"
     with WorkerClient(command=[sys.executable, "-S", "-c", launcher]) as client:
@@ -214,7 +214,7 @@ def test_killing_also_ends_the_children_of_a_launcher() -> None:
         assert wait_until(lambda: gone(client.pid))
 
 
-def test_waiting_has_a_limit() -> None:
+def test_wait_times_out() -> None:
     with WorkerClient(command=worker("ready()\nhear()\ntime.sleep(60)")) as client:
         job = load(client)
         with pytest.raises(WorkerError) as caught:
@@ -225,7 +225,7 @@ def test_waiting_has_a_limit() -> None:
             client.wait(job, timeout_s=60)
 
 
-def test_closing_twice_is_safe_and_a_closed_client_says_so() -> None:
+def test_close_is_idempotent_and_closed_client_refuses_jobs() -> None:
     client = WorkerClient(command=worker("ready()\nhear()"))
     folder, pid = client.folder, client.pid
     client.close()
@@ -237,7 +237,7 @@ def test_closing_twice_is_safe_and_a_closed_client_says_so() -> None:
     assert caught.value.code == "worker.closed"
 
 
-def test_folder_goes_although_the_block_fails() -> None:
+def test_folder_is_removed_when_the_with_block_raises() -> None:
     clients = []
 
     def fail() -> None:
@@ -252,7 +252,7 @@ def test_folder_goes_although_the_block_fails() -> None:
     assert gone(clients[0].pid)
 
 
-def test_environment_of_the_host_is_not_touched() -> None:
+def test_environment_of_the_host_is_unchanged() -> None:
     before = dict(os.environ)
     body = """
     ready()
@@ -278,7 +278,7 @@ def test_error_messages_become_exceptions() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a script of the shell")
-def test_worker_is_of_this_package_though_a_launcher_puts_another_dsm_first(tmp_path: Path) -> None:
+def test_worker_uses_this_package_even_if_another_dsm_is_first_on_the_path(tmp_path: Path) -> None:
     """As PythonSlicer does: it puts Slicer's own folders before the PYTHONPATH that it was given."""
     other = tmp_path / "site-packages" / "dsm"
     other.mkdir(parents=True)

@@ -111,7 +111,7 @@ def volume(value: int = 0, modality: str = "CT") -> Volume:
     return Volume(np.full(SHAPE, value, np.int16), np.eye(4), modality=modality)
 
 
-def test_results_come_in_the_order_of_the_prompts_and_as_they_arrive(client: MemoryClient) -> None:
+def test_results_are_in_prompt_order_and_callbacks_in_arrival_order(client: MemoryClient) -> None:
     prompts = parse_prompts("kidneys; liver")
     arrived: list[str] = []
     scan = ClientSession(client).encode(volume())
@@ -127,7 +127,7 @@ def test_results_come_in_the_order_of_the_prompts_and_as_they_arrive(client: Mem
     assert client.files == {}, "what was taken is gone"
 
 
-def test_a_guess_has_no_score_and_says_what_is_known_of_its_name(client: MemoryClient) -> None:
+def test_guess_has_no_score_and_keeps_its_name_status(client: MemoryClient) -> None:
     guess, other = ClientSession(client).encode(volume()).segment(parse_prompts("heart; spleen"))
     assert (guess.guess, guess.score) == (True, None)
     assert (other.guess, other.score) == (False, 0.75)
@@ -135,7 +135,7 @@ def test_a_guess_has_no_score_and_says_what_is_known_of_its_name(client: MemoryC
     assert (guess.name_status.kind, guess.name_status.near) == (NameKind.UNKNOWN, ("liver",))
 
 
-def test_nothing_is_sent_for_a_run_that_is_cancelled_already(client: MemoryClient) -> None:
+def test_cancelled_run_sends_no_request(client: MemoryClient) -> None:
     cancel = CancelToken()
     cancel.request()
     with pytest.raises(JobCancelled):
@@ -143,7 +143,7 @@ def test_nothing_is_sent_for_a_run_that_is_cancelled_already(client: MemoryClien
     assert client.requests == []
 
 
-def test_voxels_are_sent_once_and_again_where_they_are_gone(client: MemoryClient) -> None:
+def test_voxels_are_sent_once_and_again_after_release(client: MemoryClient) -> None:
     session = ClientSession(client)
     first, second = session.encode(volume()), session.encode(volume())
     assert first.key == second.key
@@ -156,7 +156,7 @@ def test_voxels_are_sent_once_and_again_where_they_are_gone(client: MemoryClient
     assert client.arrays == {}, "nothing stays behind once it is encoded"
 
 
-def test_a_region_is_encoded_alone_unless_the_whole_volume_is_there(client: MemoryClient) -> None:
+def test_region_is_encoded_alone_unless_the_whole_volume_is_encoded(client: MemoryClient) -> None:
     session, region = ClientSession(client), Box((1, 1, 1), (3, 3, 3))
     part = session.encode(volume(), region=region)
     assert session.encode(volume(), region=region).key == part.key
@@ -168,7 +168,7 @@ def test_a_region_is_encoded_alone_unless_the_whole_volume_is_there(client: Memo
     assert session.encode(volume(modality="MR")).key == of_mr.key, "an MR image is encoded whole"
 
 
-def test_clicks_alone_send_a_volume_once_and_encode_nothing(client: MemoryClient) -> None:
+def test_clicks_only_send_the_volume_once_without_encoding(client: MemoryClient) -> None:
     session = ClientSession(client)
     clicked = [replace(parse_prompts("schwannoma")[0], clicks=(Click((1, 1, 1)),))]
     scan = session.prepare(volume(), clicked)
@@ -181,26 +181,26 @@ def test_clicks_alone_send_a_volume_once_and_encode_nothing(client: MemoryClient
     assert client.num_put == 1
 
 
-def test_clicks_use_what_was_encoded_of_a_region(client: MemoryClient) -> None:
+def test_clicks_reuse_the_encoding_of_a_region(client: MemoryClient) -> None:
     session, region = ClientSession(client), Box((1, 1, 1), (3, 3, 3))
     part = session.encode(volume(), region=region)
     assert session.open(volume(), region=region).key == part.key
     assert client.num_put == 1
 
 
-def test_a_region_is_encoded_although_the_volume_was_clicked_in(client: MemoryClient) -> None:
+def test_region_is_encoded_after_clicks_in_the_volume(client: MemoryClient) -> None:
     session, region = ClientSession(client), Box((1, 1, 1), (3, 3, 3))
     whole = session.open(volume())
     part = session.encode(volume(), region=region)
     assert client.kept == {whole.key: False, part.key: True}
 
 
-def test_load_says_where_the_model_runs(client: MemoryClient) -> None:
+def test_load_returns_the_device(client: MemoryClient) -> None:
     assert ClientSession(client).load("dsm-small", device="cuda", sha256="ab").device == "memory"
     assert client.requests == [Load(id="job-1", model="dsm-small", device="cuda", sha256="ab")]
 
 
-def test_progress_is_told_and_a_cancel_stops_the_next_request(client: MemoryClient) -> None:
+def test_progress_is_reported_and_cancel_stops_the_next_request(client: MemoryClient) -> None:
     seen: list[str] = []
     cancel = CancelToken()
     session = ClientSession(client, on_progress=lambda progress: seen.append(progress.stage), cancel=cancel)
@@ -220,7 +220,7 @@ def _run_open(session: ClientSession) -> None:
     session.load("dsm-small")
 
 
-def test_other_errors_of_the_other_side_are_raised(client: MemoryClient) -> None:
+def test_worker_errors_are_raised(client: MemoryClient) -> None:
     def refuse(request: Request) -> str:
         client._open_jobs.add(request.id)
         client._note(Error(id=request.id, code="quota", text="Too many volumes."))

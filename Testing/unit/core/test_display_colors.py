@@ -35,7 +35,7 @@ def test_formula(one: tuple[float, ...], other: tuple[float, ...], expected: flo
     assert ciede2000(np.array(other), np.array(one)) == pytest.approx(expected, abs=5e-5)
 
 
-def test_red_and_green_are_alike_without_green_cones() -> None:
+def test_red_and_green_are_similar_in_deuteranopia() -> None:
     red, green = (200, 90, 60), (130, 130, 40)
     assert difference(red, green, deuteranopia=True) < difference(red, green) / 3
 
@@ -57,7 +57,7 @@ def shown(standard: dict[str, RGB]) -> dict[str, RGB]:
 
 
 @pytest.mark.parametrize("start", range(18))
-def test_learned_structures_differ_in_whatever_order_they_come(start: int) -> None:
+def test_learned_structures_are_distinguishable_in_any_order(start: int) -> None:
     names = list(learned_colors())
     standard = {name: learned_colors()[name] for name in names[start:] + names[:start]}
     assert len(standard) == 18
@@ -80,6 +80,6 @@ def test_few_colors_differ_more_than_many() -> None:
     assert few > 1.5 * many
 
 
-def test_color_differs_from_one_that_a_user_chose() -> None:
+def test_color_differs_from_a_color_chosen_by_the_user() -> None:
     chosen = (119, 0, 255)
     assert difference(distinct_color((119, 0, 255), [chosen]), chosen) > 2 * LEAST_DIFFERENCE

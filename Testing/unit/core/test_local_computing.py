@@ -18,7 +18,7 @@ from dsm.core.local_computing import System, why_not_local
         ("macosx-10.13-universal2", "arm64", 64, "cpython"),
     ],
 )
-def test_these_compute(build: str, machine: str, bits: int, implementation: str) -> None:
+def test_supported_systems(build: str, machine: str, bits: int, implementation: str) -> None:
     assert why_not_local(System(build, machine, bits, implementation)) == ""
 
 
@@ -37,10 +37,10 @@ def test_these_compute(build: str, machine: str, bits: int, implementation: str)
         ("freebsd-14.1-release-amd64", "amd64", 64, "cpython", "freebsd"),
     ],
 )
-def test_these_do_not_and_say_why(build: str, machine: str, bits: int, implementation: str, said: str) -> None:
+def test_unsupported_systems_give_a_reason(build: str, machine: str, bits: int, implementation: str, said: str) -> None:
     assert said in why_not_local(System(build, machine, bits, implementation))
 
 
-def test_this_system_computes_the_tests() -> None:
+def test_this_system_is_supported() -> None:
     pytest.importorskip("torch")
     assert why_not_local() == ""

@@ -24,7 +24,7 @@ def _machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("_machine")
-def test_without_limits_it_is_what_the_system_says() -> None:
+def test_without_limits_memory_is_that_of_the_system() -> None:
     assert main_memory() == MainMemory(9 * GB, 16 * GB)
 
 
@@ -38,20 +38,20 @@ def test_without_limits_it_is_what_the_system_says() -> None:
         ("max", f"{GB}", MainMemory(9 * GB, 16 * GB)),
     ],
 )
-def test_a_container_has_no_more_than_its_limit(tmp_path: Path, limit: str, used: str, expected: MainMemory) -> None:
+def test_container_limit_bounds_memory(tmp_path: Path, limit: str, used: str, expected: MainMemory) -> None:
     (tmp_path / "memory.max").write_text(limit + "\n")
     (tmp_path / "memory.current").write_text(used + "\n")
     assert main_memory() == expected
 
 
 @pytest.mark.usefixtures("_machine")
-def test_the_address_space_of_the_process_is_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_address_space_limit_bounds_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "_address_space_limit", lambda: MainMemory(GB, 2 * GB))
     assert main_memory() == MainMemory(GB, 2 * GB)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no resource limits")
-def test_the_address_space_is_asked_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_address_space_limit_is_read_from_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
     import resource
 
     monkeypatch.setattr(resource, "getrlimit", lambda _kind: (4 * GB, 4 * GB))
@@ -61,7 +61,7 @@ def test_the_address_space_is_asked_of_the_system(monkeypatch: pytest.MonkeyPatc
     assert memory._address_space_limit() == MainMemory(3 * GB, 4 * GB)
 
 
-def test_this_machine_has_memory_and_this_process_took_some() -> None:
+def test_memory_of_this_machine_and_peak_of_this_process() -> None:
     here = main_memory()
     assert 0 < here.free <= here.total
     assert 10 * 2**20 < peak_memory_bytes("cpu") < psutil.virtual_memory().total

@@ -22,11 +22,11 @@ def mr() -> np.ndarray:
 
 
 @pytest.mark.parametrize("window", [(-1024, 3071), (-160, 240), (-125, 275)])
-def test_a_ct_is_one_whatever_window_it_was_clipped_to(window: tuple[int, int]) -> None:
+def test_clipped_ct_is_recognized(window: tuple[int, int]) -> None:
     assert guess_modality(np.clip(ct(), *window)).modality == "CT"
 
 
-def test_single_negative_voxels_do_not_make_an_mr_image_a_ct() -> None:
+def test_few_negative_voxels_do_not_make_mr_a_ct() -> None:
     values = mr()
     values[0, 0, 0] = -1000
     values[5, 5:35, 3] = -101  # ringing of a spline along one edge
@@ -40,9 +40,9 @@ def test_the_reason_names_the_share_of_voxels() -> None:
 
 
 @pytest.mark.parametrize("values", [ct(), mr()])
-def test_storage_order_changes_nothing(values: np.ndarray) -> None:
+def test_modality_is_independent_of_storage_order(values: np.ndarray) -> None:
     assert guess_modality(values[::-1].transpose(2, 0, 1)) == guess_modality(values)
 
 
-def test_unsigned_values_are_no_hounsfield_units() -> None:
+def test_unsigned_values_are_not_hounsfield_units() -> None:
     assert guess_modality(ct().astype(np.uint16)).modality == "MR"

@@ -51,21 +51,19 @@ def test_source_of_a_result(status: NameStatus, guess: bool, source: ResultSourc
         (ResultSource.CLICK, False, (), ResultLabel.NOT_FOUND),
     ],
 )
-def test_label_says_what_has_to_be_checked(
-    source: ResultSource, found: bool, warnings: tuple[str, ...], label: ResultLabel
-) -> None:
+def test_result_label(source: ResultSource, found: bool, warnings: tuple[str, ...], label: ResultLabel) -> None:
     assert result_label(source, found=found, warnings=warnings) is label
 
 
 @pytest.mark.parametrize(("status", "source"), [(BY_RULE, ResultSource.IMAGE_RULE), (None, ResultSource.LEARNED)])
-def test_result_tells_its_source(status: NameStatus | None, source: ResultSource) -> None:
+def test_result_has_its_source(status: NameStatus | None, source: ResultSource) -> None:
     (prompt,) = parse_prompts("liver")
     empty = CroppedArray(np.zeros((0, 0, 0), np.uint8), (0, 0, 0))
     result = PromptResult(prompt, empty, (1, 1, 1), False, 0.0, 0.0, 0.0, 0.5, name_status=status)
     assert result.source is source
 
 
-def test_clicks_are_the_source_whatever_the_name() -> None:
+def test_source_of_a_clicked_result_is_click() -> None:
     (prompt,) = parse_prompts("liver")
     empty = CroppedArray(np.zeros((0, 0, 0), np.uint8), (0, 0, 0))
     clicked = replace(prompt, clicks=(Click((1, 2, 3)),))

@@ -39,22 +39,20 @@ def geometry(sform: np.ndarray, qform: np.ndarray, codes: tuple[int, int], units
 
 
 @pytest.mark.parametrize("codes", [(1, 0), (2, 0), (0, 1), (0, 2), (1, 1), (2, 1), (4, 3)])
-def test_one_grid_in_both_forms_needs_no_note(codes: tuple[int, int]) -> None:
+def test_equal_sform_and_qform_give_no_note(codes: tuple[int, int]) -> None:
     affine, notes = geometry(turned(20), turned(20), codes).resolve("a.nii")
     np.testing.assert_allclose(affine, turned(20), atol=1e-5)
     assert notes == []
 
 
 @given(st.floats(-180, 180), st.tuples(*[st.floats(0.3, 5)] * 3), st.booleans())
-def test_the_quaternion_is_read_as_nibabel_reads_it(
-    degrees: float, sizes: tuple[float, float, float], flip: bool
-) -> None:
+def test_quaternion_matches_nibabel(degrees: float, sizes: tuple[float, float, float], flip: bool) -> None:
     wanted = turned(degrees, sizes) @ np.diag([1, 1, -1 if flip else 1, 1])
     affine, _ = geometry(np.eye(4), wanted, (0, 1)).resolve("a.nii")
     np.testing.assert_allclose(affine, wanted, atol=1e-4)
 
 
-def test_a_quaternion_that_is_no_rotation_is_refused_and_rounding_is_not() -> None:
+def test_invalid_quaternion_is_refused_and_rounding_is_accepted() -> None:
     whole = geometry(np.eye(4), turned(0), (0, 1))
     rounded, _ = replace(whole, quaternion=(0.0, 0.0, 1.0000002)).resolve("a.nii")
     np.testing.assert_allclose(np.linalg.norm(rounded[:3, :3], axis=0), np.linalg.norm(whole.qform[:3, :3], axis=0))
@@ -63,16 +61,14 @@ def test_a_quaternion_that_is_no_rotation_is_refused_and_rounding_is_not() -> No
 
 
 @pytest.mark.parametrize(("codes", "degrees"), [((1, 1), 20), ((2, 1), 10), ((1, 2), 20), ((4, 1), 10)])
-def test_two_forms_that_differ_are_said_and_the_choice_is_that_of_slicer(
-    codes: tuple[int, int], degrees: float
-) -> None:
+def test_different_sform_and_qform_are_noted_and_slicer_choice_is_used(codes: tuple[int, int], degrees: float) -> None:
     affine, notes = geometry(turned(20), turned(10), codes).resolve("a.nii")
     np.testing.assert_allclose(affine, turned(degrees), atol=1e-5)
     assert [note.code for note in notes] == ["geometry.two_forms"]
 
 
 @pytest.mark.parametrize("axis", range(3))
-def test_forms_that_mirror_each_other_are_refused(axis: int) -> None:
+def test_mirrored_sform_and_qform_are_refused(axis: int) -> None:
     mirror = np.eye(4)
     mirror[axis, axis] = -1
     with pytest.raises(GeometryError, match="contradicts itself") as caught:
@@ -80,12 +76,12 @@ def test_forms_that_mirror_each_other_are_refused(axis: int) -> None:
     assert caught.value.code == "geometry.contradiction"
 
 
-def test_forms_with_other_voxel_sizes_are_refused() -> None:
+def test_sform_and_qform_with_different_voxel_sizes_are_refused() -> None:
     with pytest.raises(GeometryError, match=r"0\.8 × 0\.9 × 2\.5 mm by the sform and 1 × 1 × 1 mm by the qform"):
         geometry(turned(0), np.eye(4), (1, 1)).resolve("a.nii")
 
 
-def test_sizes_come_from_the_only_valid_form_and_pixdim_is_named() -> None:
+def test_voxel_sizes_come_from_the_valid_form_and_pixdim_is_noted() -> None:
     fields = geometry(turned(20), np.eye(4), (2, 0))
     affine, notes = fields.resolve("a.nii")
     np.testing.assert_allclose(affine, turned(20), atol=1e-5)
@@ -99,7 +95,7 @@ def test_lengths_are_in_the_units_of_the_header(units: int, factor: float) -> No
         np.testing.assert_allclose(affine[:3], factor * turned(20)[:3], rtol=1e-4, atol=1e-4)
 
 
-def test_without_orientation_it_is_refused_or_asked_for() -> None:
+def test_missing_orientation_is_refused_unless_given() -> None:
     fields = geometry(np.eye(4), turned(0), (0, 0))
     with pytest.raises(GeometryError, match="left and right are not known") as caught:
         fields.resolve("a.nii")
@@ -111,6 +107,6 @@ def test_without_orientation_it_is_refused_or_asked_for() -> None:
 
 
 @pytest.mark.parametrize("letters", ["", "LP", "LRS", "XYZ", "LPSI"])
-def test_what_is_no_orientation_is_refused(letters: str) -> None:
+def test_invalid_orientation_is_refused(letters: str) -> None:
     with pytest.raises(GeometryError, match="no orientation"):
         check_orientation(letters)

@@ -28,7 +28,7 @@ def test_a_sagittal_series_is_transposed() -> None:
     np.testing.assert_allclose(orientation.affine_to_ras(affine, array.shape) @ [0, 1, 2, 1], [10, 20, 30, 1])
 
 
-def test_a_steep_grid_is_paired_by_the_best_sum() -> None:
+def test_axes_of_a_45_degree_grid_are_assigned_by_the_best_sum() -> None:
     # Axis 0 alone prefers A, yet giving A to axis 1 fits better as a whole.
     angle = np.deg2rad(46)
     affine = np.eye(4)
@@ -36,14 +36,14 @@ def test_a_steep_grid_is_paired_by_the_best_sum() -> None:
     assert Orientation.of(affine) == Orientation((1, 0, 2), (True, False, False))
 
 
-def test_reordering_copies_nothing() -> None:
+def test_reordering_does_not_copy() -> None:
     array = np.zeros((3, 4, 5))
     orientation = Orientation((2, 0, 1), (True, False, True))
     assert np.shares_memory(orientation.to_ras(array), array)
     assert np.shares_memory(orientation.from_ras(orientation.to_ras(array)), array)
 
 
-def test_a_box_is_mapped_with_its_voxels() -> None:
+def test_box_is_mapped_to_ras_and_back() -> None:
     orientation = Orientation((1, 2, 0), (True, False, False))
     box = Box((0, 1, 2), (1, 3, 5))
     mapped = orientation.box_to_ras(box, (4, 6, 8))

@@ -55,7 +55,7 @@ CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_ct_that_cannot_be_in_hounsfield_units_is_refused(change: str) -> None:
+def test_ct_not_in_hounsfield_units_is_refused(change: str) -> None:
     with pytest.raises(InputError, match="cannot be Hounsfield units") as caught:
         check_scan(volume(CHANGES[change](trunk()).astype(np.float32)))
     assert caught.value.code == "input.values"
@@ -68,7 +68,7 @@ def test_the_same_values_pass_as_mr(change: str) -> None:
 
 
 @pytest.mark.parametrize("change", [lambda hu: hu + 300, lambda hu: hu / 2, lambda hu: np.clip(hu, -400, 400)])
-def test_values_that_may_be_shifted_are_noted(change: Callable[[np.ndarray], np.ndarray]) -> None:
+def test_possibly_shifted_values_are_noted(change: Callable[[np.ndarray], np.ndarray]) -> None:
     (note,) = check_scan(volume(change(trunk())))
     assert note.code == "values.shifted"
     assert check_scan(volume(change(trunk()), "MR")) == ()
@@ -78,12 +78,12 @@ def test_a_region_cut_out_of_soft_tissue_passes() -> None:
     assert check_scan(volume(np.random.default_rng(2).normal(60, 8, (30, 30, 20)))) == ()
 
 
-def test_the_offset_is_named() -> None:
+def test_error_states_the_offset() -> None:
     with pytest.raises(InputError, match="plus 1024"):
         check_scan(volume(trunk() + 1024))
 
 
-def test_one_odd_voxel_changes_nothing() -> None:
+def test_single_outlier_voxel_has_no_effect() -> None:
     values = trunk()
     values[0, 0, 0] = 1e6
     assert check_scan(volume(values)) == ()
@@ -102,34 +102,34 @@ def test_a_label_map_is_refused(dtype: type, modality: str) -> None:
         assert caught.value.code == "input.labelmap"
 
 
-def test_a_file_that_says_so_is_a_label_map() -> None:
+def test_file_marked_as_label_map_is_refused() -> None:
     marked = Volume(trunk(), np.eye(4), notes=(InputNote("label_map", "It is a label map."),))
     with pytest.raises(InputError, match="It is a label map"):
         check_scan(marked)
 
 
 @pytest.mark.parametrize("levels", [60, 120])
-def test_an_image_of_few_grey_values_is_no_label_map(levels: int) -> None:
+def test_image_with_few_grey_values_is_not_a_label_map(levels: int) -> None:
     noisy = np.clip(trunk() + np.random.default_rng(1).normal(0, 40, trunk().shape), -125, 275)
     check_scan(volume(np.rint((noisy + 125) / 400 * levels).astype(np.uint8), "MR"))
 
 
-def test_a_field_of_view_that_no_body_fills_is_refused() -> None:
+def test_implausibly_large_field_of_view_is_refused() -> None:
     check_scan(volume(trunk(), mm=40))
     with pytest.raises(GeometryError, match="m large") as caught:
         check_scan(volume(trunk(), mm=60))
     assert caught.value.code == "geometry.field_of_view"
 
 
-def test_a_tiny_field_of_view_is_said() -> None:
+def test_tiny_field_of_view_is_noted() -> None:
     assert [note.code for note in check_scan(volume(trunk(), mm=0.3))] == ["geometry.small"]
 
 
-def test_a_ct_taken_for_mr_is_said() -> None:
+def test_ct_read_as_mr_is_noted() -> None:
     assert [note.code for note in check_scan(volume(trunk(), "MR"))] == ["values.like_ct"]
 
 
-def test_storage_order_and_size_change_nothing() -> None:
+def test_result_is_independent_of_storage_order_and_size() -> None:
     values = trunk()
     for view in (values[::-1], values.transpose(2, 1, 0), np.tile(values, (3, 3, 3))):
         assert check_scan(Volume(view, np.eye(4))) == ()

@@ -30,11 +30,11 @@ FACTS = SegmentFacts(
 )
 
 
-def test_facts_come_back() -> None:
+def test_facts_round_trip() -> None:
     assert from_tags(to_tags(FACTS)) == FACTS
 
 
-def test_every_tag_is_listed_and_has_a_value() -> None:
+def test_all_tags_are_listed() -> None:
     assert {*to_tags(FACTS), EDITED_TAG} == set(TAGS), "edits by hand are tagged later"
 
 
@@ -43,12 +43,12 @@ def test_unknown_facts_have_no_tag() -> None:
     assert not {"DSM.Score", "DSM.VolumeMl", "DSM.Note", "DSM.Device", "DSM.ModelSHA256"} & set(tags)
 
 
-def test_a_note_is_said_once_and_cannot_end_its_tag() -> None:
+def test_notes_are_deduplicated_and_escaped() -> None:
     assert to_tags(replace(FACTS, notes=("a|b", "a|b", "c")))["DSM.Note"] == "a/b c"
 
 
 @pytest.mark.parametrize("broken", ["", "many", "nan", "inf"])
-def test_broken_numbers_are_unknown(broken: str) -> None:
+def test_invalid_numbers_are_read_as_unknown(broken: str) -> None:
     facts = from_tags(to_tags(FACTS) | {"DSM.Score": broken, "DSM.VolumeMl": broken})
     assert facts is not None
     assert (facts.score, facts.volume_ml) == (None, None)
@@ -69,7 +69,7 @@ def test_result_of_an_unknown_source_counts_as_learned(said: str) -> None:
     assert facts.source is ResultSource.LEARNED
 
 
-def test_segment_that_a_person_drew_has_no_facts() -> None:
+def test_manually_drawn_segment_has_no_facts() -> None:
     assert from_tags({"Segmentation.Status": "inprogress"}) is None
 
 
@@ -80,7 +80,7 @@ def test_a_clicked_segment_is_semiautomatic() -> None:
 
 
 @pytest.mark.parametrize("broken", ["inside 1 2", "near 1 2 3", "inside 1 2 x", "inside 1 2 nan", ";", " "])
-def test_broken_clicks_are_none(broken: str) -> None:
+def test_invalid_clicks_are_ignored(broken: str) -> None:
     facts = from_tags(to_tags(FACTS) | {"DSM.Clicks": broken})
     assert facts is not None
     assert facts.clicks == ()

@@ -19,7 +19,9 @@ from dsm.core.user_folders import user_cache_dir, user_data_dir
         ("win32", "AppData/Local/dsmsegment", "AppData/Local/dsmsegment/Cache"),
     ],
 )
-def test_each_system_has_its_convention(monkeypatch: pytest.MonkeyPatch, system: str, data: str, cache: str) -> None:
+def test_folders_follow_the_conventions_of_the_system(
+    monkeypatch: pytest.MonkeyPatch, system: str, data: str, cache: str
+) -> None:
     for name in ("XDG_DATA_HOME", "XDG_CACHE_HOME", "LOCALAPPDATA"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(sys, "platform", system)
@@ -27,6 +29,6 @@ def test_each_system_has_its_convention(monkeypatch: pytest.MonkeyPatch, system:
     assert user_cache_dir() == Path.home() / cache
 
 
-def test_the_processor_has_a_name() -> None:
+def test_processor_name_is_not_empty() -> None:
     assert processor_name().strip()
     assert processor_name() != "x86_64"

@@ -17,7 +17,7 @@ def test_btcv(files, read, tmp_path, place):
     assert manifest["cases"][1]["present"] == {"spleen": 10, "liver": 10, "left adrenal gland": 10}
 
 
-def test_btcv_as_many_keep_it(files, read, tmp_path):
+def test_btcv_with_folders_images_tr_and_labels_tr(files, read, tmp_path):
     files.write(tmp_path / "btcv/imagesTr/img0001.nii.gz", files.ct())
     files.write(tmp_path / "btcv/labelsTr/label0001.nii.gz", files.labels(8))
     _, (entry,) = read("btcv", tmp_path / "btcv")
@@ -51,7 +51,7 @@ def test_flare_22(files, read, tmp_path):
     assert entries[0].targets == {"liver": (1,), "left kidney": (13,)}
 
 
-def test_flare_23_has_partial_labels(files, read, tmp_path):
+def test_flare_23_with_partial_labels(files, read, tmp_path):
     folder = tmp_path / "flare23"
     for number, ids in (("0001", (1, 14)), ("0002", (4,))):
         files.write(folder / "imagesTr2200" / f"FLARE23_{number}_0000.nii.gz", files.ct())

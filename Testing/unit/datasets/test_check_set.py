@@ -38,7 +38,7 @@ def problems(*folders):
     return [str(problem) for problem in check_sets(folders)]
 
 
-def test_nothing_is_wrong(make):
+def test_valid_sets_have_no_problems(make):
     assert problems(make("a"), make("b", seeds=(2, 3))) == []
 
 
@@ -93,12 +93,12 @@ def test_a_scan_in_two_sets(make, files):
     assert found.startswith("b/c1: looks like a/c1")
 
 
-def test_ct_that_is_not_in_hu(make, files):
+def test_ct_not_in_hounsfield_units(make, files):
     folder = make("a")
     files.write(folder / "0_img.nii.gz", smooth(files.shape, 0) + 1024)
     assert problems(folder) == ["a/c0: a CT without negative values is not in HU."]
 
 
-def test_nothing_annotated(make):
+def test_no_name_is_annotated(make):
     found = problems(make("a", complete=False))
     assert found == ["a/c0: no name is annotated.", "a/c1: no name is annotated."]

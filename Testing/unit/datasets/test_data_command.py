@@ -37,7 +37,7 @@ def test_check_prints_problems(btcv, tmp_path, capsys):
     assert lines[-1] == "3 problems found."
 
 
-def test_wrong_folder_is_one_line(tmp_path, capsys):
+def test_wrong_folder_gives_a_one_line_error(tmp_path, capsys):
     assert main(["data", "import", "kits", str(tmp_path), str(tmp_path / "out")]) == 2
     assert capsys.readouterr().err == (
         f"dsm: {tmp_path} is not a KiTS folder. It must hold folders case_00000 with imaging.nii.gz and "

@@ -16,7 +16,7 @@ def alike(a, b):
     return float(fingerprint(a).values @ fingerprint(b).values)
 
 
-def test_different_scans_are_unlike():
+def test_different_scans_have_low_similarity():
     assert alike(scan(0), scan(1)) < 0.3
     assert fingerprint(scan(0)).digest != fingerprint(scan(1)).digest
 
@@ -39,6 +39,6 @@ def test_scale_of_mr_does_not_matter():
     assert alike(volume, Volume(volume.array * 3 + 500, volume.affine, "MR")) == pytest.approx(1, abs=1e-4)
 
 
-def test_even_image():
+def test_constant_image():
     flat = fingerprint(Volume(np.zeros((4, 4, 4), np.int16), np.eye(4)))
     assert np.isfinite(flat.values).all()

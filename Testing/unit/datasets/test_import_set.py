@@ -7,7 +7,7 @@ from dsm.errors import OutputError
 from dsm.text.vocabulary import load_vocabulary
 
 
-def test_command_line_knows_all_layouts():
+def test_command_line_offers_all_layouts():
     assert tuple(LAYOUTS) == CLI_LAYOUTS
 
 
@@ -17,14 +17,14 @@ def test_names_are_those_of_the_vocabulary(module):
     assert {name for name in names if load_vocabulary().get(name) is None} <= {"prostate or uterus"}
 
 
-def test_manifest_may_lie_elsewhere_and_move_with_its_data(files, tmp_path):
+def test_manifest_in_another_folder_uses_relative_paths(files, tmp_path):
     files.write(tmp_path / "a/data/img/img0001.nii.gz", files.ct())
     files.write(tmp_path / "a/data/label/label0001.nii.gz", files.labels(1))
     manifest = import_set("btcv", tmp_path / "a/data", tmp_path / "a/manifests/btcv")
     assert manifest["cases"][0]["image"] == "../../data/img/img0001.nii.gz"
 
 
-def test_folder_that_cannot_be_made(files, tmp_path):
+def test_folder_that_cannot_be_created(files, tmp_path):
     files.write(tmp_path / "img/img0001.nii.gz", files.ct())
     files.write(tmp_path / "label/label0001.nii.gz", files.labels(1))
     (tmp_path / "file").write_text("")

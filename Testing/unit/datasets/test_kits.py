@@ -27,7 +27,7 @@ def patient(files, folder, *, name="segmentation.nii.gz", cyst=False):
 
 
 @pytest.mark.parametrize("name", ["segmentation.nii.gz", "aggregated_MAJ_seg.nii.gz"])
-def test_kidneys_get_their_sides(files, read, tmp_path, name):
+def test_kidneys_are_split_into_left_and_right(files, read, tmp_path, name):
     folder = tmp_path / "kits"
     patient(files, folder / "dataset/case_00000", name=name)
     patient(files, folder / "dataset/case_00001", name=name, cyst=True)
@@ -49,7 +49,7 @@ def test_kidneys_get_their_sides(files, read, tmp_path, name):
     assert manifest["cases"][0]["present"]["kidney tumor"] == 24
 
 
-def test_without_cysts_they_are_unknown(files, read, tmp_path):
+def test_cysts_are_not_annotated_without_a_label(files, read, tmp_path):
     patient(files, tmp_path / "kits/case_00000")
     _, (entry,) = read("kits", tmp_path / "kits")
     assert "kidney cyst" not in entry.targets
@@ -71,7 +71,7 @@ def test_sides_in_any_orientation(turned):
     assert (found == (kidneys & left)).all()
 
 
-def test_horseshoe_kidney_is_cut():
+def test_horseshoe_kidney_is_split_at_the_midline():
     kidneys = np.zeros(SHAPE, bool)
     kidneys[8:26, 5:9, 4:6] = True
     found = is_left_of_body(kidneys, Volume(body(), np.diag([-1.0, 1, 1, 1])))

@@ -73,7 +73,7 @@ def test_first_sequence_of_a_4d_image(files, read, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["zorgon", "kidney"])
-def test_name_that_is_not_one_thing(files, read, tmp_path, name):
+def test_ambiguous_name(files, read, tmp_path, name):
     with pytest.raises(ImageError, match=name):
         read("msd", task(files, tmp_path / "Task99", [name]))
 
@@ -84,7 +84,7 @@ def test_folder_above_the_task(files, read, tmp_path):
     assert len(entries) == 2
 
 
-def test_label_that_the_set_does_not_know(files, read, tmp_path):
+def test_label_missing_from_the_description(files, read, tmp_path):
     folder = task(files, tmp_path / "Task09", ["spleen"])
     files.write(folder / "labelsTr/x_1.nii.gz", files.labels(1, 7))
     with pytest.raises(ImageError, match="x_1 has the label 7"):

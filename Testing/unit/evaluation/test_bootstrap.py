@@ -15,7 +15,7 @@ def test_mean_and_interval_of_a_large_sample():
     assert found.high == pytest.approx(values.mean() + half, abs=0.15 * half)
 
 
-def test_one_case_says_nothing_about_the_spread():
+def test_interval_of_one_case_is_its_value():
     found = bootstrap_mean([0.7])
     assert found.low == found.mean == found.high == pytest.approx(0.7)
 
@@ -24,17 +24,17 @@ def test_repeatable():
     assert bootstrap_mean([1, 2, 4]) == bootstrap_mean([1, 2, 4])
 
 
-def test_weights_make_a_share_of_all_lesions():
+def test_weighted_mean():
     # 1 of 1, and 2 of 9 lesions: 3 of 10.
     assert bootstrap_mean([1, 2 / 9], [1, 9]).mean == pytest.approx(0.3)
 
 
-def test_two_cases_span_their_values():
+def test_interval_of_two_cases_spans_their_values():
     found = bootstrap_mean([0.0, 1.0])
     assert (found.low, found.mean, found.high) == (0, 0.5, 1)  # a quarter of the resamples each
 
 
-def test_a_paired_difference_is_sharper_than_two_means():
+def test_paired_difference_has_a_narrower_interval_than_two_means():
     rng = np.random.default_rng(0)
     cases = rng.uniform(0, 1, size=20)
     better = cases + 0.05 + rng.normal(0, 0.01, size=20)

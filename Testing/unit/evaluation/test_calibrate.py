@@ -56,7 +56,7 @@ def samples_of_cases(count: int) -> list[Sample]:
     return samples
 
 
-def test_presence_and_score_of_left_out_cases() -> None:
+def test_presence_and_score_on_held_out_cases() -> None:
     found = calibrate(samples_of_cases(12), model_digest="abc")
     assert found.model_digest == "abc"
     assert found.typical_ml == {"aorta": 100.0, "liver": 100.0}
@@ -71,7 +71,7 @@ def test_presence_and_score_of_left_out_cases() -> None:
     assert "| Learned names that are not: found |" in calibration_table(found)
 
 
-def test_a_structure_without_a_mask_is_missed() -> None:
+def test_structure_without_a_mask_counts_as_missed() -> None:
     blind = [
         dataclasses.replace(sample, evidence=None) if sample.name == "aorta" else sample
         for sample in samples_of_cases(6)
@@ -85,7 +85,7 @@ def test_too_few_samples() -> None:
         calibrate([sample for sample in samples_of_cases(3) if sample.is_there], model_digest="")
 
 
-def test_samples_survive_their_file(tmp_path: Path) -> None:
+def test_samples_round_trip_through_a_file(tmp_path: Path) -> None:
     samples = samples_of_cases(2)
     samples[0] = Sample(("set", "case", "whole"), "liver", None, None, None, None)
     append_lines(tmp_path / "s.jsonl", samples[:2])
@@ -100,7 +100,7 @@ def test_wrong_recipe(wrong: dict[str, object]) -> None:
         labelled_sets([wrong])
 
 
-def test_altered_scans_keep_labels_on_their_voxels() -> None:
+def test_altered_scans_stay_aligned_with_their_labels() -> None:
     array = np.full((20, 10, 60), -100.0, np.float32)
     label = np.zeros(array.shape, np.uint8)
     array[12:16, 3:6, 40:50], label[12:16, 3:6, 40:50] = 60, 1

@@ -22,12 +22,12 @@ def balls(*middles, noise=0.02):
     return torch.from_numpy(image).float(), masks
 
 
-def test_what_stands_out_is_found_from_one_click():
+def test_contrasting_object_is_found_from_one_click():
     image, (truth,) = balls((16, 15, 17))
     assert dice(look(image, [((18.0, 15.0, 17.0), True)]), truth) > 0.75
 
 
-def test_a_click_outside_takes_a_part_away():
+def test_click_outside_removes_a_part():
     image, (left, right) = balls((10, 16, 16), (21, 16, 16))
     both = look(image, [((10.0, 16.0, 16.0), True)])
     one = look(image, [((10.0, 16.0, 16.0), True), ((21.0, 16.0, 16.0), False)])

@@ -131,7 +131,7 @@ def test_a_trained_name_as_if_unseen(report, phantoms, tiny_model, tmp_path):
         evaluate_dataset(phantoms, model=str(tiny_model), unseen=["spleen tumor"], **options)
 
 
-def test_label_that_lies_elsewhere(phantoms, tiny_model, tmp_path):
+def test_label_with_another_origin_is_refused(phantoms, tiny_model, tmp_path):
     manifest = json.loads((phantoms / "dataset.json").read_text())
     for case in manifest["cases"]:
         case |= {key: str(phantoms / case[key]) for key in ("image", "label")}
@@ -145,7 +145,7 @@ def test_label_that_lies_elsewhere(phantoms, tiny_model, tmp_path):
     assert not (tmp_path / "r.json").exists()
 
 
-def test_missing_file_is_found_before_the_work(phantoms, tmp_path):
+def test_missing_file_is_reported_before_evaluation(phantoms, tmp_path):
     manifest = json.loads((phantoms / "dataset.json").read_text())
     for case in manifest["cases"]:
         case |= {"image": str(phantoms / case["image"]), "label": "nothing.nii.gz"}

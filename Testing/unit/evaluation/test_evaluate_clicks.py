@@ -50,13 +50,13 @@ def report(balls, network, tmp_path_factory):
     return evaluate_clicks(balls, click_model=network, clicks=3, montages=folder), folder
 
 
-def test_three_objects_a_case_of_at_least_a_third_of_a_millilitre(report):
+def test_at_most_three_objects_per_case_of_at_least_0_3_ml(report):
     found, _ = report
     assert [row["case"] for row in found["objects"]] == ["case_0"] * 3 + ["case_1", "case_2"]
     assert all(row["ml"] >= 0.3 for row in found["objects"])
 
 
-def test_the_report_has_the_agreed_shape(report):
+def test_report_structure(report):
     label = report[0]["labels"]["liver tumor"]
     for own in (label, label["baseline"]):
         assert list(own["clicks"]) == ["1", "2", "3"]
@@ -67,22 +67,22 @@ def test_the_report_has_the_agreed_shape(report):
         assert own["seconds_a_click"]["mean"] > 0
 
 
-def test_the_baseline_finds_what_stands_out(report):
+def test_baseline_finds_contrasting_objects(report):
     assert report[0]["labels"]["liver tumor"]["baseline"]["clicks"]["3"]["dice"]["mean"] > 0.7
 
 
-def test_the_worst_are_drawn(report):
+def test_worst_cases_are_drawn(report):
     assert len(list(report[1].glob("*.png"))) == 1
 
 
-def test_clicks_are_the_same_in_every_run(balls, network, report):
+def test_clicks_are_reproducible(balls, network, report):
     again = evaluate_clicks(balls, click_model=network, clicks=3, cases=["case_1"], baseline=False)
     before = next(row for row in report[0]["objects"] if row["case"] == "case_1")
     assert again["objects"][0]["without_text"]["clicks"] == before["without_text"]["clicks"]
     assert again["objects"][0]["without_text"]["dice"] == before["without_text"]["dice"]
 
 
-def test_with_a_text_prior_both_are_measured(balls, network, tiny_model):
+def test_text_prior_is_compared_with_clicks_only(balls, network, tiny_model):
     from dsm.inference.segmenter import Segmenter
 
     model = Segmenter.from_pretrained(tiny_model)
@@ -93,7 +93,7 @@ def test_with_a_text_prior_both_are_measured(balls, network, tiny_model):
     assert set(found["labels"]["liver tumor"]) == {"clicks", "noc80", "seconds_a_click", "without_text"}
 
 
-def test_it_is_written_for_programs_and_people(report, tmp_path):
+def test_report_is_written_as_json_and_markdown(report, tmp_path):
     write_click_report(report[0], tmp_path / "report.json")
     assert json.loads((tmp_path / "report.json").read_text())["labels"].keys() == {"liver tumor"}
     assert "| liver tumor | baseline |" in (tmp_path / "report.md").read_text()
@@ -105,7 +105,7 @@ def test_too_few_or_many_clicks_are_refused(balls, network, clicks):
         evaluate_clicks(balls, click_model=network, clicks=clicks)
 
 
-def test_cases_are_what_is_drawn_for_the_intervals():
+def test_intervals_resample_cases():
     def row(case, value):
         method = {"dice": {"1": value}, "nsd": {"1": value}, "noc80": 1, "seconds": 0.1}
         return {"case": case, "name": "node", "clicks": method}
@@ -131,7 +131,7 @@ def test_the_command_writes_the_report(balls, tmp_path, capsys):
     assert written["labels"]["liver tumor"]["baseline"]["clicks"]["1"]["dice"]["n"] == 1
 
 
-def test_the_click_network_is_that_of_the_model(balls, click_model, tmp_path):
+def test_click_network_of_the_model_is_evaluated(balls, click_model, tmp_path):
     from dsm.cli.main import main
 
     options = ["--clicks", "1", "--cases", "case_1", "--prompts", "liver tumor", "--model", str(click_model)]

@@ -30,11 +30,11 @@ def test_fit() -> None:
     assert min(right["plain"]) > 0.5 > max(right["mirrored"])
 
 
-def test_one_kind_alone_tells_nothing() -> None:
+def test_fit_requires_mirrored_scans() -> None:
     with pytest.raises(InputError, match="mirrored"):
         fit_laterality([row for row in rows() if row.case[2] == "plain"])
 
 
-def test_rows_are_read_back(tmp_path: Path) -> None:
+def test_rows_round_trip(tmp_path: Path) -> None:
     append_lines(tmp_path / "rows.jsonl", rows())
     assert read_rows(tmp_path / "rows.jsonl") == rows()

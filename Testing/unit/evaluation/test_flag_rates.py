@@ -40,7 +40,7 @@ def test_rates_by_hand() -> None:
     assert flag_rates([])["right"]["share"] is None
 
 
-def test_rows_are_kept(tmp_path: Path) -> None:
+def test_rows_round_trip(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     assert read_rows(path) == []
     append_lines(path, ROWS[:2])
@@ -48,7 +48,7 @@ def test_rows_are_kept(tmp_path: Path) -> None:
     assert read_rows(path) == ROWS
 
 
-def test_corruptions_keep_the_label_on_the_voxels() -> None:
+def test_corrupted_scans_stay_aligned_with_their_labels() -> None:
     array = np.arange(24.0, dtype=np.float32).reshape(2, 3, 4)
     volume = Volume(array, np.diag([-1.0, -1.0, 2.0, 1.0]), "CT")
     forms = {variant: (image, label) for variant, image, label in corrupted_scans(volume, array > 11)}

@@ -13,7 +13,7 @@ def row(num_lesions, *points):
     return {"lesions": [{}] * num_lesions, "froc": froc}
 
 
-def test_most_lesions_where_false_positives_are_few():
+def test_highest_sensitivity_within_the_false_positive_limit():
     rows = [row(4, (4, 9), (3, 4), (2, 1)), row(1, (1, 3), (1, 2), (0, 0)), row(0, (0, 2), (0, 1), (0, 0))]
     point = sensitivity_at_few_false_positives(rows)
     assert point["confidence"] == CONFIDENCES[1]

@@ -26,7 +26,7 @@ def test_pair_is_cropped_to_both():
     assert pair.voxel_ml == pytest.approx(0.006)
 
 
-def test_one_empty_mask_does_not_stretch_the_box():
+def test_empty_mask_does_not_enlarge_the_box():
     assert MaskPair.of(cube((5, 6, 7), (9, 9, 9)), EMPTY, (1, 1, 1)).box.start == (5, 6, 7)
     assert MaskPair.of(EMPTY, EMPTY, (1, 1, 1)).box.is_empty
 
@@ -38,7 +38,7 @@ def test_equal_masks():
 
 
 @pytest.mark.parametrize(("axis", "spacing", "hd95"), [(0, (1.5, 1, 1), 1.5), (2, (1, 1, 5), 5.0), (1, (1, 3, 1), 3.0)])
-def test_one_voxel_of_shift_is_one_spacing(axis, spacing, hd95):
+def test_hd95_of_a_one_voxel_shift_is_the_spacing(axis, spacing, hd95):
     start, stop = np.full(3, 4), np.full(3, 10)
     moved = np.eye(3, dtype=int)[axis]
     result = overlap(MaskPair.of(cube(start, stop), cube(start + moved, stop + moved), spacing))
@@ -46,7 +46,7 @@ def test_one_voxel_of_shift_is_one_spacing(axis, spacing, hd95):
     assert result.hd95_mm == pytest.approx(hd95)
 
 
-def test_surface_dice_counts_the_voxels_that_are_near():
+def test_surface_dice_counts_voxels_within_the_tolerance():
     # Two rods of one voxel's width along i, all of it surface: 10 voxels of truth, 6 of them found.
     rods = cube((0, 5, 5), (10, 6, 6)), cube((0, 5, 5), (6, 6, 6))
     # 1 mm apart: truth voxels 6 and 7 are within 2 mm of voxel 5; 8 and 9 are not. All 6 found ones lie on the truth.
@@ -57,12 +57,12 @@ def test_surface_dice_counts_the_voxels_that_are_near():
     assert overlap(MaskPair.of(*rods, (1, 9, 9))).hd95_mm == pytest.approx(3.55)
 
 
-def test_nothing_found():
+def test_empty_prediction():
     result = overlap(MaskPair.of(cube((2, 2, 2), (4, 4, 4)), EMPTY, (1, 1, 1)))
     assert (result.dice, result.nsd, result.hd95_mm) == (0, 0, None)
 
 
-def test_no_truth():
+def test_empty_truth():
     for found in (EMPTY, cube((2, 2, 2), (4, 4, 4))):
         result = overlap(MaskPair.of(EMPTY, found, (1, 1, 1)))
         assert (result.dice, result.nsd, result.hd95_mm) == (None, None, None)

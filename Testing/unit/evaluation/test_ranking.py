@@ -19,7 +19,7 @@ def test_ties_count_half():
     assert rank(np.zeros(5), np.zeros(7)).auroc == pytest.approx(0.5)
 
 
-def test_fpr95_may_lose_five_of_a_hundred():
+def test_fpr95_is_at_95_percent_sensitivity():
     positives = np.arange(1, 101.0)
     negatives = np.array([5.5, 6.0, 0.0, 50.0])
     # The 95 highest are 6 to 100; 6 itself still counts as found.

@@ -18,7 +18,7 @@ def as_mask(voxels, shape):
     return mask
 
 
-def test_tumor_voxels_are_those_of_the_mask(rng, monkeypatch):
+def test_tumor_voxels_are_sampled_from_the_mask(rng, monkeypatch):
     mask = np.zeros((9, 8, 7), bool)
     mask[3:6, 2:4, 5:7] = True
     assert (as_mask(tumor_voxels(mask, rng), mask.shape) == mask).all()
@@ -30,7 +30,7 @@ def test_tumor_voxels_are_those_of_the_mask(rng, monkeypatch):
 
 
 @pytest.mark.parametrize("spacing", [(1, 1, 1), (1, 2.5, 5), (4, 1, 12)])
-def test_host_is_dilated_by_ten_millimetres(rng, spacing):
+def test_host_is_dilated_by_10_mm(rng, spacing):
     shape = (40, 30, 24)
     host, tumor = np.zeros(shape, bool), np.zeros(shape, bool)
     host[15:22, 12:16, 10:13] = True
@@ -43,14 +43,14 @@ def test_host_is_dilated_by_ten_millimetres(rng, spacing):
     assert found[:, 12, 10].nonzero()[0].tolist() == list(range(max(0, 15 - reach), min(40, 22 + reach)))
 
 
-def test_no_host_no_voxels(rng):
+def test_empty_host_has_no_voxels(rng):
     nothing = np.zeros((5, 5, 5), bool)
     assert len(host_voxels(nothing, nothing, (1, 1, 1), rng)) == 0
 
 
 # All voxels of the body but the tumor's 125; or about as many as there may be.
 @pytest.mark.parametrize(("most", "expected"), [(200_000, 900 * 30 - 125), (2000, pytest.approx(2000, rel=0.2))])
-def test_body_without_the_air_around_it_and_with_its_lungs(rng, monkeypatch, most, expected):
+def test_body_excludes_surrounding_air_and_includes_lungs(rng, monkeypatch, most, expected):
     monkeypatch.setattr(regions, "MAX_NEGATIVES", most)
     array = np.full((40, 40, 30), -1000, np.int16)
     array[5:35, 5:35] = 40
@@ -66,7 +66,7 @@ def test_body_without_the_air_around_it_and_with_its_lungs(rng, monkeypatch, mos
     assert len(voxels) == expected
 
 
-def test_axial_is_found_in_any_order(rng):
+def test_axial_axis_is_found_in_any_orientation(rng):
     array = np.full((40, 40, 30), -1000, np.int16)
     array[5:35, 5:35] = 40
     array[12:20, 12:20] = -900

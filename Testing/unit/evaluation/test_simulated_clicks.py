@@ -10,7 +10,7 @@ def ball():
     return np.linalg.norm(grid - (10, 12, 13), axis=-1) < 7
 
 
-def test_a_first_click_lies_as_deep_as_asked(ball):
+def test_first_click_has_the_requested_depth(ball):
     depths = []
     for seed in range(50):
         voxel = first_click(ball, np.random.default_rng(seed), depth=0.6)
@@ -20,7 +20,7 @@ def test_a_first_click_lies_as_deep_as_asked(ball):
     assert len(set(depths)) > 5
 
 
-def test_millimetres_count_not_voxels():
+def test_depth_is_in_millimetres():
     mask = np.zeros((30, 30, 6), dtype=bool)
     mask[:, :10, :] = True  # 10 mm wide, 30 mm thick
     voxel = first_click(mask, np.random.default_rng(0), depth=1.0, spacing=(1.0, 1.0, 5.0))
@@ -40,9 +40,9 @@ def test_the_next_click_lies_in_the_largest_error(ball):
     assert not ball[voxel]
 
 
-def test_equal_masks_need_no_click(ball):
+def test_no_next_click_for_equal_masks(ball):
     assert next_click(ball, ball, np.random.default_rng(0)) is None
 
 
-def test_the_same_seed_clicks_the_same(ball):
+def test_clicks_are_reproducible_with_the_same_seed(ball):
     assert first_click(ball, np.random.default_rng(3)) == first_click(ball, np.random.default_rng(3))

@@ -29,7 +29,7 @@ def test_absent_name_has_no_dice_but_counts_as_false_volume():
     assert measures(organ(None, found_ml=0.0))["presence_specificity"] == (1.0, 1.0)
 
 
-def test_missed_organ_counts_as_zero_and_has_no_distance():
+def test_missed_organ_has_dice_zero_and_no_distance():
     found = measures(organ(0.0, found_ml=0.0))
     assert found["dice"] == (0.0, 1.0)
     assert found["presence_sensitivity"] == (0.0, 1.0)
@@ -42,7 +42,7 @@ def test_lesions_are_weighted_by_their_number():
     assert labels["x"]["lesion_sensitivity"]["n"] == 2
 
 
-def test_false_positives_of_tumor_free_scans_are_told_apart():
+def test_false_positives_of_tumor_free_scans_are_separate():
     rows = {"a": {"x": tumor(0.5, (1.0,), 1)}, "b": {"x": tumor(None, (), 4)}, "c": {"x": tumor(None, (), 2)}}
     label = summarize(rows)["labels"]["x"]
     assert label["false_positives"]["mean"] == pytest.approx(7 / 3, abs=1e-5)
@@ -61,7 +61,7 @@ def test_gain_over_the_anomaly_map_is_paired():
     assert "auroc_body" not in label
 
 
-def test_mean_dice_counts_names_not_masks():
+def test_mean_dice_averages_over_names():
     rows = {"a": {"x": organ(1.0), "y": organ(0.0)}, "b": {"x": organ(0.8)}, "c": {"x": organ(0.6), "z": organ(None)}}
     report = summarize(rows)
     assert report["mean_dice"]["mean"] == pytest.approx((0.8 + 0.0) / 2)

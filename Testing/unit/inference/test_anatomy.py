@@ -38,14 +38,14 @@ def test_plausible_organs_have_no_flag(check):
     assert flags(check, "right kidney", block((22, 36, 18), (8, 8, 16))) == ()
 
 
-def test_a_liver_of_17_litres_and_one_of_a_spoonful_are_flagged(check):
+def test_implausible_volume_is_flagged(check):
     (flag,) = flags(check, "liver", block((5, 5, 0), (62, 37, 60)))
     assert "17205 ml is more than the liver of an adult" in flag
     (flag,) = flags(check, "liver", block((20, 20, 20), (4, 4, 4)))
     assert "8 ml is less than the liver" in flag
 
 
-def test_a_structure_that_the_scan_or_the_region_cuts_may_be_small(volume, check):
+def test_structure_cut_by_scan_or_region_may_be_small(volume, check):
     assert flags(check, "liver", block((20, 20, 0), (4, 4, 4))) == ()
     region = AnatomyCheck(volume, Box((10, 10, 10), (24, 40, 40)))
     assert flags(region, "liver", block((20, 20, 20), (4, 4, 4))) == ()
@@ -58,7 +58,7 @@ def test_wrong_side(check, name, wrong):
     assert f"on the {wrong} side of the body, where no {name} is expected" in flag
 
 
-def test_side_does_not_depend_on_the_order_of_the_axes(volume):
+def test_side_is_independent_of_axis_order(volume):
     turned = Volume(
         volume.array[::-1].transpose(2, 0, 1),
         np.array([[0, SPACING, 0, -SPACING * (SHAPE[0] - 1)], [0, 0, -SPACING, 0], [SPACING, 0, 0, 0], [0, 0, 0, 1.0]]),
@@ -70,7 +70,7 @@ def test_side_does_not_depend_on_the_order_of_the_axes(volume):
     assert flags(AnatomyCheck(turned, whole), "right kidney", block(start, (16, 14, 14))) == ()
 
 
-def test_side_is_not_judged_where_the_image_may_show_one_side_alone():
+def test_side_is_not_checked_in_an_image_of_one_side():
     array = np.full((36, 40, 40), 40.0, dtype=np.float32)
     narrow = Volume(array, np.diag([-SPACING, -SPACING, SPACING, 1.0]), modality="CT")
     check = AnatomyCheck(narrow, Box((0, 0, 0), narrow.shape))
@@ -84,18 +84,18 @@ def test_density(volume, hu, is_flagged):
     assert [f"{hu} HU is not that of the liver" in flag for flag in found] == [True] * is_flagged
 
 
-def test_density_is_not_judged_in_mr(volume):
+def test_density_is_not_checked_in_mr(volume):
     mr = Volume(volume.array + 1500, volume.affine, modality="MR")
     assert flags(AnatomyCheck(mr, Box((0, 0, 0), SHAPE)), "liver", block((10, 10, 20), (25, 24, 20))) == ()
 
 
-def test_two_organs_of_the_same_voxels(check):
+def test_overlapping_organs_are_flagged(check):
     assert flags(check, "pancreas", block((30, 20, 20), (10, 8, 8))) == ()
     (flag,) = flags(check, "duodenum", block((30, 20, 20), (9, 8, 8)))
     assert "that of pancreas are mostly the same voxels" in flag
 
 
-def test_a_whole_may_hold_its_parts(check):
+def test_whole_may_overlap_its_parts(check):
     assert flags(check, "heart", block((30, 15, 30), (16, 16, 20))) == ()
     assert flags(check, "left atrium", block((34, 18, 34), (8, 8, 8))) == ()
 
@@ -104,14 +104,14 @@ def test_unknown_structures_are_not_checked(check):
     assert flags(check, "liver tumor", block((10, 10, 10), (1, 1, 1))) == ()
 
 
-def test_the_table_names_structures_of_the_vocabulary():
+def test_tables_use_names_of_the_vocabulary():
     assert [name for name in VOLUME_ML if load_vocabulary().get(name) is None] == []
     assert set(MEDIAN_HU) <= set(VOLUME_ML)
     assert all(0 < low < high for low, high in VOLUME_ML.values())
 
 
 @pytest.mark.parametrize("size", [(300, 200, 150), (7, 5, 3)])
-def test_centroid_of_a_sample_is_that_of_the_mask(size):
+def test_centroid_from_samples_matches_the_mask(size):
     """Two thirds of a box, and a single voxel of a large one, which the sample may miss."""
     array = np.zeros(size, dtype=np.uint8)
     array[: size[0] // 3 * 2, 1:] = 1

@@ -31,7 +31,7 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     return calls
 
 
-def test_the_fastest_is_taken_and_not_measured_again(measured: list[str], tiny_model: Path, tmp_path: Path) -> None:
+def test_fastest_precision_is_used_and_cached(measured: list[str], tiny_model: Path, tmp_path: Path) -> None:
     first = Segmenter.from_pretrained(tiny_model)
     assert (first.precision, measured) == ("int8", ["float32", "int8"])
     assert any("Int8" in type(module).__name__ for module in first.net.modules())
@@ -41,19 +41,23 @@ def test_the_fastest_is_taken_and_not_measured_again(measured: list[str], tiny_m
     assert auto_precision.processor_name() in key
 
 
-def test_another_processor_is_measured(measured: list[str], tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_processor_is_measured_again(
+    measured: list[str], tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Segmenter.from_pretrained(tiny_model)
     monkeypatch.setattr(auto_precision, "processor_name", lambda: "Another")
     Segmenter.from_pretrained(tiny_model)
     assert len(measured) == 4
 
 
-def test_what_was_chosen_is_not_measured(measured: list[str], tiny_model: Path) -> None:
+def test_explicit_precision_is_not_measured(measured: list[str], tiny_model: Path) -> None:
     assert Segmenter.from_pretrained(tiny_model, precision="float32").precision == "float32"
     assert measured == []
 
 
-def test_the_measurement_is_said(measured: list[str], tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_measurement_is_reported_as_progress(
+    measured: list[str], tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.undo()
     monkeypatch.delenv("DSM_PRECISION")
     stages: list[str] = []
@@ -69,12 +73,12 @@ def test_a_damaged_cache_is_measured_again(measured: list[str], tiny_model: Path
     assert Segmenter.from_pretrained(tiny_model).precision == "int8"
 
 
-def test_a_cache_that_cannot_be_written_is_no_error(measured: list[str], tiny_model: Path, tmp_path: Path) -> None:
+def test_unwritable_cache_is_ignored(measured: list[str], tiny_model: Path, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file in place of the folder")
     assert Segmenter.from_pretrained(tiny_model).precision == "int8"
 
 
-def test_an_administrator_can_name_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_precision_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DSM_PRECISION", "int8")
     assert remembered_precision("digest", CPU) == "int8"
     monkeypatch.setenv("DSM_PRECISION", "float8")
@@ -88,6 +92,6 @@ def test_a_device_with_one_precision_needs_no_measurement(monkeypatch: pytest.Mo
     assert remembered_precision("digest", CPU) == "float32"
 
 
-def test_rounding_for_next_to_nothing_is_not_worth_it() -> None:
+def test_small_speedup_keeps_float32() -> None:
     assert fastest({"float32": 1.0, "int8": 0.97}) == "float32"
     assert fastest({"float32": 1.0, "int8": 0.7, "bfloat16": 0.5}) == "bfloat16"

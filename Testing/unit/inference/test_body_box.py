@@ -14,7 +14,7 @@ def contains(outer: Box, inner: Box) -> bool:
     return outer.intersect(inner) == inner
 
 
-def test_ct_box_holds_the_body_with_a_margin_and_little_more():
+def test_ct_box_is_the_body_with_a_margin():
     rng = np.random.default_rng(0)
     array = rng.normal(-1000, 30, (120, 100, 50)).astype(np.int16)
     body = Box((30, 20, 10), (90, 70, 50))
@@ -24,7 +24,7 @@ def test_ct_box_holds_the_body_with_a_margin_and_little_more():
     assert contains(body.grow((10, 10, 7)).clip(array.shape), box)
 
 
-def test_couch_is_left_out():
+def test_couch_is_excluded():
     array = np.full((120, 100, 50), -1000, np.int16)
     array[30:90, 20:60] = 40
     array[40:80, 90:92] = 200
@@ -38,7 +38,7 @@ def test_both_legs_are_kept():
     assert contains(find_body(volume_of(array)).box, Box((10, 10, 0), (110, 40, 50)))
 
 
-def test_ct_that_was_clipped_to_a_window_still_has_air():
+def test_air_is_found_in_clipped_ct():
     array = np.full((120, 100, 50), -125, np.int16)
     array[30:90, 20:70] = 40
     array[28:30, 20:70] = -95  # fat
@@ -60,7 +60,7 @@ def test_mr_threshold_is_between_noise_and_dark_tissue():
 
 @pytest.mark.parametrize("modality", ["CT", "MR"])
 @pytest.mark.parametrize("value", [-1000, 0, 50])
-def test_constant_image_is_taken_whole(modality, value):
+def test_constant_image_gives_the_whole_box(modality, value):
     volume = volume_of(np.full((20, 20, 20), value, np.int16), modality=modality)
     assert find_body(volume).box == Box((0, 0, 0), (20, 20, 20))
 
@@ -70,7 +70,7 @@ def test_smallest_volume():
     assert find_body(volume_of(array)).box == Box((0, 0, 0), (2, 2, 2))
 
 
-def test_ct_that_was_cut_out_of_the_body_is_taken_whole():
+def test_ct_without_air_gives_the_whole_box():
     array = np.random.default_rng(0).normal(-100, 20, (40, 40, 40)).astype(np.float32)
     array[15:20, 15:20, 15:20] = 40
     assert find_body(volume_of(array)).box == Box((0, 0, 0), (40, 40, 40))

@@ -15,7 +15,7 @@ def row(x, name):
     return x[0, CHANNELS.index(name)]
 
 
-def test_every_channel_is_bounded_and_there():
+def test_channels_are_finite_and_bounded():
     image = 3 * torch.randn(2, EDGE, EDGE, EDGE)
     clicks = [[((5.0, 6.0, 7.0), True), ((20.0, 20.0, 20.0), False)], [((0.0, 0.0, 0.0), True)]]
     x = made(image, clicks)
@@ -24,7 +24,7 @@ def test_every_channel_is_bounded_and_there():
     assert float(x.abs().max()) <= 1.0 + 1e-6
 
 
-def test_a_border_is_far_on_the_geodesic_map():
+def test_geodesic_map_falls_off_at_edges():
     image = torch.full((1, EDGE, EDGE, EDGE), 0.3)
     image[:, 16:] = 0.9
     x = made(image, [[((8.0, 16.0, 16.0), True)]])
@@ -36,7 +36,7 @@ def test_a_border_is_far_on_the_geodesic_map():
     assert abs(float(row(x, "soft_difference")[2, 2, 2])) < 1e-6
 
 
-def test_clicks_outside_have_channels_of_their_own():
+def test_outside_clicks_have_separate_channels():
     image = torch.rand(1, EDGE, EDGE, EDGE)
     one = made(image, [[((8.0, 8.0, 8.0), True)]])
     both = made(image, [[((8.0, 8.0, 8.0), True), ((20.0, 21.0, 22.0), False)]])
@@ -46,7 +46,7 @@ def test_clicks_outside_have_channels_of_their_own():
     assert torch.equal(row(one, "inside_near"), row(both, "inside_near"))
 
 
-def test_a_click_outside_of_the_window_counts_at_its_border():
+def test_click_beyond_the_window_is_clamped_to_its_border():
     image = torch.rand(1, EDGE, EDGE, EDGE)
     x = made(image, [[((-40.0, 16.0, 16.0), True)]])
     assert x.isfinite().all()

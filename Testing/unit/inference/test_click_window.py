@@ -44,7 +44,7 @@ def dice(a, b):
     return 2 * np.count_nonzero(a & b) / (np.count_nonzero(a) + np.count_nonzero(b))
 
 
-def test_a_window_lies_where_it_is_put(ball):
+def test_window_is_centred_on_its_point(ball):
     volume, _, middle = ball
     window = ClickWindow.around(volume, view_point(volume, middle), spacing_mm=1.0, size=48)
     image = window.sample(volume.array)
@@ -54,7 +54,7 @@ def test_a_window_lies_where_it_is_put(ball):
     assert window.from_view(view_point(volume, middle)) == pytest.approx((23.5, 23.5, 23.5), abs=0.51)
 
 
-def test_a_mask_comes_back_to_the_grid_it_came_from(ball):
+def test_mask_round_trips_through_the_window(ball):
     volume, truth, middle = ball
     window = ClickWindow.around(volume, view_point(volume, middle), spacing_mm=0.8, size=48)
     share = window.sample_mask(CroppedArray.from_mask(truth))
@@ -62,7 +62,7 @@ def test_a_mask_comes_back_to_the_grid_it_came_from(ball):
     assert dice(back, truth) > 0.95
 
 
-def test_a_mask_that_the_window_cuts_stays_inside_of_it(ball):
+def test_mask_cut_by_the_window_stays_inside_the_window(ball):
     volume, truth, middle = ball
     window = ClickWindow.around(volume, view_point(volume, middle), spacing_mm=0.5, size=16)
     back = window.to_input(torch.ones(16, 16, 16)).paste_into(volume.shape) != 0
@@ -70,7 +70,7 @@ def test_a_mask_that_the_window_cuts_stays_inside_of_it(ball):
     assert dice(back & truth, back) == 1.0
 
 
-def test_what_is_outside_of_the_volume_is_known():
+def test_voxels_outside_the_volume_are_marked():
     volume = Volume(np.zeros((20, 20, 20), np.float32), np.eye(4))
     window = ClickWindow.around(volume, (0, 10, 10), spacing_mm=1.0, size=16)
     inside = window.inside()
@@ -79,7 +79,7 @@ def test_what_is_outside_of_the_volume_is_known():
     assert window.to_input(torch.ones(16, 16, 16)).box.start[0] == 0
 
 
-def test_intensities_have_the_unit_of_their_modality():
+def test_soft_tissue_window_by_modality():
     assert soft_tissue_units(Volume(np.zeros((4, 4, 4)), np.eye(4))) == (-160.0, 240.0)
     image = np.random.default_rng(0).uniform(0, 900, (20, 20, 20))
     image[:6] = 0

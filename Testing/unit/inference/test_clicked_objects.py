@@ -60,7 +60,7 @@ def clicked(name, *clicks):
 
 
 @pytest.mark.usefixtures("looks")
-def test_a_click_alone_needs_no_encoding(segmenter, volume):
+def test_clicks_only_need_no_encoding(segmenter, volume):
     scan = segmenter.open(volume)
     (result,) = scan.segment("schwannoma", clicks=[MIDDLE])
     assert not scan.is_encoded
@@ -70,13 +70,13 @@ def test_a_click_alone_needs_no_encoding(segmenter, volume):
     assert result.volume_ml == pytest.approx(result.full_mask().sum() * volume.voxel_volume_mm3 / 1000)
 
 
-def test_real_weights_of_any_kind_give_a_mask_on_the_grid(segmenter, volume):
+def test_mask_is_on_the_grid_of_the_volume(segmenter, volume):
     (result,) = segmenter.open(volume).segment("schwannoma", clicks=[MIDDLE])
     assert result.full_mask().shape == volume.shape
     assert result.found == bool(result.full_mask().any())
 
 
-def test_one_more_click_costs_one_click_and_taking_it_back_costs_nothing(segmenter, volume, looks):
+def test_each_click_costs_one_pass_and_undo_is_cached(segmenter, volume, looks):
     scan = segmenter.open(volume)
     one = scan.segment("schwannoma", clicks=[MIDDLE])[0]
     first = len(looks)
@@ -91,7 +91,7 @@ def test_one_more_click_costs_one_click_and_taking_it_back_costs_nothing(segment
     assert np.array_equal(again.full_mask(), one.full_mask())
 
 
-def test_a_mixed_run_encodes_once_and_answers_in_order(segmenter, volume, looks):
+def test_mixed_run_encodes_once_and_returns_results_in_prompt_order(segmenter, volume, looks):
     scan, arrived, stages = segmenter.open(volume), [], []
     prompts = [*parse_prompts("liver"), clicked("schwannoma", MIDDLE), *parse_prompts("spleen")]
     results = scan.segment(
@@ -110,7 +110,7 @@ def test_a_mixed_run_encodes_once_and_answers_in_order(segmenter, volume, looks)
     assert not any(looks), "the name has not been learned"
 
 
-def test_the_mask_of_lesions_is_no_hint(segmenter, volume, looks, monkeypatch):
+def test_lesion_mask_is_not_a_prior_for_clicks(segmenter, volume, looks, monkeypatch):
     monkeypatch.setattr("dsm.inference.scan._LEAST_CONFIDENCE", 0.0)
     scan = segmenter.encode(volume)
     full = CroppedArray.from_mask(np.ones(volume.shape, np.uint8))
@@ -121,7 +121,7 @@ def test_the_mask_of_lesions_is_no_hint(segmenter, volume, looks, monkeypatch):
     assert looks[-1] > 0
 
 
-def test_the_mask_of_a_learned_organ_is_a_hint_where_the_volume_is_encoded(segmenter, volume, looks, monkeypatch):
+def test_learned_organ_mask_is_a_prior_for_clicks_if_encoded(segmenter, volume, looks, monkeypatch):
     monkeypatch.setattr("dsm.inference.scan._LEAST_CONFIDENCE", 0.0)  # random weights are sure of nothing
     scan = segmenter.open(volume)
     scan.segment("spleen", clicks=[MIDDLE])
@@ -135,7 +135,7 @@ def test_the_mask_of_a_learned_organ_is_a_hint_where_the_volume_is_encoded(segme
 
 
 @pytest.mark.usefixtures("looks")
-def test_two_prompts_of_one_name_are_two_objects(segmenter, volume):
+def test_two_prompts_with_the_same_name_are_separate_objects(segmenter, volume):
     prompts = [clicked("schwannoma", MIDDLE), clicked("schwannoma", Click((-10, -10, 20)))]
     one, other = segmenter.open(volume).segment(prompts)
     assert one.found
@@ -144,7 +144,7 @@ def test_two_prompts_of_one_name_are_two_objects(segmenter, volume):
 
 
 @pytest.mark.usefixtures("looks")
-def test_a_region_cuts_the_clicked_object(segmenter, volume):
+def test_region_limits_the_clicked_object(segmenter, volume):
     region = Box((20, 0, 0), (40, 36, 20))
     (whole,) = segmenter.open(volume).segment("schwannoma", clicks=[MIDDLE])
     (part,) = segmenter.open(volume).segment("schwannoma", SegmentOptions(region=region), clicks=[MIDDLE])
@@ -152,7 +152,7 @@ def test_a_region_cuts_the_clicked_object(segmenter, volume):
     assert not part.full_mask()[:20].any()
 
 
-def test_a_run_can_be_cancelled_before_each_look(segmenter, volume, looks):
+def test_run_can_be_cancelled_before_each_network_pass(segmenter, volume, looks):
     scan = segmenter.open(volume)
 
     def cancel(stage, done, total):
@@ -173,7 +173,7 @@ def test_a_run_can_be_cancelled_before_each_look(segmenter, volume, looks):
         ([MIDDLE] * (MAX_CLICKS + 1), "click.too_many"),
     ],
 )
-def test_clicks_are_checked_before_anything_is_computed(segmenter, volume, clicks, code):
+def test_clicks_are_validated_before_computation(segmenter, volume, clicks, code):
     scan = segmenter.open(volume)
     with pytest.raises(InputError) as caught:
         scan.segment([*parse_prompts("liver"), clicked("schwannoma", *clicks)])
@@ -184,12 +184,12 @@ def test_clicks_are_checked_before_anything_is_computed(segmenter, volume, click
         assert "400.0" in str(caught.value)
 
 
-def test_clicks_belong_to_one_prompt(segmenter, volume):
+def test_clicks_with_several_prompts_are_refused(segmenter, volume):
     with pytest.raises(PromptError, match="2 prompts"):
         segmenter.open(volume).segment("kidneys", clicks=[MIDDLE])
 
 
-def test_a_model_without_a_click_network_says_so_first(tiny_model, volume):
+def test_model_without_click_network_is_refused_before_encoding(tiny_model, volume):
     scan = Segmenter.from_pretrained(tiny_model).open(volume)
     with pytest.raises(ModelError, match="takes no clicks") as caught:
         scan.segment([*parse_prompts("liver"), clicked("schwannoma", MIDDLE)])
@@ -197,7 +197,7 @@ def test_a_model_without_a_click_network_says_so_first(tiny_model, volume):
     assert not scan.is_encoded
 
 
-def test_an_unknown_name_asks_for_a_click_where_the_model_takes_one(segmenter, tiny_model, volume):
+def test_unknown_name_suggests_a_click_if_supported(segmenter, tiny_model, volume):
     (unknown,) = segmenter.encode(volume).segment("schwannoma")
     assert unknown.warnings[-1] == "Click on the schwannoma to have it segmented."
     (learned,) = segmenter.encode(volume).segment("liver")

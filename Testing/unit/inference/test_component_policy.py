@@ -9,7 +9,7 @@ from dsm.text.vocabulary import load_vocabulary
     ("text", "fraction"),
     [("liver", 1.0), ("left kidney", 1.0), ("aorta", 0.1), ("ribs", 0.0), ("liver tumor", 0.0), ("zorgon", 0.1)],
 )
-def test_fraction(text, fraction):
+def test_kept_fraction(text, fraction):
     (prompt,) = parse_prompts(text)
     assert kept_fraction(prompt) == fraction
 

@@ -21,17 +21,17 @@ def three_parts():
     return mask
 
 
-def test_largest_part_alone():
+def test_only_the_largest_component_is_kept():
     kept = keep_large_components(three_parts(), fraction=1.0)
     assert kept.dtype == bool
     assert kept.sum() == 100
 
 
-def test_parts_above_a_fraction():
+def test_components_above_a_fraction_are_kept():
     assert keep_large_components(three_parts(), fraction=0.1).sum() == 132
 
 
-def test_zero_keeps_everything():
+def test_fraction_zero_keeps_all_components():
     assert keep_large_components(three_parts(), fraction=0.0).sum() == 133
 
 
@@ -63,7 +63,7 @@ def test_specks_are_dropped():
     assert remove_small_components(np.zeros((3, 3, 3), dtype=bool), 5).sum() == 0
 
 
-def test_the_largest_speck_stays_where_nothing_is_larger():
+def test_largest_component_is_kept_even_if_small():
     mask = np.zeros((12, 12, 12), dtype=bool)
     mask[8:10, 8:10, 8:10] = True
     mask[0, 11, 11] = True
@@ -71,7 +71,7 @@ def test_the_largest_speck_stays_where_nothing_is_larger():
 
 
 @pytest.mark.parametrize("shape", [(3, 1, 1), (1, 5, 1), (1, 1, 7), (3, 3, 1), (3, 3, 3), (1, 1, 1)])
-def test_parts_that_are_as_many_as_can_be(shape):
+def test_maximum_number_of_components(shape):
     mask = np.zeros(shape, dtype=bool)
     mask[::2, ::2, ::2] = True
     parts, count = label_components(mask)

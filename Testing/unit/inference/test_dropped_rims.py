@@ -22,7 +22,7 @@ def cut(logits: torch.Tensor) -> torch.Tensor:
     return without_dropped_rims(logits, kept, threshold=0.5, faintest=0.01)
 
 
-def test_lower_threshold_shows_nothing_of_a_part_that_was_dropped():
+def test_dropped_part_stays_hidden_at_a_lower_threshold():
     for apart in (True, False):
         logits = two_parts_with_rims(apart=apart)
         before = logits.clone()
@@ -32,12 +32,12 @@ def test_lower_threshold_shows_nothing_of_a_part_that_was_dropped():
         assert torch.equal(logits, before)
 
 
-def test_faint_part_of_its_own_stays():
+def test_separate_faint_part_is_kept():
     logits = two_parts_with_rims(apart=True)
     logits[13:15, 2:5, 2:5] = RIM
     assert (cut(logits)[13:15, 2:5, 2:5] == RIM).all()
 
 
-def test_nothing_dropped_is_nothing_changed():
+def test_logits_are_unchanged_if_no_part_was_dropped():
     logits = two_parts_with_rims(apart=True)
     assert without_dropped_rims(logits, logits, threshold=0.5, faintest=0.01) is logits

@@ -51,7 +51,7 @@ def memory_order(tensor):
     return [step for step, length in zip(tensor.stride(), tensor.shape, strict=True) if length > 1]
 
 
-def test_a_second_visit_computes_nothing_and_is_bit_for_bit_the_same(segmenter):
+def test_cached_encoding_is_bit_for_bit_identical(segmenter):
     first = segmenter.encode(volume_of())
     second = segmenter.encode(volume_of())
     assert segmenter.calls == 1
@@ -66,7 +66,7 @@ def test_a_second_visit_computes_nothing_and_is_bit_for_bit_the_same(segmenter):
         assert np.array_equal(one.full_mask(), other.full_mask())
 
 
-def test_another_volume_or_model_is_another_entry(segmenter, folder):
+def test_volumes_and_models_have_separate_entries(segmenter, folder):
     segmenter.encode(volume_of(0))
     segmenter.encode(volume_of(1))
     assert segmenter.calls == len(list(folder.iterdir())) == 2
@@ -74,7 +74,7 @@ def test_another_volume_or_model_is_another_entry(segmenter, folder):
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "grow", "empty", "text"])
-def test_a_damaged_entry_is_made_again(segmenter, folder, damage):
+def test_damaged_entry_is_recomputed(segmenter, folder, damage):
     expected = segmenter.encode(volume_of())
     (path,) = folder.iterdir()
     data = bytearray(path.read_bytes())
@@ -94,7 +94,7 @@ def test_a_damaged_entry_is_made_again(segmenter, folder, damage):
     assert segmenter.calls == 2  # and it is whole again
 
 
-def test_every_flipped_byte_is_noticed(segmenter, folder):
+def test_flipped_bytes_are_detected(segmenter, folder):
     key = encoding_keys(volume_of(), model_digest=segmenter.entry.digest)[None]
     segmenter.encode(volume_of())
     (path,) = folder.iterdir()
@@ -110,7 +110,7 @@ def test_every_flipped_byte_is_noticed(segmenter, folder):
     assert EncodingCache(folder).load(key, device=torch.device("cpu")) is not None
 
 
-def test_the_longest_unused_go_first(segmenter, folder):
+def test_least_recently_used_entries_are_evicted(segmenter, folder):
     for seed in (0, 1, 2):
         segmenter.encode(volume_of(seed))
     paths = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime_ns)
@@ -126,7 +126,7 @@ def test_the_longest_unused_go_first(segmenter, folder):
     assert paths[1].name not in left
 
 
-def test_off_unless_a_folder_is_named(tiny_model, monkeypatch):
+def test_cache_is_off_by_default(tiny_model, monkeypatch):
     monkeypatch.delenv("DSM_CACHE_DIR", raising=False)
     assert Segmenter.from_pretrained(tiny_model).cache is None
 
@@ -138,13 +138,13 @@ def test_budget_from_the_environment(monkeypatch, tmp_path, text, expected):
     assert EncodingCache.from_environment()._budget_bytes == expected
 
 
-def test_a_folder_that_cannot_be_made_costs_the_cache_only(segmenter, tmp_path):
+def test_unusable_cache_folder_is_ignored(segmenter, tmp_path):
     (tmp_path / "file").write_text("in the way")
     segmenter.cache = EncodingCache(tmp_path / "file" / "cache")
     assert segmenter.encode(volume_of()).num_slabs == 1
 
 
-def test_what_another_process_is_writing_stays_and_what_a_killed_one_left_goes(segmenter, folder):
+def test_partial_files_are_kept_while_written_and_removed_when_stale(segmenter, folder):
     folder.mkdir()
     begun, left = folder / ".dsm-part-1.encoding", folder / ".dsm-part-2.encoding"
     for path in (begun, left):
@@ -155,7 +155,7 @@ def test_what_another_process_is_writing_stays_and_what_a_killed_one_left_goes(s
     assert not left.exists()
 
 
-def test_an_entry_that_was_written_anew_while_it_was_read_stays(segmenter, folder, monkeypatch, caplog):
+def test_entry_rewritten_during_a_failed_read_is_kept(segmenter, folder, monkeypatch, caplog):
     key = encoding_keys(volume_of(), model_digest=segmenter.entry.digest)[None]
     segmenter.encode(volume_of())
     (path,) = folder.iterdir()

@@ -28,7 +28,7 @@ def test_results_are_the_same(tiny_net, prompts, rewrite):
     torch.testing.assert_close(found.presence, expected.presence, atol=1e-4, rtol=1e-4)
 
 
-def test_no_normalisation_is_left_on_the_way_to_an_encoding(tiny_net):
+def test_all_batch_norms_are_folded(tiny_net):
     net = tiny_net()
     before = sum(isinstance(module, nn.BatchNorm3d) for module in net.modules())
     assert fold_norms(net) == before > 20

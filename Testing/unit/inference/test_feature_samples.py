@@ -19,7 +19,7 @@ def grid_of(affine):
 
 
 @pytest.mark.parametrize("affine", [np.diag([0.8, 1.1, 2.5, 1.0]), np.diag([-1.5, -1.5, 3.0, 1.0]), TURNED])
-def test_samples_are_the_probability_map(affine):
+def test_samples_match_the_probability_map(affine):
     grid = grid_of(affine)
     noise = np.random.default_rng(0).normal(size=[n // 2 for n in grid.padded_shape])
     logits = torch.from_numpy(noise.astype(np.float32))

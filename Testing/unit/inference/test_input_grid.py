@@ -85,7 +85,7 @@ def test_anisotropic_grids_are_exact(make_segmenter, *, order, spacing, angles_d
     size=st.tuples(*[st.integers(12, 20)] * 3),
     seed=st.integers(0, 2**16),
 )
-def test_air_around_the_body_changes_nothing(make_segmenter, order, start, size, seed):
+def test_result_is_independent_of_surrounding_air(make_segmenter, order, start, size, seed):
     mask, body = random_case(np.random.default_rng(seed), size)
     inside = tuple(slice(a, a + n) for a, n in zip(start, size, strict=True))
     array = np.full((44, 42, 46), AIR_HU, np.float32)
@@ -105,7 +105,7 @@ def test_air_around_the_body_changes_nothing(make_segmenter, order, start, size,
     angles_deg=st.tuples(*[st.floats(-44, 44)] * 3),
     stride=st.sampled_from([1, 2]),
 )
-def test_smooth_object_keeps_its_place_on_any_grid(make_segmenter, order, spacing, angles_deg, stride):
+def test_smooth_object_keeps_its_position_on_any_grid(make_segmenter, order, spacing, angles_deg, stride):
     """A shift of half a voxel somewhere in the chain would show here as a shift of the centre of mass."""
     shape = tuple(max(10, round(50 / s)) for s in spacing)
     affine = affine_of(*order, spacing, angles_deg)

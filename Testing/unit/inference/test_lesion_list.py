@@ -52,7 +52,7 @@ def ellipsoid(semi_mm: np.ndarray, turn: np.ndarray, spacing: np.ndarray, shift:
     st.tuples(st.floats(0.6, 1.5), st.floats(0.6, 1.5), st.floats(0.8, 2.5)),
     st.tuples(*[st.floats(-0.5, 0.5)] * 3),
 )
-def test_an_ellipsoid_has_the_diameters_of_its_largest_axial_section(semi_mm, angles_deg, spacing, shift):
+def test_diameters_of_an_ellipsoid(semi_mm, angles_deg, spacing, shift):
     spacing, shift = np.array(spacing), np.array(shift) * spacing
     mask, affine, matrix = ellipsoid(np.array(semi_mm), rotation(angles_deg), spacing, shift)
     (lesion,) = list_lesions(CroppedArray.from_mask(mask), scan(mask.shape), affine)
@@ -67,7 +67,7 @@ def test_an_ellipsoid_has_the_diameters_of_its_largest_axial_section(semi_mm, an
     np.testing.assert_allclose(lesion.center_ras_mm, shift, atol=0.15 * spacing.max())
 
 
-def test_the_longest_diameter_is_half_a_pixel_too_long_on_average():
+def test_longest_diameter_is_half_a_pixel_too_long_on_average():
     """As in PyRadiomics, whose outline is the same; from centre to centre it would be half a pixel too short."""
     rng = np.random.default_rng(1)
     errors = []
@@ -107,7 +107,7 @@ def brute_force(pixels: np.ndarray, spacing: tuple[float, float]) -> tuple[float
 
 @settings(max_examples=80, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.tuples(st.floats(0.4, 3.0), st.floats(0.4, 3.0)), st.floats(0.25, 0.9))
-def test_diameters_are_those_of_all_pairs_of_points(seed, spacing, share):
+def test_diameters_match_brute_force(seed, spacing, share):
     pixels = np.random.default_rng(seed).random((5, 4)) < share
     mask = np.zeros((9, 9, 3), bool)
     mask[2:7, 3:7, 1] = pixels
@@ -123,7 +123,7 @@ def test_diameters_are_those_of_all_pairs_of_points(seed, spacing, share):
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32 - 1), angles, st.tuples(*[st.floats(0.4, 6.0)] * 3))
-def test_volume_place_and_intensity_are_those_of_itk(seed, angles_deg, spacing):
+def test_volume_position_and_intensity_match_itk(seed, angles_deg, spacing):
     rng = np.random.default_rng(seed)
     mask, array = rng.random((7, 6, 5)) < 0.15, rng.normal(60.0, 30.0, (7, 6, 5))
     affine = np.eye(4)
@@ -159,7 +159,7 @@ def test_volume_place_and_intensity_are_those_of_itk(seed, angles_deg, spacing):
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.tuples(st.floats(0.4, 3.0), st.floats(0.4, 3.0)))
-def test_the_feret_diameter_of_itk_is_less_by_up_to_a_pixel(seed, spacing):
+def test_feret_diameter_of_itk_is_up_to_a_pixel_smaller(seed, spacing):
     """ITK measures from centre to centre of the pixels."""
     pixels = np.random.default_rng(seed).random((8, 8)) < 0.5
     image = sitk.GetImageFromArray(pixels.astype(np.uint8).T)
@@ -185,7 +185,7 @@ def test_the_feret_diameter_of_itk_is_less_by_up_to_a_pixel(seed, spacing):
     st.sampled_from(list(permutations(range(3)))),
     st.sampled_from(list(product((False, True), repeat=3))),
 )
-def test_the_order_of_the_voxels_in_memory_changes_nothing(seed, angles_deg, spacing, order, flips):
+def test_lesions_are_independent_of_storage_order(seed, angles_deg, spacing, order, flips):
     rng = np.random.default_rng(seed)
     mask, array = rng.random((6, 5, 4)) < 0.3, rng.normal(size=(6, 5, 4))
     affine = np.eye(4)
@@ -231,7 +231,7 @@ def test_diameters_are_measured_in_the_slices_nearest_to_axial():
     assert across @ along == pytest.approx(0.0, abs=1e-9)
 
 
-def test_parts_that_are_apart_in_a_slice_are_measured_apart():
+def test_parts_separate_in_a_slice_are_measured_separately():
     mask = np.zeros((20, 10, 4), bool)
     mask[2:5, 2:4, 1:3] = mask[12:18, 2:4, 1:3] = True
     mask[2:18, 2, 1] = True  # joined in slice 2, apart in slice 3
@@ -258,7 +258,7 @@ def test_a_single_voxel():
     assert lesion.center_ras_mm == (2.0, 6.0, 12.0)
 
 
-def test_corners_connect():
+def test_components_connect_at_corners():
     mask = np.zeros((6, 6, 6), bool)
     mask[1, 1, 1] = mask[2, 2, 2] = mask[4, 4, 4] = True
     assert [one.volume_ml for one in list_lesions(CroppedArray.from_mask(mask), scan(mask.shape), UNIT)] == [
@@ -267,19 +267,19 @@ def test_corners_connect():
     ]
 
 
-def test_a_mask_without_voxels_has_no_lesions():
+def test_empty_mask_has_no_lesions():
     empty = CroppedArray.from_mask(np.zeros((5, 5, 5)))
     assert list_lesions(empty, scan((5, 5, 5)), UNIT) == []
     assert list_lesions(CroppedArray(np.zeros((2, 2, 2)), (1, 1, 1)), scan((5, 5, 5)), UNIT) == []
     assert lesion_at(empty, (0, 0, 0)).array.size == 0
 
 
-def test_a_mask_outside_of_the_scan_is_refused():
+def test_mask_outside_the_scan_is_refused():
     with pytest.raises(ShapeError, match="reaches outside of the scan"):
         list_lesions(CroppedArray(np.ones((3, 3, 3)), (3, 3, 3)), scan((5, 5, 5)), UNIT)
 
 
-def test_a_lesion_is_found_by_its_voxel_and_taken_away_without_the_others():
+def test_lesion_is_selected_by_voxel_and_removed_alone():
     mask = np.zeros((9, 9, 9), np.uint8)
     mask[1:3, 1:3, 1:3] = mask[5:8, 5:8, 5:8] = mask[1, 7, 7] = 1
     crop = CroppedArray.from_mask(mask)
@@ -304,7 +304,7 @@ def test_a_lesion_is_found_by_its_voxel_and_taken_away_without_the_others():
         ((80.0, 0.0, 0.0), (1.0, 1.0, 1.0), ""),
     ],
 )
-def test_slices_that_make_diameters_uncertain_say_so(angles_deg, spacing, said):
+def test_slices_with_uncertain_diameters_have_a_note(angles_deg, spacing, said):
     affine = np.eye(4)
     affine[:3, :3] = rotation(angles_deg) * spacing
     note = axial_slices(affine).note

@@ -13,7 +13,7 @@ def two_parts():
     return logits
 
 
-def test_parts_are_numbered_and_averaged():
+def test_components_are_labelled_with_their_mean_probability():
     logits = two_parts()
     inside, parts, count = components_above(logits, 0.5)
     assert count == 2
@@ -26,7 +26,7 @@ def test_threshold_is_a_probability():
     assert components_above(two_parts(), 0.9)[2] == 1
 
 
-def test_unsure_part_goes_and_the_rim_of_a_sure_one_stays():
+def test_low_confidence_part_is_dropped_and_rim_of_a_confident_part_kept():
     logits = two_parts()
     before = logits.clone()
     kept = keep_sure_parts(logits, threshold=0.5, confidence=0.7)
@@ -35,17 +35,17 @@ def test_unsure_part_goes_and_the_rim_of_a_sure_one_stays():
     assert torch.equal(logits, before)
 
 
-def test_without_a_least_confidence_all_stay():
+def test_all_parts_are_kept_without_a_confidence_limit():
     logits = two_parts()
     assert torch.equal(keep_sure_parts(logits, threshold=0.5, confidence=0.0), logits)
 
 
-def test_nothing_inside_is_nothing_to_drop():
+def test_logits_without_foreground_are_unchanged():
     logits = torch.full((4, 4, 4), -3.0)
     assert torch.equal(keep_sure_parts(logits, threshold=0.5, confidence=0.9), logits)
 
 
-def test_the_outside_is_never_touched():
+def test_background_logits_are_unchanged():
     logits = two_parts()
     _, parts, count = components_above(logits, 0.5)
     none = remove_components(logits, parts, kept=np.zeros(count + 1, dtype=bool))

@@ -53,7 +53,7 @@ def dice(result, mask):
 
 
 @pytest.mark.parametrize("prompt", ["lung tumor", "pulmonary metastases"])
-def test_a_nodule_in_the_lung_is_found(found, prompt):
+def test_nodule_in_the_lung_is_found(found, prompt):
     nodule = ball(IN_THE_MIDDLE, 10)
     result = found(chest(nodule), prompt)
     assert dice(result, nodule) > 0.85
@@ -61,23 +61,23 @@ def test_a_nodule_in_the_lung_is_found(found, prompt):
 
 
 @pytest.mark.parametrize(("center", "radius_mm"), [((10, 20, 20), 24), (IN_THE_MIDDLE, 42)])
-def test_a_mass_is_found_also_where_it_reaches_the_wall(found, center, radius_mm):
+def test_mass_at_the_chest_wall_is_found(found, center, radius_mm):
     mass = ball(center, radius_mm) & (chest().array < -400)
     assert dice(found(chest(mass)), mass) > 0.8
 
 
 @pytest.mark.parametrize("solid", [None, tube(4), ball((4, 20, 20), 9), ball(IN_THE_MIDDLE, 4)])
-def test_vessels_bumps_of_the_wall_and_specks_are_not(found, solid):
+def test_vessels_wall_bumps_and_specks_are_not_nodules(found, solid):
     assert not found(chest(solid)).found
 
 
-def test_a_nodule_beside_vessels_is_found_alone(found):
+def test_nodule_is_separated_from_adjacent_vessels(found):
     nodule = ball((34, 12, 28), 10)
     assert dice(found(chest(nodule | tube(4))), nodule) > 0.85
 
 
 @pytest.mark.parametrize("signs", [(-1, -1, 1), (1, -1, -1), (-1, 1, -1)])
-def test_it_lies_at_its_place_whatever_the_axes(found, signs):
+def test_position_is_independent_of_axis_order(found, signs):
     affine = np.array([[0, MM * signs[0], 0, 5], [MM * signs[1], 0, 0, -7], [0, 0, MM * signs[2], 3], [0, 0, 0, 1.0]])
     nodule = ball((30, 12, 25), 10)
     assert dice(found(chest(nodule, affine=affine)), nodule) > 0.85
@@ -88,13 +88,13 @@ def test_it_lies_at_its_place_whatever_the_axes(found, signs):
     [("lung cyst", "CT", LUNGS), ("lung tumor", "MR", LUNGS), ("lung tumor", "CT", ())],
     ids=["a cyst is dark", "MR shows no air", "unknown lungs"],
 )
-def test_else_the_network_answers(found, prompt, modality, trained):
+def test_network_is_used_in_other_cases(found, prompt, modality, trained):
     result = found(chest(ball(IN_THE_MIDDLE, 10), modality=modality), prompt, trained)
     assert not result.found
     assert not any("lies in aerated lung" in warning for warning in result.warnings)
 
 
-def test_an_image_without_lungs_says_nothing(found):
+def test_image_without_lungs_has_no_result(found):
     volume = chest()
     volume.array[LUNG] = 40
     assert not found(volume).found

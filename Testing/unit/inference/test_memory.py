@@ -6,13 +6,13 @@ import torch
 from dsm.inference.memory import usable_bytes
 
 
-def test_part_of_what_is_free():
+def test_usable_memory_is_plausible():
     free = usable_bytes(torch.device("cpu"))
     assert 2**20 < free < 2**44
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no resource limits")
-def test_limit_of_the_process_counts():
+def test_process_limit_bounds_usable_memory():
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)

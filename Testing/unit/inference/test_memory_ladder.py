@@ -23,7 +23,7 @@ PACKAGE_PARENT = Path(__file__).parents[3] / "DSMSegment"
 SMALL = preset("dsm-small")
 
 
-def test_steps_go_from_everything_to_a_file():
+def test_steps_of_the_ladder():
     steps = list(ladder(112))
     assert [step.max_slab for step in steps] == [112, 48, 16, 16, 16]
     assert [step.is_half for step in steps] == [False, False, False, True, True]
@@ -32,7 +32,7 @@ def test_steps_go_from_everything_to_a_file():
     assert next(ladder(16)) == Step(16)
 
 
-def test_each_step_takes_less():
+def test_each_step_needs_less_memory():
     bytes_of = [predicted_bytes(SMALL, (256, 176, 304), step, halo=16) for step in ladder(304)]
     assert bytes_of == sorted(bytes_of, reverse=True)
     assert bytes_of[-1] < 0.75 * bytes_of[0]
@@ -92,7 +92,7 @@ def preset_of(net):
     return replace(preset("dsm-tiny"), channels=(4, 6, 8, 8), decoder_channels=(6, 8, 8), embed_dim=8, query_dim=16)
 
 
-def test_the_file_leaves_no_name_behind(tmp_path, monkeypatch):
+def test_embedding_file_is_unlinked(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     room = allocate_embedding(SMALL, (32, 32, 32), Step(16, is_half=True, is_on_disk=True), torch.device("cpu"))
     assert list(tmp_path.iterdir()) == []
@@ -145,7 +145,7 @@ def run_under(limit_mb: int):
 
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs ulimit -v")
-def test_under_a_limit_it_gets_slower_and_never_dies():
+def test_memory_limit_slows_the_run_without_a_crash():
     free = run_under(0)
     assert (free["slabs"], free["said"]) == (1, [])
     tight = run_under(350)

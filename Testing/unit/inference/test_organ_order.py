@@ -34,7 +34,7 @@ def centres(turned=(1, 1, 1), **changed):
     return {name: np.array(changed.get(name, at)) * turned for name, at in ORGANS.items()}
 
 
-def test_an_adult_in_order_has_no_note():
+def test_normal_anatomy_has_no_note():
     assert order_notes(centres()) == ()
     assert order_notes({}) == ()
 
@@ -43,31 +43,31 @@ def test_an_adult_in_order_has_no_note():
     ("turned", "what"),
     [((-1, 1, 1), "left and right"), ((1, -1, 1), "front and back"), ((1, 1, -1), "head and feet")],
 )
-def test_a_mirrored_or_turned_scan_is_noted(turned, what):
+def test_mirrored_or_rotated_scan_is_noted(turned, what):
     (note,) = order_notes(centres(turned))
     assert note.code == "geometry.order"
     assert f"{what} may be swapped" in note.text
 
 
-def test_kidneys_whose_names_follow_the_side_do_not_hide_a_mirrored_scan():
+def test_mirrored_scan_is_noted_despite_kidneys_labelled_by_side():
     mirrored = centres((-1, 1, 1))
     mirrored["left kidney"], mirrored["right kidney"] = mirrored["right kidney"], mirrored["left kidney"]
     assert len(order_notes(mirrored)) == 1
 
 
-def test_false_organs_in_a_neck_are_no_turned_scan():
+def test_false_positive_organs_in_a_neck_scan_give_no_note():
     neck = {"left lung": np.array([-60, 0, 0]), "right lung": np.array([60, 0, 0]), "liver": np.array([0, 0, 100])}
     assert order_notes(neck) == ()
     assert order_notes({"stomach": np.array([0, -50, 0]), "aorta": np.zeros(3)}) == ()
 
 
-def test_one_misplaced_organ_is_no_mirrored_scan():
+def test_single_misplaced_organ_gives_no_note():
     assert order_notes(centres(spleen=(120, -30, 110))) == ()
     assert order_notes(centres(liver=(-200, 20, 100), gallbladder=(-200, 40, 60))) != ()  # all neighbours say so
 
 
 @pytest.mark.parametrize(("spacing_mm", "num_notes"), [(5.0, 0), (10.0, 1)])
-def test_a_body_of_twice_the_size(spacing_mm, num_notes):
+def test_body_of_twice_the_size_is_noted(spacing_mm, num_notes):
     array = np.full((80, 50, 40), -1000.0, dtype=np.float32)
     array[5:75, 5:45] = 40  # 35 x 20 cm at 5 mm
     notes = body_notes(Volume(array, np.diag([-spacing_mm, -spacing_mm, spacing_mm, 1.0]), modality="CT"))
@@ -75,7 +75,7 @@ def test_a_body_of_twice_the_size(spacing_mm, num_notes):
 
 
 @pytest.mark.parametrize("signs", [(-1, -1, 1), (1, 1, 1), (1, -1, -1)])
-def test_centres_do_not_depend_on_the_storage_order(signs):
+def test_centres_are_independent_of_storage_order(signs):
     """Two organs as bright boxes that a network of two thresholds marks."""
 
     class Net:
@@ -109,7 +109,7 @@ def sketch(liver_ml=1500.0, spleen_ml=200.0, sure=0.97, **others):
     return {name: SketchedOrgan(at, ml, p) for name, (ml, p) in (organs | others).items()}
 
 
-def test_organs_that_look_mirrored():
+def test_mirrored_organs_by_volume_are_noted():
     weights = (-7.82, 1.71, 0.98, 2.0)
     assert laterality_notes(sketch(), weights) == ()
     (note,) = laterality_notes(sketch(liver_ml=800, spleen_ml=900, sure=0.90), weights)
@@ -117,7 +117,7 @@ def test_organs_that_look_mirrored():
     assert laterality_notes(sketch(sure=1.0), weights) == ()
 
 
-def test_without_the_upper_abdomen_or_weights_nobody_can_tell():
+def test_laterality_needs_the_upper_abdomen_and_weights():
     mirrored = sketch(liver_ml=800, spleen_ml=900, sure=0.90)
     assert laterality_notes(mirrored, ()) == ()
     del mirrored["pancreas"]

@@ -43,7 +43,7 @@ def dice(mask, box):
     return 2 * (mask & truth).sum() / (mask.sum() + truth.sum())
 
 
-def test_what_is_darker_than_its_organ_is_marked(found):
+def test_region_darker_than_its_organ_is_marked(found):
     result = found(volume_of((LESION, 10)))
     assert dice(result.full_mask(), LESION) > 0.75
     assert any("darker than the rest of the liver" in warning for warning in result.warnings)
@@ -53,7 +53,7 @@ def test_a_healthy_organ_is_not_marked(found):
     assert not found(volume_of()).found
 
 
-def test_what_is_brighter_is_a_vessel_in_ct_and_counts_in_mr(found):
+def test_brighter_region_is_marked_in_mr_only(found):
     assert not found(volume_of((LESION, 110))).found
     assert dice(found(volume_of((LESION, 110), modality="MR")).full_mask(), LESION) > 0.5
 
@@ -62,24 +62,24 @@ def test_fat_in_the_organ_is_not_marked(found):
     assert not found(volume_of((LESION, -100))).found
 
 
-def test_what_is_at_the_border_alone_is_not_marked(found):
+def test_region_at_the_organ_border_is_not_marked(found):
     assert not found(volume_of((AT_BORDER, -20))).found
 
 
 @pytest.mark.parametrize("signs", [(-1, -1, 1), (1, -1, -1), (-1, 1, -1)])
-def test_it_lies_at_its_place_whatever_the_axes(found, signs):
+def test_position_is_independent_of_axis_order(found, signs):
     affine = np.array([[0, MM * signs[0], 0, 5], [MM * signs[1], 0, 0, -7], [0, 0, MM * signs[2], 3], [0, 0, 0, 1.0]])
     assert dice(found(volume_of((LESION, 10), affine=affine)).full_mask(), LESION) > 0.75
 
 
 @pytest.mark.parametrize("prompt", ["liver tumor", "liver cyst"])
-def test_lesions_of_an_organ_with_a_trained_one_are_the_networks(found, prompt):
+def test_network_is_used_if_a_lesion_of_the_organ_was_trained(found, prompt):
     result = found(volume_of((LESION, 10)), prompt, trained=("liver", "liver tumor"))
     assert not any("darker" in warning for warning in result.warnings)
     assert result.full_mask()[ORGAN].mean() > 0.9
 
 
-def test_visual_prompts_are_drawn_for_what_the_network_answers_alone(make_segmenter, monkeypatch):
+def test_visual_prompts_are_sampled_only_for_network_results(make_segmenter, monkeypatch):
     drawn = {}
 
     def decode(net, encoding, prompts, sampling, *, spread, precision):
@@ -99,11 +99,11 @@ def test_visual_prompts_are_drawn_for_what_the_network_answers_alone(make_segmen
     assert dice(results[1].full_mask(), LESION) > 0.75
 
 
-def test_an_organ_that_was_not_trained_says_nothing(found):
+def test_untrained_organ_has_no_result(found):
     assert not found(volume_of((LESION, 10)), trained=()).found
 
 
-def test_a_ranking_is_by_the_same_logits(make_segmenter):
+def test_sampled_logits_rank_the_lesion_highest(make_segmenter):
     segmenter = make_segmenter(stride=2, vectors={"liver tumor": (0.2, 5.0)})
     segmenter.net.organ_levels = [2.0, 0.2]
     scan = segmenter.encode(volume_of((LESION, 10)))

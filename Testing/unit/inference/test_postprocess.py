@@ -30,7 +30,7 @@ def interpolated(logits, grid):
 
 @pytest.mark.parametrize("threshold", [0.5, 0.2])
 @pytest.mark.parametrize("seed", range(4))
-def test_box_and_chunks_change_nothing(seed, threshold, monkeypatch):
+def test_mask_matches_interpolation_of_the_whole_grid(seed, threshold, monkeypatch):
     monkeypatch.setattr(postprocess, "_CHUNK_VOXELS", 700)
     grid = grid_of()
     logits = smooth_logits(grid, seed=seed, offset=-3)
@@ -59,7 +59,7 @@ def test_features_of_the_padding_are_ignored():
     assert found.mean_probability == pytest.approx(1 / (1 + np.exp(5)))
 
 
-def test_stray_voxel_far_away_does_not_stretch_the_box():
+def test_distant_stray_voxel_does_not_enlarge_the_box():
     grid = grid_of(shape=(64, 64, 64), spacing=(1.5, 1.5, 1.5))
     logits = torch.full((32, 32, 32), -9.0)
     logits[4:10, 4:10, 4:10] = 9.0
@@ -70,7 +70,7 @@ def test_stray_voxel_far_away_does_not_stretch_the_box():
     assert min(both.mask.box.stop) > 60
 
 
-def test_target_between_thick_slices_is_empty_not_an_error():
+def test_target_between_thick_slices_gives_an_empty_mask():
     grid = grid_of(shape=(32, 32, 4), spacing=(1.5, 1.5, 30.0))
     logits = torch.full([n // 2 for n in grid.padded_shape], -9.0)
     logits[8, 8, 9] = 0.5

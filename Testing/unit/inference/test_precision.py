@@ -12,14 +12,14 @@ CPU = torch.device("cpu")
 needs_bfloat16 = pytest.mark.skipif(not has_bfloat16(CPU), reason="this processor emulates bfloat16")
 
 
-def test_a_processor_that_would_emulate_it_is_refused(monkeypatch):
+def test_bfloat16_is_refused_if_the_processor_emulates_it(monkeypatch):
     monkeypatch.setattr(precision, "has_bfloat16", lambda device: False)
     with pytest.raises(DeviceError, match="bfloat16"):
         check_precision("bfloat16", CPU)
     check_precision("float32", CPU)
 
 
-def test_int8_is_for_processors(monkeypatch):
+def test_int8_is_refused_where_unsupported(monkeypatch):
     check_precision("int8", CPU)
     with pytest.raises(DeviceError, match="int8"):
         check_precision("int8", torch.device("cuda"))
@@ -37,7 +37,7 @@ each_precision = pytest.mark.parametrize("name", [pytest.param("bfloat16", marks
 
 
 @each_precision
-def test_encodings_are_near_those_in_float32(tiny_model, name, monkeypatch):
+def test_encodings_are_close_to_float32(tiny_model, name, monkeypatch):
     monkeypatch.setattr(int8_network, "_FEWEST_CHANNELS", 1)
     array = np.random.default_rng(0).integers(-200, 300, (40, 36, 30)).astype(np.int16)
     volume = Volume(array, np.diag([1.5, 1.5, 1.5, 1.0]))

@@ -10,7 +10,7 @@ from dsm.inference.working_grid import WorkingGrid
 WINDOWS = ((-125.0, 275.0), (-1000.0, 400.0))
 
 
-def test_ct_becomes_padded_channels():
+def test_ct_is_windowed_and_padded():
     array = np.full((40, 30, 20), -1000, np.int16)
     array[5:35, 5:25] = 75
     prepared = prepare(Volume(array, np.diag([1.5, 1.5, 1.5, 1.0])), spacing_mm=1.5, windows_hu=WINDOWS)
@@ -36,21 +36,21 @@ def test_mr_uses_the_percentiles_of_the_body_and_has_no_second_window():
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8", ">i2", "uint16", "int32", "float64", ">f4", "float16", "bool"])
-def test_any_type_of_voxel_is_read(dtype):
+def test_all_voxel_types_are_supported(dtype):
     array = (np.arange(4 * 4 * 4).reshape(4, 4, 4) % 2).astype(dtype)
     volume = Volume(array, np.eye(4))
     grid = WorkingGrid.of(volume, Box((0, 0, 0), (4, 4, 4)), spacing_mm=1.0)
     np.testing.assert_array_equal(resample_to(grid, array), array.astype(np.float32))
 
 
-def test_views_and_read_only_arrays_are_read():
+def test_views_and_read_only_arrays_are_supported():
     array = np.arange(5 * 6 * 7, dtype=np.int16).reshape(7, 6, 5).T[::-1]
     array.flags.writeable = False
     grid = WorkingGrid.of(Volume(array, np.eye(4)), Box((1, 0, 2), (5, 6, 7)), spacing_mm=1.0)
     np.testing.assert_array_equal(resample_to(grid, array), array[1:, :, 2:])
 
 
-def test_world_position_of_working_voxels_is_kept():
+def test_working_voxels_keep_their_world_position():
     """An image that holds its own world coordinate is still right after flips, a transpose and resampling."""
     affine = np.array([[0, -0.8, 0, 40.0], [0, 0, 2.5, -7.0], [-1.1, 0, 0, 90.0], [0, 0, 0, 1]])
     shape = (30, 40, 12)
@@ -69,7 +69,7 @@ def test_world_position_of_working_voxels_is_kept():
         np.testing.assert_allclose(got[1:-1], expected[1:-1], atol=0.1)
 
 
-def test_a_grid_that_does_not_fit_is_refused_before_it_is_allocated(monkeypatch):
+def test_grid_larger_than_memory_is_refused_before_allocation(monkeypatch):
     """480 x 400 x 400 mm in voxels of 20 mm: a small file, and a large grid at 0.5 mm."""
     rng = np.random.default_rng(0)
     volume = Volume(rng.normal(40, 20, (24, 20, 20)).astype(np.float32), np.diag([20.0, 20, 20, 1]))

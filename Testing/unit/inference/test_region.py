@@ -27,7 +27,7 @@ def volume_of(affine=None, modality="CT"):
     return Volume(array, np.diag([MM, MM, MM, 1.0]) if affine is None else affine, modality)
 
 
-def test_grid_is_laid_over_the_region_and_what_is_around_it():
+def test_grid_covers_the_region_with_a_margin():
     volume = volume_of()
     _, whole = make_working_grid(volume, spacing_mm=1.5)
     _, part = make_working_grid(volume, spacing_mm=1.5, region=REGION)
@@ -37,7 +37,7 @@ def test_grid_is_laid_over_the_region_and_what_is_around_it():
         assert high - stop >= AROUND - 16 * 1.5 / MM
 
 
-def test_air_is_not_encoded_for_a_region_at_the_skin():
+def test_air_is_excluded_for_a_region_at_the_skin():
     volume = volume_of()
     volume.array[:40] = -1000
     _, part = make_working_grid(volume, spacing_mm=1.5, region=REGION)
@@ -45,7 +45,7 @@ def test_air_is_not_encoded_for_a_region_at_the_skin():
     assert part.box.start[0] >= whole.box.start[0] > REGION.start[0] - AROUND
 
 
-def test_region_in_the_air_is_encoded_all_the_same():
+def test_region_in_air_is_encoded():
     volume = volume_of()
     volume.array[:60] = -1000
     _, part = make_working_grid(volume, spacing_mm=1.5, region=Box((2, 2, 2), (6, 6, 6)))
@@ -53,7 +53,7 @@ def test_region_in_the_air_is_encoded_all_the_same():
     assert not part.box.is_empty
 
 
-def test_region_that_is_everything_is_the_whole_volume():
+def test_region_of_the_whole_volume_equals_no_region():
     volume = volume_of()
     whole = Box((0, 0, 0), SHAPE)
     assert make_working_grid(volume, spacing_mm=1.5, region=whole) == make_working_grid(volume, spacing_mm=1.5)
@@ -65,7 +65,7 @@ def test_mr_is_encoded_whole():
 
 
 @pytest.mark.parametrize("signs", [(1, 1, 1), (-1, -1, 1), (1, -1, -1)])
-def test_what_is_found_lies_where_it_lies_in_the_whole_volume(make_segmenter, signs):
+def test_mask_in_the_region_matches_the_whole_volume(make_segmenter, signs):
     affine = np.diag([*(MM * sign for sign in signs), 1.0])
     volume = volume_of(affine)
     segmenter = make_segmenter(vectors={"liver tumor": (0.6, 5.0)}, trained=("liver tumor",))  # any part, above 115 HU
@@ -80,7 +80,7 @@ def test_what_is_found_lies_where_it_lies_in_the_whole_volume(make_segmenter, si
     assert not part[:16, :16, :16].any()
 
 
-def test_encodings_of_regions_have_keys_of_their_own(tiny_model, tmp_path, monkeypatch):
+def test_encodings_of_regions_have_separate_keys(tiny_model, tmp_path, monkeypatch):
     volume = volume_of()
     keys = [encoding_keys(volume, model_digest="d", region=region) for region in (None, REGION, REGION.grow(1))]
     assert [list(found) for found in keys] == [[None], [None, REGION], [None, REGION.grow(1)]]
@@ -95,7 +95,7 @@ def test_encodings_of_regions_have_keys_of_their_own(tiny_model, tmp_path, monke
     np.testing.assert_array_equal(one, other)
 
 
-def test_a_whole_encoding_on_disk_serves_a_region(tiny_model, tmp_path, monkeypatch):
+def test_cached_whole_encoding_is_reused_for_a_region(tiny_model, tmp_path, monkeypatch):
     volume = volume_of()
     monkeypatch.setenv("DSM_CACHE_DIR", str(tmp_path))
     segmenter = Segmenter.from_pretrained(tiny_model)

@@ -37,14 +37,14 @@ def touched_inside():
 
 
 @linux
-def test_pages_are_touched_once():
+def test_pages_are_reused():
     # Small blocks of other threads may fall between two rounds, so that a few rounds need new pages.
     outside = touch(ROUNDS)
     assert touched_inside() < 0.4 * outside
 
 
 @linux
-def test_memory_goes_back_to_the_system():
+def test_memory_is_returned_to_the_system():
     before = resident_bytes()
     with retain_freed_memory():
         touch(1)
@@ -52,6 +52,6 @@ def test_memory_goes_back_to_the_system():
     assert resident_bytes() - before < 40e6
 
 
-def test_errors_pass_through():
+def test_exceptions_propagate():
     with pytest.raises(KeyError), retain_freed_memory():
         raise KeyError

@@ -38,7 +38,7 @@ def test_tumor_keeps_all_parts(make_segmenter, volume):
     assert scan.segment("liver tumor")[0].full_mask().sum() == 12**3 + 4**3 + 4 * 5 * 5
 
 
-def test_tumor_keeps_the_parts_at_its_organ(make_segmenter, volume):
+def test_tumor_keeps_only_parts_at_its_organ(make_segmenter, volume):
     vectors = {"liver tumor": SOFT, "lung tumor": SOFT}
     segmenter = make_segmenter(vectors=vectors, trained=("liver tumor", "lung tumor"))
     segmenter.net.organ_levels = [2.0, 0.6]  # the liver is the bright block
@@ -51,7 +51,7 @@ def test_tumor_keeps_the_parts_at_its_organ(make_segmenter, volume):
     assert scan.segment("lung tumor")[0].full_mask().sum() == 12**3 + 4**3 + 4 * 5 * 5
 
 
-def test_free_words_lose_specks_only(make_segmenter, volume):
+def test_free_text_loses_only_specks(make_segmenter, volume):
     scan = make_segmenter(vectors={"zorgon": SOFT}).encode(volume)
     (result,) = scan.segment("zorgon", SegmentOptions(guess=True))
     assert result.prompt.structure is None
@@ -77,7 +77,7 @@ def test_result_describes_itself(make_segmenter, volume):
     assert flag == "Check: 0.34 ml is less than the liver of an adult has (from 400 ml)."
 
 
-def test_nothing_found_is_an_empty_result(make_segmenter, volume):
+def test_result_without_a_finding_is_empty(make_segmenter, volume):
     (result,) = make_segmenter(vectors={"liver": (0.99, 5.0)}).encode(volume).segment("liver")
     assert not result.found
     assert result.volume_ml == 0
@@ -87,7 +87,7 @@ def test_nothing_found_is_an_empty_result(make_segmenter, volume):
     assert result.score is None
 
 
-def test_structure_that_is_not_in_the_image_is_not_found(make_segmenter, volume):
+def test_absent_structure_is_not_found(make_segmenter, volume):
     """The mask looks sure of itself, the presence head says that there is no such thing here."""
     (result,) = make_segmenter(vectors={"liver": (0.25, -5.0)}).encode(volume).segment("liver")
     assert not result.found
@@ -119,19 +119,19 @@ def test_impossible_threshold(make_segmenter, volume, threshold):
         make_segmenter().encode(volume).segment("liver", SegmentOptions(threshold=threshold))
 
 
-def test_prompts_as_text_texts_or_parsed(make_segmenter, volume):
+def test_prompts_as_string_list_or_parsed_prompts(make_segmenter, volume):
     scan = make_segmenter().encode(volume)
     for prompts in ("liver; spleen", ["liver", "spleen"], parse_prompts("liver\nspleen")):
         assert [result.prompt.name for result in scan.segment(prompts)] == ["liver", "spleen"]
 
 
 @pytest.mark.parametrize("prompts", ["", " ; ", []])
-def test_no_prompt(make_segmenter, volume, prompts):
+def test_missing_prompt_is_refused(make_segmenter, volume, prompts):
     with pytest.raises(PromptError):
         make_segmenter().encode(volume).segment(prompts)
 
 
-def test_network_is_told_which_query_set(make_segmenter, volume):
+def test_query_set_indices_are_passed_to_the_network(make_segmenter, volume):
     segmenter = make_segmenter(trained=("liver", "liver tumor"))
     segmenter.encode(volume).segment("liver; heart; liver tumor; zorgon mass; spleen", SegmentOptions(guess=True))
     (batch,) = segmenter.net.batches
@@ -141,7 +141,7 @@ def test_network_is_told_which_query_set(make_segmenter, volume):
 
 
 @pytest.mark.parametrize(("room", "batches"), [(0, 3), (2**30, 1)])
-def test_encoded_once_decoded_in_batches_that_fit(make_segmenter, volume, monkeypatch, room, batches):
+def test_encodes_once_and_decodes_in_batches_that_fit_memory(make_segmenter, volume, monkeypatch, room, batches):
     monkeypatch.setattr(scan_module, "_BATCH_BYTES", room)
     segmenter = make_segmenter()
     scan = segmenter.encode(volume)
@@ -165,7 +165,7 @@ def test_results_stream_and_cancel_stops_them(make_segmenter, volume):
 
 
 class TestCalibration:
-    def test_it_decides_what_is_found_and_gives_the_score(self, make_segmenter, volume):
+    def test_calibration_sets_found_and_score(self, make_segmenter, volume):
         segmenter = make_segmenter(vectors={"liver": (0.25, 1.0)})
         weights = (0.0, 1.0, 0.0, 0.0)
         found = {}
@@ -181,7 +181,7 @@ class TestCalibration:
         assert not found[0.8].full_mask().any()
         assert found[0.8].score is None
 
-    def test_it_hides_no_lesion(self, make_segmenter, volume):
+    def test_calibration_never_hides_a_lesion(self, make_segmenter, volume):
         segmenter = make_segmenter(vectors={"liver tumor": SOFT}, trained=("liver tumor",))
         segmenter.calibration = Calibration(
             model_digest="",
@@ -195,7 +195,7 @@ class TestCalibration:
         assert result.full_mask().any()
         assert result.score == pytest.approx(1 / (1 + np.exp(2)))
 
-    def test_names_that_it_does_not_hold_for_have_no_score(self, make_segmenter, volume):
+    def test_only_learned_names_have_a_score(self, make_segmenter, volume):
         vectors = {"liver": SOFT, "liver tumor": SOFT, "zorgon": SOFT, "spleen": SOFT}
         segmenter = make_segmenter(vectors=vectors, trained=("liver", "liver tumor"))
         sure = (5.0, 0.0, 0.0, 0.0)
@@ -211,7 +211,7 @@ class TestCalibration:
 
 
 class TestKindsOfNames:
-    def test_an_unknown_name_has_no_mask_and_costs_nothing(self, make_segmenter, volume):
+    def test_unknown_name_has_no_mask_and_is_not_decoded(self, make_segmenter, volume):
         segmenter = make_segmenter(vectors={"heart": SOFT, "zorgon": SOFT})
         results = segmenter.encode(volume).segment(
             "heart; zorgon", SegmentOptions(probabilities=True, uncertainty=True)
@@ -229,7 +229,7 @@ class TestKindsOfNames:
         assert (heart.found, heart.guess, heart.name_status.kind) == (True, True, "unknown")
         assert (liver.guess, liver.name_status.kind) == (False, "learned")
 
-    def test_a_related_lesion_is_the_learned_one(self, make_segmenter, volume):
+    def test_related_lesion_has_the_mask_of_the_learned_one(self, make_segmenter, volume):
         vectors = {"liver tumor": SOFT, "liver metastasis": (0.99, 5.0)}
         scan = make_segmenter(vectors=vectors, trained=("liver", "liver tumor"), tumor_offset=0.4).encode(volume)
         learned, related = scan.segment("liver tumor; liver metastasis")
@@ -238,7 +238,7 @@ class TestKindsOfNames:
         assert (related.name_status.kind, related.name_status.learned_name) == ("related", "liver tumor")
         assert any("'liver tumor'" in warning for warning in related.warnings)
 
-    def test_a_lesion_of_one_side_stays_there(self, make_segmenter, volume):
+    def test_lesion_with_a_side_is_limited_to_that_side(self, make_segmenter, volume):
         trained = ("left lung", "right lung", "lung tumor")
         organs = ("left lung", "right lung", "liver")
         segmenter = make_segmenter(vectors={"lung tumor": SOFT}, organs=organs, trained=trained)
@@ -251,7 +251,7 @@ class TestKindsOfNames:
 class TestWarnings:
     TUMOR = ("liver tumor",)
 
-    def test_mask_at_the_end_of_the_scan(self, make_segmenter, volume):
+    def test_mask_cut_off_by_the_scan(self, make_segmenter, volume):
         segmenter = make_segmenter(vectors={"liver": SOFT, "spleen": SOFT}, trained=("liver",))
         cut = replace(volume, array=np.asfortranarray(volume.array[:, :, 5:]))
         assert CUT_OFF not in segmenter.encode(volume).segment("liver")[0].warnings
@@ -264,7 +264,7 @@ class TestWarnings:
         assert not any("guess" in warning for warning in liver.warnings)
         assert any("A guess" in warning and "'spleen'" in warning for warning in spleen.warnings)
 
-    def test_modality_that_does_not_fit(self, make_segmenter):
+    def test_modality_mismatch(self, make_segmenter):
         array = np.random.default_rng(0).uniform(0, 500, SHAPE).astype(np.float32)
         mr = Volume(array, np.diag([1.5, 1.5, 1.5, 1.0]), "MR")
         ct = Volume(array - 100, mr.affine, "CT")
@@ -284,7 +284,7 @@ class TestWarnings:
         warnings = scan.segment("liver tumor", SegmentOptions(guess=True))[0].warnings
         assert any("fills much of the liver" in warning for warning in warnings) is warned
 
-    def test_those_of_prompt_and_words_come_first(self, make_segmenter, volume):
+    def test_prompt_and_text_warnings_come_first(self, make_segmenter, volume):
         (result,) = make_segmenter().encode(volume).segment("zorgon", SegmentOptions(guess=True))
         assert "not in the vocabulary" in result.warnings[0]
         assert "an odd word" in result.warnings
@@ -304,7 +304,7 @@ class TestCalibrationOfTrainedTumors:
         everything = scan.segment("liver tumor", part_confidence=0.5)[0]
         assert everything.full_mask().sum() == self.BRIGHT_VOXELS + self.TISSUE_VOXELS
 
-    def test_map_shows_no_rims_of_dropped_parts(self, make_segmenter, volume, monkeypatch):
+    def test_probability_map_excludes_rims_of_dropped_parts(self, make_segmenter, volume, monkeypatch):
         def shown(whole, kept, *, threshold, faintest):
             assert (threshold, faintest) == (0.5, 0.01)
             return (whole != kept) * 29.0 - 20.0
@@ -317,7 +317,7 @@ class TestCalibrationOfTrainedTumors:
         assert result.full_mask().sum() == self.BRIGHT_VOXELS
         assert np.count_nonzero(result.probability.array > 0.5) == self.TISSUE_VOXELS
 
-    def test_offset_moves_mask_and_probability(self, make_segmenter, volume):
+    def test_tumor_offset_shifts_mask_and_probability(self, make_segmenter, volume):
         vectors = {"liver tumor": (0.46, 5.0)}  # tissue: -0.9
         before, after = (
             make_segmenter(vectors=vectors, trained=self.TUMOR, tumor_offset=offset)
@@ -329,7 +329,7 @@ class TestCalibrationOfTrainedTumors:
         assert after.full_mask().sum() == self.BRIGHT_VOXELS + self.TISSUE_VOXELS
         assert after.probability.array.max() > 0.99
 
-    def test_other_names_are_left_alone(self, make_segmenter, volume):
+    def test_other_names_are_unaffected(self, make_segmenter, volume):
         vectors = {"liver tumor": self.UNSURE, "liver": self.UNSURE}
         calibration = {"tumor_offset": -9.0, "tumor_part_confidence": {"liver tumor": 0.9}}
         scan = make_segmenter(vectors=vectors, trained=(), **calibration).encode(volume)
@@ -338,14 +338,14 @@ class TestCalibrationOfTrainedTumors:
         assert organ.found
 
 
-def test_offset_of_organs_moves_the_organs_of_the_set_only(make_segmenter, volume):
+def test_organ_offset_applies_to_trained_organs_only(make_segmenter, volume):
     vectors = {"liver": (0.46, 5.0), "heart": (0.46, 5.0)}  # tissue has a logit of -0.9
     scan = make_segmenter(vectors=vectors, trained=("liver",), organ_offset=2.0).encode(volume)
     liver, heart = scan.segment("liver; heart", SegmentOptions(postprocess=False, guess=True))
     assert liver.full_mask().sum() > heart.full_mask().sum() > 0
 
 
-def test_a_region_cuts_what_is_found(make_segmenter, volume):
+def test_region_limits_the_result(make_segmenter, volume):
     scan = make_segmenter(vectors={"liver": SOFT}).encode(volume)
     region = Box((0, 0, 0), (9, 40, 40))
     (whole,) = scan.segment("liver", SegmentOptions(probabilities=True))

@@ -17,12 +17,12 @@ def result_of(text, *, found=True):
     )
 
 
-def test_only_what_was_found():
+def test_only_found_results_become_segments():
     records = segment_records([result_of("liver"), result_of("spleen", found=False)], Provenance("dsm-tiny"))
     assert [record.name for record in records] == ["liver"]
 
 
-def test_tags_say_what_made_the_segment():
+def test_tags_record_provenance():
     (record,) = segment_records([result_of("the Livers")], Provenance("dsm-tiny", "abc", device="cpu"))
     assert record.tags["DICOM.SegmentAlgorithmType"] == "AUTOMATIC"
     assert record.tags["DICOM.SegmentAlgorithmName"].startswith("DSMSegment dsm-tiny ")
@@ -37,14 +37,14 @@ def test_algorithm_name_fits_into_dicom():
     assert len(record.tags["DICOM.SegmentAlgorithmName"]) == 64
 
 
-def test_vocabulary_gives_color_and_code():
+def test_color_and_code_come_from_the_vocabulary():
     (record,) = segment_records([result_of("liver")], Provenance("m"))
     assert record.color == result_of("liver").prompt.structure.color
     assert "SCT^10200004^Liver" in record.terminology_tag
 
 
 @pytest.mark.parametrize(("text", "code"), [("zorgon", "SCT^85756007^Tissue"), ("zorgon mass", "SCT^4147007^Mass")])
-def test_free_text_has_a_code_too(text, code):
+def test_free_text_has_a_terminology_code(text, code):
     (record,) = segment_records([result_of(text)], Provenance("m"))
     assert code in record.terminology_tag
 

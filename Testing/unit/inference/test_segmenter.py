@@ -28,7 +28,7 @@ def volume():
 
 
 class TestFromPretrained:
-    def test_reports_what_was_loaded(self, tiny_model):
+    def test_loaded_model_and_progress(self, tiny_model):
         stages = []
         segmenter = Segmenter.from_pretrained(tiny_model, progress=lambda *step: stages.append(step))
         assert segmenter.entry.name == "dsm-tiny"
@@ -55,7 +55,7 @@ class TestFromPretrained:
         with pytest.raises(DeviceError, match=device):
             Segmenter.from_pretrained(tiny_model, device=device)
 
-    def test_auto_finds_a_device(self, tiny_model):
+    def test_auto_selects_a_device(self, tiny_model):
         assert Segmenter.from_pretrained(tiny_model, device="auto").device.type in {"cpu", "cuda", "mps"}
 
 
@@ -92,7 +92,7 @@ class TestSlabs:
         for a, b in zip(whole, slabs, strict=True):
             torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
 
-    def test_little_memory_means_slabs(self, segmenter, volume, monkeypatch):
+    def test_low_memory_uses_slabs(self, segmenter, volume, monkeypatch):
         monkeypatch.setattr(encode, "usable_bytes", lambda device: 3_000_000)
         assert segmenter.encode(volume).num_slabs > 1
 
@@ -112,7 +112,7 @@ class TestSlabs:
         assert depths[0] == 112
         assert "slabs of" in caplog.text
 
-    def test_no_memory_at_all_is_said(self, segmenter, volume, monkeypatch):
+    def test_out_of_memory_is_reported(self, segmenter, volume, monkeypatch):
         def hungry(x):
             raise MemoryError
 
@@ -132,7 +132,7 @@ class TestSlabs:
 
 
 class TestPrompts:
-    def test_companions_do_not_change_a_result(self, segmenter, volume):
+    def test_result_is_independent_of_other_prompts(self, segmenter, volume):
         scan = segmenter.encode(volume)
         together = scan.segment("liver; spleen; liver tumor; heart", SegmentOptions(probabilities=True, guess=True))
         for result in together:
@@ -172,7 +172,7 @@ class TestCancel:
         segmenter.encode(volume)
         assert len(calls) == before
 
-    def test_progress_never_goes_back_and_ends_full(self, segmenter, volume):
+    def test_progress_is_monotonic_and_complete(self, segmenter, volume):
         calls = []
         scan = segmenter.encode(volume, max_slab=32, progress=lambda *step: calls.append(step))
         scan.segment("liver; spleen", progress=lambda *step: calls.append(step))

@@ -35,7 +35,7 @@ def test_slabs_cover_the_depth_once(blocks, max_slab, halo):
         assert slab.read_stop - slab.stop >= halo or slab.read_stop == depth
 
 
-def test_no_sliver_at_the_end():
+def test_last_slab_is_not_a_thin_remainder():
     assert [slab.stop - slab.start for slab in plan_slabs(80, max_slab=64, halo=0)] == [32, 48]
 
 

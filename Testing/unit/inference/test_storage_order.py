@@ -38,7 +38,7 @@ def stored(volume: Volume, axes: tuple[int, ...], flips: tuple[bool, ...]) -> Vo
 
 @pytest.mark.parametrize("modality", ["CT", "MR"])
 @pytest.mark.parametrize("region", [None, Box((40, 30, 5), (61, 52, 11))])
-def test_the_grid_lies_at_the_same_place_in_all_48_storage_orders(modality: str, region: Box | None) -> None:
+def test_grid_is_the_same_in_all_48_storage_orders(modality: str, region: Box | None) -> None:
     volume = body(modality)
     _, wanted = make_working_grid(volume, spacing_mm=1.5, region=region)
     for axes, flips in product(permutations(range(3)), product((False, True), repeat=3)):

@@ -48,13 +48,13 @@ def test_hypotheses_differ_and_lie_between_0_and_1(net, encoding):
     assert (drawn[:, 0] - drawn[:, 1]).abs().max() > 1e-4
 
 
-def test_seed_decides(net, encoding):
+def test_sampling_depends_on_the_seed_only(net, encoding):
     one, same, other = (draw_visual_prompts(net, encoding, prompts(net, 1), Sampling(seed=seed)) for seed in (3, 3, 4))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
 
 
-def test_denoiser_takes_the_precision_of_the_encoding(net, encoding):
+def test_denoiser_uses_the_precision_of_the_encoding(net, encoding):
     exact, coarse = (
         draw_visual_prompts(net, encoding, prompts(net, 1), Sampling(), precision=precision)
         for precision in ("float32", "bfloat16")
@@ -74,7 +74,7 @@ def test_masks_are_decoded_in_float32(net, encoding):
     torch.testing.assert_close(exact.logits, coarse.logits, rtol=0, atol=0.05)
 
 
-def test_what_else_is_asked_changes_nothing(net, encoding):
+def test_result_is_independent_of_other_prompts(net, encoding):
     batch = prompts(net, 2)
     together, _ = decode_with_visual_prompts(net, encoding, batch, Sampling())
     for row in range(2):
@@ -83,7 +83,7 @@ def test_what_else_is_asked_changes_nothing(net, encoding):
         torch.testing.assert_close(decoded.logits[:, 0], together.logits[:, row], rtol=1e-4, atol=1e-4)
 
 
-def test_organs_need_none(net, encoding):
+def test_organs_need_no_visual_prompt(net, encoding):
     batch = prompts(net, 2, is_tumor=False)
     decoded, mean = decode_with_visual_prompts(net, encoding, batch, Sampling(), spread=True)
     torch.testing.assert_close(decoded.logits, net.decode(encoding, batch).logits)
@@ -99,7 +99,7 @@ def test_mean_over_hypotheses(net, encoding):
     assert (each[0] - each[1]).abs().max() > 1e-5
 
 
-def test_fast_leaves_it_out(dsm_tiny, volume):
+def test_fast_mode_skips_visual_prompts(dsm_tiny, volume):
     scan = Segmenter.from_pretrained(dsm_tiny).encode(volume)
     full, again = (
         scan.segment("liver tumor", SegmentOptions(probabilities=True, postprocess=False))[0] for _ in range(2)
@@ -113,7 +113,7 @@ def test_fast_leaves_it_out(dsm_tiny, volume):
     assert full.probability.array.sum() != other.probability.array.sum()
 
 
-def test_uncertainty_is_largest_where_undecided(dsm_tiny, volume):
+def test_uncertainty_is_highest_at_probability_one_half(dsm_tiny, volume):
     scan = Segmenter.from_pretrained(dsm_tiny).encode(volume)
     for result in scan.segment("liver; liver tumor", SegmentOptions(uncertainty=True)):
         map_ = result.uncertainty.array

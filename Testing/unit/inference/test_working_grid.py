@@ -20,7 +20,7 @@ def test_same_spacing_is_a_plain_crop():
     assert grid.padded_shape == (32, 32, 16)
 
 
-def test_spacing_that_was_rounded_in_the_header_is_the_same():
+def test_rounded_spacing_is_treated_as_equal():
     grid = grid_of(np.diag([1.5000001, 1.4999999, 1.5, 1.0]))
     assert grid.step == (1.0, 1.0, 1.0)
     assert grid.shape == FULL.stop
@@ -34,7 +34,7 @@ def test_faces_of_the_first_voxels_coincide():
     assert grid.shape == (14, 20, 80)
 
 
-def test_flipped_axis_is_sampled_backwards():
+def test_flipped_axis_is_sampled_in_reverse():
     grid = grid_of(np.diag([-1.5, 1.5, 1.5, 1.0]), Box((3, 0, 0), (30, 30, 20)))
     axes, origin, step = grid.input_sampling()
     assert tuple(axes) == (0, 1, 2)

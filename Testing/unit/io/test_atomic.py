@@ -16,7 +16,7 @@ from dsm.io import atomic
 from dsm.io.atomic import atomic_output
 
 
-def test_the_file_appears_whole_and_alone(tmp_path: Path) -> None:
+def test_file_is_written_atomically(tmp_path: Path) -> None:
     target = tmp_path / "a.b.nii.gz"
     with atomic_output(target) as part:
         assert part.parent == tmp_path
@@ -28,7 +28,7 @@ def test_the_file_appears_whole_and_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, ValueError, JobCancelled])
-def test_nothing_is_left_and_the_old_file_stays(tmp_path: Path, error: type[BaseException]) -> None:
+def test_failure_leaves_no_partial_file_and_keeps_the_old_file(tmp_path: Path, error: type[BaseException]) -> None:
     target = tmp_path / "a.nrrd"
     target.write_bytes(b"old")
 
@@ -43,7 +43,7 @@ def test_nothing_is_left_and_the_old_file_stays(tmp_path: Path, error: type[Base
     assert target.read_bytes() == b"old"
 
 
-def test_ctrl_c_as_soon_as_the_file_is_there_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_after_creating_the_file_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(descriptor: int) -> None:
         os.closerange(descriptor, descriptor + 1)
         assert list(tmp_path.iterdir())
@@ -55,7 +55,7 @@ def test_ctrl_c_as_soon_as_the_file_is_there_leaves_nothing(tmp_path: Path, monk
     assert not list(tmp_path.iterdir())
 
 
-def test_the_target_of_a_link_is_replaced_not_the_link(tmp_path: Path) -> None:
+def test_target_of_a_symlink_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     target = tmp_path / "real" / "a.txt"
     target.write_text("old")
@@ -67,7 +67,7 @@ def test_the_target_of_a_link_is_replaced_not_the_link(tmp_path: Path) -> None:
     assert target.read_text() == "new"
 
 
-def test_a_name_of_the_longest_length_can_be_written(tmp_path: Path) -> None:
+def test_file_name_of_maximum_length(tmp_path: Path) -> None:
     target = tmp_path / ("x" * 248 + ".nii.gz")
     with atomic_output(target) as part:
         part.write_bytes(b"1")
@@ -90,7 +90,7 @@ def write_beyond_the_quota(part: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
 @pytest.mark.parametrize("write", [write_to_full_device, write_beyond_the_quota, fail_as_a_library_does])
-def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Path], None]) -> None:
+def test_full_disk_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Path], None]) -> None:
     if write is fail_as_a_library_does:
         monkeypatch.setattr(atomic, "_FULL_BYTES", 1 << 62)
     with pytest.raises(OutputError) as caught, atomic_output(tmp_path / "a.nrrd") as part:
@@ -100,7 +100,7 @@ def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, w
     assert not list(tmp_path.iterdir())
 
 
-def test_errors_of_the_block_pass_through(tmp_path: Path) -> None:
+def test_exceptions_of_the_block_propagate(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), atomic_output(tmp_path / "a.nrrd"):
         (tmp_path / "other input").read_bytes()
     with pytest.raises(RuntimeError), atomic_output(tmp_path / "a.nrrd"):
@@ -130,9 +130,7 @@ def make_pipe(path: Path) -> Path:
         ),
     ],
 )
-def test_what_cannot_be_written_is_refused_before_the_work(
-    tmp_path: Path, make: Callable[[Path], Path], code: str
-) -> None:
+def test_unwritable_target_is_refused_before_the_block(tmp_path: Path, make: Callable[[Path], Path], code: str) -> None:
     target = make(tmp_path)
     with pytest.raises(OutputError) as caught:
         atomic_output(target).__enter__()
@@ -142,7 +140,7 @@ def test_what_cannot_be_written_is_refused_before_the_work(
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS, errno.EPERM])
-def test_a_forbidden_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+def test_folder_without_permission_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     # Made up, because the tests may run as root, whom no permission stops.
     def refuse(*_: object) -> int:
         raise OSError(code, os.strerror(code))

@@ -68,7 +68,7 @@ def write_series(
     return folder
 
 
-def test_a_series_is_read_in_the_order_of_space(tmp_path: Path) -> None:
+def test_slices_are_sorted_by_position(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("other files do no harm")
     volume = read_volume(write_series(tmp_path))
     np.testing.assert_array_equal(volume.array, voxels().T)
@@ -80,7 +80,7 @@ def test_a_series_is_read_in_the_order_of_space(tmp_path: Path) -> None:
     np.testing.assert_allclose(volume.affine, expected, atol=1e-9)
 
 
-def test_slices_that_are_scaled_differently_keep_their_values(tmp_path: Path) -> None:
+def test_slices_with_different_rescale_slopes(tmp_path: Path) -> None:
     def halve(n: int, data: FileDataset) -> None:
         data.RescaleSlope = "1" if n == 0 else "0.5"
 
@@ -91,7 +91,7 @@ def test_slices_that_are_scaled_differently_keep_their_values(tmp_path: Path) ->
     assert volume.modality == "MR"
 
 
-def test_positions_that_were_rounded_are_accepted(tmp_path: Path) -> None:
+def test_rounded_positions_are_accepted(tmp_path: Path) -> None:
     positions = [round(0.625 * n, 1) for n in range(NUM_SLICES)]
     spacing = read_volume(write_series(tmp_path, positions=positions)).spacing_mm
     assert spacing[2] == pytest.approx(positions[-1] / (NUM_SLICES - 1))
@@ -108,7 +108,7 @@ def test_series_are_listed(tmp_path: Path) -> None:
     assert {item.size for item in listed} == {(5, 4, NUM_SLICES)}
 
 
-def test_one_of_several_series_is_chosen_by_its_uid(tmp_path: Path) -> None:
+def test_series_is_selected_by_uid(tmp_path: Path) -> None:
     write_series(tmp_path, uid=UID + ".7")
     write_series(tmp_path, uid=UID + ".8", modality="MR", prefix="b")
     assert read_volume(tmp_path, series_uid=UID + ".8").modality == "MR"
@@ -123,7 +123,7 @@ def test_one_of_several_series_is_chosen_by_its_uid(tmp_path: Path) -> None:
     assert caught.value.code == "bad_image.no_series"
 
 
-def test_what_lies_beside_the_scan_is_left_out(tmp_path: Path) -> None:
+def test_series_of_other_modalities_are_ignored(tmp_path: Path) -> None:
     write_series(tmp_path, uid=UID + ".7")
     write_series(tmp_path, uid=UID + ".8", modality="PT", prefix="b")
     assert read_volume(tmp_path).modality == "CT"
@@ -186,7 +186,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_series_are_refused_in_one_clear_line(tmp_path: Path, case: str) -> None:
+def test_invalid_series_is_refused_with_a_one_line_error(tmp_path: Path, case: str) -> None:
     arguments, kind, code = BAD[case]
     write_series(tmp_path, **arguments)  # type: ignore[arg-type]
     with pytest.raises(DSMError) as caught:
@@ -196,20 +196,20 @@ def test_bad_series_are_refused_in_one_clear_line(tmp_path: Path, case: str) -> 
     assert "\n" not in caught.value.one_line
 
 
-def test_the_number_of_missing_slices_is_said(tmp_path: Path) -> None:
+def test_number_of_missing_slices_is_reported(tmp_path: Path) -> None:
     write_series(tmp_path, positions=[0, 2.5, 10, 12.5])
     with pytest.raises(GeometryError, match="lacks 2 slices"):
         read_volume(tmp_path)
 
 
-def test_a_file_that_was_cut_off_is_missed(tmp_path: Path) -> None:
+def test_truncated_file_counts_as_a_missing_slice(tmp_path: Path) -> None:
     middle = sorted(write_series(tmp_path).iterdir())[3]
     middle.write_bytes(middle.read_bytes()[:-10])
     with pytest.raises(GeometryError, match="lacks 1 slice:"):
         read_volume(tmp_path)
 
 
-def test_a_folder_of_other_files_holds_no_series(tmp_path: Path) -> None:
+def test_folder_without_dicom_has_no_series(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("x")
     assert list_series(tmp_path) == []
     with pytest.raises(ImageError) as caught:
@@ -217,7 +217,7 @@ def test_a_folder_of_other_files_holds_no_series(tmp_path: Path) -> None:
     assert caught.value.code == "bad_image.no_dicom"
 
 
-def test_a_file_that_gdcm_cannot_digest_costs_that_file(tmp_path: Path) -> None:
+def test_file_that_gdcm_cannot_parse_is_skipped(tmp_path: Path) -> None:
     """An RT dose without a grid of frames ends GDCM's search of the whole folder."""
     write_series(tmp_path)
     dose = pydicom.dcmread(tmp_path / "099")
@@ -234,7 +234,7 @@ def test_a_file_that_gdcm_cannot_digest_costs_that_file(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore:Invalid value for VR")  # a UID that is cut off
 @pytest.mark.parametrize("size", [0, 100, 200, 450, -20])
 @pytest.mark.parametrize("number", [0, NUM_SLICES - 1])
-def test_a_slice_at_the_end_that_cannot_be_read_is_said(tmp_path: Path, number: int, size: int) -> None:
+def test_unreadable_end_slice_is_noted(tmp_path: Path, number: int, size: int) -> None:
     write_series(tmp_path)
     file = tmp_path / f"{99 - number:03d}"
     file.write_bytes(file.read_bytes()[:size])
@@ -244,7 +244,7 @@ def test_a_slice_at_the_end_that_cannot_be_read_is_said(tmp_path: Path, number: 
     assert file.name in note.text
 
 
-def test_a_series_of_which_nothing_can_be_read_is_listed(tmp_path: Path) -> None:
+def test_unreadable_series_is_listed(tmp_path: Path) -> None:
     write_series(tmp_path)
     for file in tmp_path.iterdir():
         file.write_bytes(file.read_bytes()[:500])
@@ -262,7 +262,7 @@ def padded(_: int, data: FileDataset) -> None:
     data.add_new((0x0028, 0x0120), "US", 63536)
 
 
-def test_padding_is_taken_for_air_and_said(tmp_path: Path) -> None:
+def test_padding_is_replaced_by_air_and_noted(tmp_path: Path) -> None:
     volume = read_volume(write_series(tmp_path, change=padded))
     assert [note.code for note in volume.notes] == ["values.padding"]
     rest = volume.array.copy()

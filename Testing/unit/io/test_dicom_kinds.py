@@ -33,7 +33,7 @@ def shuffled() -> list[int]:
 
 
 @pytest.mark.parametrize("modality", ["CT", "MR"])
-def test_an_enhanced_file_is_the_same_volume_as_its_slices(tmp_path: Path, modality: str) -> None:
+def test_enhanced_file_equals_the_series_of_slices(tmp_path: Path, modality: str) -> None:
     write_series(tmp_path / "slices", voxels=voxels(), modality=modality)
     write_enhanced(tmp_path / "enhanced", voxels=voxels(), modality=modality, order=shuffled())
     slices, enhanced = read_volume(tmp_path / "slices"), read_volume(tmp_path / "enhanced")
@@ -43,7 +43,7 @@ def test_an_enhanced_file_is_the_same_volume_as_its_slices(tmp_path: Path, modal
     assert enhanced.array.dtype == np.int16
 
 
-def test_frames_with_a_scale_of_their_own(tmp_path: Path) -> None:
+def test_frames_with_individual_rescale_slopes(tmp_path: Path) -> None:
     def scale(data: pydicom.FileDataset) -> None:
         shared = data.SharedFunctionalGroupsSequence[0].PixelValueTransformationSequence
         del data.SharedFunctionalGroupsSequence[0].PixelValueTransformationSequence
@@ -57,7 +57,7 @@ def test_frames_with_a_scale_of_their_own(tmp_path: Path) -> None:
     np.testing.assert_allclose(read_volume(tmp_path).array, expected, rtol=1e-6)
 
 
-def test_frames_without_a_scale_keep_their_stored_values(tmp_path: Path) -> None:
+def test_frames_without_rescale_keep_stored_values(tmp_path: Path) -> None:
     def remove(data: pydicom.FileDataset) -> None:
         del data.SharedFunctionalGroupsSequence[0].PixelValueTransformationSequence
 
@@ -93,7 +93,7 @@ def cut_off(data: pydicom.FileDataset) -> None:
         ({"change": cut_off}, "bad_image.damaged"),
     ],
 )
-def test_enhanced_files_that_are_no_volume_are_refused(tmp_path: Path, options: dict, code: str) -> None:
+def test_enhanced_file_that_is_not_a_volume_is_refused(tmp_path: Path, options: dict, code: str) -> None:
     write_enhanced(tmp_path, voxels=voxels(), **options)
     with pytest.raises(DSMError) as caught:
         read_volume(tmp_path)
@@ -110,7 +110,7 @@ def compress(syntax: str) -> Callable[[int, pydicom.FileDataset], None]:
 
 @pytest.mark.parametrize("kind", ["slices", "enhanced"])
 @pytest.mark.parametrize("name", ["RLELossless", "JPEGLSLossless", "JPEG2000Lossless"])
-def test_compressed_images_are_read_exactly(tmp_path: Path, name: str, kind: str) -> None:
+def test_lossless_compressed_images_are_read_exactly(tmp_path: Path, name: str, kind: str) -> None:
     syntax = getattr(uids, name)
     encoder = pydicom.pixels.get_encoder(syntax)
     if not encoder.is_available:
@@ -124,7 +124,7 @@ def test_compressed_images_are_read_exactly(tmp_path: Path, name: str, kind: str
 
 
 @pytest.mark.parametrize("name", ["ImplicitVRLittleEndian", "DeflatedExplicitVRLittleEndian"])
-def test_other_plain_syntaxes(tmp_path: Path, name: str) -> None:
+def test_uncompressed_transfer_syntaxes(tmp_path: Path, name: str) -> None:
     def change(_: int, data: pydicom.FileDataset) -> None:
         data.file_meta.TransferSyntaxUID = getattr(uids, name)
 
@@ -133,7 +133,7 @@ def test_other_plain_syntaxes(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["slices", "enhanced"])
-def test_a_compression_that_nobody_reads_is_named(tmp_path: Path, kind: str) -> None:
+def test_unsupported_compression_is_named(tmp_path: Path, kind: str) -> None:
     def encode(data: pydicom.FileDataset) -> None:
         data.file_meta.TransferSyntaxUID = uids.MPEG2MPML
         data.PixelData = encapsulate([b"\0" * 64] * int(data.get("NumberOfFrames") or 1))
@@ -148,7 +148,7 @@ def test_a_compression_that_nobody_reads_is_named(tmp_path: Path, kind: str) -> 
     assert "MPEG2" in str(caught.value)
 
 
-def test_a_localizer_in_the_series_is_named(tmp_path: Path) -> None:
+def test_localizer_in_the_series_is_reported(tmp_path: Path) -> None:
     def turn(k: int, data: pydicom.FileDataset) -> None:
         if k == 0:
             data.ImageOrientationPatient = [0, 1, 0, 0, 0, -1]
@@ -158,7 +158,7 @@ def test_a_localizer_in_the_series_is_named(tmp_path: Path) -> None:
         read_volume(tmp_path)
 
 
-def test_a_series_beside_a_segmentation_is_still_found(tmp_path: Path) -> None:
+def test_series_next_to_a_segmentation_is_found(tmp_path: Path) -> None:
     highdicom = pytest.importorskip("highdicom")
     from dsm.core.boxes import CroppedArray
     from dsm.io.dicom_seg import write_dicom_seg

@@ -67,7 +67,7 @@ def read_back(path: Path, volume: Volume) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("overlap", [False, True])
 @pytest.mark.parametrize("kind", ["slices", "multi-frame"])
-def test_masks_come_back_where_they_were(tmp_path: Path, kind: str, overlap: bool) -> None:
+def test_masks_round_trip(tmp_path: Path, kind: str, overlap: bool) -> None:
     folder = tmp_path / "series"
     write_series(folder)
     volume = read_volume(folder)
@@ -119,7 +119,7 @@ def test_names_codes_and_algorithm(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="no dciodvfy (dicom3tools)")
 @pytest.mark.parametrize("overlap", [False, True])
-def test_a_validator_finds_nothing(tmp_path: Path, overlap: bool) -> None:
+def test_dciodvfy_reports_no_problems(tmp_path: Path, overlap: bool) -> None:
     write_series(tmp_path / "series")
     volume = read_volume(tmp_path / "series")
     a, b, c = masks(volume)
@@ -133,7 +133,7 @@ def test_a_validator_finds_nothing(tmp_path: Path, overlap: bool) -> None:
     assert "Segmentation" in found.stdout + found.stderr
 
 
-def test_what_was_drawn_by_hand_has_no_algorithm(tmp_path: Path) -> None:
+def test_manual_segment_has_no_algorithm(tmp_path: Path) -> None:
     write_series(tmp_path / "series")
     volume = read_volume(tmp_path / "series")
     hand = record("liver", masks(volume)[0], tags={"DICOM.SegmentAlgorithmType": "MANUAL"})
@@ -143,7 +143,7 @@ def test_what_was_drawn_by_hand_has_no_algorithm(tmp_path: Path) -> None:
     assert described.algorithm_identification is None
 
 
-def test_a_volume_that_runs_the_other_way_is_the_same_series(tmp_path: Path) -> None:
+def test_volume_with_reversed_slices_matches_its_series(tmp_path: Path) -> None:
     write_series(tmp_path / "series")
     read = read_volume(tmp_path / "series")
     flip = np.eye(4)
@@ -154,7 +154,7 @@ def test_a_volume_that_runs_the_other_way_is_the_same_series(tmp_path: Path) -> 
     np.testing.assert_array_equal(read_back(tmp_path / "out.dcm", volume)["liver"], a)
 
 
-def test_headers_without_what_may_be_empty_are_accepted(tmp_path: Path) -> None:
+def test_missing_type_2_attributes_are_accepted(tmp_path: Path) -> None:
     def anonymise(_: int, data: object) -> None:
         for name in ("PatientName", "PatientID", "PatientSex", "StudyID", "StudyDate", "AccessionNumber"):
             delattr(data, name)
@@ -166,7 +166,7 @@ def test_headers_without_what_may_be_empty_are_accepted(tmp_path: Path) -> None:
     assert hd.seg.segread(tmp_path / "out.dcm").PatientName in (None, "")
 
 
-def test_another_grid_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+def test_mismatched_grid_is_refused_without_writing(tmp_path: Path) -> None:
     write_series(tmp_path / "series")
     volume = read_volume(tmp_path / "series")
     files = choose_series(tmp_path / "series").files
@@ -181,7 +181,7 @@ def test_another_grid_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["series"]
 
 
-def test_nothing_found_cannot_be_said(tmp_path: Path) -> None:
+def test_empty_segmentation_is_refused(tmp_path: Path) -> None:
     write_series(tmp_path / "series")
     volume = read_volume(tmp_path / "series")
     with pytest.raises(OutputError) as caught:
@@ -189,7 +189,7 @@ def test_nothing_found_cannot_be_said(tmp_path: Path) -> None:
     assert caught.value.code == "output.nothing_found"
 
 
-def test_a_file_that_is_no_dicom(tmp_path: Path) -> None:
+def test_source_that_is_not_dicom_is_refused(tmp_path: Path) -> None:
     write_series(tmp_path / "series")
     volume = read_volume(tmp_path / "series")
     (tmp_path / "x").write_text("text")
@@ -206,7 +206,7 @@ def test_a_file_that_is_no_dicom(tmp_path: Path) -> None:
         ("ISO_IR 100", "Müller^Jörg"),
     ],
 )
-def test_names_of_any_character_set_come_through(tmp_path: Path, charset: object, name: str) -> None:
+def test_patient_names_in_other_character_sets(tmp_path: Path, charset: object, name: str) -> None:
     def spell(_: int, data: object) -> None:
         data.SpecificCharacterSet, data.PatientName = charset, name
 
@@ -219,7 +219,7 @@ def test_names_of_any_character_set_come_through(tmp_path: Path, charset: object
 
 
 @pytest.mark.parametrize("thickness", [None, "missing"])
-def test_a_series_without_slice_thickness_gives_a_file_that_can_be_read(tmp_path: Path, thickness: object) -> None:
+def test_series_without_slice_thickness_round_trips(tmp_path: Path, thickness: object) -> None:
     def spoil(_: int, data: object) -> None:
         data.SliceThickness = None
         if thickness == "missing":
@@ -234,7 +234,7 @@ def test_a_series_without_slice_thickness_gives_a_file_that_can_be_read(tmp_path
     assert float(measures.SliceThickness) == pytest.approx(volume.spacing_mm[2])
 
 
-def test_a_series_that_nothing_can_refer_to_is_refused_before_the_run(tmp_path: Path) -> None:
+def test_series_without_frame_of_reference_is_refused_before_the_run(tmp_path: Path) -> None:
     def spoil(_: int, data: object) -> None:
         del data.FrameOfReferenceUID
 

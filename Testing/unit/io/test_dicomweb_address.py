@@ -35,7 +35,7 @@ def test_addresses(text, expected):
         f"{BASE}/studies/1.2#x",
     ],
 )
-def test_others_say_how_to_write_one(text):
+def test_invalid_address_is_refused_with_an_example(text):
     with pytest.raises(InputError) as caught:
         DicomwebAddress.parse(text)
     assert caught.value.code == "dicomweb.address"
@@ -43,7 +43,7 @@ def test_others_say_how_to_write_one(text):
 
 
 @pytest.mark.parametrize("host", ["pacs", "10.0.0.5", "127.0.0.1.example.org", "localhost.example.org"])
-def test_plain_http_is_for_this_machine(host):
+def test_plain_http_to_another_machine_is_refused(host):
     with pytest.raises(ConfigError, match="unencrypted") as caught:
         DicomwebAddress.parse(f"http://{host}/dicom-web")
     assert caught.value.code == "dicomweb.no_tls"
@@ -51,14 +51,14 @@ def test_plain_http_is_for_this_machine(host):
 
 
 @pytest.mark.parametrize("text", ["https://anna:geheim@pacs/rs", "https://pacs/rs?access_token=geheim"])
-def test_a_secret_is_refused_and_not_repeated(text):
+def test_secret_in_the_address_is_refused_and_not_repeated(text):
     with pytest.raises(InputError) as caught:
         DicomwebAddress.parse(text)
     assert "geheim" not in caught.value.one_line
     assert "DSM_DICOMWEB_TOKEN" in caught.value.hint
 
 
-def test_paths_are_no_addresses():
+def test_paths_are_not_addresses():
     assert is_address("HTTPS://pacs/rs")
     assert not is_address("scan.nii.gz")
     assert not is_address("C:/scan")

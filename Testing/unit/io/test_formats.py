@@ -24,7 +24,7 @@ def test_the_longest_suffix_decides() -> None:
 
 
 @pytest.mark.parametrize("name", ["out.nrrd", "out", "out.seg", "nii.gz"])
-def test_other_names_are_refused_with_those_that_are_known(name: str) -> None:
+def test_unknown_suffix_is_refused_with_the_known_ones(name: str) -> None:
     with pytest.raises(OutputError) as caught:
         format_of(Path(name))
     assert caught.value.code == "output.format"

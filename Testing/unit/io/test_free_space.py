@@ -12,7 +12,7 @@ from dsm.io import free_space
 from dsm.io.free_space import free_bytes
 
 
-def test_of_a_folder(tmp_path: Path) -> None:
+def test_free_space_of_a_folder(tmp_path: Path) -> None:
     assert 0 < free_bytes(tmp_path) <= shutil.disk_usage(tmp_path).total
 
 
@@ -25,7 +25,7 @@ def test_of_a_folder(tmp_path: Path) -> None:
         ("D:/scans", "D:\\scans\\"),
     ],
 )
-def test_of_a_share_of_windows(monkeypatch: pytest.MonkeyPatch, folder: str, asked: str) -> None:
+def test_free_space_of_a_windows_share(monkeypatch: pytest.MonkeyPatch, folder: str, asked: str) -> None:
     """There the function wants the name of a share with a backslash at its end."""
     import ntpath
 

@@ -58,7 +58,7 @@ def test_an_unknown_modality_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.nii.gz", "a.nrrd", "a.mha"])
-def test_a_fourth_axis_of_one_entry_is_dropped(tmp_path: Path, name: str) -> None:
+def test_fourth_axis_of_length_one_is_dropped(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     sitk.WriteImage(sitk.JoinSeries([image()]), str(path))
     np.testing.assert_array_equal(read_volume(path).array, scan().T)
@@ -201,7 +201,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_refused_in_one_clear_line(tmp_path: Path, case: str) -> None:
+def test_bad_input_is_refused_with_a_one_line_error(tmp_path: Path, case: str) -> None:
     build, kind, code = BAD[case]
     path = build(tmp_path)  # type: ignore[operator]
     with pytest.raises(DSMError) as caught:
@@ -214,9 +214,7 @@ def test_bad_input_is_refused_in_one_clear_line(tmp_path: Path, case: str) -> No
 
 
 @pytest.mark.parametrize("name", ["a.nii.gz", "a.nii"])
-def test_nothing_of_a_damaged_header_reaches_standard_error(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str
-) -> None:
+def test_damaged_header_writes_nothing_to_stderr(tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str) -> None:
     with pytest.raises(ImageError):
         read_volume(patched((42, "<h", (-5,)), name=name)(tmp_path))
     assert capfd.readouterr() == ("", "")
@@ -243,6 +241,6 @@ def test_a_file_that_cannot_be_opened_is_refused(tmp_path: Path, monkeypatch: py
     assert caught.value.code == "bad_image.unreadable"
 
 
-def test_a_series_of_a_file_is_refused(tmp_path: Path) -> None:
+def test_series_uid_with_a_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError):
         read_volume(write("a.nrrd")(tmp_path), series_uid="1.2.3")

@@ -45,7 +45,7 @@ def test_values_and_their_names_are_written(tmp_path: Path) -> None:
     }
 
 
-def test_where_segments_overlap_the_last_wins_and_the_json_says_so(tmp_path: Path) -> None:
+def test_last_segment_wins_on_overlap_and_json_reports_it(tmp_path: Path) -> None:
     json_path = write_labelmap(
         tmp_path / "out.nii.gz", [block("liver", (1, 1, 1), 3), block("tumor", (2, 2, 2), 3)], VOLUME
     )
@@ -57,7 +57,7 @@ def test_where_segments_overlap_the_last_wins_and_the_json_says_so(tmp_path: Pat
     assert [(label["voxels"], label["hidden_voxels"]) for label in described["labels"]] == [(27, 8), (27, 0)]
 
 
-def test_more_than_255_labels_get_two_bytes(tmp_path: Path) -> None:
+def test_more_than_255_labels_use_uint16(tmp_path: Path) -> None:
     write_labelmap(tmp_path / "out.nii.gz", [block("a", (0, 0, 0), 1)] * 256, VOLUME)
     array = read_volume(tmp_path / "out.nii.gz").array
     assert array.dtype == np.uint16

@@ -28,7 +28,7 @@ def write(tmp_path):
     return make
 
 
-def test_split_of_a_case_overrides_every_fifth(write):
+def test_split_of_a_case_overrides_the_default_split(write):
     cases = [{"split": "training"}] * 5 + [{"split": "validation"}]
     assert [case.validation for case in read_manifest(write(*cases))] == [False] * 5 + [True]
     assert [case.validation for case in read_manifest(write(*[{}] * 5))] == [False] * 4 + [True]
@@ -39,7 +39,7 @@ def test_unknown_split_is_an_error(write):
         read_manifest(write({"split": "held out"}))
 
 
-def test_case_says_what_is_known_of_it_present_or_not(write):
+def test_annotated_and_present_names_of_a_case(write):
     cases = (
         {"annotated": ["heart", "liver"], "present": {"heart": 9}},  # no liver in sight
         {"present": {"liver tumor": 3}},
@@ -49,7 +49,7 @@ def test_case_says_what_is_known_of_it_present_or_not(write):
     assert found == [{"liver": (1, 2), "heart": (3,)}, {"liver tumor": (2,)}, {"heart": (3,)}]
 
 
-def test_labels_without_a_scan_are_no_case(write):
+def test_case_without_an_image_is_skipped(write):
     folder = write({}, {})
     manifest = json.loads((folder / "dataset.json").read_text())
     del manifest["cases"][0]["image"]

@@ -19,7 +19,7 @@ AFFINE = np.array([[-0.7, 0, 0, 91.5], [0, 0, 2.5, -40], [0, -0.8, 0, 12.25], [0
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16, np.int16, np.int32, np.uint32, np.float32, np.float64])
-def test_every_real_type_is_read_as_it_was_written(tmp_path: Path, dtype: type) -> None:
+def test_all_real_data_types_round_trip(tmp_path: Path, dtype: type) -> None:
     array = np.arange(24).reshape(2, 3, 4).astype(dtype)
     path = tmp_path / "a.nii.gz"
     nib.save(nib.Nifti1Image(array, AFFINE, dtype=dtype), path)
@@ -77,7 +77,7 @@ def test_a_crop_is_written_on_the_full_grid(tmp_path: Path, dtype: type) -> None
     assert image.header.get_xyzt_units()[0] == "mm"
 
 
-def test_equal_content_makes_equal_bytes(tmp_path: Path) -> None:
+def test_output_is_deterministic(tmp_path: Path) -> None:
     crop = CroppedArray(np.ones((2, 2, 2), dtype=np.uint8), (0, 0, 0))
     files = [tmp_path / "a.nii.gz", tmp_path / "b.nii.gz"]
     for file in files:
@@ -85,7 +85,7 @@ def test_equal_content_makes_equal_bytes(tmp_path: Path) -> None:
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
-def test_files_are_the_same_without_isal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compressed_files_without_isal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compression, "_gzip", gzip)
     path = tmp_path / "a.nii.gz"
     mask = np.random.default_rng(0).integers(0, 2, (4, 5, 6)).astype(np.uint8)
@@ -93,13 +93,13 @@ def test_files_are_the_same_without_isal(tmp_path: Path, monkeypatch: pytest.Mon
     np.testing.assert_array_equal(read_volume(path).array, mask)
 
 
-def test_an_edge_that_nifti_cannot_hold_is_refused(tmp_path: Path) -> None:
+def test_axis_too_long_for_nifti_is_refused(tmp_path: Path) -> None:
     crop = CroppedArray(np.ones((1, 1, 1), dtype=np.uint8), (0, 0, 0))
     with pytest.raises(OutputError, match="32768"):
         write_nifti(tmp_path / "a.nii.gz", crop, (32768, 2, 2), AFFINE)
 
 
-def test_simpleitk_still_reads_a_cut_off_file_without_an_error(tmp_path: Path) -> None:
+def test_simpleitk_reads_a_truncated_file_without_an_error(tmp_path: Path) -> None:
     # Why voxels are read by a reader of our own; once this fails, that reader can go.
     path = tmp_path / "a.nii"
     nib.save(nib.Nifti1Image(np.ones((4, 5, 6), dtype=np.int16), AFFINE), path)
@@ -107,7 +107,7 @@ def test_simpleitk_still_reads_a_cut_off_file_without_an_error(tmp_path: Path) -
     assert not sitk.GetArrayFromImage(sitk.ReadImage(str(path))).all()
 
 
-def test_a_mask_has_both_forms_of_the_scan(tmp_path: Path) -> None:
+def test_mask_has_sform_and_qform_of_the_scan(tmp_path: Path) -> None:
     qform = AFFINE.copy()
     qform[:3, 3] += [10, -5, 30]
     image = nib.Nifti1Image(np.full((4, 5, 6), -500, np.int16), None)
@@ -125,7 +125,7 @@ def test_a_mask_has_both_forms_of_the_scan(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("slope", [np.nan, np.inf, 0.0])
-def test_a_slope_that_is_no_number_means_no_scaling(tmp_path: Path, slope: float) -> None:
+def test_invalid_or_zero_slope_means_no_scaling(tmp_path: Path, slope: float) -> None:
     stored = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
     path = tmp_path / "a.nii"
     nib.save(nib.Nifti1Image(stored, AFFINE), path)
@@ -148,9 +148,7 @@ def test_a_slope_that_is_no_number_means_no_scaling(tmp_path: Path, slope: float
         (80, "<f", -2.0, "geometry.contradiction"),  # ITK takes the sign away, nibabel mirrors the image
     ],
 )
-def test_fields_that_readers_take_in_different_ways(
-    tmp_path: Path, position: int, fmt: str, value: object, code: str
-) -> None:
+def test_ambiguous_header_fields_are_refused(tmp_path: Path, position: int, fmt: str, value: object, code: str) -> None:
     path = tmp_path / "a.nii"
     nib.save(nib.Nifti1Image(np.arange(24, dtype=np.int16).reshape(2, 3, 4), AFFINE), path)
     content = bytearray(path.read_bytes())

@@ -17,7 +17,7 @@ VOLUME = Volume(np.zeros((6, 7, 8), dtype=np.int16), np.diag([-0.5, -0.6, 2.0, 1
 CROP = CroppedArray(np.random.default_rng(0).random((2, 3, 4)).astype(np.float16), (1, 2, 3))
 
 
-def test_every_prompt_gets_its_map(tmp_path: Path) -> None:
+def test_one_map_per_prompt(tmp_path: Path) -> None:
     files = write_probabilities(tmp_path / "maps", [("left kidney", CROP), ("left kidney", CROP)], VOLUME)
     assert [file.name for file in files] == ["left_kidney.nii.gz", "left_kidney_2.nii.gz"]
     for file in files:
@@ -40,11 +40,11 @@ def test_every_prompt_gets_its_map(tmp_path: Path) -> None:
         (["肝" * 500], ["肝" * 40]),
     ],
 )
-def test_file_names_are_safe_and_different(names: list[str], expected: list[str]) -> None:
+def test_file_names_are_safe_and_unique(names: list[str], expected: list[str]) -> None:
     assert file_names(names) == [f"{name}.nii.gz" for name in expected]
 
 
-def test_none_is_left_when_one_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_map_is_left_when_one_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real, calls = probabilities.write_nifti, []
 
     def fail_at_the_second(*arguments: object, **named: object) -> None:
@@ -59,7 +59,7 @@ def test_none_is_left_when_one_fails(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+def test_folder_that_cannot_be_created_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     for folder, code in ((tmp_path / "file", "output.is_file"), (tmp_path / "no" / "maps", "output.no_folder")):
         with pytest.raises(OutputError) as caught:
@@ -67,7 +67,7 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
         assert caught.value.code == code
 
 
-def test_a_map_outside_of_the_grid_is_refused(tmp_path: Path) -> None:
+def test_map_outside_the_grid_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ShapeError):
         write_probabilities(tmp_path / "maps", [("a", CroppedArray(CROP.array, (5, 5, 5)))], VOLUME)
     assert not list(tmp_path.iterdir())

@@ -26,7 +26,7 @@ def header_of(path: Path) -> dict[str, str]:
     return dict(fields)  # type: ignore[arg-type]  # pairs
 
 
-def test_the_header_says_what_slicer_expects(tmp_path: Path) -> None:
+def test_header_has_the_fields_of_slicer(tmp_path: Path) -> None:
     path = tmp_path / "a.seg.nrrd"
     write_seg_nrrd(path, [block("liver", (2, 3, 4), (2, 3, 4)), block("left kidney", (5, 3, 4), (1, 1, 1))], VOLUME)
     header = header_of(path)
@@ -43,7 +43,7 @@ def test_the_header_says_what_slicer_expects(tmp_path: Path) -> None:
     assert header["Segmentation_ReferenceImageExtentOffset"] == "2 3 4"
 
 
-def test_other_readers_find_the_voxels_at_their_place(tmp_path: Path) -> None:
+def test_simpleitk_reads_voxels_at_the_correct_position(tmp_path: Path) -> None:
     path = tmp_path / "a.seg.nrrd"
     write_seg_nrrd(path, [block("a", (2, 3, 4), (2, 3, 4))], VOLUME)
     image = sitk.ReadImage(str(path))
@@ -51,7 +51,7 @@ def test_other_readers_find_the_voxels_at_their_place(tmp_path: Path) -> None:
     assert image.TransformIndexToPhysicalPoint((1, 0, 2)) == pytest.approx((1.5, 1.8, 12))
 
 
-def test_overlapping_segments_get_layers_and_others_share_them(tmp_path: Path) -> None:
+def test_only_overlapping_segments_use_separate_layers(tmp_path: Path) -> None:
     path = tmp_path / "a.seg.nrrd"
     records = [
         block("organ", (1, 1, 1), (4, 4, 4)),
@@ -71,7 +71,7 @@ def test_overlapping_segments_get_layers_and_others_share_them(tmp_path: Path) -
         assert stored.sum() == record.mask.array.sum()
 
 
-def test_names_and_tags_cannot_break_the_header(tmp_path: Path) -> None:
+def test_names_and_tags_are_escaped_in_the_header(tmp_path: Path) -> None:
     path = tmp_path / "a.seg.nrrd"
     name = "a\nsizes: 1 1 1\r\n\r\nSegment9_Name:=x\u2028y\x85z"
     write_seg_nrrd(path, [block(name, (1, 1, 1), (1, 1, 1), **{"A|B:C": "x|y:z\nq"})], VOLUME)
@@ -81,7 +81,7 @@ def test_names_and_tags_cannot_break_the_header(tmp_path: Path) -> None:
     assert header["Segment0_Tags"] == "A/B_C:x/y:z q|"
 
 
-def test_a_mask_that_is_not_cropped_takes_no_more_space(tmp_path: Path) -> None:
+def test_uncropped_mask_is_cropped_when_written(tmp_path: Path) -> None:
     path = tmp_path / "a.seg.nrrd"
     mask = np.zeros(VOLUME.shape, dtype=np.uint8)
     mask[3, 4, 5] = 7
@@ -89,14 +89,14 @@ def test_a_mask_that_is_not_cropped_takes_no_more_space(tmp_path: Path) -> None:
     assert header_of(path)["sizes"] == "1 1 1"
 
 
-def test_equal_content_makes_equal_bytes(tmp_path: Path) -> None:
+def test_output_is_deterministic(tmp_path: Path) -> None:
     files = [tmp_path / "a.seg.nrrd", tmp_path / "b.seg.nrrd"]
     for file in files:
         write_seg_nrrd(file, [block("a", (1, 1, 1), (3, 3, 3))], VOLUME)
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
-def test_a_mask_outside_of_the_grid_is_refused_and_nothing_written(tmp_path: Path) -> None:
+def test_mask_outside_the_grid_is_refused_without_writing(tmp_path: Path) -> None:
     with pytest.raises(ShapeError):
         write_seg_nrrd(tmp_path / "a.seg.nrrd", [block("a", (7, 1, 1), (3, 3, 3))], VOLUME)
     with pytest.raises(OutputError):

@@ -49,9 +49,7 @@ def test_round_trip_is_the_same_model_and_the_same_bytes(tiny_model: Path, tmp_p
     ["../evil.txt", "m/../../evil.txt", "/tmp/evil.txt", "C:/evil.txt", "m\\..\\..\\evil.txt", link("m/weights")],  # noqa: S108
     ids=["up", "up from below", "absolute", "drive", "backslashes", "link"],
 )
-def test_entry_that_leads_out_is_refused_before_anything_is_written(
-    entry: zipfile.ZipInfo | str, tmp_path: Path, folder: Path
-) -> None:
+def test_path_traversal_is_refused_before_writing(entry: zipfile.ZipInfo | str, tmp_path: Path, folder: Path) -> None:
     archive = archive_of(tmp_path / "evil.zip", "m/config.json", entry)
     with pytest.raises(WeightsError, match="leads out of the model's folder") as caught:
         unpack_model(archive, folder)
@@ -60,7 +58,7 @@ def test_entry_that_leads_out_is_refused_before_anything_is_written(
     assert not (tmp_path / "evil.txt").exists()
 
 
-def test_more_than_any_model_is_refused(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_oversized_archive_is_refused(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dsm.models.archive._MAX_BYTES", 10)
     archive = archive_of(tmp_path / "bomb.zip", "m/config.json", "m/model.safetensors")
     with pytest.raises(WeightsError, match="more than any model"):
@@ -69,13 +67,13 @@ def test_more_than_any_model_is_refused(tmp_path: Path, folder: Path, monkeypatc
 
 
 @pytest.mark.parametrize("data", [b"", b"PK\x03\x04" + bytes(100), b"<html>not found</html>"])
-def test_what_is_no_archive(data: bytes, tmp_path: Path, folder: Path) -> None:
+def test_file_that_is_not_an_archive(data: bytes, tmp_path: Path, folder: Path) -> None:
     (tmp_path / "a.zip").write_bytes(data)
     with pytest.raises(WeightsError, match=r"not a \.zip file"):
         unpack_model(tmp_path / "a.zip", folder)
 
 
-def test_flipped_bit_is_found(tiny_model: Path, tmp_path: Path, folder: Path) -> None:
+def test_flipped_bit_is_detected(tiny_model: Path, tmp_path: Path, folder: Path) -> None:
     pack_model(tiny_model, tmp_path / "a.zip")
     data = bytearray((tmp_path / "a.zip").read_bytes())
     data[len(data) // 2] ^= 1
@@ -84,7 +82,7 @@ def test_flipped_bit_is_found(tiny_model: Path, tmp_path: Path, folder: Path) ->
         verify_model(unpack_model(tmp_path / "a.zip", folder))
 
 
-def test_no_model_and_two_models(tmp_path: Path, folder: Path) -> None:
+def test_archive_must_contain_exactly_one_model(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(ModelNotFoundError, match="holds no model"):
         unpack_model(archive_of(tmp_path / "none.zip", "readme.txt"), folder)
     with pytest.raises(WeightsError, match="holds 2 models"):

@@ -21,12 +21,12 @@ CALIBRATION = Calibration(
 )
 
 
-def test_written_and_read(tmp_path: Path) -> None:
+def test_round_trip(tmp_path: Path) -> None:
     CALIBRATION.save(tmp_path)
     assert Calibration.load(tmp_path, model_digest="abc") == CALIBRATION
 
 
-def test_written_before_doubt_was_calibrated(tmp_path: Path) -> None:
+def test_defaults_for_files_of_older_versions(tmp_path: Path) -> None:
     path = CALIBRATION.save(tmp_path)
     values = json.loads(path.read_text())
     del values["doubtful_below"], values["laterality"]
@@ -36,7 +36,7 @@ def test_written_before_doubt_was_calibrated(tmp_path: Path) -> None:
     assert (found.doubtful_below, found.laterality) == (0.8, ())
 
 
-def test_of_another_network_it_says_nothing(tmp_path: Path) -> None:
+def test_calibration_of_another_network_is_ignored(tmp_path: Path) -> None:
     assert Calibration.load(tmp_path, model_digest="abc") is None
     CALIBRATION.save(tmp_path)
     assert Calibration.load(tmp_path, model_digest="def") is None
@@ -49,7 +49,7 @@ def test_damaged(tmp_path: Path, text: str) -> None:
         Calibration.load(tmp_path, model_digest="abc")
 
 
-def test_features_are_finite_and_a_large_mask_is_no_evidence() -> None:
+def test_features_are_clipped() -> None:
     assert features_of(Evidence(1e9, 1.0, 0.0), 10.0)[1] == 30
     assert features_of(Evidence(0.0, 0.5, 1000.0), 10.0) == (1.0, 0.0, 0.0, 0.0)
     assert features_of(Evidence(0.0, 0.5, 1.0), 10.0)[3] == pytest.approx(-1)

@@ -15,7 +15,7 @@ def saved(tmp_path):
     return net, config, tmp_path / "tiny"
 
 
-def test_what_was_saved_is_read(saved):
+def test_round_trip(saved):
     net, config, folder = saved
     again, read = load_refiner(folder)
     assert read == config
@@ -24,7 +24,7 @@ def test_what_was_saved_is_read(saved):
         torch.testing.assert_close(again(x), net(x), rtol=0.01, atol=0.01)
 
 
-def test_it_takes_two_bytes_a_weight(saved):
+def test_file_has_two_bytes_per_weight(saved):
     net, _, folder = saved
     weights = sum(value.numel() for value in net.state_dict().values())
     assert (folder / WEIGHTS_FILE).stat().st_size < 2.2 * weights + 10_000
@@ -37,7 +37,7 @@ def test_networks_are_found_by_name_and_folder(saved, monkeypatch):
         find_refiner("nothing")
 
 
-def test_damaged_files_say_so(saved):
+def test_damaged_file_is_refused(saved):
     (saved[2] / WEIGHTS_FILE).write_bytes(b"x")
     with pytest.raises(WeightsError):
         load_refiner(saved[2])

@@ -46,7 +46,7 @@ def test_round_trip(tmp_path):
     assert ModelConfig.load(tmp_path) == config
 
 
-def test_left_out_keys_have_their_default(tmp_path):
+def test_omitted_keys_have_defaults(tmp_path):
     config = ModelConfig.load(write(tmp_path, MINIMAL))
     assert config.channels == (24, 48, 96, 192)
     assert (config.num_organs, config.num_channels) == (2, 1)

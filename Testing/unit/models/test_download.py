@@ -102,7 +102,7 @@ def place(tmp_path: Path) -> Path:
     return tmp_path / "place"
 
 
-def test_file_arrives_with_progress_in_bytes(site: Site, place: Path) -> None:
+def test_download_reports_progress_in_bytes(site: Site, place: Path) -> None:
     seen: list[tuple[str, int, int]] = []
     path = download(f"{site.address}/model.zip", place, progress=lambda *step: seen.append(step))
     data = (site.folder / "model.zip").read_bytes()
@@ -119,7 +119,7 @@ def test_model_is_installed_from_an_address(site: Site, tmp_path: Path) -> None:
     assert not (tmp_path / "others").exists()
 
 
-def test_cancel_stops_the_download_and_leaves_nothing(site: Site, tmp_path: Path) -> None:
+def test_cancel_stops_the_download_and_leaves_no_files(site: Site, tmp_path: Path) -> None:
     def cancel(_stage: str, done: int, _total: int) -> None:
         if done:
             raise JobCancelled("enough")
@@ -137,31 +137,31 @@ def test_cancel_stops_the_download_and_leaves_nothing(site: Site, tmp_path: Path
         ("plain.zip", "redirects to http://.*not encrypted"),
     ],
 )
-def test_what_goes_wrong_on_the_way(site: Site, place: Path, name: str, said: str) -> None:
+def test_download_errors(site: Site, place: Path, name: str, said: str) -> None:
     with pytest.raises(DownloadError, match=said) as caught:
         download(f"{site.address}/{name}", place)
     assert caught.value.hint
 
 
-def test_server_without_a_trusted_certificate(site: Site, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_untrusted_certificate_is_refused(site: Site, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SSL_CERT_FILE")
     with pytest.raises(DownloadError, match="CERTIFICATE_VERIFY_FAILED"):
         download(f"{site.address}/model.zip", place)
 
 
-def test_nobody_listens(place: Path) -> None:
+def test_connection_refused(place: Path) -> None:
     with pytest.raises(DownloadError, match="could not be fetched") as caught:
         download("https://127.0.0.1:9/model.zip", place)
     assert "proxy" in caught.value.hint
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1/model.zip", "ftp://127.0.0.1/model.zip", "https:///model.zip"])
-def test_only_encrypted_addresses(url: str, place: Path) -> None:
+def test_address_must_be_https(url: str, place: Path) -> None:
     with pytest.raises(InputError, match="is not an https"):
         download(url, place)
 
 
-def test_only_archives(place: Path) -> None:
+def test_address_must_name_a_zip_file(place: Path) -> None:
     with pytest.raises(InputError, match=r"does not name a \.zip file"):
         download("https://127.0.0.1/model.pt", place)
 

@@ -25,13 +25,11 @@ def prompt(text: str) -> Prompt:
 @pytest.mark.parametrize(
     ("text", "model"), [("breast bone", "dsm-body"), ("liver", "dsm-small"), ("aneurysm", ""), ("grey spot", "")]
 )
-def test_model_is_found_by_the_name_that_a_prompt_means(text: str, model: str) -> None:
+def test_model_is_found_by_the_name_of_the_prompt(text: str, model: str) -> None:
     assert model_that_learned(prompt(text), ModelLibrary().models()) == model
 
 
-def test_configuration_is_read_once_and_again_when_it_has_changed(
-    body_model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_configuration_is_cached_until_it_changes(body_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[object] = []
     load = ModelConfig.load
     monkeypatch.setattr(ModelConfig, "load", lambda folder: read.append(folder) or load(folder))
@@ -51,7 +49,7 @@ def test_name_learned_in_the_other_modality_only_does_not_count(body_model: Path
     assert model_that_learned(prompt("skull"), [model_entry(body_model)], modality=modality) == model
 
 
-def test_damaged_model_has_learned_nothing(body_model: Path) -> None:
+def test_damaged_model_is_skipped(body_model: Path) -> None:
     (body_model / CONFIG_FILE).write_text("{")
     assert model_that_learned(prompt("skull"), [model_entry(body_model)]) == ""
 

@@ -29,7 +29,7 @@ def names(library: ModelLibrary) -> list[str]:
     return [entry.name for entry in library.models()]
 
 
-def test_shipped_model_is_listed_and_the_one_for_tests_is_not(library: ModelLibrary) -> None:
+def test_shipped_model_is_listed_and_test_model_is_not(library: ModelLibrary) -> None:
     assert "dsm-small" in names(library)
     assert "dsm-tiny" not in names(library)
 
@@ -42,7 +42,7 @@ def test_folder_is_installed_and_removed(library: ModelLibrary, source: Path) ->
     assert names(library) == ["dsm-small"]
 
 
-def test_only_what_the_manifest_lists_is_copied(library: ModelLibrary, source: Path) -> None:
+def test_only_files_in_the_manifest_are_copied(library: ModelLibrary, source: Path) -> None:
     (source / "checkpoint.pt").write_bytes(b"x" * 1000)
     entry = library.install(source)
     assert not (entry.path / "checkpoint.pt").exists()
@@ -59,7 +59,7 @@ def test_archive_is_installed_by_path_and_by_address(library: ModelLibrary, sour
     assert verify_model(library.folder / "other").digest == model_entry(source).digest
 
 
-def test_archive_without_a_folder_inside(library: ModelLibrary, source: Path, tmp_path: Path) -> None:
+def test_archive_without_a_top_level_folder(library: ModelLibrary, source: Path, tmp_path: Path) -> None:
     archive = shutil.make_archive(str(tmp_path / "flat"), "zip", source)
     assert library.install(archive).name == "flat"
 
@@ -73,7 +73,7 @@ def test_archive_with_another_hash_is_refused(library: ModelLibrary, source: Pat
     assert not library.folder.exists()
 
 
-def test_damaged_model_is_refused_and_leaves_nothing(library: ModelLibrary, source: Path) -> None:
+def test_damaged_model_is_refused_without_writing(library: ModelLibrary, source: Path) -> None:
     with (source / "model.safetensors").open("ab") as file:
         file.write(b"x")
     with pytest.raises(WeightsError, match="damaged"):
@@ -81,7 +81,7 @@ def test_damaged_model_is_refused_and_leaves_nothing(library: ModelLibrary, sour
     assert not library.folder.exists()
 
 
-def test_what_is_no_model_is_refused(library: ModelLibrary, tmp_path: Path) -> None:
+def test_source_without_a_model_is_refused(library: ModelLibrary, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for wrong in (tmp_path / "empty", tmp_path / "missing", tmp_path / "missing.zip"):
         with pytest.raises(ModelNotFoundError) as caught:
@@ -90,7 +90,7 @@ def test_what_is_no_model_is_refused(library: ModelLibrary, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", ["../out", ".hidden", "a/b", "a\\b", "C:x", " ", "x" * 65, "a\nb"])
-def test_name_that_is_no_name_of_a_folder(library: ModelLibrary, source: Path, name: str) -> None:
+def test_invalid_folder_name_is_refused(library: ModelLibrary, source: Path, name: str) -> None:
     with pytest.raises(InputError, match="cannot be the name"):
         library.install(source, name=name)
     assert not library.folder.exists()
@@ -105,7 +105,7 @@ def test_second_install_replaces_the_first(library: ModelLibrary, source: Path) 
     assert (library.folder / "my model" / "NOTE.md").is_file()
 
 
-def test_cancel_while_writing_keeps_the_model_that_was_there(library: ModelLibrary, source: Path) -> None:
+def test_cancel_while_writing_keeps_the_installed_model(library: ModelLibrary, source: Path) -> None:
     before = library.install(source)
     (source / "NOTE.md").write_text("new")
     write_manifest(source)
@@ -120,13 +120,13 @@ def test_cancel_while_writing_keeps_the_model_that_was_there(library: ModelLibra
     assert [path.name for path in library.folder.iterdir()] == ["my model"]
 
 
-def test_what_a_killed_installation_left_is_no_model(library: ModelLibrary, source: Path) -> None:
+def test_partial_installation_is_not_listed(library: ModelLibrary, source: Path) -> None:
     library.folder.mkdir()
     shutil.copytree(source, library.folder / ".part-x")
     assert names(library) == ["dsm-small"]
 
 
-def test_full_disk_is_said(library: ModelLibrary, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_is_reported(library: ModelLibrary, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -137,7 +137,7 @@ def test_full_disk_is_said(library: ModelLibrary, source: Path, monkeypatch: pyt
     assert list(library.folder.iterdir()) == []
 
 
-def test_licence_is_asked_and_a_refusal_installs_nothing(library: ModelLibrary, source: Path) -> None:
+def test_licence_must_be_accepted_before_installation(library: ModelLibrary, source: Path) -> None:
     (source / "MODEL_CARD.md").write_text("| Licence of the weights | Public domain |\n")
     write_manifest(source)
     asked: list[tuple[str, str]] = []
@@ -169,7 +169,7 @@ def test_licence_and_names_come_from_the_model(library: ModelLibrary) -> None:
         ("MODEL_CARD.md", "| Licence of the weights | Private |\n", True),
     ],
 )
-def test_licence_is_asked_again_only_when_weights_or_licence_change(
+def test_licence_key_changes_only_with_weights_or_licence(
     source: Path, name: str, text: str, asked_again: bool
 ) -> None:
     (source / "MODEL_CARD.md").write_text("| Licence of the weights | Public domain |\n\nA tyop.\n")

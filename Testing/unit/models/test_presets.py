@@ -34,7 +34,7 @@ def test_size(name, most_parameters, most_flops):
     assert 0 < flops <= most_flops
 
 
-def test_flop_counter_sees_every_kind_of_product():
+def test_flop_counter_counts_convolutions_and_products():
     # If torch stopped counting one of them, the bound above would mean nothing.
     with FlopCounterMode(display=False) as counter:
         torch.nn.functional.conv3d(torch.ones(1, 4, 8, 8, 8), torch.ones(4, 1, 3, 3, 3), padding=1, groups=4)
@@ -43,7 +43,7 @@ def test_flop_counter_sees_every_kind_of_product():
         assert counter.get_total_flops() > 2 * 4 * 8**3 * 27 + 2 * 2 * 3 * 4 * 5 - 1
 
 
-def test_small_is_what_the_recipe_trains():
+def test_small_preset_matches_the_recipe():
     model = yaml.safe_load((RECIPES / "stage2-tumors.yaml").read_text(encoding="utf-8"))["model"]
     assert ModelConfig.from_dict({**model, "schema_version": 1}) == preset("dsm-small")
 

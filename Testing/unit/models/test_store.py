@@ -48,7 +48,7 @@ class TestFind:
         assert store.find_model("dsm-tiny") == first
         assert [entry.path for entry in store.list_models()] == [first]
 
-    def test_unknown_name_lists_what_is_there(self, models):
+    def test_unknown_name_lists_installed_models(self, models):
         make_model(models / "dsm-tiny")
         with pytest.raises(ModelNotFoundError, match=re.escape("(installed: dsm-tiny)")) as caught:
             store.find_model("dsm-huge")
@@ -73,7 +73,7 @@ class TestVerify:
         assert entry in store.list_models()
 
     @pytest.mark.parametrize("name", ["model.safetensors", "text_bank.safetensors", "MODEL_CARD.md"])
-    def test_flipped_bit_is_found(self, models, name):
+    def test_flipped_bit_is_detected(self, models, name):
         folder = make_model(models / "dsm-tiny")
         data = bytearray((folder / name).read_bytes())
         data[len(data) // 2] ^= 1
@@ -129,7 +129,7 @@ class TestVerify:
         with pytest.raises(WeightsError, match="is damaged"):
             store.verify_model(folder)
 
-    def test_manifest_never_reaches_outside_of_the_folder(self, models):
+    def test_manifest_with_path_outside_the_folder_is_refused(self, models):
         folder = make_model(models / "dsm-tiny")
         manifest = json.loads((folder / "manifest.json").read_text())
         manifest["files"]["../secret"] = {"bytes": 1, "sha256": "0"}
@@ -149,25 +149,25 @@ class TestDigest:
     def pair(self, models):
         return make_model(models / "a"), make_model(models / "b")
 
-    def test_copies_have_the_same(self, pair):
+    def test_copies_have_the_same_digest(self, pair):
         first, second = map(store.model_entry, pair)
         assert (first.digest, first.weights_sha256) == (second.digest, second.weights_sha256)
 
     @pytest.mark.parametrize("name", ["MODEL_CARD.md", "training_log.jsonl", "text_bank.safetensors"])
-    def test_a_typo_mended_beside_the_weights_keeps_it(self, pair, name):
+    def test_other_text_files_do_not_change_the_digest(self, pair, name):
         (pair[1] / name).write_text("# Other\n")
         store.write_manifest(pair[1])
         first, second = map(store.verify_model, pair)
         assert first.digest == second.digest
 
-    def test_another_text_bank_is_told_apart_nevertheless(self, pair):
+    def test_other_text_bank_has_another_hash(self, pair):
         (pair[1] / "text_bank.safetensors").write_bytes(b"other")
         store.write_manifest(pair[1])
         first, second = map(store.model_entry, pair)
         assert first.text_bank_sha256 != second.text_bank_sha256
 
     @pytest.mark.parametrize(("name", "weights_stay"), [("model.safetensors", False), ("config.json", True)])
-    def test_another_network_changes_it(self, pair, name, weights_stay):
+    def test_other_network_changes_the_digest(self, pair, name, weights_stay):
         path = pair[1] / name
         path.write_bytes(path.read_bytes() + b"\n")
         store.write_manifest(pair[1])
@@ -177,14 +177,14 @@ class TestDigest:
 
 
 @pytest.mark.parametrize("root", ["//server/share", "D:/"])
-def test_model_at_the_root_of_a_drive_is_called_as_its_config_says(models, monkeypatch, root):
+def test_model_at_the_root_of_a_drive_has_the_name_of_its_config(models, monkeypatch, root):
     assert PureWindowsPath(root).name == ""
     folder = make_model(models / "x", name="dsm-mine")
     monkeypatch.setattr(Path, "resolve", lambda self, strict=False: PureWindowsPath(root))
     assert store.model_entry(folder).name == store.verify_model(folder).name == "dsm-mine"
 
 
-def test_manifest_lists_everything_but_itself_and_hidden_files(models):
+def test_manifest_lists_all_but_itself_and_hidden_files(models):
     folder = make_model(models / "dsm-tiny")
     (folder / ".DS_Store").write_text("x")
     store.write_manifest(folder)
@@ -204,7 +204,7 @@ class TestSharedTextBank:
         store.write_manifest(folder)
         return folder
 
-    def test_is_listed_checked_and_packed(self, folder, tmp_path):
+    def test_shared_bank_is_listed_verified_and_packed(self, folder, tmp_path):
         files = store.model_files(folder)
         assert files["text_bank.safetensors"] == tmp_path / "shared" / "text_bank.safetensors"
         store.verify_model(folder)
@@ -212,12 +212,12 @@ class TestSharedTextBank:
         with zipfile.ZipFile(tmp_path / "a.zip") as packed:
             assert packed.read("dsm-tiny/text_bank.safetensors") == b"shared"
 
-    def test_another_one_is_not_taken_for_it(self, folder, tmp_path):
+    def test_other_shared_bank_is_refused(self, folder, tmp_path):
         (tmp_path / "shared" / "text_bank.safetensors").write_bytes(b"others")
         with pytest.raises(WeightsError, match=r"text_bank\.safetensors is damaged"):
             store.verify_model(folder)
 
-    def test_own_one_is_preferred(self, folder):
+    def test_bank_of_the_model_folder_takes_precedence(self, folder):
         (folder / "text_bank.safetensors").write_bytes(b"mine")
         with pytest.raises(WeightsError, match="is damaged"):
             store.verify_model(folder)

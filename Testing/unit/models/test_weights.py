@@ -53,7 +53,7 @@ class TestEightBits:
         save_model(*load_model(saved), tmp_path / "int8", dtype=torch.int8)
         return tmp_path / "int8"
 
-    def test_each_weight_is_within_half_a_step(self, saved, stored):
+    def test_quantization_error_is_within_half_a_step(self, saved, stored):
         before = load_model(saved)[0].state_dict()
         rounded = 0
         for name, tensor in load_model(stored)[0].state_dict().items():
@@ -64,23 +64,23 @@ class TestEightBits:
             assert ((tensor - before[name]).flatten(1).abs() <= 0.51 * step[:, None]).all(), name
         assert rounded > 20
 
-    def test_file_is_a_little_more_than_half_as_large_as_in_half_precision(self, saved, stored):
+    def test_int8_file_is_smaller_than_half_precision(self, saved, stored):
         sizes = [(folder / "model.safetensors").stat().st_size for folder in (saved, stored)]
         assert sizes[1] < 0.75 * sizes[0]  # the tiny network consists of small tensors, which stay float16
 
-    def test_storing_again_changes_nothing(self, stored, tmp_path):
+    def test_quantization_is_idempotent(self, stored, tmp_path):
         save_model(*load_model(stored), tmp_path / "again", dtype=torch.int8)
         first, second = (load_model(folder)[0].state_dict() for folder in (stored, tmp_path / "again"))
         for name, tensor in first.items():
             torch.testing.assert_close(second[name], tensor, rtol=1e-6, atol=0)
 
-    def test_statistics_and_small_tensors_are_not_rounded(self, stored):
+    def test_statistics_and_small_tensors_are_not_quantized(self, stored):
         dtypes = {name: tensor.dtype for name, tensor in load_file(stored / "model.safetensors").items()}
         assert all(dtypes[name] == torch.float16 for name in dtypes if name.endswith((".running_mean", ".bias")))
         assert dtypes["organ_text"] == torch.float16
 
     @pytest.mark.parametrize("damage", ["missing", "short", "scalar", "orphan"])
-    def test_scales_that_do_not_belong_to_their_weights(self, stored, damage):
+    def test_inconsistent_scales_are_refused(self, stored, damage):
         path = stored / "model.safetensors"
         tensors = load_file(path)
         name = next(name for name in tensors if name.endswith(".int8_scale"))
@@ -96,7 +96,7 @@ class TestEightBits:
         with pytest.raises(WeightsError, match="do not fit"):
             load_model(stored)
 
-    def test_weight_that_is_not_finite_is_kept_as_it_is(self, saved, tmp_path):
+    def test_non_finite_weight_is_kept(self, saved, tmp_path):
         net, config = load_model(saved)
         net.encoder.stage8[3].conv1.weight.view(-1)[0] = float("inf")
         save_model(net, config, tmp_path, dtype=torch.int8)
@@ -130,7 +130,7 @@ def test_truncated_file(damaged, size):
     assert caught.value.hint
 
 
-def test_file_of_another_kind(damaged):
+def test_file_of_another_format(damaged):
     (damaged / "model.safetensors").write_bytes(b"PK\x03\x04" + bytes(1000))
     with pytest.raises(WeightsError, match="cannot be read"):
         load_model(damaged)

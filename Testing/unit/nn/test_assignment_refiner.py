@@ -8,7 +8,7 @@ def test_starts_as_the_identity():
     torch.testing.assert_close(AssignmentRefiner(5)(affinity), affinity)
 
 
-def test_reads_the_scan_both_ways_once_it_learned():
+def test_receptive_field_is_bidirectional():
     refiner = AssignmentRefiner(5)
     torch.nn.init.normal_(refiner.leave.weight)
     affinity = torch.randn(1, 5, 40, requires_grad=True)
@@ -16,7 +16,7 @@ def test_reads_the_scan_both_ways_once_it_learned():
     assert (gradient[0].abs().sum(dim=0) > 0).all()
 
 
-def test_learns_within_two_steps():
+def test_all_parameters_have_gradients_after_two_steps():
     # The published block ran without gradients.
     refiner = AssignmentRefiner(5)
     optimizer = torch.optim.SGD(refiner.parameters(), lr=0.1)

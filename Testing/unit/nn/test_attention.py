@@ -3,7 +3,7 @@ import torch
 from dsm.nn.attention import Attention
 
 
-def test_equals_torchs_multi_head_attention():
+def test_equals_torch_multi_head_attention():
     attention = Attention(8, 2, context_dim=6)
     reference = torch.nn.MultiheadAttention(8, 2, kdim=6, vdim=6, batch_first=True)
     keys, values = attention.key_value.weight.split(8)
@@ -16,7 +16,7 @@ def test_equals_torchs_multi_head_attention():
     torch.testing.assert_close(attention(queries, attention.keys_values(context)), expected)
 
 
-def test_bias_steers_where_to_look():
+def test_bias_selects_keys():
     attention = Attention(4, 1)
     queries, context = torch.randn(1, 1, 4), torch.randn(1, 3, 4)
     bias = torch.tensor([0.0, 1e4, 0.0]).view(1, 1, 1, 3)

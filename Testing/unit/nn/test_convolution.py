@@ -33,7 +33,7 @@ def test_frozen_norm_is_folded_with_the_same_gradients(kernel, stride, padding, 
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
 
 
-def test_norm_in_training_sees_the_crop():
+def test_norm_uses_crop_statistics_in_training():
     norm = settled(4).train()
     conv = Conv3d(3, 4, 1, bias=False)
     before = norm.running_mean.clone()
@@ -42,7 +42,7 @@ def test_norm_in_training_sees_the_crop():
     torch.testing.assert_close(result.mean(dim=(0, 2, 3, 4)), norm.bias, rtol=0, atol=1e-4)
 
 
-def test_without_gradients_both_layers_are_called():
+def test_layers_are_called_separately_without_gradients():
     """Forward hooks, by which a rewrite for inference pairs normalisations with convolutions, are called."""
     module, called = NormedConvolution(Conv3d(3, 4, 1, bias=False), settled(4)), []
     for layer in module:

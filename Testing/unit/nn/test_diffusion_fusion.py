@@ -11,28 +11,28 @@ def fusion():
     return DiffusionFusion(4, 6).eval()
 
 
-def test_corners_start_as_the_third_mixed_difference(fusion):
+def test_corners_are_initialised_as_third_mixed_difference(fusion):
     for kernels in (fusion.feature_kernel, fusion.guidance_kernel):
         corners = kernels.detach()[:, 0, ::2, ::2, ::2] / 0.35
         expected = torch.tensor([[[-1.0, 1.0], [1.0, -1.0]], [[1.0, -1.0], [-1.0, 1.0]]])
         torch.testing.assert_close(corners, expected.expand(4, 2, 2, 2))
 
 
-def test_starts_as_plain_fusion(fusion):
+def test_initially_equals_plain_fusion(fusion):
     features, guidance = torch.randn(1, 4, 4, 4, 4), torch.randn(1, 6, 4, 4, 4)
     guide = fusion.guide_norm(fusion.guide(guidance))
     expected = F.gelu(fusion.norm(fusion.smooth(fusion.fuse(torch.cat([guide, features], dim=1)))))
     torch.testing.assert_close(fusion(features, guidance), expected)
 
 
-def test_diffusion_acts_once_gamma_is_not_zero(fusion):
+def test_diffusion_has_an_effect_for_nonzero_gamma(fusion):
     features, guidance = torch.randn(1, 4, 4, 4, 4), torch.randn(1, 6, 4, 4, 4)
     before = fusion(features, guidance)
     torch.nn.init.ones_(fusion.gamma)
     assert (fusion(features, guidance) - before).abs().max() > 1e-3
 
 
-def test_guidance_of_half_the_size_is_repeated(fusion):
+def test_guidance_of_half_size_is_upsampled(fusion):
     torch.nn.init.ones_(fusion.gamma)
     features, guidance = torch.randn(2, 4, 4, 6, 2), torch.randn(2, 6, 2, 3, 1)
     repeated = guidance.repeat_interleave(2, 2).repeat_interleave(2, 3).repeat_interleave(2, 4)

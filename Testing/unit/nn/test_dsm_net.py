@@ -80,7 +80,7 @@ def test_encode_then_decode_is_the_forward_pass(net):
         torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
 
-def test_a_prompt_does_not_depend_on_the_others(net):
+def test_result_is_independent_of_other_prompts(net):
     encoding = net.encode(volume(1, 1, 32, 32, 32))
     prompts = mixed_prompts(net)
     together = net.decode(encoding, prompts)
@@ -93,7 +93,7 @@ def test_a_prompt_does_not_depend_on_the_others(net):
 
 
 @pytest.mark.parametrize("is_tumor", [False, True])
-def test_a_name_outside_the_sets_is_answered_by_its_text(net, is_tumor):
+def test_name_outside_the_query_sets_is_decoded_from_text(net, is_tumor):
     encoding = net.encode(volume(1, 1, 32, 32, 32))
     text = texts(3)
     logits = net.decode(encoding, PromptBatch.from_text(text, is_tumor=is_tumor)).logits
@@ -103,7 +103,7 @@ def test_a_name_outside_the_sets_is_answered_by_its_text(net, is_tumor):
     assert (permuted - logits).abs().amax(dim=(0, 2, 3, 4)).min() > 0.1
 
 
-def test_permuting_the_text_of_the_organ_set_changes_its_masks(tiny_net):
+def test_permuting_organ_text_changes_organ_masks(tiny_net):
     net = tiny_net()
     x = volume(1, 1, 32, 32, 32)
     before = net.encode(x)
@@ -114,7 +114,7 @@ def test_permuting_the_text_of_the_organ_set_changes_its_masks(tiny_net):
     assert (masks[0] - masks[1]).abs().amax(dim=(0, 2, 3, 4)).min() > 0.1
 
 
-def test_a_known_tumor_has_a_vector_beside_its_text(net):
+def test_known_tumor_has_a_learned_vector(net):
     encoding = net.encode(volume(1, 1, 32, 32, 32))
     text, tumor = texts(1), torch.tensor([True])
     known, free = (
@@ -123,14 +123,14 @@ def test_a_known_tumor_has_a_vector_beside_its_text(net):
     assert (known.logits - free.logits).abs().max() > 0.1
 
 
-def test_hidden_organs_start_from_their_text(net):
+def test_hidden_organs_are_initialised_from_text(net):
     x = volume(1, 1, 32, 32, 32)
     all_known, none_known = (net.encode(x, known_organs=torch.full((5,), known)) for known in (True, False))
     torch.testing.assert_close(all_known.organ_queries, net.encode(x).organ_queries, rtol=0, atol=0)
     assert (none_known.organ_queries - all_known.organ_queries).abs().max() > 0.1
 
 
-def test_two_volumes_together_are_each_alone(net):
+def test_volumes_in_a_batch_are_independent(net):
     x, prompts = volume(2, 1, 32, 16, 48), mixed_prompts(net)
     together = net(x, prompts)
     for index in range(2):
@@ -139,7 +139,7 @@ def test_two_volumes_together_are_each_alone(net):
         torch.testing.assert_close(together.presence[index : index + 1], alone.presence, **TOLERANCE)
 
 
-def test_visual_prompt_takes_the_place_of_the_anomaly_map(net):
+def test_visual_prompt_replaces_the_anomaly_map(net):
     encoding = net.encode(volume(1, 1, 32, 32, 32))
     prompts = mixed_prompts(net)
     default = net.decode(encoding, prompts).queries
@@ -162,7 +162,7 @@ def test_anomaly_is_added_to_the_logits_of_tumors_only(tiny_net):
     torch.testing.assert_close(difference[:, 2:], 3 * (upsampled - 0.5).expand(1, 2, -1, -1, -1), **TOLERANCE)
 
 
-def test_memory_format_changes_nothing(net):
+def test_result_is_independent_of_memory_format(net):
     x, prompts = volume(1, 1, 32, 32, 32), mixed_prompts(net)
     strided = net(x.contiguous(memory_format=torch.channels_last_3d), prompts)
     torch.testing.assert_close(strided.logits, net(x, prompts).logits, **TOLERANCE)

@@ -22,7 +22,7 @@ def test_pyramid_shapes():
 
 
 @pytest.mark.parametrize(("num_blocks", "halo"), [((1, 1, 1, 1), 16), ((1, 1, 2, 2), 16), ((2, 2, 1, 1), 32)])
-def test_halo_covers_what_fine_features_see(num_blocks, halo):
+def test_halo_covers_the_receptive_field_of_fine_features(num_blocks, halo):
     encoder = make_encoder(num_blocks)
     assert encoder.fine_halo == halo
     x = torch.rand(1, 2, 96, 16, 16, requires_grad=True)
@@ -44,7 +44,7 @@ def test_strided_convolution_keeps_centres_aligned(kernel):
     torch.testing.assert_close(found, 2 * torch.arange(1.0, 7.0) + 0.5)
 
 
-def test_eval_features_do_not_depend_on_the_tile():
+def test_features_are_independent_of_the_tile():
     encoder = make_encoder()
     for module in encoder.modules():
         if isinstance(module, torch.nn.BatchNorm3d):
@@ -57,7 +57,7 @@ def test_eval_features_do_not_depend_on_the_tile():
     torch.testing.assert_close(tile[1][:, :, 4:-4], whole[1][:, :, 8:12], rtol=1e-5, atol=1e-6)
 
 
-def test_coarse_features_see_the_whole_volume():
+def test_coarse_features_have_a_global_receptive_field():
     encoder = make_encoder()
     x = torch.rand(1, 2, 64, 16, 16, requires_grad=True)
     f8, f16 = encoder.coarse(encoder.fine(x)[1])

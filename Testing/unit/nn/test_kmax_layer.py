@@ -16,7 +16,7 @@ def memory():
     return LevelTokens(6, 8).eval()(torch.randn(2, 6, 2, 3, 4))
 
 
-def test_tokens_run_in_raster_order_with_keys_of_unit_length(memory):
+def test_tokens_are_in_raster_order_with_unit_length_keys(memory):
     assert memory.keys.shape == (2, 8, 24)
     assert memory.values.shape == (2, 24, 8)
     torch.testing.assert_close(memory.keys.norm(dim=1), torch.ones(2, 24))
@@ -38,13 +38,13 @@ def test_step_is_the_k_means_update(layer, memory):
             torch.testing.assert_close(state.queries[batch, query], expected)
 
 
-def test_claim_is_the_strongest_of_organs_and_void(layer, memory):
+def test_claim_is_the_maximum_of_organs_and_void(layer, memory):
     layer.void.data.fill_(0.3)
     _, affinity, state = layer(torch.randn(2, 4, 8), memory)
     torch.testing.assert_close(state.claim, affinity.amax(dim=1).clamp_min(0.3))
 
 
-def test_prompt_owns_voxels_only_beyond_the_claims(layer, memory):
+def test_prompt_is_assigned_only_unclaimed_voxels(layer, memory):
     _, _, state = layer(torch.randn(2, 4, 8), memory)
     queries = torch.randn(2, 1, 8)
     state.claim.fill_(1e6)
@@ -55,7 +55,7 @@ def test_prompt_owns_voxels_only_beyond_the_claims(layer, memory):
     assert (layer.prompt(queries, memory, state) - nothing).abs().max() > 1e-3
 
 
-def test_prompts_do_not_see_one_another(layer, memory):
+def test_prompts_are_independent(layer, memory):
     _, _, state = layer(torch.randn(2, 4, 8), memory)
     queries = torch.randn(2, 3, 8)
     together = layer.prompt(queries, memory, state)

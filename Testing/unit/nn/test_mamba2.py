@@ -24,7 +24,7 @@ def test_parameters_are_named_and_shaped_as_documented(d_model, expand, headdim,
     assert {name: tuple(value.shape) for name, value in layer.state_dict().items()} == expected
 
 
-def test_start_values_are_in_the_documented_ranges():
+def test_initial_values_are_in_the_documented_ranges():
     layer = Mamba2(512, headdim=1)
     steps, decays = F.softplus(layer.dt_bias), layer.A_log.exp()
     assert steps.min() >= 1e-3 * 0.99
@@ -72,12 +72,12 @@ def test_is_causal():
     assert (before[:, 30:] - after[:, 30:]).abs().max() > 1e-3
 
 
-def test_heads_divide_odd_widths():
+def test_head_dimension_divides_odd_widths():
     assert Mamba2(36, expand=1).headdim == 4
     assert Mamba2(36, expand=1)(torch.randn(1, 5, 36)).shape == (1, 5, 36)
 
 
-def test_norm_gates_before_it_normalises():
+def test_gate_is_applied_before_normalisation():
     norm = GatedRMSNorm(2, eps=0.0)
     gate = torch.tensor([[100.0, 100.0]])  # silu(100) = 100
     torch.testing.assert_close(norm(torch.tensor([[3.0, 4.0]]), gate), torch.tensor([[3.0, 4.0]]) / 12.5**0.5)

@@ -23,7 +23,7 @@ def denoise():
     return denoise
 
 
-def test_prompts_and_hypotheses_do_not_see_one_another(denoise):
+def test_prompts_and_hypotheses_are_independent(denoise):
     noisy, time, queries = torch.randn(3, 2, *SIZE), torch.tensor([0.2, 0.9]), torch.randn(1, 3, 16)
     together = denoise(noisy, time, queries)
     for prompt in range(3):
@@ -37,7 +37,7 @@ def test_prompts_and_hypotheses_do_not_see_one_another(denoise):
 
 
 @pytest.mark.parametrize("what", ["noisy", "time", "queries", "anomaly", "organs"])
-def test_everything_it_is_given_matters(denoise, what):
+def test_output_depends_on_all_inputs(denoise, what):
     given = {
         "noisy": torch.randn(1, 1, *SIZE),
         "time": torch.tensor([0.5]),
@@ -49,7 +49,7 @@ def test_everything_it_is_given_matters(denoise, what):
     assert (denoise(**given) - denoise(**changed)).abs().max() > 1e-4
 
 
-def test_a_voxel_sees_its_neighbourhood_only(denoise):
+def test_receptive_field_is_local(denoise):
     noisy = torch.zeros(1, 1, *SIZE)
     spot = noisy.clone()
     spot[0, 0, 0, 0, 0] = 5.0

@@ -11,12 +11,12 @@ def test_logit_is_a_product_with_the_embedding():
     torch.testing.assert_close(head(queries, embedding), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_starts_with_most_voxels_outside():
+def test_initially_most_voxels_are_background():
     torch.manual_seed(0)
     head = MaskHead(32, 16)
     embedding = torch.nn.functional.normalize(torch.randn(1, 16, 6, 6, 6), dim=1)
     assert (head(torch.randn(1, 20, 32), embedding) > 0).float().mean() < 0.25
 
 
-def test_one_presence_per_prompt():
+def test_one_presence_logit_per_prompt():
     assert PresenceHead(8)(torch.randn(2, 3, 8)).shape == (2, 3)

@@ -3,7 +3,7 @@ import torch
 from dsm.nn.pixel_decoder import PixelDecoder
 
 
-def test_maps_and_embedding():
+def test_shapes_of_maps_and_embedding():
     decoder = PixelDecoder((3, 4, 5, 6), (7, 8, 9), 10).eval()
     pyramid = [torch.randn(2, c, 32 // s, 16 // s, 48 // s) for c, s in zip((3, 4, 5, 6), (2, 4, 8, 16), strict=True)]
     pixels = decoder(*pyramid)

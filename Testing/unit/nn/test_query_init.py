@@ -3,13 +3,13 @@ import torch
 from dsm.nn.query_init import QueryInit
 
 
-def test_unknown_name_starts_from_its_text_alone():
+def test_unknown_name_is_initialised_from_text_only():
     start = QueryInit(12, 8, 3)
     text = torch.randn(2, 12)
     torch.testing.assert_close(start(text, torch.tensor([-1, -1])), start.text(text))
 
 
-def test_known_name_adds_its_vector():
+def test_known_name_adds_a_learned_vector():
     start = QueryInit(12, 8, 3)
     text = torch.randn(2, 12)
     torch.testing.assert_close(start(text, torch.tensor([2, -1])) - start.text(text), torch.stack(
@@ -17,7 +17,7 @@ def test_known_name_adds_its_vector():
     ))  # fmt: skip
 
 
-def test_scale_of_the_text_does_not_matter():
+def test_query_is_independent_of_text_scale():
     start = QueryInit(12, 8, 3)
     text = torch.randn(1, 12)
     ids = torch.tensor([-1])

@@ -10,14 +10,14 @@ def block():
     return TriaxialSSD(6)
 
 
-def test_every_voxel_sees_every_other(block):
+def test_receptive_field_is_global(block):
     features = torch.randn(1, 6, 3, 2, 4, requires_grad=True)
     for corner in ((0, 0, 0), (2, 1, 3), (1, 0, 2)):
         (gradient,) = torch.autograd.grad(block(features)[(0, slice(None), *corner)].square().sum(), features)
         assert (gradient.abs().sum(dim=1) > 0).all()
 
 
-def test_one_scan_is_what_the_layers_say(block):
+def test_single_scan_equals_its_layers(block):
     # All scans but the first forward one are silenced: what is left runs in raster order, k fastest.
     for scans in (block.forward_scans, block.backward_scans):
         for scan in scans:
@@ -44,7 +44,7 @@ def test_shape_and_batch(block):
     torch.testing.assert_close(out[1:], block(features[1:]), rtol=1e-4, atol=1e-5)
 
 
-def test_memory_format_changes_nothing(block):
+def test_result_is_independent_of_memory_format(block):
     features = torch.randn(2, 6, 3, 4, 5)
     strided = features.contiguous(memory_format=torch.channels_last_3d)
     torch.testing.assert_close(block(strided), block(features))

@@ -11,11 +11,11 @@ def refine():
     return TumorRefine(8, 2).eval()
 
 
-def test_bias_strength_starts_at_four(refine):
+def test_initial_bias_strength_is_four(refine):
     torch.testing.assert_close(F.softplus(refine.raw_beta), torch.tensor(4.0))
 
 
-def test_looks_where_the_map_says(refine):
+def test_attention_follows_the_map(refine):
     values, organs = torch.randn(1, 10, 8), torch.randn(1, 2, 8)
     queries = torch.randn(1, 1, 8)
     refine.raw_beta.data.fill_(1e4)
@@ -25,14 +25,14 @@ def test_looks_where_the_map_says(refine):
     torch.testing.assert_close(found, alone)
 
 
-def test_a_flat_map_changes_nothing(refine):
+def test_constant_map_has_no_effect(refine):
     keys_values, organs = refine.keys_values(torch.randn(1, 10, 8)), torch.randn(1, 2, 8)
     queries = torch.randn(1, 1, 8)
     low, high = (refine(queries, keys_values, torch.full((1, 10), level), organs) for level in (0.0, 1.0))
     torch.testing.assert_close(low, high)
 
 
-def test_tumors_do_not_see_one_another(refine):
+def test_tumors_are_independent(refine):
     keys_values, organs = refine.keys_values(torch.randn(2, 10, 8)), torch.randn(2, 3, 8)
     queries, spots = torch.randn(2, 3, 8), torch.rand(2, 10)
     together = refine(queries, keys_values, spots, organs)

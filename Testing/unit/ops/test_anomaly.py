@@ -4,7 +4,7 @@ import torch
 from dsm.ops.anomaly import anomaly_map
 
 
-def test_is_high_where_no_organ_claims_the_voxel():
+def test_anomaly_is_high_in_unassigned_voxels():
     affinity = torch.full((1, 3, 1000), -5.0)
     affinity[0, 0, :500] = 4.0
     affinity[0, 2, 500:900] = 4.0
@@ -19,21 +19,21 @@ def test_scale_runs_from_percentile_to_percentile():
     torch.testing.assert_close(found, ((ramp - 0.01) / 0.98).clamp(0, 1), atol=2e-3, rtol=0)
 
 
-def test_one_odd_voxel_does_not_set_the_scale():
+def test_scale_is_robust_to_outliers():
     affinity = torch.rand(1, 2, 5000)
     odd = affinity.clone()
     odd[..., 7] = -1e6
     torch.testing.assert_close(anomaly_map(odd)[..., 8:], anomaly_map(affinity)[..., 8:], atol=2e-3, rtol=0)
 
 
-def test_scans_of_a_batch_are_scaled_apart():
+def test_scans_in_a_batch_are_scaled_separately():
     first, second = torch.randn(1, 4, 300), 50 * torch.randn(1, 4, 300) + 7
     both = anomaly_map(torch.cat([first, second]))
     torch.testing.assert_close(both, torch.cat([anomaly_map(first), anomaly_map(second)]))
 
 
 @pytest.mark.parametrize("voxels", [1, 2, 8])
-def test_few_or_equal_voxels_are_finite(voxels):
+def test_result_is_finite_for_few_or_equal_voxels(voxels):
     found = anomaly_map(torch.ones(1, 2, voxels))
     assert found.shape == (1, voxels)
     assert ((found >= 0) & (found <= 1)).all()

@@ -13,14 +13,14 @@ def by_torch(x, weight, bias):
 
 @pytest.mark.parametrize("length", [1, 2, 3, 7, 8, 9, 30])
 @torch.inference_mode()
-def test_is_what_torch_computes(length, monkeypatch):
+def test_equals_torch(length, monkeypatch):
     monkeypatch.setattr(module, "_STEPS", 4)
     x, weight, bias = torch.randn(2, length, 5), torch.randn(5, 1, 4), torch.randn(5)
     torch.testing.assert_close(causal_conv(x, weight, bias), by_torch(x, weight, bias))
 
 
 @torch.inference_mode()
-def test_part_of_a_wider_sequence():
+def test_slice_of_a_wider_sequence():
     x, weight, bias = torch.randn(1, 20, 9)[..., 2:7], torch.randn(5, 1, 4), torch.randn(5)
     torch.testing.assert_close(causal_conv(x, weight, bias), by_torch(x, weight, bias))
 

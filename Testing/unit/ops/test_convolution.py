@@ -33,7 +33,7 @@ def _library(request, monkeypatch):
     ],
 )
 @torch.inference_mode()
-def test_is_what_torch_computes(kernel, settings, activation):
+def test_equals_torch(kernel, settings, activation):
     x, weight, bias = layer(kernel=kernel)
     each_axis = {name: 3 * (value,) for name, value in settings.items()}
     found = convolution(x, weight, bias, **each_axis, activation=activation)
@@ -54,7 +54,7 @@ def test_end_of_a_residual_block():
 
 
 @torch.inference_mode()
-def test_sum_takes_no_memory_of_its_own():
+def test_addition_is_in_place():
     x, weight, bias = layer(out=5)
     total = torch.randn_like(x)
     assert add_convolution(total, x, weight, bias, padding=(1, 1, 1)).data_ptr() == total.data_ptr()
@@ -69,7 +69,7 @@ def test_gradients_flow():
 
 @pytest.mark.parametrize("kernel", [1, 3])
 @torch.inference_mode()
-def test_other_types_are_left_to_torch(kernel):
+def test_other_types_fall_back_to_torch(kernel):
     x, weight, bias = layer(kernel=kernel)
     with torch.autocast("cpu", torch.bfloat16):
         assert convolution(x, weight, bias).dtype == torch.bfloat16

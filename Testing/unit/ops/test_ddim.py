@@ -18,14 +18,14 @@ def diffusers_scheduler():
     )
 
 
-def test_schedule_is_that_of_diffusers(diffusers_scheduler):
+def test_schedule_equals_diffusers(diffusers_scheduler):
     steps = torch.arange(TRAINING_STEPS)
     torch.testing.assert_close(cosine_signal(steps).float(), diffusers_scheduler.alphas_cumprod, rtol=1e-4, atol=1e-6)
     assert cosine_signal(torch.tensor(-1)) == 1
 
 
 @pytest.mark.parametrize("num_steps", [1, 2, 4])
-def test_sampling_is_that_of_diffusers(diffusers_scheduler, num_steps):
+def test_sampling_equals_diffusers(diffusers_scheduler, num_steps):
     noise = torch.randn(2, 5, generator=torch.Generator().manual_seed(0))
 
     def predict(x, level):
@@ -39,6 +39,6 @@ def test_sampling_is_that_of_diffusers(diffusers_scheduler, num_steps):
     torch.testing.assert_close(sample(predict, noise, num_steps=num_steps), x, rtol=1e-3, atol=1e-4)
 
 
-def test_a_perfect_denoiser_gives_the_clean_sample():
+def test_perfect_denoiser_returns_the_clean_sample():
     truth = torch.tensor([1.0, -1.0])
     assert torch.equal(sample(lambda _x, _level: truth, torch.randn(2), num_steps=3), truth)

@@ -15,12 +15,12 @@ def arguments(shape, dtype, *, channels_last=False):
 
 
 @pytest.mark.parametrize("shape", [(1, 2, 4, 3, 5), (2, 3, 2, 2, 3), (1, 2, 1, 3, 2)])
-def test_gradients_are_those_of_finite_differences(shape):
+def test_gradcheck(shape):
     assert torch.autograd.gradcheck(depthwise_convolution, arguments(shape, torch.float64))
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
-def test_same_as_the_convolution_of_torch(channels_last):
+def test_equals_torch(channels_last):
     x, kernels = arguments((1, 16, 9, 8, 7), torch.float32, channels_last=channels_last)
     found = depthwise_convolution(x, kernels)
     expected = F.conv3d(x, kernels, padding=1, groups=16)

@@ -38,14 +38,14 @@ def seeds():
     return found
 
 
-def test_distances_are_those_of_dijkstra(cost):
+def test_distances_equal_dijkstra(cost):
     expected = dijkstra(graph(lambda _, other: cost[other]), indices=np.ravel_multi_index(SEED, SHAPE)).reshape(SHAPE)
     found = geodesic_distance(torch.from_numpy(cost)[None], seeds(), steps=120)[0]
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("tolerance", [0.15, 0.3, 0.45, 0.6])
-def test_a_barrier_is_the_tolerance_at_which_a_flood_fill_arrives(cost, tolerance):
+def test_barrier_is_the_tolerance_at_which_flood_fill_reaches_the_voxel(cost, tolerance):
     passable = cost <= tolerance
     passable[SEED] = True
     parts, _ = ndimage.label(passable, structure=np.ones((3, 3, 3)))
@@ -53,7 +53,7 @@ def test_a_barrier_is_the_tolerance_at_which_a_flood_fill_arrives(cost, toleranc
     np.testing.assert_array_equal(found <= tolerance, parts == parts[SEED])
 
 
-def test_nothing_is_reached_without_seeds_or_beyond_the_longest_path(cost):
+def test_unreachable_voxels_have_infinite_distance(cost):
     nowhere = torch.zeros((1, *SHAPE), dtype=torch.bool)
     assert torch.isinf(geodesic_distance(torch.from_numpy(cost)[None], nowhere, steps=3)).all()
     near = geodesic_distance(torch.from_numpy(cost)[None], seeds(), steps=1)[0]

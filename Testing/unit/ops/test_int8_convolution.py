@@ -14,7 +14,7 @@ def layer(low):
 
 @pytest.mark.parametrize("low", [0.0, -0.2, 0.3])
 @torch.inference_mode()
-def test_is_the_convolution_of_rounded_numbers(low):
+def test_equals_convolution_of_rounded_numbers(low):
     x, weight, bias = layer(low)
     scale = (1 - min(low, 0.0)) / 127
     zero = round(-min(low, 0.0) / scale)
@@ -30,7 +30,7 @@ def test_is_the_convolution_of_rounded_numbers(low):
 
 @pytest.mark.parametrize("low", [0.0, -1.0])
 @torch.inference_mode()
-def test_is_near_the_exact_one(low):
+def test_is_close_to_the_exact_convolution(low):
     x, weight, _ = layer(low)
     exact = F.conv3d(x, weight, padding=1)
     rough = int8_convolution(x, pack(weight, padding=PADDING), None, padding=PADDING)
@@ -45,6 +45,6 @@ def test_largest_sums_do_not_overflow():
 
 
 @torch.inference_mode()
-def test_nothing_but_zeros():
+def test_all_zeros():
     zeros = torch.zeros(1, 32, 4, 4, 4)
     assert not int8_convolution(zeros, pack(torch.zeros(32, 32, 3, 3, 3), padding=PADDING), None, padding=PADDING).any()

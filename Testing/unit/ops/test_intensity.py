@@ -12,12 +12,12 @@ def test_windows_become_channels():
     assert channels[1].flatten().tolist() == pytest.approx([0.0, 0.625, 1075 / 1400, 1275 / 1400, 1.0])
 
 
-def test_percentiles_leave_the_extremes_out():
+def test_percentiles_exclude_extremes():
     low, high = percentile_window(torch.arange(1001.0))
     assert (low, high) == pytest.approx((5.0, 995.0))
 
 
-def test_constant_image_has_a_window():
+def test_window_of_a_constant_image():
     low, high = percentile_window(torch.full((10,), 7.0))
     assert high > low
     assert torch.isfinite(window_channels(torch.full((2, 2, 2), 7.0), [(low, high)])).all()
@@ -30,7 +30,7 @@ def test_many_values_are_sampled():
 
 
 @pytest.mark.parametrize(("air", "kept"), [(-1000.0, True), (-125.0, False), (-40.0, False)])
-def test_wide_window_is_there_where_the_scan_holds_its_air(air, kept):
+def test_wide_window_is_used_if_the_scan_has_air(air, kept):
     soft, wide = (-125.0, 275.0), (-1000.0, 600.0)
     image = torch.full((3, 3, 3), 40.0)
     image[0] = air
@@ -41,5 +41,5 @@ def test_wide_window_is_there_where_the_scan_holds_its_air(air, kept):
     assert torch.equal(channels[0], window_channels(image, [soft])[0])
 
 
-def test_one_window_holds_for_any_scan():
+def test_single_window_is_used_for_all_scans():
     assert windows_of_scan(torch.zeros(2, 2, 2), [(-1000.0, 600.0)]) == [(-1000.0, 600.0)]

@@ -9,7 +9,7 @@ from dsm.ops.linear import linear
 @pytest.mark.parametrize("bias", [None, torch.randn(7)])
 @pytest.mark.parametrize("shape", [(5,), (3, 5), (0, 5), (2, 3, 4, 5), (3, 20_000, 5)])
 @torch.inference_mode()
-def test_is_what_torch_computes(shape, bias):
+def test_equals_torch(shape, bias):
     x, weight = torch.randn(shape), torch.randn(7, 5)
     torch.testing.assert_close(linear(x, weight, bias), F.linear(x, weight, bias))
 
@@ -31,21 +31,21 @@ def test_gradients_flow():
 
 
 @torch.inference_mode()
-def test_other_types_are_left_to_torch():
+def test_other_types_fall_back_to_torch():
     with torch.autocast("cpu", torch.bfloat16):
         assert linear(torch.randn(3, 5), torch.randn(7, 5)).dtype == torch.bfloat16
     assert linear(torch.randn(3, 5).double(), torch.randn(7, 5).double()).dtype == torch.float64
 
 
 @torch.inference_mode()
-def test_a_torch_without_the_function_works(monkeypatch):
+def test_torch_without_the_function_is_supported(monkeypatch):
     monkeypatch.setattr(module, "_ONEDNN_LINEAR", None)
     x, weight = torch.randn(3, 5), torch.randn(7, 5)
     assert torch.equal(linear(x, weight), F.linear(x, weight))
 
 
 @torch.inference_mode()
-def test_what_onednn_refuses_is_left_to_torch(monkeypatch):
+def test_onednn_failure_falls_back_to_torch(monkeypatch):
     def refuse(*_):
         raise RuntimeError("could not create a memory object")
 

@@ -37,7 +37,7 @@ def test_upsampling_equals_scipy():
     np.testing.assert_allclose(resample(volume, origin=origin, step=step, size=size), expected, atol=1e-5)
 
 
-def test_downsampling_equals_antialiased_interpolation_of_torch():
+def test_downsampling_equals_antialiased_torch_interpolation():
     image = random_volume((1, 40, 30))
     step = (1.0, 40 / 17, 30 / 11)
     origin = tuple(0.5 * s - 0.5 for s in step)
@@ -45,7 +45,7 @@ def test_downsampling_equals_antialiased_interpolation_of_torch():
     torch.testing.assert_close(resample(image, origin=origin, step=step, size=(1, 17, 11)), expected, atol=1e-4, rtol=0)
 
 
-def test_cut_and_flip_are_exact():
+def test_crop_and_flip_are_exact():
     volume = random_volume()
     cut = resample(volume, origin=(2, 6, 0), step=(1, -1, 1), size=(5, 7, 11))
     assert torch.equal(cut, volume[2:7].flip(1))
@@ -58,7 +58,7 @@ def test_memory_order_does_not_matter():
     torch.testing.assert_close(resample(fortran, **arguments), resample(volume, **arguments))
 
 
-def test_integers_come_out_as_floats():
+def test_integers_become_floats():
     volume = torch.tensor([-1000, 0, 1000], dtype=torch.int16).view(3, 1, 1)
     half = resample(volume, origin=(0.5, 0, 0), step=(1, 1, 1), size=(2, 1, 1))
     assert half.dtype == torch.float32

@@ -23,14 +23,14 @@ def semantic_difference_ref(features, guidance, feature_kernel, guidance_kernel)
     return result
 
 
-def test_equals_the_loops():
+def test_equals_the_loop_implementation():
     features, guidance = (torch.randn(1, 2, 3, 4, 3, dtype=torch.float64) for _ in range(2))
     kernels = [torch.randn(2, 1, 3, 3, 3, dtype=torch.float64) for _ in range(2)]
     expected = semantic_difference_ref(features, guidance, *kernels)
     torch.testing.assert_close(semantic_difference(features, guidance, *kernels), expected)
 
 
-def test_nothing_diffuses_where_the_guidance_is_flat():
+def test_constant_guidance_gives_no_diffusion():
     kernel = torch.randn(2, 1, 3, 3, 3)
     kernel -= kernel.mean(dim=(2, 3, 4), keepdim=True)  # a difference: its taps sum to 0
     found = semantic_difference(torch.randn(1, 2, 6, 6, 6), torch.ones(1, 2, 6, 6, 6), kernel, kernel)

@@ -48,14 +48,14 @@ def test_equals_the_sequential_scan_in_value_and_gradients(length, dtype):
         assert relative_error(found, wanted) < TOLERANCE[dtype], name
 
 
-def test_carry_is_recursive_twice():
+def test_carry_recurses_twice():
     inputs = make_inputs(64 * 64 + 3, torch.float64, batch=1, heads=1, head_dim=1, state=2)
     with torch.no_grad():
         assert relative_error(ssd_scan(*inputs, chunk_size=1), ssd_scan_ref(*inputs)) < 1e-9
 
 
 @pytest.mark.parametrize("chunk_size", [1, 2, 16, 64, 128])
-def test_chunk_size_changes_nothing(chunk_size):
+def test_result_is_independent_of_chunk_size(chunk_size):
     inputs = make_inputs(70, torch.float64)
     assert relative_error(ssd_scan(*inputs, chunk_size=chunk_size), ssd_scan_ref(*inputs)) < 1e-9
 
@@ -78,13 +78,13 @@ def test_gradcheck():
     assert torch.autograd.gradcheck(lambda *args: ssd_scan(*args, chunk_size=2), inputs)
 
 
-def test_second_volume_of_a_batch_is_on_its_own():
+def test_sequences_in_a_batch_are_independent():
     x, dt, A, B, C, D = make_inputs(40, torch.float64)  # noqa: N806
     alone = ssd_scan(x[1:], dt[1:], A, B[1:], C[1:], D)
     torch.testing.assert_close(ssd_scan(x, dt, A, B, C, D)[1:], alone)
 
 
-def test_the_future_is_not_seen():
+def test_is_causal():
     inputs = make_inputs(80, torch.float64)
     changed = [value.detach().clone() for value in inputs]
     for value in changed[:2] + changed[3:5]:
@@ -105,7 +105,7 @@ def test_hand_computed():
         torch.testing.assert_close(y.flatten(), torch.tensor([265.0, 28.0], dtype=torch.float64))
 
 
-def test_autocast_does_not_touch_decays_and_states():
+def test_decays_and_states_stay_float32_under_autocast():
     x, dt, A, B, C, D = (value.detach() for value in make_inputs(200, torch.float32, dt_scale=10.0))  # noqa: N806
     low = [value.bfloat16() for value in (x, B, C)]
     exact = ssd_scan(low[0].float(), dt, A, low[1].float(), low[2].float(), D)

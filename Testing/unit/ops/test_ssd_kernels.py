@@ -79,12 +79,12 @@ def test_mocked_kernel_gets_the_documented_shapes(calls, dtype):
     assert all(call[name].dtype == dtype for name in ("x", "B", "C"))
 
 
-def test_mocked_kernel_is_not_asked_for_float64(calls):
+def test_mocked_kernel_is_not_called_for_float64(calls):
     assert ssd_kernels.fused_ssd_scan(*on_cuda(value.double() for value in make_inputs())) is None
     assert not calls
 
 
-def test_cpu_never_looks_for_the_kernels(calls, monkeypatch):
+def test_kernels_are_not_loaded_on_cpu(calls, monkeypatch):
     monkeypatch.setattr(ssd_kernels, "_kernel", pytest.fail)
     inputs = make_inputs()
     assert ssd_scan(*inputs).isfinite().all()

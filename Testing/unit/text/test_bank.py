@@ -39,7 +39,7 @@ class CountingEncoder:
         return vectors
 
 
-def test_a_bank_survives_the_disk(tmp_path: Path) -> None:
+def test_round_trip(tmp_path: Path) -> None:
     bank = made_up_bank()
     bank.save(tmp_path)
     loaded = EmbeddingBank.load(tmp_path)
@@ -50,7 +50,7 @@ def test_a_bank_survives_the_disk(tmp_path: Path) -> None:
     assert loaded.vector("pizza") is None
 
 
-def test_saving_a_loaded_bank_changes_nothing(tmp_path: Path) -> None:
+def test_saving_a_loaded_bank_is_idempotent(tmp_path: Path) -> None:
     made_up_bank().save(tmp_path)
     first = EmbeddingBank.load(tmp_path)
     first.save(tmp_path)
@@ -88,7 +88,7 @@ def test_a_damaged_bank_is_a_weights_error(tmp_path: Path, damage: str) -> None:
     assert caught.value.hint
 
 
-def test_prompts_in_the_bank_need_no_tower() -> None:
+def test_prompts_in_the_bank_need_no_text_encoder() -> None:
     bank = made_up_bank()
     embedder = PromptEmbedder(bank)
     vectors, warnings = embedder.embed(parse_prompts("liver; HCC"))
@@ -98,7 +98,7 @@ def test_prompts_in_the_bank_need_no_tower() -> None:
     assert warnings == [(), ()]
 
 
-def test_other_words_are_encoded_once() -> None:
+def test_other_prompts_are_encoded_once() -> None:
     embedder = PromptEmbedder(made_up_bank())
     tower = CountingEncoder()
     embedder._encoder = tower  # type: ignore[assignment]
@@ -124,12 +124,12 @@ def test_no_prompts_give_no_rows() -> None:
     assert (vectors.shape, warnings) == ((0, 8), [])
 
 
-def test_a_bank_of_another_tower_is_refused() -> None:
+def test_bank_of_another_text_encoder_is_refused() -> None:
     with pytest.raises(ConfigError):
         PromptEmbedder(made_up_bank(), tower="clip")
 
 
-def test_a_missing_tower_is_a_typed_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_text_encoder_raises_a_typed_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     with pytest.raises(MissingDependencyError) as caught:
         PromptEmbedder(made_up_bank()).embed(parse_prompts("mesenteric root"))
@@ -137,7 +137,7 @@ def test_a_missing_tower_is_a_typed_error(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.skipif(not (SHIPPED / BANK_FILE).exists(), reason="the text bank is not built: dsm.text.build_bank")
-def test_the_shipped_bank_has_every_name_and_the_first_mean() -> None:
+def test_shipped_bank_has_all_names_and_the_original_mean() -> None:
     bank = EmbeddingBank.load(SHIPPED)
     assert set(bank.names) == {structure.name for structure in load_vocabulary().structures}
     assert (SHIPPED / BANK_FILE).stat().st_size < 2**20

@@ -35,7 +35,7 @@ def small_bank(encoder: TextEncoder) -> EmbeddingBank:
 
 @needs_tower
 @pytest.mark.filterwarnings("default")
-def test_vectors_are_unit_and_mean_something(encoder: TextEncoder) -> None:
+def test_vectors_have_unit_length_and_reflect_similarity(encoder: TextEncoder) -> None:
     vectors = encoder.encode(["liver", "hepatic tissue", "left shoe"])
     assert vectors.shape == (3, 384)
     assert vectors.dtype == np.float32
@@ -46,7 +46,7 @@ def test_vectors_are_unit_and_mean_something(encoder: TextEncoder) -> None:
 
 @needs_tower
 @pytest.mark.filterwarnings("default")
-def test_the_shipped_bank_is_what_the_tower_says(encoder: TextEncoder) -> None:
+def test_shipped_bank_matches_the_text_encoder(encoder: TextEncoder) -> None:
     if not (SHIPPED / BANK_FILE).exists():
         pytest.skip("the text bank is not built: dsm.text.build_bank")
     bank = EmbeddingBank.load(SHIPPED)
@@ -65,7 +65,7 @@ def test_a_rebuilt_bank_keeps_mean_and_vectors(encoder: TextEncoder, small_bank:
 
 @needs_tower
 @pytest.mark.filterwarnings("default")
-def test_free_text_is_embedded_and_nonsense_is_called_far_off(encoder: TextEncoder, small_bank: EmbeddingBank) -> None:
+def test_free_text_is_embedded_and_nonsense_is_flagged(encoder: TextEncoder, small_bank: EmbeddingBank) -> None:
     embedder = PromptEmbedder(small_bank)
     embedder._encoder = encoder
     vectors, warnings = embedder.embed(parse_prompts("hepatic tissue of the patient; quarterly report"))
@@ -73,7 +73,7 @@ def test_free_text_is_embedded_and_nonsense_is_called_far_off(encoder: TextEncod
     assert [bool(warning) for warning in warnings] == [False, True]
 
 
-def test_an_unknown_tower_is_refused() -> None:
+def test_unknown_text_encoder_is_refused() -> None:
     with pytest.raises(ConfigError):
         TextEncoder("word2vec")
 
@@ -82,7 +82,7 @@ def test_an_unknown_tower_is_refused() -> None:
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("tower", ["biomedclip", "clip"])
 @pytest.mark.usefixtures("encoder")  # it gets open_clip imported beside any torchvision
-def test_a_hub_out_of_reach_is_a_typed_error(tower: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_hub_raises_a_typed_error(tower: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import open_clip
 
     def refuse(*_args: object, **_kwargs: object) -> None:

@@ -31,26 +31,26 @@ from dsm.text.vocabulary import load_vocabulary
         ("Leber, Milz", ["liver", "spleen"]),
     ],
 )
-def test_understood(text: str, names: list[str]) -> None:
+def test_foreign_names_in_prompts(text: str, names: list[str]) -> None:
     prompts = parse_prompts(text)
     assert [prompt.name for prompt in prompts] == names
     assert all(prompt.structure is not None for prompt in prompts)
 
 
 @pytest.mark.parametrize("text", ["Leber links", "Leberlappen", "tête du pancréas", "vessie gauche", "Kopf der Leber"])
-def test_what_is_not_understood_is_not_dropped(text: str) -> None:
+def test_unknown_foreign_text_is_kept_as_free_text(text: str) -> None:
     (prompt,) = parse_prompts(text)
     assert prompt.structure is None
 
 
 @pytest.mark.parametrize("name", FOREIGN_NAMES)
-def test_every_foreign_name_is_read_as_its_structure(name: str) -> None:
+def test_all_foreign_names_map_to_their_structure(name: str) -> None:
     vocabulary = load_vocabulary()
     pair = [f"{side} {name}" for side in ("left", "right") if vocabulary.get(f"{side} {name}")]
     for text in FOREIGN_NAMES[name]:
         assert [prompt.name for prompt in parse_prompts(text)] == ([name] if vocabulary.get(name) else pair), text
 
 
-def test_documentation_has_their_number() -> None:
+def test_documentation_states_the_number_of_foreign_names() -> None:
     page = Path(__file__).parents[3] / "docs" / "reference" / "problems.md"
     assert f"\n{len(FOREIGN_NAMES)} structures " in page.read_text(encoding="utf-8")

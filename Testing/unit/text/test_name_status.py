@@ -32,7 +32,7 @@ def test_learned_in_any_spelling(text: str) -> None:
         ("lipoma", "soft tissue sarcoma"),
     ],
 )
-def test_a_learned_lesion_of_the_organ_answers_others(text: str, name: str) -> None:
+def test_learned_lesion_is_used_for_other_lesions_of_the_organ(text: str, name: str) -> None:
     found = status(text)
     assert (found.kind, found.learned_name, found.rule, found.code) == (NameKind.RELATED, name, None, "name.related")
     assert name in found.text
@@ -48,7 +48,7 @@ def test_a_learned_lesion_of_the_organ_answers_others(text: str, name: str) -> N
         ("nodule in the left lung", ImageRule.LUNG_NODULES),
     ],
 )
-def test_a_rule_on_the_image_answers_lesions_of_learned_organs(text: str, rule: ImageRule) -> None:
+def test_image_rule_is_used_for_lesions_of_learned_organs(text: str, rule: ImageRule) -> None:
     found = status(text, "CT")
     assert (found.kind, found.rule, found.learned_name, found.code) == (NameKind.RELATED, rule, "", "name.rule")
     assert "Check the mask" in found.text
@@ -62,19 +62,19 @@ def test_a_rule_on_the_image_answers_lesions_of_learned_organs(text: str, rule: 
         *("kidney stone", "lung cyst", "mass near the liver", "right adrenal mass"),
     ],
 )
-def test_nothing_else_is_known(text: str) -> None:
+def test_other_names_are_unknown(text: str) -> None:
     found = status(text, "CT")
     assert (found.kind, found.code, found.learned_name, found.rule) == (NameKind.UNKNOWN, "name.unknown", "", None)
     assert "does not know" in found.text
     assert "says nothing about the scan" in found.text
 
 
-def test_a_lung_nodule_is_looked_for_in_ct_only() -> None:
+def test_lung_nodule_rule_applies_to_ct_only() -> None:
     assert status("lung tumor", "MR").kind is NameKind.UNKNOWN
     assert status("lung tumor", "").kind is NameKind.RELATED
 
 
-def test_a_rule_needs_its_organ() -> None:
+def test_rule_requires_its_organs() -> None:
     assert status("kidney tumor", learned=("left kidney",)).kind is NameKind.UNKNOWN
 
 
@@ -95,7 +95,7 @@ def test_near_names_are_learned_ones(text: str, near: tuple[str, ...]) -> None:
     assert all(name in found.text for name in near)
 
 
-def test_a_name_that_was_learned_in_mr_is_not_looked_for_in_ct() -> None:
+def test_name_learned_in_mr_only_is_unknown_in_ct() -> None:
     (prompt,) = parse_prompts("left atrium")
     found = [
         name_status(prompt, ("left atrium",), modality=modality, only_in={"MR": ("left atrium",)})
@@ -106,7 +106,7 @@ def test_a_name_that_was_learned_in_mr_is_not_looked_for_in_ct() -> None:
     assert "in MR only" in found[0].text
 
 
-def test_a_lesion_that_was_learned_in_mr_answers_no_other_in_ct() -> None:
+def test_lesion_learned_in_mr_only_is_not_used_in_ct() -> None:
     (prompt,) = parse_prompts("glioblastoma")
     limits = {"MR": ("brain tumor",)}
     assert name_status(prompt, LEARNED, modality="MR", only_in=limits).kind is NameKind.RELATED

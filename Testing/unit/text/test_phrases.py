@@ -112,19 +112,19 @@ NEGATED = [
 ]
 
 
-def test_the_table_is_long_enough() -> None:
+def test_number_of_phrases() -> None:
     assert len({*UNDERSTOOD, *REFUSED, *NEGATED}) >= 60
 
 
 @pytest.mark.parametrize(("text", "name"), UNDERSTOOD.items())
-def test_understood(text: str, name: str) -> None:
+def test_understood_phrases(text: str, name: str) -> None:
     (prompt,) = parse_prompts(text)
     assert prompt.structure is not None
     assert prompt.name == name
 
 
 @pytest.mark.parametrize(("text", "suggested"), REFUSED.items())
-def test_refused_with_what_it_was_near_to(text: str, suggested: str | None) -> None:
+def test_refused_phrases_have_a_suggestion(text: str, suggested: str | None) -> None:
     (prompt,) = parse_prompts(text)
     assert prompt.structure is None
     assert prompt.warnings
@@ -132,7 +132,7 @@ def test_refused_with_what_it_was_near_to(text: str, suggested: str | None) -> N
 
 
 @pytest.mark.parametrize("text", NEGATED)
-def test_negated(text: str) -> None:
+def test_negated_phrases_are_refused(text: str) -> None:
     with pytest.raises(PromptError) as caught:
         parse_prompts(text)
     assert caught.value.code == "prompt.negation"

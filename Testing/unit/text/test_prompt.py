@@ -22,18 +22,18 @@ def test_semicolon_and_new_line_separate_and_repeats_are_dropped() -> None:
     assert names("liver; Spleen\nthe liver;;\r\n HCC ;") == ["liver", "spleen", "liver tumor"]
 
 
-def test_a_sequence_is_taken_too() -> None:
+def test_sequence_of_prompts_is_accepted() -> None:
     assert [prompt.name for prompt in parse_prompts(["liver; spleen", "aorta"])] == ["liver", "spleen", "aorta"]
 
 
 @pytest.mark.parametrize("text", ["kidneys", "both kidneys", "bilateral kidney", "left and right kidney"])
-def test_both_sides_make_two_prompts(text: str) -> None:
+def test_bilateral_phrase_gives_two_prompts(text: str) -> None:
     prompts = parse_prompts(text)
     assert [prompt.name for prompt in prompts] == ["left kidney", "right kidney"]
     assert all(prompt.warnings == () for prompt in prompts)
 
 
-def test_no_side_makes_two_prompts_and_says_so() -> None:
+def test_paired_organ_without_a_side_gives_two_prompts_with_a_warning() -> None:
     left, right = parse_prompts("kidney")
     assert (left.name, right.name) == ("left kidney", "right kidney")
     assert "names no side" in left.warnings[0]
@@ -82,7 +82,7 @@ def test_lesion_and_organ_words(text: str, name: str) -> None:
         ("left renal cortex", "left kidney"),
     ],
 )
-def test_a_part_is_never_the_whole(text: str, whole: str) -> None:
+def test_part_of_a_structure_is_not_read_as_the_whole(text: str, whole: str) -> None:
     prompt = only(text)
     assert prompt.structure is None
     assert prompt.suggestions[0] == whole
@@ -92,7 +92,7 @@ def test_a_part_is_never_the_whole(text: str, whole: str) -> None:
 @pytest.mark.parametrize(
     ("text", "name"), [("left liver", "liver"), ("both pancreas", "pancreas"), ("right ascites", "ascites")]
 )
-def test_a_side_that_there_is_not_is_never_dropped(text: str, name: str) -> None:
+def test_side_of_an_unpaired_structure_is_not_dropped(text: str, name: str) -> None:
     prompt = only(text)
     assert prompt.structure is None
     assert prompt.suggestions == (name,)
@@ -107,7 +107,7 @@ def test_a_side_that_there_is_not_is_never_dropped(text: str, name: str) -> None
         ("left kidney tumor", "left kidney tumor", "left kidney"),
     ],
 )
-def test_a_side_of_a_lesion_is_that_of_its_organ(text: str, name: str, host: str) -> None:
+def test_side_of_a_lesion_is_the_side_of_its_organ(text: str, name: str, host: str) -> None:
     prompt = only(text)
     assert prompt.name == name
     assert prompt.structure is not None
@@ -116,7 +116,7 @@ def test_a_side_of_a_lesion_is_that_of_its_organ(text: str, name: str, host: str
     assert only(prompt.canonical_text) == replace(prompt, text=prompt.name)
 
 
-def test_both_sides_of_a_lesion_are_the_lesion() -> None:
+def test_bilateral_lesion_is_the_lesion_without_a_side() -> None:
     assert only("bilateral renal tumors").name == "kidney tumor"
 
 
@@ -129,11 +129,11 @@ def test_both_sides_of_a_lesion_are_the_lesion() -> None:
         ("portal and splenic veins", ["portal vein and splenic vein"]),
     ],
 )
-def test_lists_of_known_things_are_split(text: str, expected: list[str]) -> None:
+def test_lists_of_known_names_are_split(text: str, expected: list[str]) -> None:
     assert names(text) == expected
 
 
-def test_two_lesions_in_one_phrase_are_not_dropped_in_silence() -> None:
+def test_two_lesions_in_one_phrase_give_a_warning() -> None:
     prompt = only("mass and tumor of the kidney")
     assert prompt.structure is None
     assert "';' between two" in prompt.warnings[0]
@@ -165,13 +165,13 @@ def test_a_typo_is_free_text_with_a_suggestion() -> None:
         ("stroma", "organ"),
     ],
 )
-def test_lesion_words_decide_the_kind_of_free_text(text: str, kind: str) -> None:
+def test_lesion_words_determine_the_kind_of_free_text(text: str, kind: str) -> None:
     prompt = only(text)
     assert (prompt.structure, prompt.kind) == (None, kind)
 
 
 @pytest.mark.parametrize("text", ["mass near the kidney", "lesion behind the liver"])
-def test_relations_are_not_guessed(text: str) -> None:
+def test_spatial_relations_are_not_guessed(text: str) -> None:
     prompt = only(text)
     assert prompt.structure is None
     assert "not understood" in prompt.warnings[1]
@@ -188,7 +188,7 @@ def test_a_negation_is_refused_and_never_dropped(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "  ;\n ;", "!!!", "liver; …", [], ["", " "]])
-def test_nothing_to_segment_is_an_error(text: str | list[str]) -> None:
+def test_empty_prompt_is_refused(text: str | list[str]) -> None:
     with pytest.raises(PromptError) as caught:
         parse_prompts(text)
     assert caught.value.hint
@@ -205,7 +205,7 @@ def test_nothing_to_segment_is_an_error(text: str | list[str]) -> None:
         "a " * 200,
     ],
 )
-def test_too_much_is_an_error(text: str | list[str]) -> None:
+def test_too_long_prompt_is_refused(text: str | list[str]) -> None:
     with pytest.raises(PromptError) as caught:
         parse_prompts(text)
     assert caught.value.code == "prompt"

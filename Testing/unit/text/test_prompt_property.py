@@ -38,7 +38,7 @@ def test_any_text_gives_prompts_or_a_prompt_error(text: str) -> None:
 
 
 @pytest.mark.parametrize("wear", [str, str.upper, str.title, " {} ".format, "the {}".format])
-def test_a_canonical_name_in_any_case_is_itself(wear: Callable[[str], str]) -> None:
+def test_canonical_names_are_case_insensitive(wear: Callable[[str], str]) -> None:
     for name in NAMES:
         (prompt,) = parse_prompts(wear(name))
         assert (prompt.name, prompt.warnings) == (name, ())

@@ -59,7 +59,7 @@ def read(phrase: str) -> list[str]:
     return names
 
 
-def test_the_sets_are_sound() -> None:
+def test_phrase_sets_are_consistent() -> None:
     vocabulary = load_vocabulary()
     assert len(SETS["first"][0]) >= 150
     for rows, _ in SETS.values():
@@ -74,7 +74,7 @@ def test_the_first_set_is_not_a_copy_of_the_vocabulary() -> None:
 
 
 @pytest.mark.parametrize(("which", "bar"), [("first", 0.93), ("second", 0.80), ("third", 0.77)])
-def test_the_vocabulary_alone_resolves_most(which: str, bar: float) -> None:
+def test_accuracy_of_the_vocabulary_alone(which: str, bar: float) -> None:
     rows, _ = SETS[which]
     right = [read(phrase) == [name] for phrase, name in rows]
     assert np.mean(right) >= bar
@@ -87,7 +87,7 @@ def test_the_vocabulary_alone_resolves_most(which: str, bar: float) -> None:
 @pytest.mark.skipif(not (SHIPPED / BANK_FILE).exists(), reason="the text bank is not built: dsm.text.build_bank")
 @pytest.mark.filterwarnings("default")
 @pytest.mark.xdist_group("text_tower")
-def test_vocabulary_gate_and_tower_reach_the_bar() -> None:
+def test_accuracy_of_vocabulary_lesion_gate_and_text_vectors() -> None:
     bank = EmbeddingBank.load(SHIPPED)
     embedder = PromptEmbedder(bank)
     vocabulary = load_vocabulary()

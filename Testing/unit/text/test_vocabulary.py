@@ -76,14 +76,14 @@ def vocabulary() -> Vocabulary:
     return load_vocabulary()
 
 
-def test_total_segmentator_classes_are_all_there(vocabulary: Vocabulary) -> None:
+def test_all_totalsegmentator_classes_are_included(vocabulary: Vocabulary) -> None:
     assert len(TOTAL) == 117
     found = {name: vocabulary.find(name) for name in TOTAL}
     assert [name for name, structure in found.items() if structure is None] == []
     assert len({structure.name for structure in found.values() if structure}) == 117
 
 
-def test_names_of_the_paper_and_of_the_first_bank_are_all_there(vocabulary: Vocabulary) -> None:
+def test_names_of_the_paper_and_of_the_first_bank_are_included(vocabulary: Vocabulary) -> None:
     assert (len(ORGANS), len(TUMORS)) == (25, 20)
     assert [name for name in FIRST_NAMES if vocabulary.get(name) is None] == []
     assert {vocabulary.get(name).kind for name in ORGANS} == {"organ"}  # type: ignore[union-attr]
@@ -109,7 +109,7 @@ def test_every_name_and_synonym_finds_its_structure(vocabulary: Vocabulary) -> N
     assert wrong == []
 
 
-def test_entries_are_sound(vocabulary: Vocabulary) -> None:
+def test_entries_are_consistent(vocabulary: Vocabulary) -> None:
     names = [structure.name for structure in vocabulary.structures]
     assert len(set(names)) == len(names)
     for structure in vocabulary.structures:
@@ -125,20 +125,20 @@ def test_entries_are_sound(vocabulary: Vocabulary) -> None:
             assert structure.kind == "tumor", structure.name
 
 
-def test_get_wants_the_exact_name(vocabulary: Vocabulary) -> None:
+def test_get_requires_the_exact_name(vocabulary: Vocabulary) -> None:
     assert vocabulary.get("liver").name == "liver"  # type: ignore[union-attr]
     assert vocabulary.get("Liver") is None
     assert vocabulary.find("Liver").name == "liver"  # type: ignore[union-attr]
 
 
-def test_find_gives_none_for_two_sides_and_for_nothing(vocabulary: Vocabulary) -> None:
+def test_find_returns_none_for_paired_and_unknown_names(vocabulary: Vocabulary) -> None:
     assert vocabulary.find("kidneys") is None
     assert [s.name for s in vocabulary.find_all("kidneys")] == ["left kidney", "right kidney"]
     assert vocabulary.find("pizza") is None
     assert vocabulary.find("") is None
 
 
-def test_a_one_sided_structure_is_not_given_for_the_other_side(vocabulary: Vocabulary) -> None:
+def test_one_sided_structure_is_not_found_on_the_other_side(vocabulary: Vocabulary) -> None:
     assert vocabulary.find("RML").name == "right lung middle lobe"  # type: ignore[union-attr]
     assert vocabulary.find("left middle lobe") is None
 
@@ -163,12 +163,12 @@ def test_nonsense_gives_no_suggestion(vocabulary: Vocabulary) -> None:
     assert vocabulary.suggest("") == []
 
 
-def test_search_looks_into_synonyms(vocabulary: Vocabulary) -> None:
+def test_search_includes_synonyms(vocabulary: Vocabulary) -> None:
     assert "liver tumor" in [structure.name for structure in vocabulary.search("hepatocellular")]
     assert len(vocabulary.search("")) == len(vocabulary.structures)
 
 
-def test_complete_prefers_names_that_begin_so(vocabulary: Vocabulary) -> None:
+def test_complete_prefers_names_with_the_prefix(vocabulary: Vocabulary) -> None:
     assert vocabulary.complete("Liv")[0] == "liver"
     assert "liver tumor" in vocabulary.complete("hepatoc")
     assert len(vocabulary.complete("", limit=5)) == 5

@@ -27,11 +27,11 @@ from dsm.text.words import key, negation, normalise, split_side
         ("\x00;…", ""),
     ],
 )
-def test_one_spelling(typed: str, words: str) -> None:
+def test_spellings_are_normalised(typed: str, words: str) -> None:
     assert normalise(typed) == words
 
 
-def test_normalising_twice_changes_nothing() -> None:
+def test_normalising_is_idempotent() -> None:
     for text in ("Oesophageal tumours", "both Kidneys", "metastases", "3rd ribs", "C-spine"):
         assert normalise(normalise(text)) == normalise(text)
 
@@ -47,7 +47,7 @@ def test_normalising_twice_changes_nothing() -> None:
         ("left", None, ["left"]),
     ],
 )
-def test_side_is_taken_out(words: str, side: str | None, rest: list[str]) -> None:
+def test_side_is_split_off(words: str, side: str | None, rest: list[str]) -> None:
     assert split_side(words.split()) == (side, rest)
 
 
@@ -68,16 +68,16 @@ def test_key_ignores_order_and_fillers() -> None:
         ("ningún tumor", "ningún"),
     ],
 )
-def test_negations_are_found(text: str, word: str) -> None:
+def test_negations_are_detected(text: str, word: str) -> None:
     assert negation(text) == word
 
 
 @pytest.mark.parametrize("text", ["lymph node no. 7", "no 7", "nodule", "sinus", "non-enhancing tumor", "normal liver"])
-def test_what_only_looks_like_a_negation_is_none(text: str) -> None:
+def test_similar_words_are_not_negations(text: str) -> None:
     assert negation(text) == ""
 
 
-def test_no_name_of_the_vocabulary_is_a_negation() -> None:
+def test_vocabulary_names_are_not_negations() -> None:
     for structure in load_vocabulary().structures:
         for name in (structure.name, *structure.synonyms, *structure.parts):
             assert negation(name) == "", name

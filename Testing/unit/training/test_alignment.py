@@ -12,7 +12,7 @@ def test_targets_by_hand():
     torch.testing.assert_close(soft_targets(text), torch.tensor([[1 - low, low], [low, 1 - low]]))
 
 
-def test_the_same_name_twice_shares_its_target():
+def test_equal_names_share_the_target():
     text = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     torch.testing.assert_close(soft_targets(text)[0], torch.tensor([0.5, 0.5, 0.0]), atol=1e-4, rtol=0)
 
@@ -25,7 +25,7 @@ def test_loss_by_hand():
     assert soft_contrastive_loss(3 * torch.eye(2), torch.eye(2)).item() == pytest.approx(expected)
 
 
-def test_training_pulls_queries_to_their_names():
+def test_training_aligns_queries_with_their_names():
     torch.manual_seed(0)
     head, queries, text = AlignmentHead(8, 6), torch.randn(5, 8), torch.randn(5, 6)
     optimizer = torch.optim.Adam(head.parameters(), lr=0.02)

@@ -18,11 +18,11 @@ def load(entry, windows=WINDOW):
     return load_case(entry, windows, rng=np.random.default_rng(0))
 
 
-def test_every_fifth_case_is_for_validation(entries):
+def test_every_fifth_case_is_used_for_validation(entries):
     assert [entry.validation for entry in entries] == [False, False, False, False, True]
 
 
-def test_image_is_what_the_network_sees(entries):
+def test_image_is_windowed_as_at_inference(entries):
     case = load(entries[0], (*WINDOW, (-1000.0, 0.0)))
     assert case.image.shape == (1, 2, 28, 24, 20)
     assert case.image.dtype == torch.float32
@@ -34,7 +34,7 @@ def test_image_is_what_the_network_sees(entries):
     assert (case.image[0, 1][liver] == 1).all()  # above the second window
 
 
-def test_organ_is_the_union_with_its_tumor(entries):
+def test_organ_includes_its_tumor(entries):
     case = load(entries[0])
     assert case.entry.targets == {"liver": (1, 3), "spleen": (2,), "liver tumor": (3,)}
     for name, ids in case.entry.targets.items():
@@ -43,7 +43,7 @@ def test_organ_is_the_union_with_its_tumor(entries):
         assert set(case.label[0, 0][tuple(voxels.T)].tolist()) == set(ids)
 
 
-def test_soft_tissue_is_where_no_organ_is(entries):
+def test_soft_tissue_excludes_organs(entries):
     case = load_case(entries[0], WINDOW, rng=np.random.default_rng(0), add_soft_tissue=True)
     tissue = torch.isin(case.label, torch.tensor(case.entry.targets[SOFT_TISSUE]))
     assert tissue.any()
@@ -52,7 +52,7 @@ def test_soft_tissue_is_where_no_organ_is(entries):
     assert not before[tissue].any()
 
 
-def test_skeleton_is_dense_and_no_organ(entries, tmp_path):
+def test_skeleton_is_dense_and_excludes_organs(entries, tmp_path):
     image = sitk.ReadImage(str(entries[0].image))
     voxels = sitk.GetArrayFromImage(image)
     voxels[2:9, 2:9] = 900
@@ -76,7 +76,7 @@ def test_absent_name_is_annotated_but_not_present(entries):
 
 
 @pytest.mark.parametrize("axes", [(1, 0, 2), (2, 1, 0)])
-def test_orientation_in_the_file_does_not_matter(entries, tmp_path, axes):
+def test_case_is_independent_of_file_orientation(entries, tmp_path, axes):
     original = load(entries[0])
     turned = {}
     for kind in ("image", "label"):
@@ -88,7 +88,7 @@ def test_orientation_in_the_file_does_not_matter(entries, tmp_path, axes):
     torch.testing.assert_close(case.image, original.image)
 
 
-def test_mr_has_one_window_of_its_own(entries):
+def test_mr_has_a_single_window(entries):
     entry = entries[0]
     case = load(CaseEntry("x", entry.image, entry.label, "MR", entry.targets, validation=False), (*WINDOW, *WINDOW))
     assert not case.image[:, 1].any()

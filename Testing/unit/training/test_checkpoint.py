@@ -4,7 +4,7 @@ import torch
 from dsm.training.checkpoint import resume, save_checkpoint
 
 
-def test_parts_come_back(tmp_path):
+def test_round_trip(tmp_path):
     net, other = torch.nn.Linear(2, 3), torch.nn.Linear(2, 3)
     save_checkpoint(tmp_path, 7, {"net": net})
     assert resume(tmp_path, {"net": other}) == 7
@@ -15,7 +15,7 @@ def test_run_without_a_checkpoint_starts_at_zero(tmp_path):
     assert resume(tmp_path, {}) == 0
 
 
-def test_failure_leaves_the_old_checkpoint(tmp_path):
+def test_failure_keeps_the_old_checkpoint(tmp_path):
     class Broken:
         def state_dict(self):
             raise RuntimeError("broken")

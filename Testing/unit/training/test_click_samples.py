@@ -13,14 +13,14 @@ def case(phantoms):
     return load_click_case(entry, hidden=("liver tumor",), rng=np.random.default_rng(0))
 
 
-def test_every_label_is_an_object_but_the_hidden_ones(case):
+def test_objects_are_all_labels_except_hidden_ones(case):
     assert sorted({found.name for found in case.objects}) == ["liver", "spleen"]
     liver = next(found for found in case.objects if found.name == "liver")
     assert liver.extent_mm == pytest.approx(2 * 6 * 4, rel=0.2)
 
 
 @pytest.mark.parametrize("kind", ["labels", "lesions", "regions"])
-def test_windows_have_an_object_with_the_first_click_in_it(case, kind):
+def test_first_click_is_inside_the_object(case, kind):
     shares = {"labels": (1.0, 0.0), "lesions": (0.0, 1.0), "regions": (0.0, 0.0)}[kind]
     rules = SampleRules(labels=shares[0], lesions=shares[1], text=1.0, start_wrong=1.0)
     rng = np.random.default_rng(1)
@@ -32,7 +32,7 @@ def test_windows_have_an_object_with_the_first_click_in_it(case, kind):
         assert sample.text.any() or sample.previous.any()
 
 
-def test_a_labelled_window_shows_the_label(case):
+def test_image_of_a_labelled_window_matches_the_label(case):
     rules = SampleRules(labels=1.0, lesions=0.0, text=0.0, start_wrong=0.0)
     rng = np.random.default_rng(2)
     differences = []
@@ -43,7 +43,7 @@ def test_a_labelled_window_shows_the_label(case):
     assert np.mean(differences) > 0.3  # both organs are brighter than what is around them
 
 
-def test_a_lesion_changes_the_image_where_its_mask_is():
+def test_synthetic_lesion_changes_the_image_inside_its_mask():
     image = torch.full((32, 32, 32), 0.5)
     for seed in range(10):
         filled, truth = put_lesion(image, np.random.default_rng(seed))
@@ -52,7 +52,7 @@ def test_a_lesion_changes_the_image_where_its_mask_is():
         assert float(change[truth].mean()) > 5 * float(change[~truth].mean())
 
 
-def test_supervoxels_are_merged_up_to_the_border():
+def test_supervoxels_are_merged_up_to_object_borders():
     grid = np.moveaxis(np.indices((32, 32, 32)), 0, -1)
     ball = np.linalg.norm(grid - 16, axis=-1) < 9
     image = np.where(ball, 0.8, 0.3) + np.random.default_rng(0).normal(0, 0.01, ball.shape)
@@ -64,12 +64,12 @@ def test_supervoxels_are_merged_up_to_the_border():
     assert np.mean(np.array(overlaps) > 0.8) >= 0.5  # the others grew from a supervoxel on the border
 
 
-def test_a_uniform_window_has_no_region():
+def test_uniform_window_has_no_region():
     image = np.full((32, 32, 32), 0.5) + np.random.default_rng(0).normal(0, 0.001, (32, 32, 32))
     assert merged_supervoxels(image, np.random.default_rng(0)) is None
 
 
-def test_loaded_cases_can_be_kept(case, tmp_path):
+def test_saved_cases_give_the_same_samples(case, tmp_path):
     save_click_cases([case], tmp_path / "cases.pt")
     (again,) = read_click_cases(tmp_path / "cases.pt")
     rules = SampleRules()

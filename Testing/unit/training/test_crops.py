@@ -39,7 +39,7 @@ def plain(crops, center):
     return crops
 
 
-def test_crop_has_the_size_and_the_masks_half_of_it(case):
+def test_masks_have_half_the_size_of_the_crop(case):
     crop = sampler()(case)
     assert crop.image.shape == (1, 1, 32, 32, 16)
     assert crop.names == ("liver", "spleen", "pancreas")
@@ -72,7 +72,7 @@ def test_no_frame_of_zeros_around_a_small_scan(case):
     )
 
 
-def test_masks_lie_where_the_image_says(case):
+def test_masks_are_aligned_with_the_image(case):
     # Voxels 4 … 35: every border in the plane lies between two blocks of 2³.
     crop = plain(sampler((32, 32, 32), spacing=1.0), (19.5, 19.5, 15.75))(case)
     pooled = torch.nn.functional.avg_pool3d(crop.image, 2)[0, 0]
@@ -81,7 +81,7 @@ def test_masks_lie_where_the_image_says(case):
     assert crop.masks[1].any()
 
 
-def test_masks_stay_with_the_image_under_augmentation(case):
+def test_masks_are_aligned_with_the_image_under_augmentation(case):
     crops = sampler((32, 32, 32), class_centered=1.0)
     crops.intensity.transforms = ()
     for _ in range(5):
@@ -98,12 +98,12 @@ def test_outside_of_the_case_is_background(case):
     assert not crop.masks.any()
 
 
-def test_class_centered_crops_show_a_present_name(case):
+def test_class_centered_crops_contain_a_present_name(case):
     crops = sampler((16, 16, 16), class_centered=1.0)
     assert all(crops(case).masks.any() for _ in range(10))
 
 
-def test_rotation_and_scale_stay_in_their_bounds():
+def test_rotation_and_scale_are_bounded():
     crops = sampler()
     for _ in range(50):
         matrix = crops._transform()
@@ -116,7 +116,7 @@ def test_rotation_and_scale_stay_in_their_bounds():
         assert matrix.det() > 0  # never mirrored: left and right have names
 
 
-def test_generator_is_all_the_state(case):
+def test_crops_depend_on_the_generator_state_only(case):
     first, second = sampler(), sampler()
     for _ in range(3):
         first(case)
@@ -137,7 +137,7 @@ def test_case_without_known_labels_can_be_cropped(case):
     assert sampler(class_centered=1.0)(empty).image.shape == (1, 1, 32, 32, 16)
 
 
-def test_second_window_is_hidden_at_random_and_stays_zero_where_a_scan_lacks_it(case):
+def test_second_window_is_dropped_at_random_and_zero_if_missing(case):
     two = replace(case, image=torch.cat([case.image, case.image / 2], dim=1))
     crops = sampler(class_centered=1.0)
     crops.channel_dropout = 0.5
@@ -149,7 +149,7 @@ def test_second_window_is_hidden_at_random_and_stays_zero_where_a_scan_lacks_it(
     assert all(image[0, 0].any() for image in drawn)
 
 
-def test_names_that_do_not_matter_are_not_drawn(case):
+def test_only_selected_names_are_drawn(case):
     crops = sampler((16, 16, 16), class_centered=1.0)
     crops.names_that_matter = {"spleen"}
     drawn = [crops(case) for _ in range(10)]
@@ -158,7 +158,7 @@ def test_names_that_do_not_matter_are_not_drawn(case):
     assert crops(case).masks.shape == (0, 8, 8, 8)
 
 
-def test_random_contrast_keeps_air_dark_and_changes_organs_only_in_the_first_window(case):
+def test_random_contrast_changes_organs_in_the_first_window_only(case):
     windows = replace(case, image=case.image.expand(1, 2, *case.image.shape[2:]).contiguous())
     generator = torch.Generator().manual_seed(0)
     crops = CropSampler((32, 32, 16), 1.0, class_centered=0.75, generator=generator, random_contrast=1.0)

@@ -4,7 +4,7 @@ from dsm.training.curves import curves
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_numbers_of_the_log_are_curves(tmp_path):
+def test_log_values_become_curves(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     curves(tmp_path, {"step": 50, "loss": 2.0, "mean": None})

@@ -35,7 +35,7 @@ class TestMaskLoss:
         expected = (LN2 + LN2 + 0) / 3 + (0.5 + 0) / 2
         assert mask_loss(logits, masks).item() == pytest.approx(expected, abs=1e-4)
 
-    def test_balance_weighs_a_small_mask(self):
+    def test_balance_weights_small_masks(self):
         # One of five voxels is inside: it weighs 4^½ = 2, or 1; Dice 1 - 2·½ / (1 + 5/2) = 1 - 1/3.5
         logits, mask = row(0, 0, 0, 0, 0), row(1, 0, 0, 0, 0).bool()
         dice = 1 - 1 / 3.5
@@ -55,7 +55,7 @@ class TestGroupLoss:
         assert group_loss(either, mask, rows).item() == pytest.approx(0, abs=1e-3)
         assert group_loss(-either, mask, rows).item() > 10
 
-    def test_gradient_reaches_members_and_others(self):
+    def test_gradient_of_members_and_non_members(self):
         logits = torch.zeros(3, 1, 1, 2, requires_grad=True)
         group_loss(logits, row(1, 0)[0].bool(), torch.tensor([0, 2])).backward()
         assert logits.grad is not None
@@ -72,7 +72,7 @@ class TestAssignmentLoss:
         assert assignment_loss(*args, balance=0.0).item() == pytest.approx((2 * LN2 + 4 * LN2) / 5)
 
     @pytest.mark.parametrize("balance", [0.0, 0.5])
-    def test_bool_masks_give_what_fractions_give(self, balance):
+    def test_bool_masks_equal_float_masks(self, balance):
         generator = torch.Generator().manual_seed(0)
         logits = torch.randn(4, 3, 3, 3, generator=generator).requires_grad_()
         label = torch.randint(3, (3, 3, 3), generator=generator)
@@ -89,7 +89,7 @@ class TestAssignmentLoss:
         found = [assignment_loss(*args, m, torch.tensor([0, 1])) for m in (masks, masks.float())]
         torch.testing.assert_close(*found)
 
-    def test_organs_compete_where_something_is_labelled(self):
+    def test_annotated_organs_compete_in_labelled_voxels(self):
         # Voxel 1 is organ 0: softmax over both organs and void. Voxel 2 is nothing known: organ 1 may own it, so it is
         # left out, and organ 0 competes with void.
         logits = torch.zeros(2, 1, 1, 2)
@@ -117,7 +117,7 @@ class TestAssignmentLoss:
         expected = assignment_loss(logits, torch.tensor(0.1), masks, torch.tensor([3, 1]))
         torch.testing.assert_close(swapped, expected)
 
-    def test_what_is_not_annotated_is_pushed_down_only_inside_other_organs(self):
+    def test_unannotated_organs_are_suppressed_inside_other_organs_only(self):
         logits = torch.zeros(2, 1, 1, 2, requires_grad=True)
         assignment_loss(logits, torch.tensor(0.0), row(1, 0), torch.tensor([0])).backward()
         inside, outside = logits.grad[1].flatten()

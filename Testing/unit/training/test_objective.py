@@ -44,7 +44,7 @@ def test_parts_follow_the_annotation(parts_of):
     assert set(parts_of(crop_of("liver tumor"))) == {"tumor"}
 
 
-def test_names_that_the_model_lacks_are_ignored(parts_of):
+def test_names_unknown_to_the_model_are_ignored(parts_of):
     crop = crop_of("spleen", "left kidney")
     more = Crop(crop.image, torch.cat([crop.masks, crop.masks[:1]]), (*crop.names, "heart"))
     for part, value in parts_of(crop, text_prompts=0).items():
@@ -61,7 +61,7 @@ def test_weights(parts_of):
     assert "tumor" not in parts_of(crop, tumor_weight=0.0)
 
 
-def test_better_masks_cost_less(tiny_net, names, tiny_recipe):
+def test_training_reduces_the_loss(tiny_net, names, tiny_recipe):
     net = tiny_net(noise=False).train()
     crop = crop_of("spleen", "left kidney")
     optimizer = torch.optim.AdamW(net.parameters(), lr=3e-3)
@@ -76,7 +76,7 @@ def test_better_masks_cost_less(tiny_net, names, tiny_recipe):
     assert sum(losses[-3:]) < 0.9 * sum(losses[:3])
 
 
-def test_prompts_are_asked_by_text(names):
+def test_prompts_are_encoded_by_text(names):
     batch = names.batch(["spleen", "lung tumor"], text_only=False)
     assert batch.organ_index.tolist() == [-1, -1]
     assert batch.tumor_index.tolist() == [-1, 1]

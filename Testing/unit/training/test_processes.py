@@ -13,7 +13,7 @@ from dsm.training.processes import Processes
 PACKAGE = Path(__file__).resolve().parents[3] / "DSMSegment"
 
 
-def test_alone_by_default():
+def test_single_process_by_default():
     alone = Processes.from_environment()
     assert (alone.is_first, alone.count) == (True, 1)
     assert list(alone.share(3)) == [0, 1, 2]
@@ -31,7 +31,7 @@ def losses_alone_and_in_two(recipe, bank, out):
     return [json.loads((out / run / "losses.json").read_text()) for run in ("one", "two")]
 
 
-def test_two_processes_take_the_steps_of_one(tiny_recipe, phantoms, small_bank, tmp_path):
+def test_two_processes_match_one(tiny_recipe, phantoms, small_bank, tmp_path):
     values = asdict(tiny_recipe) | {"data_root": str(phantoms), "crops_per_step": 2, "validation_cases": ()}
     values |= {"alignment_weight": 0.1, "anomaly_weight": 0.1, "synthetic_lesions": None}
     values["model"] = {**values["model"], "visual_prompt": True}

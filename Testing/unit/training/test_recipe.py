@@ -77,7 +77,7 @@ def test_unknown_keys_have_a_suggestion(tmp_path):
 
 
 @pytest.mark.parametrize("crop", [[32, 32], [32, 32, 40], [0, 16, 16]])
-def test_crop_must_fit_the_strides(tmp_path, crop):
+def test_crop_must_be_a_multiple_of_the_stride(tmp_path, crop):
     phase = {**MINIMAL["phases"][0], "crop": crop}
     with pytest.raises(ConfigError, match="multiples of 16"):
         load(tmp_path, {**MINIMAL, "phases": [phase]})

@@ -13,18 +13,18 @@ def scan() -> np.ndarray:
     return image
 
 
-def test_bone_with_its_marrow_and_no_contrast_agent():
+def test_bone_includes_marrow_and_excludes_contrast_agent():
     found = skeleton_from_density(scan(), SPACING_MM)
     assert found[21:39, 21:39].all()
     assert not found[55:].any()
     assert not found[:15].any()
 
 
-def test_only_the_largest_part_where_the_scan_is_clipped():
+def test_only_the_largest_component_in_a_clipped_scan():
     found = skeleton_from_density(scan().clip(-125, 275), SPACING_MM)
     assert found[21:39, 21:39].all()
     assert not found[55:].any()
 
 
-def test_nothing_in_soft_tissue():
+def test_soft_tissue_has_no_skeleton():
     assert not skeleton_from_density(np.full((20, 20, 10), 60.0, np.float32), SPACING_MM).any()

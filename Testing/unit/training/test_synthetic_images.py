@@ -66,11 +66,11 @@ def label_set(tmp_path_factory):
         (OTHER_TISSUE, OTHER_TISSUE),
     ],
 )
-def test_tissue_follows_the_name(name, tissue):
+def test_tissue_of_a_name(name, tissue):
     assert tissue_of(name).name == tissue
 
 
-def test_ct_like_image_has_the_order_of_real_densities():
+def test_ct_like_image_has_realistic_density_order():
     """Of 40 images, those with a second window: air, lung, soft tissue, bone."""
     label, count = label_map(), 0
     for seed in range(40):
@@ -86,7 +86,7 @@ def test_ct_like_image_has_the_order_of_real_densities():
     assert 10 < count < 30
 
 
-def test_intensities_differ_from_image_to_image_and_repeat_with_the_seed():
+def test_intensities_vary_and_are_reproducible_with_the_seed():
     label = label_map()
     one, same, other = (synthetic_image(label, NAMES, WINDOWS, generator=generator(seed)) for seed in (1, 1, 2))
     assert torch.equal(one, same)
@@ -111,7 +111,7 @@ def test_other_tissue_fills_the_body_and_not_the_air():
     assert not filled[:, :15].any()
 
 
-def test_label_map_alone_becomes_crops_whose_masks_lie_on_the_image(label_set):
+def test_crops_of_a_label_map_are_aligned_with_the_synthetic_image(label_set):
     (entry,) = read_manifest(label_set, labels_alone=True)
     assert not entry.has_image
     case = load_case(entry, WINDOWS, rng=np.random.default_rng(0))
@@ -129,7 +129,7 @@ def test_label_map_alone_becomes_crops_whose_masks_lie_on_the_image(label_set):
     assert seen
 
 
-def test_cases_without_an_image_are_listed_only_where_images_are_synthesised(label_set):
+def test_cases_without_an_image_need_synthetic_images(label_set):
     assert read_manifest(label_set) == []
     source = Source(folder=label_set.name, weight=1.0)
     recipe = Recipe(model={}, data_root="", sources=(source,), phases=())

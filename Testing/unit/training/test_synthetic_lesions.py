@@ -24,14 +24,14 @@ def lesioned(crop, seed=0, rules=RULES, modality="CT"):
     return add_lesions(crop, rules, 1.5, modality=modality, generator=torch.Generator().manual_seed(seed))
 
 
-def test_lesion_is_asked_by_the_name_of_its_host():
+def test_lesion_is_named_after_its_host():
     new = lesioned(crop_of())
     assert new.names == ("liver", "left kidney", "liver tumor")
     assert new.masks[2].any()
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_organs_keep_or_lose_the_lesion(seed):
+def test_lesion_is_inside_its_host_and_outside_other_organs(seed):
     crop = crop_of()
     new = lesioned(crop, seed)
     liver, kidney, tumor = new.masks
@@ -40,7 +40,7 @@ def test_organs_keep_or_lose_the_lesion(seed):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_image_changes_where_the_lesion_is_and_not_far_from_it(seed):
+def test_image_changes_inside_the_lesion_only(seed):
     crop = crop_of()
     new = lesioned(crop, seed)
     change = (new.image - crop.image).abs()[0, 0]
@@ -59,7 +59,7 @@ def test_input_is_not_changed():
     assert torch.equal(crop.masks, before[1])
 
 
-def test_generator_decides():
+def test_lesion_depends_on_the_generator_only():
     one, same, other = (lesioned(crop_of(), seed) for seed in (1, 1, 2))
     assert torch.equal(one.image, same.image)
     assert not torch.equal(one.image, other.image)
@@ -73,7 +73,7 @@ def test_generator_decides():
         (("liver",), replace(RULES, probability=0.0)),
     ],
 )
-def test_nothing_is_put(names, rules):
+def test_crop_without_a_suitable_host_is_unchanged(names, rules):
     crop = crop_of(names)
     assert lesioned(crop, rules=rules) is crop
 
@@ -99,7 +99,7 @@ def test_cysts_of_ct_are_darker_than_their_host():
         assert new.image[0, 0][inside].mean() < 0.55
 
 
-def test_mass_effect_moves_other_tissue():
+def test_mass_effect_displaces_other_tissue():
     moved = 0
     for seed in range(40):
         crop = crop_of()
@@ -127,7 +127,7 @@ def test_lesions_in_soft_tissue_are_large():
     assert smallest > min(int(lesioned(in_organ, seed, rules).masks[1].sum()) for seed in range(10))
 
 
-def test_a_healthy_crop_gets_negative_prompts():
+def test_healthy_crop_gets_negative_prompts():
     rules = replace(RULES, probability=0.0, healthy=1.0)
     found = set()
     for seed in range(8):

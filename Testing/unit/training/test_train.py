@@ -78,7 +78,7 @@ def uninterrupted(request, phantoms, small_bank, tmp_path_factory):
 
 # Checkpoints are at steps 2, 3 (end of the phase), 4 and 6: before the first, on one, in each phase, after one.
 @pytest.mark.parametrize("step", [2, 3, 4, 6])
-def test_killed_and_resumed_is_the_uninterrupted_run(trainer, tiny_recipe, uninterrupted, tmp_path, monkeypatch, step):
+def test_resumed_run_equals_the_uninterrupted_run(trainer, tiny_recipe, uninterrupted, tmp_path, monkeypatch, step):
     with monkeypatch.context() as patch:
         kill_in_step(patch, step)
         with pytest.raises(Killed):
@@ -91,20 +91,20 @@ def test_killed_and_resumed_is_the_uninterrupted_run(trainer, tiny_recipe, unint
     assert_same_run(tmp_path / "run", uninterrupted(tiny_recipe))
 
 
-def test_finished_run_stays_as_it_is(trainer, tmp_path):
+def test_finished_run_is_unchanged(trainer, tmp_path):
     trainer().run()
     before = (tmp_path / "run" / "model.safetensors").read_bytes()
     trainer().run()
     assert (tmp_path / "run" / "model.safetensors").read_bytes() == before
 
 
-def test_seed_decides(trainer, tmp_path):
+def test_seed_changes_the_run(trainer, tmp_path):
     for run, seed in (("a", 0), ("b", 1)):
         trainer(run, seed=seed, phases=(Phase(steps=1, spacing_mm=4.0, crop=(32, 32, 32), lr=0.01),)).run()
     assert (tmp_path / "a" / "model.safetensors").read_bytes() != (tmp_path / "b" / "model.safetensors").read_bytes()
 
 
-def test_kill_while_saving_leaves_the_last_checkpoint(trainer, tmp_path, monkeypatch):
+def test_kill_while_saving_keeps_the_last_checkpoint(trainer, tmp_path, monkeypatch):
     made = trainer()
     made._save()
     before = (tmp_path / "run" / "checkpoint.pt").read_bytes()
@@ -120,7 +120,7 @@ def test_kill_while_saving_leaves_the_last_checkpoint(trainer, tmp_path, monkeyp
     assert (tmp_path / "run" / "checkpoint.pt").read_bytes() == before
 
 
-def test_run_leaves_a_model_and_its_provenance(uninterrupted, tiny_recipe):
+def test_run_writes_a_model_and_its_provenance(uninterrupted, tiny_recipe):
     run = uninterrupted(tiny_recipe)
     net, config = load_model(run)
     assert config.organs == ("spleen", "liver", "left kidney")
@@ -138,7 +138,7 @@ def test_run_leaves_a_model_and_its_provenance(uninterrupted, tiny_recipe):
     assert set(line["validation"]) == {"liver", "spleen"}
 
 
-def test_model_is_the_moving_average(trainer, tmp_path):
+def test_model_has_averaged_weights(trainer, tmp_path):
     made = trainer(ema_decay=1.0)  # an average that never moves
     start = {name: value.clone() for name, value in made.net.state_dict().items()}
     made.run()
@@ -157,7 +157,7 @@ def test_frozen_norm_keeps_its_statistics(trainer):
     assert not torch.equal(made.net.encoder.stage2[1].weight, weight)
 
 
-def test_bad_crop_does_not_end_the_run(trainer, monkeypatch):
+def test_non_finite_loss_is_skipped(trainer, monkeypatch):
     real = train.training_loss
 
     def poisoned(*args, **options):
@@ -170,14 +170,14 @@ def test_bad_crop_does_not_end_the_run(trainer, monkeypatch):
     assert all(parameter.isfinite().all() for parameter in made.net.parameters())
 
 
-def test_vectors_have_no_weight_decay(trainer):
+def test_weight_decay_applies_to_matrices_only(trainer):
     for group in trainer().optimizer.param_groups:
         assert group["params"]
         for parameter in group["params"]:
             assert group["weight_decay"] == (0.01 if parameter.ndim >= 2 and group["part"] != "names" else 0)
 
 
-def test_name_that_the_bank_lacks(trainer, tiny_recipe):
+def test_name_missing_from_the_text_bank(trainer, tiny_recipe):
     with pytest.raises(ConfigError, match="'pineapple'"):
         trainer(model={**tiny_recipe.model, "organs": ["liver", "pineapple"]})
 
@@ -191,7 +191,7 @@ def test_data_set_without_training_cases(trainer, phantoms):
         trainer(sources=(Source(folder="empty", weight=1.0),))
 
 
-def test_main_reads_the_recipe_beside_the_weights(tiny_recipe, phantoms, small_bank, tmp_path):
+def test_main_resolves_the_output_relative_to_the_recipe(tiny_recipe, phantoms, small_bank, tmp_path):
     import yaml
 
     phases = [{"steps": 1, "spacing_mm": 4.0, "crop": [32, 32, 32], "lr": 0.01}]
@@ -205,21 +205,21 @@ def test_main_reads_the_recipe_beside_the_weights(tiny_recipe, phantoms, small_b
     assert ModelConfig.load(run).name == "dsm-phantom"
 
 
-def test_hidden_names_are_never_seen(trainer):
+def test_hidden_names_are_excluded(trainer):
     made = trainer(sources=(Source(folder="phantoms", weight=1.0, hidden=("liver tumor",)),))
     assert all(set(entry.targets) == {"liver", "spleen"} for entry in made.entries)
     assert all(entry.targets["liver"] == (1, 3) for entry in made.entries)  # its voxels still are liver
     assert made.config.trained == ("spleen", "liver")
 
 
-def test_without_text_the_names_that_are_trained_are_codes(trainer, tiny_recipe):
+def test_names_are_codes_without_a_text_encoder(trainer, tiny_recipe):
     made = trainer(model={**tiny_recipe.model, "text_tower": "codes"})
     code = torch.from_numpy(made.bank.centred(made.bank.vector("liver"))).float()
     assert torch.equal(made.names.text["liver"], code)
     assert not torch.allclose(made.names.text["liver"], trainer().names.text["liver"], atol=0.1)
 
 
-def test_second_stage_starts_with_the_first(trainer, tiny_recipe, phantoms, small_bank, tmp_path):
+def test_second_stage_starts_from_the_first(trainer, tiny_recipe, phantoms, small_bank, tmp_path):
     trainer("one").run()
     stage1 = load_model(tmp_path / "one")[0].state_dict()
     recipe = replace(tiny_recipe, model={**tiny_recipe.model, "visual_prompt": True})
@@ -236,7 +236,7 @@ def test_weights_of_another_network_are_refused(trainer, tiny_recipe, phantoms, 
         Trainer(tiny_recipe, tmp_path / "two", data_root=phantoms, bank=small_bank, start_from=tmp_path / "one")
 
 
-def test_frozen_parts_stay_and_others_learn(trainer, tiny_recipe, tmp_path):
+def test_frozen_parts_are_unchanged_and_others_learn(trainer, tiny_recipe, tmp_path):
     phase = Phase(steps=2, spacing_mm=4.0, crop=(32, 32, 32), lr=0.01, frozen=("organ_init",))
     made = trainer(phases=(phase,))
     before = {name: tensor.clone() for name, tensor in made.net.state_dict().items()}
@@ -246,7 +246,7 @@ def test_frozen_parts_stay_and_others_learn(trainer, tiny_recipe, tmp_path):
     assert any(name.startswith("kmax_layers.") for name in changed)
 
 
-def test_encoder_and_names_have_their_own_rate(trainer):
+def test_encoder_and_names_have_separate_learning_rates(trainer):
     made = trainer(
         name_rate=20.0, phases=(Phase(steps=1, spacing_mm=4.0, crop=(32, 32, 32), lr=0.01, encoder_rate=0.1),)
     )
@@ -266,7 +266,7 @@ def test_all_parts_of_the_second_stage_learn_together(trainer, tiny_recipe):
     assert made.alignment is not None
 
 
-def test_new_windows_tumors_and_structures_change_nothing_before_the_first_step(
+def test_new_windows_tumors_and_structures_initially_have_no_effect(
     trainer, tiny_recipe, phantoms, small_bank, tmp_path
 ):
     trainer("one").run()
@@ -306,7 +306,7 @@ def test_organs_may_differ_from_those_of_the_first_stage(trainer, tiny_recipe, p
         torch.testing.assert_close(new.leave.weight[rows], earlier.leave.weight)
 
 
-def test_bone_of_a_scan_teaches_all_bones_together(trainer):
+def test_skeleton_loss_is_shared_by_all_bones(trainer):
     made = trainer(skeleton=("liver", "spleen"))
     mask = torch.zeros(1, 16, 16, 16, dtype=torch.bool)
     mask[:, 4:8] = True
@@ -316,7 +316,7 @@ def test_bone_of_a_scan_teaches_all_bones_together(trainer):
     assert made.net.organ_init.embedding.grad[:2].any()
 
 
-def test_names_of_a_region_that_a_set_does_not_show_are_absent(trainer, tiny_recipe):
+def test_names_of_absent_regions_are_negative(trainer, tiny_recipe):
     source = Source(folder="phantoms", weight=1.0, absent_regions=("thorax", "abdomen"))
     made = trainer(model={**tiny_recipe.model, "structures": ["heart"]}, sources=(source,))
     targets = made.entries[0].targets
@@ -330,12 +330,12 @@ def test_names_of_a_region_that_a_set_does_not_show_are_absent(trainer, tiny_rec
     assert not crop.masks[crop.names.index("heart")].any()
 
 
-def test_region_that_does_not_exist_is_refused(trainer):
+def test_unknown_region_is_refused(trainer):
     with pytest.raises(ConfigError, match="No region 'torso'"):
         trainer(sources=(Source(folder="phantoms", weight=1.0, absent_regions=("torso",)),))
 
 
-def test_structure_gets_a_vector_of_its_own(trainer, tiny_recipe):
+def test_structure_has_a_learned_vector(trainer, tiny_recipe):
     model = {**tiny_recipe.model, "organs": ["liver", "left kidney"], "structures": ["spleen"]}
     made = trainer(model=model)
     assert made.config.trained == ("liver", "spleen", "liver tumor")
@@ -346,7 +346,7 @@ def test_structure_gets_a_vector_of_its_own(trainer, tiny_recipe):
     assert log[-1]["step"] == 4
 
 
-def test_going_on_reads_the_stored_cases(trainer, monkeypatch):
+def test_resumed_run_reads_cached_cases(trainer, monkeypatch):
     first = trainer()
     first.run()
     monkeypatch.setattr(case_cache, "load_case", None)  # would fail
@@ -365,7 +365,7 @@ def log_lines(trainer):
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [((2.0, 1.0), "bfloat16"), ((1.0, 2.0), "float32")])
-def test_the_faster_precision_is_measured_and_logged(trainer, monkeypatch, seconds, expected):
+def test_faster_precision_is_measured_and_logged(trainer, monkeypatch, seconds, expected):
     monkeypatch.setattr(train, "_has_bfloat16", lambda: True)
     measured = []
 
@@ -384,7 +384,7 @@ def test_the_faster_precision_is_measured_and_logged(trainer, monkeypatch, secon
     assert first["seconds_a_step"] == {"float32": seconds[0], "bfloat16": seconds[1]}
 
 
-def test_without_bfloat16_nothing_is_measured(trainer, monkeypatch):
+def test_precision_is_not_measured_without_bfloat16(trainer, monkeypatch):
     monkeypatch.setattr(train, "_has_bfloat16", lambda: False)
     monkeypatch.setattr(Trainer, "_seconds_a_step", None)
     made = trainer(precision="auto")
@@ -392,7 +392,7 @@ def test_without_bfloat16_nothing_is_measured(trainer, monkeypatch):
     assert (log_lines(made)[0]["precision"], log_lines(made)[0]["seconds_a_step"]) == ("float32", {})
 
 
-def test_the_measurement_leaves_no_trace_in_the_run(trainer, monkeypatch):
+def test_precision_measurement_does_not_change_the_run(trainer, monkeypatch):
     real = Trainer._seconds_a_step
     monkeypatch.setattr(train, "_has_bfloat16", lambda: True)
     monkeypatch.setattr(Trainer, "_seconds_a_step", lambda *a, **k: real(*a, **k) * (1 + 1e6 * k["bfloat16"]))
@@ -404,9 +404,7 @@ def test_the_measurement_leaves_no_trace_in_the_run(trainer, monkeypatch):
     assert_same_run(measured.run_folder, plain.run_folder)
 
 
-def test_written_weights_lie_between_those_of_the_start_and_of_the_run(
-    trainer, tiny_recipe, phantoms, small_bank, tmp_path
-):
+def test_written_weights_interpolate_start_and_trained_weights(trainer, tiny_recipe, phantoms, small_bank, tmp_path):
     trainer("one").run()
     written = {}
     for share in (0.0, 0.5, 1.0):
@@ -428,7 +426,7 @@ def test_written_weights_lie_between_those_of_the_start_and_of_the_run(
     assert not torch.equal(written[1.0]["tumor_init.embedding"], start["tumor_init.embedding"])
 
 
-def test_only_claimed_names_are_called_learned(trainer, tiny_recipe):
+def test_only_declared_names_are_recorded_as_trained(trainer, tiny_recipe):
     names = tiny_recipe.model["organs"]
     made = trainer(model={**tiny_recipe.model, "trained": [names[0], "aorta"]})
     assert made.config.trained == (names[0],)

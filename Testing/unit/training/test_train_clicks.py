@@ -50,7 +50,7 @@ def test_a_run_writes_weights_provenance_and_log(recipe, tmp_path):
     assert any("hidden_1" in line.get("validation", {}) for line in lines)
 
 
-def test_a_run_goes_on_where_it_stopped(recipe, tmp_path):
+def test_run_is_resumed(recipe, tmp_path):
     run = main(recipe(2), out=tmp_path / "run")
     before = torch.load(run / "checkpoint.pt", weights_only=True)
     main(recipe(6), out=run)
@@ -59,7 +59,7 @@ def test_a_run_goes_on_where_it_stopped(recipe, tmp_path):
     assert int(after["average"]["n_averaged"]) == 5
 
 
-def test_dsm_train_knows_the_kind(recipe, tmp_path):
+def test_dsm_train_runs_a_click_recipe(recipe, tmp_path):
     from dsm.cli.main import main as dsm
 
     assert dsm(["train", str(recipe(2)), "-o", str(tmp_path / "run")]) == 0
@@ -73,7 +73,7 @@ def test_an_unknown_key_is_refused(recipe):
         ClickRecipe.load(path)
 
 
-def test_clicks_go_where_the_mask_is_wrong():
+def test_clicks_are_placed_in_errors_of_the_mask():
     truth = torch.zeros(16, 16, 16, dtype=torch.bool)
     truth[4:12, 4:12, 4:12] = True
     empty = torch.zeros_like(truth)
@@ -89,7 +89,7 @@ def test_clicks_go_where_the_mask_is_wrong():
     assert len(rollout.clicks[0]) == 2
 
 
-def test_a_perfect_mask_has_no_loss_and_a_wrong_one_has():
+def test_loss_is_zero_for_a_perfect_mask_only():
     truth = torch.zeros(1, 8, 8, 8, dtype=torch.bool)
     truth[:, 2:5] = True
     loss, dice = click_loss(torch.where(truth, 30.0, -30.0), truth)

@@ -34,13 +34,13 @@ def entries(phantoms):
     return read_manifest(phantoms / "phantoms")[:2]
 
 
-def test_right_masks_score_high(entries):
+def test_correct_masks_have_a_high_dice(entries):
     dice = validation_dice(Thresholds().train(), CONFIG, entries)
     assert set(dice) == {"spleen", "liver"}  # the tumor is no organ of this model
     assert all(value > 0.7 for value in dice.values())  # borders are half voxels of 8 mm
 
 
-def test_wrong_masks_score_low(entries):
+def test_wrong_masks_have_a_low_dice(entries):
     assert all(value < 0.2 for value in validation_dice(Thresholds(shift=5), CONFIG, entries).values())
 
 

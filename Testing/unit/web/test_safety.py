@@ -38,19 +38,19 @@ def status(access: Access, path: str = "/", **headers: str) -> int:
     return asyncio.run(ask())
 
 
-def test_this_computer_needs_no_token() -> None:
+def test_local_access_needs_no_token() -> None:
     assert Access.to("127.0.0.1", {}).token == ""
     assert status(Access("127.0.0.1")) == 200
 
 
-def test_beyond_this_computer_the_token_is_needed() -> None:
+def test_remote_access_needs_the_token() -> None:
     access = Access.to("0.0.0.0", {})  # noqa: S104
     assert len(access.token) >= 32
     assert status(access) == 401
     assert status(access, f"/?token={access.token}") == 401  # in no address
 
 
-def test_the_token_is_entered_once() -> None:
+def test_token_is_entered_once() -> None:
     access = Access.to("0.0.0.0", {})  # noqa: S104
 
     async def enter() -> None:
@@ -92,7 +92,7 @@ def test_cookie_is_for_encrypted_connections_where_the_proxy_has_one(scheme: str
 
 
 @pytest.mark.parametrize(("variable", "shown"), [("", True), ("a-token-of-the-department", False)])
-def test_the_address_that_is_printed_can_be_opened_and_holds_no_token(
+def test_printed_address_does_not_contain_the_token(
     variable: str, shown: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("DSM_WEB_TOKEN", variable)
@@ -109,7 +109,7 @@ def test_short_token_is_refused() -> None:
 
 
 @pytest.mark.parametrize("headers", [{"Origin": "http://evil.example"}, {"Origin": "null"}, {"Host": "evil.example"}])
-def test_other_sites_are_refused(headers: dict[str, str]) -> None:
+def test_cross_origin_requests_are_refused(headers: dict[str, str]) -> None:
     assert status(Access("127.0.0.1"), **headers) == 403
 
 
@@ -119,17 +119,17 @@ def test_loopback(host: str, expected: bool) -> None:
 
 
 @pytest.mark.parametrize(("sent", "kept"), [("../../a b.nii.gz", "a_b.nii.gz"), ("C:\\x\\ct.NRRD", "ct.NRRD")])
-def test_sent_name_stays_in_its_folder(sent: str, kept: str) -> None:
+def test_uploaded_file_name_is_sanitised(sent: str, kept: str) -> None:
     assert checked_name(sent) == kept
 
 
 @pytest.mark.parametrize("name", ["", "scan.nhdr", "scan.mhd", "x.sh"])
-def test_other_types_are_refused(name: str) -> None:
+def test_other_file_types_are_refused(name: str) -> None:
     with pytest.raises(ImageError, match="of no type"):
         checked_name(name)
 
 
-def test_file_that_grows_too_large_is_cut_off(tmp_path: Path) -> None:
+def test_too_large_upload_is_refused(tmp_path: Path) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(3):
             yield b"12345678"
@@ -145,7 +145,7 @@ def test_file_that_grows_too_large_is_cut_off(tmp_path: Path) -> None:
         ("a.mha", b"ObjectType = Image\nElementDataFile = /etc/passwd\n"),
     ],
 )
-def test_header_that_points_at_another_file_is_refused(tmp_path: Path, name: str, header: bytes) -> None:
+def test_header_referring_to_another_file_is_refused(tmp_path: Path, name: str, header: bytes) -> None:
     (tmp_path / name).write_bytes(header)
     with pytest.raises(ImageError, match="in another file"):
         check_self_contained(tmp_path / name)

@@ -31,7 +31,7 @@ def run_of(volume: Volume, seconds: float | None, state: JobState) -> Any:
     return SimpleNamespace(volume=volume, encodeSeconds=seconds, state=state)
 
 
-def test_what_one_scene_learns_all_scenes_say(tmp_path: Path) -> None:
+def test_estimate_is_shared_between_scenes(tmp_path: Path) -> None:
     file = tmp_path / "speeds.json"
     (first, learns), (second, says) = scene(file), scene(file)
     says.show(scan(64))
@@ -45,7 +45,7 @@ def test_what_one_scene_learns_all_scenes_say(tmp_path: Path) -> None:
     assert other.estimate == "", "of another server, nothing is known"
 
 
-def test_sentence_stays_until_the_scan_is_encoded(tmp_path: Path) -> None:
+def test_estimate_is_shown_until_the_scan_is_encoded(tmp_path: Path) -> None:
     state, estimate = scene(tmp_path / "speeds.json")
     estimate.learn(run_of(scan(64), 10.0, JobState.FINISHED))
     estimate.show(scan(64))
@@ -57,7 +57,7 @@ def test_sentence_stays_until_the_scan_is_encoded(tmp_path: Path) -> None:
     assert state.estimate == ""
 
 
-def test_file_that_cannot_be_written_or_read_is_no_reason_to_fail(tmp_path: Path) -> None:
+def test_unreadable_or_unwritable_file_is_ignored(tmp_path: Path) -> None:
     state, estimate = scene(tmp_path / "no folder" / "speeds.json")
     estimate.learn(run_of(scan(64), 10.0, JobState.FINISHED))
     (tmp_path / "speeds.json").write_text("{")

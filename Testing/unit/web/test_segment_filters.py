@@ -39,7 +39,7 @@ def test_largest_component(cube: np.ndarray) -> None:
     np.testing.assert_array_equal(filtered(largest_component, both), cube)
 
 
-def test_small_components_go_and_larger_ones_stay(cube: np.ndarray) -> None:
+def test_small_components_are_removed(cube: np.ndarray) -> None:
     mask = cube.copy()
     mask[30:36, 20:26, 2:8] = 1  # 216 voxels of 6 mm³: 1.3 ml
     expected = mask.copy()
@@ -47,13 +47,13 @@ def test_small_components_go_and_larger_ones_stay(cube: np.ndarray) -> None:
     np.testing.assert_array_equal(filtered(without_small_components, mask), expected)
 
 
-def test_the_largest_component_is_kept_however_small() -> None:
+def test_largest_component_is_kept_even_if_small() -> None:
     mask = np.zeros(SHAPE, np.uint8)
     mask[5:8, 5:8, 5:8] = 1
     np.testing.assert_array_equal(filtered(without_small_components, mask), mask)
 
 
-def test_smoother_fills_holes_and_planes_bumps_but_keeps_faces(cube: np.ndarray) -> None:
+def test_smoothing_fills_holes_and_removes_bumps_but_keeps_faces(cube: np.ndarray) -> None:
     mask = cube.copy()
     mask[10, 10, 8] = 0
     mask[20, 10, 8] = 1
@@ -68,7 +68,7 @@ def test_smoother_fills_holes_and_planes_bumps_but_keeps_faces(cube: np.ndarray)
     assert not smooth[4].any(), "nothing grows"
 
 
-def test_thick_slices_are_smoothed_one_by_one() -> None:
+def test_thick_slices_are_smoothed_separately() -> None:
     mask = np.zeros(SHAPE, np.uint8)
     mask[5:20, 6:18, 8] = 1  # one slice alone
     smooth = filtered(smoother, mask, np.diag([1.0, 1.0, 5.0, 1.0]))

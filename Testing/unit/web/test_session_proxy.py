@@ -83,7 +83,7 @@ def through_the_gate(
     asyncio.run(run())
 
 
-def test_requests_arrive_with_the_token_and_without_what_is_the_gates() -> None:
+def test_requests_are_forwarded_with_the_scene_token() -> None:
     async def ask(client: TestClient[Any, Any], scene: FakeScene) -> None:
         origin = str(client.make_url("/")).rstrip("/")
         answer = await client.post("/scene/id/upload?name=a%26b.nii", data=b"x" * 100_000, headers={"Origin": origin})
@@ -97,7 +97,7 @@ def test_requests_arrive_with_the_token_and_without_what_is_the_gates() -> None:
     through_the_gate(ask)
 
 
-def test_messages_go_both_ways() -> None:
+def test_websocket_messages_are_forwarded_in_both_directions() -> None:
     async def ask(client: TestClient[Any, Any], scene: FakeScene) -> None:
         async with client.ws_connect("/scene/id/ws") as socket:
             await socket.send_str("hello")
@@ -108,14 +108,14 @@ def test_messages_go_both_ways() -> None:
 
 
 @pytest.mark.parametrize("path", ["/scene/other/index.html", "/scene/other/ws", "/scene/id2/export/mrb"])
-def test_scene_of_nobody(path: str) -> None:
+def test_unknown_scene_is_not_found(path: str) -> None:
     async def ask(client: TestClient[Any, Any], scene: FakeScene) -> None:
         assert (await client.get(path)).status == 404
 
     through_the_gate(ask)
 
 
-def test_browser_without_the_cookie_sees_nothing() -> None:
+def test_scene_without_the_cookie_is_not_found() -> None:
     async def ask(client: TestClient[Any, Any], scene: FakeScene) -> None:
         client.session.cookie_jar.clear()
         assert (await client.get("/scene/id/index.html")).status == 404
@@ -123,7 +123,7 @@ def test_browser_without_the_cookie_sees_nothing() -> None:
     through_the_gate(ask)
 
 
-def test_scene_that_has_just_died_is_closed() -> None:
+def test_ended_scene_is_reported_as_closed() -> None:
     async def ask(client: TestClient[Any, Any], scene: FakeScene) -> None:
         answer = await client.get("/scene/id/index.html")
         assert answer.status == 404
@@ -132,7 +132,7 @@ def test_scene_that_has_just_died_is_closed() -> None:
     through_the_gate(ask, is_dead=True)
 
 
-def test_full_server_says_so() -> None:
+def test_full_server_is_reported() -> None:
     async def ask(client: TestClient[Any, Any], scene: FakeScene) -> None:
         answer = await client.get("/")
         assert answer.status == 503
@@ -141,7 +141,7 @@ def test_full_server_says_so() -> None:
     through_the_gate(ask, is_full=True)
 
 
-def test_pictures_of_other_sites_open_no_scene() -> None:
+def test_image_requests_do_not_open_a_scene() -> None:
     async def ask(client: TestClient[Any, Any], scene: FakeScene) -> None:
         assert (await client.get("/", headers={"Sec-Fetch-Dest": "image"})).status == 403
         answer = await client.get("/", allow_redirects=False)

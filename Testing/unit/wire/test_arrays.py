@@ -31,7 +31,7 @@ EYE = np.eye(4).tolist()
 
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("dtype", ["int16", "uint8", "float32", "float16", "bool", ">i2"])
-def test_array_comes_back_in_its_own_memory_order(tmp_path: Path, dtype: str, order: Literal["C", "F"]) -> None:
+def test_array_round_trip_keeps_memory_order(tmp_path: Path, dtype: str, order: Literal["C", "F"]) -> None:
     array = np.arange(24).reshape(2, 3, 4).astype(dtype, order=order)
     write_array(tmp_path, "a.npy", array)
     back = read_array(tmp_path, "a.npy")
@@ -42,7 +42,7 @@ def test_array_comes_back_in_its_own_memory_order(tmp_path: Path, dtype: str, or
     assert [path.name for path in tmp_path.iterdir()] == ["a.npy"]
 
 
-def test_strided_view_is_written_as_its_values(tmp_path: Path) -> None:
+def test_strided_view_round_trip(tmp_path: Path) -> None:
     array = np.arange(60, dtype=np.int16).reshape(3, 4, 5)[::-1, ::2, 1:]
     write_array(tmp_path, "a.npy", array)
     np.testing.assert_array_equal(read_array(tmp_path, "a.npy"), array)
@@ -65,7 +65,7 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
         read_array(tmp_path, "a.npy")
 
 
-def test_header_of_a_terabyte_takes_no_memory(tmp_path: Path) -> None:
+def test_header_with_a_huge_shape_allocates_no_memory(tmp_path: Path) -> None:
     with (tmp_path / "a.npy").open("wb") as file:
         np.lib.format.write_array_header_1_0(
             file, {"descr": "<f8", "fortran_order": False, "shape": (10_000, 10_000, 10_000)}
@@ -99,14 +99,14 @@ def test_damaged_file_is_refused_or_read_but_never_crashes(
 
 
 @given(hnp.arrays(np.uint8, hnp.array_shapes(min_dims=3, max_dims=3, max_side=9), elements=st.integers(0, 3)))
-def test_mask_comes_back_voxel_for_voxel(mask: np.ndarray) -> None:
+def test_mask_round_trip(mask: np.ndarray) -> None:
     for view in (mask, mask.transpose(2, 0, 1), mask[::-1]):
         back = unpack_mask(pack_mask(view), view.shape)
         assert back.dtype == np.uint8
         np.testing.assert_array_equal(back, view != 0)
 
 
-def test_mask_of_a_box_takes_a_hundredth_of_its_voxels(tmp_path: Path) -> None:
+def test_box_mask_is_compressed_a_hundredfold(tmp_path: Path) -> None:
     mask = np.zeros((64, 64, 64), np.uint8)
     mask[10:50, 12:40, 5:60] = 1
     write_mask(tmp_path, "m.mask", mask)
@@ -138,7 +138,7 @@ def test_damaged_mask_is_refused(data: bytes, size: tuple[int, int, int]) -> Non
 
 
 @given(st.binary(max_size=60), st.tuples(*[st.integers(-2, 9)] * 3))
-def test_random_bytes_are_no_mask_and_never_crash(data: bytes, size: tuple[int, int, int]) -> None:
+def test_random_bytes_as_mask_never_crash(data: bytes, size: tuple[int, int, int]) -> None:
     with contextlib.suppress(ProtocolError):
         assert unpack_mask(data, size).shape == size
 
@@ -147,7 +147,7 @@ def test_random_bytes_are_no_mask_and_never_crash(data: bytes, size: tuple[int, 
     "name",
     ["", ".", "..", "../a", "/etc/passwd", "a/b", "a\\b", "C:a", "a:b", ".hidden", "a\n", "a\0", "a b", "é", "x" * 129],
 )
-def test_names_that_leave_the_folder_are_refused(tmp_path: Path, name: str) -> None:
+def test_paths_outside_the_folder_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ProtocolError) as caught:
         resolve_in_folder(tmp_path, name)
     assert caught.value.code == "protocol.path"
@@ -157,7 +157,7 @@ def test_names_that_leave_the_folder_are_refused(tmp_path: Path, name: str) -> N
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege on Windows")
-def test_links_out_of_the_folder_are_refused(tmp_path: Path) -> None:
+def test_symlinks_outside_the_folder_are_refused(tmp_path: Path) -> None:
     inside, outside = tmp_path / "in", tmp_path / "outside.npy"
     inside.mkdir()
     outside.write_bytes(b"precious")
@@ -172,7 +172,7 @@ def test_links_out_of_the_folder_are_refused(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_array(inside, "b.npy"), np.ones(3))
 
 
-def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_write_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 

@@ -9,7 +9,7 @@ from dsm.wire.lines import LineBuffer
 
 
 @given(st.lists(st.binary(max_size=8).map(lambda b: b.replace(b"\n", b"").rstrip(b"\r"))), st.data())
-def test_lines_do_not_depend_on_how_the_stream_is_split(lines: list[bytes], data: st.DataObject) -> None:
+def test_lines_are_independent_of_stream_chunks(lines: list[bytes], data: st.DataObject) -> None:
     stream = b"".join(line + b"\n" for line in lines)
     buffer, found = LineBuffer(limit=100), []
     while stream:
@@ -29,7 +29,7 @@ def test_an_unfinished_line_waits() -> None:
     assert buffer.feed("lé".encode()[2:] + b"\nx") == ["lé".encode()]
 
 
-def test_an_endless_line_is_cut_and_the_next_one_is_whole() -> None:
+def test_too_long_line_is_truncated_and_the_next_one_is_intact() -> None:
     buffer = LineBuffer(limit=10)
     for _ in range(1000):
         assert buffer.feed(b"x" * 50) == []

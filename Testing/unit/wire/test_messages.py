@@ -62,13 +62,13 @@ def any_message(types: dict[str, type[Any]]) -> st.SearchStrategy[Any]:
 
 @patient
 @given(any_message({**HOST_TYPES}))
-def test_request_survives_its_line(message: Any) -> None:
+def test_request_round_trip(message: Any) -> None:
     assert decode_request(encode_message(message)) == message
 
 
 @patient
 @given(any_message({**WORKER_TYPES}))
-def test_event_survives_its_line(message: Any) -> None:
+def test_event_round_trip(message: Any) -> None:
     assert decode_event(encode_message(message)) == message
 
 
@@ -86,7 +86,7 @@ def test_a_message_is_one_ascii_line_with_type_and_version(message: Message) -> 
 
 @patient
 @given(st.binary(max_size=200))
-def test_random_bytes_are_refused_or_understood_but_never_crash(line: bytes) -> None:
+def test_random_bytes_never_crash(line: bytes) -> None:
     for decode in (decode_request, decode_event):
         try:
             decode(line)
@@ -105,7 +105,7 @@ field_names = sorted({field.name for cls in HOST_TYPES.values() for field in fie
 
 @patient
 @given(st.sampled_from(sorted(HOST_TYPES)), st.dictionaries(st.sampled_from(field_names), json_values))
-def test_any_json_in_the_fields_is_refused_or_understood_but_never_crashes(name: str, values: dict[str, Any]) -> None:
+def test_arbitrary_json_in_the_fields_never_crashes(name: str, values: dict[str, Any]) -> None:
     line = json.dumps({"type": name, **values}).encode()
     try:
         message = decode_request(line)
@@ -123,12 +123,12 @@ def test_a_flipped_byte_never_crashes(message: Any, place: int, flip: int) -> No
         decode_request(bytes(line))
 
 
-def test_unknown_fields_are_ignored_so_that_newer_hosts_work() -> None:
+def test_unknown_fields_are_ignored() -> None:
     line = b'{"type":"cancel","id":"7","urgency":3,"protocol":%d}' % PROTOCOL_VERSION
     assert decode_request(line) == Cancel(id="7")
 
 
-def test_a_line_without_version_is_taken_for_ours() -> None:
+def test_line_without_a_version_is_accepted() -> None:
     assert decode_request(b'{"type":"hello","folder":"/data/x"}') == Hello(folder="/data/x")
 
 
@@ -182,19 +182,19 @@ def test_bad_line_is_refused_with_a_code(line: bytes, code: str) -> None:
         (b'{"region":{"start":[5,5,5],"stop":[0,0,0]}}', "input.box"),
     ],
 )
-def test_options_that_cannot_be_used_are_refused_while_they_are_read(options: bytes, code: str) -> None:
+def test_invalid_options_are_refused_when_decoded(options: bytes, code: str) -> None:
     with pytest.raises(InputError) as caught:
         decode_request(_SEGMENT + options + b"}")
     assert caught.value.code == code
 
 
-def test_message_names_the_place_of_the_mistake() -> None:
+def test_error_names_the_invalid_field() -> None:
     line = b'{"type":"segment","id":"7","volume_key":"v","prompts":[{"id":3,"prompt":{},"file":"m"}]}'
     with pytest.raises(ProtocolError, match=r"segment\.prompts\[0\]\.id must be text, not int"):
         decode_request(line)
 
 
-def test_whole_numbers_are_accepted_where_fractions_are() -> None:
+def test_integers_are_accepted_as_floats() -> None:
     line = (
         b'{"type":"set_volume","id":"1","key":"k","array":"a.npy",'
         b'"affine":[[1,0,0,-5],[0,1,0,0],[0,0,2.5,7],[0,0,0,1]]}'
@@ -210,23 +210,23 @@ def test_two_hundred_prompts_of_four_kilobytes_fit_in_a_line() -> None:
     assert decode_request(encode_message(request)) == request
 
 
-def test_a_message_that_is_too_long_is_not_sent() -> None:
+def test_too_long_message_is_refused() -> None:
     with pytest.raises(ProtocolError) as caught:
         encode_message(Hello(folder="x" * MAX_LINE_BYTES))
     assert caught.value.code == "protocol.too_long"
 
 
-def test_a_number_that_is_not_finite_is_not_sent() -> None:
+def test_non_finite_number_is_refused() -> None:
     with pytest.raises(ProtocolError, match="not finite"):
         encode_message(Progress(id="1", stage="encode", done=0, total=1, eta=float("nan")))
 
 
-def test_the_job_of_a_bad_line_is_found_for_the_answer() -> None:
+def test_job_id_of_an_invalid_line() -> None:
     assert job_id_of(b'{"type":"segment","id":"job-4","prompts":5}') == "job-4"
     assert job_id_of(b'{"type":"segment","id":["job-4"]}') == ""
     assert job_id_of(b"\x00") == ""
 
 
-def test_version_comes_with_ready() -> None:
+def test_ready_message_contains_the_protocol_version() -> None:
     ready = Ready(pid=1, worker="0", python="3", torch="", devices=())
     assert json.loads(encode_message(ready))["protocol"] == messages.PROTOCOL_VERSION

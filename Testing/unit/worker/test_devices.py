@@ -23,7 +23,7 @@ def driver(monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
 
 
 @pytest.mark.usefixtures("_linux")
-def test_gpus_come_with_name_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpus_have_name_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     driver(monkeypatch, "Card, with comma, 1000, 2000\nOther, 1, 2\n")
     monkeypatch.setattr(devices, "torch_version", lambda: "2.13.0+cu130")
     cpu, first, second = devices.find_devices()
@@ -34,7 +34,7 @@ def test_gpus_come_with_name_and_memory(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.usefixtures("_linux")
 @pytest.mark.parametrize(("torch", "reason"), [("2.13.0+cpu", "without CUDA"), ("", "not installed")])
-def test_gpu_without_fitting_torch_says_why(monkeypatch: pytest.MonkeyPatch, torch: str, reason: str) -> None:
+def test_gpu_without_matching_torch_has_a_reason(monkeypatch: pytest.MonkeyPatch, torch: str, reason: str) -> None:
     driver(monkeypatch, "Card, 1, 2\n")
     monkeypatch.setattr(devices, "torch_version", lambda: torch)
     cpu, gpu = devices.find_devices()
@@ -45,7 +45,7 @@ def test_gpu_without_fitting_torch_says_why(monkeypatch: pytest.MonkeyPatch, tor
 
 @pytest.mark.usefixtures("_linux")
 @pytest.mark.parametrize("answer", ["", "garbage", "a, b, c"])
-def test_a_driver_that_talks_nonsense_is_no_gpu(monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+def test_invalid_driver_output_makes_gpu_unusable(monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
     driver(monkeypatch, answer)
     _, gpu = devices.find_devices()
     assert not gpu.usable
@@ -53,7 +53,7 @@ def test_a_driver_that_talks_nonsense_is_no_gpu(monkeypatch: pytest.MonkeyPatch,
 
 
 @pytest.mark.usefixtures("_linux")
-def test_a_driver_that_hangs_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hanging_driver_makes_gpu_unusable(monkeypatch: pytest.MonkeyPatch) -> None:
     def hang(*_args: object, **_kwargs: object) -> None:
         raise subprocess.TimeoutExpired("nvidia-smi", 5)
 

@@ -39,7 +39,7 @@ def test_code_of_an_exception(error: Exception, code: str) -> None:
     assert message.text
 
 
-def test_a_full_disk_is_seen_behind_our_own_error() -> None:
+def test_full_disk_is_recognised_as_the_cause() -> None:
     error = OutputError("The result cannot be written.")
     error.__cause__ = OSError(errno.ENOSPC, "No space left on device")
     assert error_message(error, "1").code == "disk_full"

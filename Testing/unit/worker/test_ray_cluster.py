@@ -14,7 +14,7 @@ from dsm.worker.ray_cluster import connect_to_ray
 
 @pytest.mark.ray
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:99999999"])
-def test_a_cluster_that_is_not_there(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+def test_missing_cluster_is_reported(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     monkeypatch.setenv("RAY_ADDRESS", address)
     began = time.monotonic()
     with pytest.raises(ResourceError, match="cannot be used") as caught:
@@ -24,7 +24,7 @@ def test_a_cluster_that_is_not_there(monkeypatch: pytest.MonkeyPatch, address: s
     assert time.monotonic() - began < 5
 
 
-def test_a_cluster_that_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cluster_that_fails_to_start_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def init(**_: object) -> None:
         raise Exception("The current node timed out during startup.")  # of no class of its own in Ray 2.60
 

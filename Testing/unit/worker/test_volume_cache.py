@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from dsm.worker.volume_cache import VolumeCache
 
 
-def test_equal_content_is_kept_once_under_two_keys() -> None:
+def test_equal_content_is_stored_once_under_two_keys() -> None:
     cache: VolumeCache[str] = VolumeCache(2)
     cache.put("a", "hash", "entry")
     assert cache.name("b", "hash")
@@ -19,14 +19,14 @@ def test_equal_content_is_kept_once_under_two_keys() -> None:
     assert len(cache) == 0
 
 
-def test_a_key_that_means_something_new_frees_what_it_meant() -> None:
+def test_reused_key_frees_its_former_entry() -> None:
     cache: VolumeCache[str] = VolumeCache(2)
     cache.put("a", "old", "entry")
     assert not cache.name("a", "new")
     assert (cache.get("a"), len(cache)) == (None, 0)
 
 
-def test_the_volume_used_longest_ago_makes_room() -> None:
+def test_least_recently_used_volume_is_evicted() -> None:
     cache: VolumeCache[int] = VolumeCache(2)
     cache.put("a", "1", 1)
     cache.put("b", "2", 2)
@@ -37,7 +37,7 @@ def test_the_volume_used_longest_ago_makes_room() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from(["set", "get", "drop", "clear"]), st.integers(0, 3), st.integers(0, 3))))
-def test_names_and_entries_stay_in_step(steps: list[tuple[str, int, int]]) -> None:
+def test_names_and_entries_are_consistent(steps: list[tuple[str, int, int]]) -> None:
     cache: VolumeCache[str] = VolumeCache(2)
     for step, key, content in steps:
         name, digest = f"k{key}", f"c{content}"
