@@ -35,7 +35,7 @@ def click_server(
         yield running.wait_until_ready()
 
 
-def test_clicks_need_no_encoding_and_the_volume_is_sent_once(click_server: Server) -> None:
+def test_clicks_need_no_encoding_and_send_the_volume_once(click_server: Server) -> None:
     stages: list[str] = []
     with click_server.client() as client:
         session = ClientSession(client, on_progress=lambda progress: stages.append(progress.stage))
@@ -76,7 +76,7 @@ def test_click_on_the_command_line(
         ((Click(MIDDLE),) * (MAX_CLICKS + 1), "click.too_many"),
     ],
 )
-def test_clicks_that_cannot_be_used_are_refused(click_server: Server, clicks: tuple[Click, ...], code: str) -> None:
+def test_invalid_clicks_are_refused(click_server: Server, clicks: tuple[Click, ...], code: str) -> None:
     prompt = replace(CLICK, clicks=clicks)
     with click_server.client() as client:
         scan = ClientSession(client).prepare(VOLUME, [prompt])
@@ -85,7 +85,7 @@ def test_clicks_that_cannot_be_used_are_refused(click_server: Server, clicks: tu
     assert (caught.value.code, bool(caught.value.hint)) == (code, True)
 
 
-def test_a_program_sends_a_name_and_clicks(click_server: Server) -> None:
+def test_clicks_in_the_json_of_a_job(click_server: Server) -> None:
     connection = click_server.connection()
     with click_server.client() as client:
         scan = ClientSession(client).open(VOLUME)
@@ -102,7 +102,7 @@ def test_a_program_sends_a_name_and_clicks(click_server: Server) -> None:
             connection.call("POST", "/jobs", body=body)
 
 
-def test_a_model_without_clicks_refuses_them_when_the_job_is_sent(server: Server) -> None:
+def test_model_without_click_network_refuses_clicks_at_submission(server: Server) -> None:
     with server.client() as client:
         assert not client.ready.clicks
         scan = ClientSession(client).open(VOLUME)

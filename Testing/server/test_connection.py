@@ -24,7 +24,7 @@ pytestmark = pytest.mark.xdist_group("server")  # one server for all of them
 TOKEN = TOKENS["anna"]
 
 
-def test_all_is_well(server: Server) -> None:
+def test_working_server(server: Server) -> None:
     found = check_connection(server.address, TOKEN)
     assert (found.ok, found.code) == (True, "ok")
     assert "dsm-tiny" in found.text
@@ -51,7 +51,7 @@ def test_wrong_addresses(address: str, code: str) -> None:
     assert "secret" not in found.text
 
 
-def test_a_name_that_nobody_has(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_host_name(monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*_: object, **__: object) -> None:
         raise socket.gaierror(-2, "Name or service not known")
 
@@ -66,12 +66,12 @@ def test_wrong_tokens(server: Server, token: str) -> None:
     assert (found.ok, found.code) == (False, "remote.token")
 
 
-def test_https_asked_of_an_http_server(server: Server) -> None:
+def test_https_address_of_an_http_server(server: Server) -> None:
     found = check_connection(server.address.replace("http:", "https:"), TOKEN)
     assert (found.code, "http://" in found.hint) == ("remote.tls", True)
 
 
-def test_a_machine_that_does_not_answer() -> None:
+def test_unresponsive_machine_times_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         found = check_connection(f"http://127.0.0.1:{silent.getsockname()[1]}", TOKEN, timeout_s=0.5)
     assert found.code == "remote.timeout"
@@ -125,14 +125,14 @@ HEALTHY = (200, b'{"status": "ok", "workers": 1}')
         ),
     ],
 )
-def test_services_that_are_not_ours_or_not_ready(bodies: dict[str, tuple[int, bytes]], code: str) -> None:
+def test_other_services_and_servers_that_are_not_ready(bodies: dict[str, tuple[int, bytes]], code: str) -> None:
     with other_service(bodies) as address:
         found = check_connection(address, TOKEN)
     assert (found.ok, found.code) == (False, code)
     assert found.hint
 
 
-def test_a_service_that_speaks_something_else() -> None:
+def test_service_with_another_protocol() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def greet() -> None:

@@ -16,7 +16,7 @@ _TOOL = Path(sys.executable).with_name("st")
 
 
 @pytest.mark.skipif(not _TOOL.exists() and shutil.which("st") is None, reason="schemathesis is not installed")
-def test_schemathesis_finds_nothing(server: Server, tmp_path: Path) -> None:
+def test_server_conforms_to_its_openapi_schema(server: Server, tmp_path: Path) -> None:
     connection = server.connection()
     volume = upload(connection, phantom((12, 12, 12)))
     job = connection.call("POST", "/jobs", body={"volume": volume, "prompts": ["liver"]})["job"]

@@ -55,7 +55,7 @@ def events(connection: Connection, job: str) -> list[dict[str, Any]]:
     return list(connection.lines(f"/jobs/{job}/events"))
 
 
-def test_a_cluster_answers_as_a_local_worker(server: Server) -> None:
+def test_cluster_gives_the_results_of_a_local_worker(server: Server) -> None:
     def answers(client: Any) -> list[tuple[object, ...]]:
         client.wait(client.submit(Load(id=client.new_id(), model="dsm-tiny")))
         client.wait(send_volume(client), timeout_s=120)
@@ -76,7 +76,7 @@ def test_a_cluster_answers_as_a_local_worker(server: Server) -> None:
     assert server.voxel_files == []
 
 
-def test_jobs_go_where_their_volume_is_encoded(server: Server) -> None:
+def test_jobs_are_routed_to_the_worker_with_the_encoded_volume(server: Server) -> None:
     connection = server.connection()
     volumes = [upload(connection, phantom(seed=seed)) for seed in (1, 2)]
     told = []
@@ -91,7 +91,7 @@ def test_jobs_go_where_their_volume_is_encoded(server: Server) -> None:
         connection.call("DELETE", f"/volumes/{volume}")
 
 
-def test_a_worker_that_is_killed_under_load_loses_no_accepted_job(server: Server) -> None:
+def test_killed_worker_under_load_loses_no_accepted_job(server: Server) -> None:
     connection = server.connection()
     volumes = [upload(connection, phantom(LARGE, seed=seed)) for seed in (1, 2)]
     jobs = [
@@ -133,7 +133,7 @@ def test_cancel_reaches_the_worker(server: Server) -> None:
     assert events(connection, again)[-1]["type"] == "done"
 
 
-def test_logs_of_the_cluster_name_neither_prompts_nor_tokens(server: Server) -> None:
+def test_cluster_logs_contain_neither_prompts_nor_tokens(server: Server) -> None:
     connection = server.connection()
     volume = upload(connection, phantom())
     events(connection, submit(connection, volume, "vertraulich erika"))
@@ -143,7 +143,7 @@ def test_logs_of_the_cluster_name_neither_prompts_nor_tokens(server: Server) -> 
         assert secret not in text
 
 
-def test_an_application_that_is_killed_starts_again_without_the_volumes(server: Server) -> None:
+def test_killed_application_restarts_without_volumes(server: Server) -> None:
     connection = server.connection()
     with server.client() as client:
         client.wait(send_volume(client), timeout_s=120)

@@ -48,7 +48,7 @@ def answers(client: object) -> list[tuple[object, ...]]:
     ]
 
 
-def test_a_server_answers_as_a_local_worker(server: Server) -> None:
+def test_server_gives_the_results_of_a_local_worker(server: Server) -> None:
     with server.client() as remote, WorkerClient(environment={"OMP_NUM_THREADS": "1"}) as local:
         there, here = answers(remote), answers(local)
     assert [one[:2] for one in here][:2] == [("p0", "left kidney"), ("p0", "right kidney")]
@@ -56,7 +56,7 @@ def test_a_server_answers_as_a_local_worker(server: Server) -> None:
     assert server.voxel_files == []  # nothing of the patient stays behind
 
 
-def test_progress_of_upload_and_encoding_is_told(server: Server) -> None:
+def test_progress_of_upload_and_encoding_is_reported(server: Server) -> None:
     with server.client() as client:
         events: list[object] = []
         client.wait(send_volume(client, phantom(seed=9)), timeout_s=120, on_event=events.append)
@@ -75,7 +75,7 @@ def test_the_volume_is_encoded_once(server: Server) -> None:
     assert not [event for event in events if isinstance(event, Progress) and event.stage == "encode"]
 
 
-def test_the_options_reach_the_worker(server: Server) -> None:
+def test_options_are_passed_to_the_worker(server: Server) -> None:
     with server.client() as client:
         client.wait(send_volume(client), timeout_s=120)
         tumors = [results(client, ask(client, "liver tumor", fast=fast, maps=True))[0] for fast in (False, True)]
@@ -87,7 +87,7 @@ def uploads(server: Server) -> int:
     return sum("POST /volumes " in line for line in server.log)
 
 
-def test_a_volume_is_sent_once_and_two_are_kept(server: Server) -> None:
+def test_volume_is_uploaded_once_and_two_are_kept(server: Server) -> None:
     with server.client() as client:
         voxels = [phantom(seed=number) for number in (1, 2, 3)]
         before = uploads(server)
@@ -122,21 +122,21 @@ def test_another_model_is_refused(server: Server) -> None:
     assert "dsm-tiny" in caught.value.hint
 
 
-def test_without_a_name_the_model_of_the_server_is_taken(server: Server, dsm_tiny: Path) -> None:
+def test_empty_model_name_selects_the_model_of_the_server(server: Server, dsm_tiny: Path) -> None:
     with RemoteClient(server.address, TOKENS["anna"], connect=False) as client:
         assert client.ready.model == ""
         client.wait(client.submit(Load(id=client.new_id(), model="")))
         assert (client.ready.model, client.ready.model_sha256) == ("dsm-tiny", model_entry(dsm_tiny).digest)
 
 
-def test_what_is_wrong_is_said_by_the_first_job(server: Server) -> None:
+def test_connection_error_is_raised_by_the_first_job(server: Server) -> None:
     with RemoteClient(server.address, "no-token-of-anybody", connect=False) as client:
         with pytest.raises(DSMError) as caught:
             client.wait(client.submit(Load(id=client.new_id(), model="")))
         assert caught.value.code == "remote.token"
 
 
-def test_a_volume_that_was_released_is_asked_for_again(server: Server) -> None:
+def test_released_volume_must_be_uploaded_again(server: Server) -> None:
     with server.client() as client:
         client.wait(send_volume(client), timeout_s=120)
         client.wait(client.submit(Release(id=client.new_id(), volume_key="volume")))
@@ -155,7 +155,7 @@ def test_the_speed_of_a_server_is_not_measured(server: Server) -> None:
         client.wait(send_volume(client), timeout_s=120)  # the next request is served
 
 
-def test_errors_of_the_worker_come_through(server: Server) -> None:
+def test_worker_errors_reach_the_client(server: Server) -> None:
     with server.client() as client:
         bad = phantom().astype(np.float32)
         bad[3, 4, 5] = np.nan
@@ -185,7 +185,7 @@ def test_cancel_stops_the_encoding(server: Server) -> None:
         assert results(client, ask(client, "liver"))
 
 
-def test_a_worker_that_is_killed_loses_no_accepted_job(server: Server) -> None:
+def test_killed_worker_loses_no_accepted_job(server: Server) -> None:
     connection = server.connection()
     volume = upload(connection, phantom(LARGE, seed=5))
     job = connection.call("POST", "/jobs", body={"volume": volume, "prompts": ["liver"]})["job"]
@@ -205,7 +205,7 @@ def test_a_worker_that_is_killed_loses_no_accepted_job(server: Server) -> None:
     connection.call("DELETE", f"/volumes/{volume}")
 
 
-def test_a_stream_that_breaks_is_taken_up_again(server: Server) -> None:
+def test_interrupted_event_stream_is_resumed(server: Server) -> None:
     with Relay(server.address) as relay, RemoteClient(relay.address, TOKENS["anna"]) as client:
         broken = threading.Event()
 
@@ -219,7 +219,7 @@ def test_a_stream_that_breaks_is_taken_up_again(server: Server) -> None:
         assert results(client, ask(client, "liver"))
 
 
-def test_users_do_not_see_each_other(server: Server) -> None:
+def test_users_are_isolated(server: Server) -> None:
     anna, bert = server.connection("anna"), server.connection("bert")
     volume = upload(anna, phantom())
     job = anna.call("POST", "/jobs", body={"volume": volume, "prompts": ["liver"]})["job"]
@@ -239,7 +239,7 @@ def test_users_do_not_see_each_other(server: Server) -> None:
     anna.call("DELETE", f"/volumes/{volume}")
 
 
-def test_the_log_names_neither_prompts_nor_tokens(server: Server) -> None:
+def test_log_contains_neither_prompts_nor_tokens(server: Server) -> None:
     with server.client() as client:
         client.wait(send_volume(client), timeout_s=120)
         results(client, ask(client, "Vertraulich Erika"))
@@ -251,7 +251,7 @@ def test_the_log_names_neither_prompts_nor_tokens(server: Server) -> None:
 
 
 @pytest.mark.parametrize("delay_s", [0.0, 0.02, 0.3])
-def test_closing_in_the_middle_leaves_nothing(server: Server, delay_s: float) -> None:
+def test_closing_during_a_job_leaves_no_voxels(server: Server, delay_s: float) -> None:
     client = server.client()
     job = send_volume(client, phantom(LARGE, seed=7))
     time.sleep(delay_s)  # before, during, after the upload

@@ -76,7 +76,7 @@ GOOD = npy(phantom())
         "text",
     ],
 )
-def test_uploads_that_are_no_volume(
+def test_invalid_uploads_are_refused(
     server: Server, body: bytes, query: str, header: str, status: int, code: str
 ) -> None:
     got = send(server, "POST", f"/volumes?{query}", body, Content_Digest=header or digest(body))
@@ -95,7 +95,7 @@ def raw_upload(server: Server, *headers: str) -> Iterator[socket.socket]:
         yield raw
 
 
-def test_an_upload_that_is_too_large_is_refused_before_it_is_read(server: Server) -> None:
+def test_too_large_upload_is_refused_before_reading(server: Server) -> None:
     with raw_upload(server, f"Content-Digest: {digest(b'')}", "Content-Length: 99999999999") as raw:
         assert raw.recv(4096).startswith(b"HTTP/1.1 413")
 
@@ -106,7 +106,7 @@ def test_an_upload_of_unknown_length_is_refused(server: Server) -> None:
         assert raw.recv(4096).startswith(b"HTTP/1.1 411")
 
 
-def test_a_client_that_dies_in_an_upload_leaves_nothing(server: Server) -> None:
+def test_aborted_upload_leaves_no_voxels(server: Server) -> None:
     with raw_upload(server, f"Content-Digest: {digest(GOOD)}", f"Content-Length: {len(GOOD)}") as raw:
         raw.sendall(GOOD[:1000])
         wait_until(lambda: len(server.voxel_files) == 1)
@@ -136,7 +136,7 @@ def test_a_client_that_dies_in_an_upload_leaves_nothing(server: Server) -> None:
         "unknown volume",
     ],
 )
-def test_jobs_that_cannot_be_accepted(server: Server, body: bytes, status: int) -> None:
+def test_invalid_jobs_are_refused(server: Server, body: bytes, status: int) -> None:
     got = send(server, "POST", "/jobs", body, Content_Type="application/json")
     assert got[0] == status
     assert got[1]["code"]
@@ -149,7 +149,7 @@ def test_jobs_that_cannot_be_accepted(server: Server, body: bytes, status: int) 
     ["", "Bearer ", "Bearer wrong", "Basic dTpw", "Bearer \xff"],
     ids=["none", "empty", "wrong", "basic", "not ASCII"],
 )
-def test_nothing_without_a_token(server: Server, path: str, header: str) -> None:
+def test_token_is_required(server: Server, path: str, header: str) -> None:
     got = send(server, "GET", path, None, Authorization=header)
     assert (got[0], got[1]["code"], got[2]["www-authenticate"]) == (401, "token", "Bearer")
 
@@ -190,9 +190,7 @@ def test_the_number_of_open_jobs_is_limited(tight: Server) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_the_end_of_the_server_leaves_no_worker_and_no_voxels(
-    tmp_path: Path, dsm_tiny: Path, how: signal.Signals
-) -> None:
+def test_server_shutdown_leaves_no_worker_and_no_voxels(tmp_path: Path, dsm_tiny: Path, how: signal.Signals) -> None:
     with Server(tmp_path) as server:
         server.wait_until_ready()
         client = server.client()
@@ -229,7 +227,7 @@ def test_the_end_of_the_server_leaves_no_worker_and_no_voxels(
         (["--workers", "0"], "0 workers"),
     ],
 )
-def test_a_server_that_cannot_start_says_why(tmp_path: Path, arguments: list[str], words: str) -> None:
+def test_startup_error_is_reported(tmp_path: Path, arguments: list[str], words: str) -> None:
     for name, text, mode in [("open", "a:b", 0o644), ("short", "a:b", 0o600), ("empty", "# nobody\n", 0o600)]:
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(mode)
@@ -242,7 +240,7 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path, arguments: list[str
     assert done.stderr.count("\n") == 1
 
 
-def test_a_stalled_upload_is_given_up(tmp_path: Path) -> None:
+def test_stalled_upload_times_out(tmp_path: Path) -> None:
     async def stalled() -> AsyncIterator[bytes]:
         yield GOOD[:100]
         await asyncio.sleep(60)

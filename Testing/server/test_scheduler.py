@@ -45,13 +45,13 @@ def taken(scheduler: Scheduler, encoded: list[str], since: float) -> str:
     return job.spec.volume
 
 
-def test_a_job_on_an_encoded_volume_goes_first_while_the_turn_lasts(scheduler: Scheduler) -> None:
+def test_jobs_on_the_encoded_volume_have_priority_for_a_limited_time(scheduler: Scheduler) -> None:
     submit(scheduler, "a", "b", "a", "b")
     now = time.monotonic()
     assert [taken(scheduler, ["b"], now) for _ in range(3)] == ["b", "b", "a"]
 
 
-def test_after_its_turn_the_oldest_goes_first(scheduler: Scheduler) -> None:
+def test_oldest_job_is_next_after_the_priority_period(scheduler: Scheduler) -> None:
     submit(scheduler, "a", "b", "a", "b")
     over = time.monotonic() - 10
     assert [taken(scheduler, ["b"], over) for _ in range(2)] == ["a", "b"]
@@ -59,14 +59,14 @@ def test_after_its_turn_the_oldest_goes_first(scheduler: Scheduler) -> None:
     assert taken(scheduler, ["b"], over) == "b"
 
 
-def test_a_volume_that_another_worker_has_is_left_to_it(scheduler: Scheduler) -> None:
+def test_job_is_left_to_the_worker_with_the_encoded_volume(scheduler: Scheduler) -> None:
     scheduler._slots[1].volumes = {"a": True}
     submit(scheduler, "a", "c")
     assert taken(scheduler, [], 0.0) == "c"
     assert taken(scheduler, [], 0.0) == "a"  # unless there is nothing else to do
 
 
-def test_a_job_is_put_back_once(scheduler: Scheduler) -> None:
+def test_job_is_requeued_once(scheduler: Scheduler) -> None:
     submit(scheduler, "a", "b")
     job = scheduler.take([], 0.0)
     assert job is not None
@@ -75,7 +75,7 @@ def test_a_job_is_put_back_once(scheduler: Scheduler) -> None:
     assert not scheduler.put_back(job)
 
 
-def test_a_worker_that_does_not_start_leaves_the_jobs_to_the_others(tmp_path: Path) -> None:
+def test_other_workers_run_the_jobs_if_one_fails_to_start(tmp_path: Path) -> None:
     class Works:
         alive = True
 
@@ -111,7 +111,7 @@ def test_a_worker_that_does_not_start_leaves_the_jobs_to_the_others(tmp_path: Pa
     assert not scheduler._slots[0].thread.is_alive()
 
 
-def test_without_any_worker_the_reason_is_told(tmp_path: Path) -> None:
+def test_jobs_fail_with_the_reason_if_no_worker_starts(tmp_path: Path) -> None:
     def fails() -> Worker:
         raise WorkerError("It does not start.", code="worker.start")
 
@@ -129,7 +129,7 @@ def test_without_any_worker_the_reason_is_told(tmp_path: Path) -> None:
     assert b"worker.start" in job.lines()[0][-1]
 
 
-def test_a_job_that_waits_is_cancelled_at_once(scheduler: Scheduler) -> None:
+def test_waiting_job_is_cancelled_immediately(scheduler: Scheduler) -> None:
     submit(scheduler, "a")
     job = scheduler._waiting[0]
     scheduler.cancel(job)
@@ -149,7 +149,7 @@ def test_limits(scheduler: Scheduler) -> None:
     assert caught.value.code == "no_volume"
 
 
-def test_finished_jobs_are_forgotten_the_oldest_first(scheduler: Scheduler) -> None:
+def test_oldest_finished_jobs_are_discarded_first(scheduler: Scheduler) -> None:
     ids = []
     for _ in range(4):
         submit(scheduler, "a")
@@ -162,7 +162,7 @@ def test_finished_jobs_are_forgotten_the_oldest_first(scheduler: Scheduler) -> N
     assert scheduler.get("anna", ids[3]).state == "done"
 
 
-def test_the_end_of_the_server_is_told_to_those_who_wait(scheduler: Scheduler) -> None:
+def test_shutdown_fails_waiting_jobs(scheduler: Scheduler) -> None:
     submit(scheduler, "a")
     job = scheduler._waiting[0]
     scheduler.close()
@@ -186,7 +186,7 @@ def part_of(scheduler: Scheduler, job: Job, volume: str) -> tuple[threading.Thre
     return thread, events
 
 
-def test_a_job_on_a_series_counts_once_and_its_part_is_cancelled_with_it(scheduler: Scheduler) -> None:
+def test_job_on_a_series_counts_once_and_cancels_its_part(scheduler: Scheduler) -> None:
     jobs = [scheduler.add("anna", JobSpec(address="studies/1")) for _ in range(5)]
     thread, events = part_of(scheduler, jobs[0], "a")
     with pytest.raises(DSMError, match="5 jobs"):
@@ -201,7 +201,7 @@ def test_a_job_on_a_series_counts_once_and_its_part_is_cancelled_with_it(schedul
     assert not jobs[1].begin()
 
 
-def test_the_end_of_the_server_ends_jobs_on_series(scheduler: Scheduler) -> None:
+def test_shutdown_ends_jobs_on_series(scheduler: Scheduler) -> None:
     fetched, waiting = (scheduler.add("anna", JobSpec(address="studies/1")) for _ in range(2))
     assert fetched.begin()
     thread, events = part_of(scheduler, fetched, "a")
@@ -211,7 +211,7 @@ def test_the_end_of_the_server_ends_jobs_on_series(scheduler: Scheduler) -> None
     assert (fetched.state, waiting.state) == ("failed", "failed")
 
 
-def test_what_can_be_read_again_makes_room(tmp_path: Path) -> None:
+def test_unused_series_volumes_are_evicted_at_the_quota(tmp_path: Path) -> None:
     store = VolumeStore(tmp_path, Limits(volumes_per_user=2))
     scan = Volume(np.zeros((4, 4, 4), np.int16), np.eye(4), "CT", "scan")
     with store.added("anna", scan) as first, store.added("anna", scan) as second:

@@ -55,7 +55,7 @@ def voxels(path: Path) -> np.ndarray:
     return SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path)))
 
 
-def test_files_are_those_of_a_local_run(
+def test_files_equal_those_of_a_local_run(
     server: Server, scan: Path, tmp_path: Path, dsm_tiny: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
@@ -107,7 +107,7 @@ def test_pytorch_is_not_needed(server: Server, scan: Path, tmp_path: Path) -> No
     assert (tmp_path / "out.seg.nrrd").is_file()
 
 
-def test_clicks_are_refused_before_the_scan_is_sent(
+def test_unsupported_clicks_are_refused_before_upload(
     server: Server, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = uploads(server)
@@ -137,7 +137,7 @@ def test_nothing_is_sent_without_consent(
     assert (tmp_path / "out.seg.nrrd").exists() == (code == 0)
 
 
-def test_without_a_terminal_consent_is_an_option(
+def test_consent_without_a_terminal_needs_an_option(
     server: Server, scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
@@ -171,13 +171,13 @@ def test_options_without_effect_are_refused(
     assert words in capsys.readouterr().err
 
 
-def test_another_machine_needs_encryption(scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_machine_requires_encryption(scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     there = ("--server", "http://192.0.2.7:8470", "--yes")
     assert main(["segment", str(scan), *PROMPTS, *there, "-o", str(tmp_path / "out.seg.nrrd")]) == 2
     assert "192.0.2.7 unencrypted" in capsys.readouterr().err
 
 
-def test_without_a_token(
+def test_missing_token_is_refused(
     server: Server, scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("DSM_REMOTE_TOKEN")
