@@ -49,7 +49,7 @@ def set_voxels(index: tuple[int, ...], value: float) -> np.ndarray:
         (np.zeros((4, 4, 4), np.complex64), "input.dtype"),
     ],
 )
-def test_array_that_is_no_volume(encoded: Host, array: np.ndarray, code: str) -> None:
+def test_array_that_is_not_a_volume(encoded: Host, array: np.ndarray, code: str) -> None:
     assert refused(encoded, encoded.set_volume(array)).code == code
     assert len(encoded.results(encoded.segment("liver"))) == 1
 
@@ -71,7 +71,7 @@ SINGULAR = ((0.0, 0.0, 0.0, 0.0), *AFFINE[1:])
         ({"modality": "PET"}, "input.modality"),
     ],
 )
-def test_volume_message_that_cannot_be_used(encoded: Host, options: dict[str, Any], code: str) -> None:
+def test_invalid_volume_message(encoded: Host, options: dict[str, Any], code: str) -> None:
     assert refused(encoded, encoded.set_volume(phantom(SMALL), **options)).code == code
     assert len(encoded.results(encoded.segment("liver"))) == 1
 
@@ -81,7 +81,7 @@ def test_volume_message_that_cannot_be_used(encoded: Host, options: dict[str, An
     [b"", b"text", b"\x93NUMPY\x01\x00v\x00{'descr': '<i2'}", bytes(range(256))],
     ids=["empty", "text", "cut off", "anything"],
 )
-def test_file_that_is_no_array(host: Host, data: bytes) -> None:
+def test_file_that_is_not_an_array(host: Host, data: bytes) -> None:
     (host.folder / "bad.npy").write_bytes(data)
     assert refused(host, host.set_volume(phantom(SMALL), array="bad.npy")).code == "bad_image"
 
@@ -93,9 +93,7 @@ def test_file_that_is_no_array(host: Host, data: bytes) -> None:
         (["liver"], {"key": "never sent"}, "no_volume"),
     ],
 )
-def test_segment_message_that_cannot_be_used(
-    encoded: Host, prompts: list[str], options: dict[str, Any], code: str
-) -> None:
+def test_invalid_segment_message(encoded: Host, prompts: list[str], options: dict[str, Any], code: str) -> None:
     assert refused(encoded, encoded.segment(*prompts, **options)).code == code
     assert len(encoded.results(encoded.segment("liver"))) == 1
 
@@ -114,7 +112,7 @@ def test_two_prompts_may_not_share_a_file(encoded: Host) -> None:
     assert refused(encoded, job).code == "protocol"
 
 
-def test_unknown_model_leaves_the_loaded_one(encoded: Host) -> None:
+def test_unknown_model_keeps_the_loaded_one(encoded: Host) -> None:
     error = refused(encoded, encoded.load("dsm-nonexistent"))
     assert error.code == "no_model"
     assert error.hint
@@ -132,12 +130,12 @@ def test_flipped_byte_in_the_model(encoded: Host, tiny_model: Path, tmp_path: Pa
     assert len(encoded.results(encoded.segment("liver"))) == 1
 
 
-def test_a_model_that_the_host_does_not_expect(encoded: Host, tiny_model: Path) -> None:
+def test_model_with_an_unexpected_checksum_or_precision(encoded: Host, tiny_model: Path) -> None:
     assert refused(encoded, encoded.load(tiny_model, sha256="0" * 64)).code == "bad_checksum"
     assert refused(encoded, encoded.load(tiny_model, precision="int2")).code == "unsupported"
 
 
-def test_device_that_does_not_exist(host: Host, tiny_model: Path) -> None:
+def test_unknown_device(host: Host, tiny_model: Path) -> None:
     error = refused(host, host.load(tiny_model, device="cuda:99"))
     assert error.code == "device"
     assert error.hint
@@ -160,7 +158,7 @@ GARBAGE = [
 ]
 
 
-def test_garbage_is_answered_and_the_next_job_works(tmp_path: Path) -> None:
+def test_garbage_gets_an_error_and_the_next_job_works(tmp_path: Path) -> None:
     with Pipes() as pipes:
         pipes.say(type="release", id="before hello")
         assert pipes.hear()["code"] == "protocol"
@@ -175,7 +173,7 @@ def test_garbage_is_answered_and_the_next_job_works(tmp_path: Path) -> None:
             assert pipes.hear()["type"] == "done"
 
 
-def test_the_sender_of_a_bad_message_is_told_about_its_job(host: Host, tiny_model: Path) -> None:
+def test_error_of_a_bad_message_has_its_job_id(host: Host, tiny_model: Path) -> None:
     job = host.submit(Load(id=host.new_id(), model="dsm-nonexistent"))
     assert refused(host, job).code == "no_model"
     with Pipes() as pipes:
@@ -183,7 +181,7 @@ def test_the_sender_of_a_bad_message_is_told_about_its_job(host: Host, tiny_mode
         assert pipes.hear()["id"] == "job-5"
 
 
-def test_a_flood_of_jobs_is_bounded_and_every_job_is_answered(tiny_model: Path, tmp_path: Path) -> None:
+def test_flood_of_jobs_is_bounded_and_each_gets_a_response(tiny_model: Path, tmp_path: Path) -> None:
     with Pipes() as pipes:
         pipes.say(type="hello", folder=str(tmp_path))
         pipes.say(type="load", id="load", model=str(tiny_model))  # imports PyTorch: the others have to wait
@@ -217,7 +215,7 @@ def test_full_disk(encoded: Host) -> None:
     assert len(encoded.results(encoded.segment("liver", threshold=0.2, maps=True))) == 1
 
 
-def test_folder_that_the_host_took_away(tiny_model: Path, tmp_path: Path) -> None:
+def test_folder_removed_by_the_host(tiny_model: Path, tmp_path: Path) -> None:
     with Pipes() as pipes:
         folder = tmp_path / "folder"
         folder.mkdir()
@@ -235,7 +233,7 @@ def test_folder_that_the_host_took_away(tiny_model: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs prlimit")
-def test_memory_that_runs_out(fresh_host: Host) -> None:
+def test_out_of_memory(fresh_host: Host) -> None:
     """An array that does not fit is refused; the worker lives on."""
     import resource
 

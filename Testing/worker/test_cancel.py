@@ -39,7 +39,7 @@ def test_cancel_while_encoding(host: Host) -> None:
     assert len(host.results(host.segment("liver"))) == 1
 
 
-def test_cancel_while_decoding_keeps_what_is_finished(encoded: Host) -> None:
+def test_cancel_while_decoding_keeps_finished_results(encoded: Host) -> None:
     names = ["liver", "spleen", "left kidney", "right kidney", "pancreas", "liver tumor", "kidney tumor"]
     job = encoded.segment(*names, threshold=0.3, maps=True)
     seconds, events = cancel_at(encoded, job, lambda e: isinstance(e, Result))
@@ -51,7 +51,7 @@ def test_cancel_while_decoding_keeps_what_is_finished(encoded: Host) -> None:
     assert len(encoded.results(encoded.segment("liver"))) == 1
 
 
-def test_cancel_of_a_waiting_job_does_not_touch_the_running_one(host: Host) -> None:
+def test_cancel_of_a_waiting_job_does_not_affect_the_running_one(host: Host) -> None:
     running = host.set_volume(phantom(LARGE), key="large")
     waiting = host.segment("liver", key="large")
     host.cancel(waiting, grace_s=100)
@@ -63,7 +63,7 @@ def test_cancel_of_a_waiting_job_does_not_touch_the_running_one(host: Host) -> N
     assert host.alive
 
 
-def test_cancel_that_comes_too_late_is_no_mistake(encoded: Host) -> None:
+def test_late_cancel_is_ignored(encoded: Host) -> None:
     job = encoded.segment("liver")
     encoded.wait(job, timeout_s=200)
     encoded.cancel(job)

@@ -47,7 +47,7 @@ def volume() -> Volume:
     return Volume(phantom(SMALL), np.array(AFFINE))
 
 
-def test_a_volume_for_clicks_is_not_encoded_until_a_name_needs_it(click_host: Host) -> None:
+def test_volume_for_clicks_is_encoded_on_demand(click_host: Host) -> None:
     stages: list[str] = []
     session = ClientSession(click_host, on_progress=lambda progress: stages.append(progress.stage))
     click = clicked("schwannoma", MIDDLE)
@@ -64,7 +64,7 @@ def test_a_volume_for_clicks_is_not_encoded_until_a_name_needs_it(click_host: Ho
     assert "encode" not in stages, "once"
 
 
-def test_a_name_encodes_a_volume_that_was_sent_for_clicks(click_host: Host) -> None:
+def test_named_prompt_encodes_a_volume_sent_for_clicks(click_host: Host) -> None:
     click_host.wait(click_host.set_volume(phantom((30, 30, 30)), key="lazy", encode=False), timeout_s=200)
     stages: set[str] = set()
     job = click_host.segment("liver", key="lazy")
@@ -74,7 +74,7 @@ def test_a_name_encodes_a_volume_that_was_sent_for_clicks(click_host: Host) -> N
     assert {"encode", "decode"} <= stages
 
 
-def test_the_same_name_clicked_at_two_places_is_answered_twice(click_host: Host) -> None:
+def test_same_name_clicked_at_two_positions_gives_two_results(click_host: Host) -> None:
     click_host.wait(click_host.set_volume(phantom(SMALL), encode=False), timeout_s=200)
     one, other = clicked("schwannoma", MIDDLE), clicked("schwannoma", MIDDLE, (-20.0, 10.0, 50.0))
     results = click_host.results(segment(click_host, one, other, one))
@@ -83,7 +83,7 @@ def test_the_same_name_clicked_at_two_places_is_answered_twice(click_host: Host)
     assert masks["p0"] == masks["p2"]
 
 
-def test_a_click_that_follows_a_cancelled_one_is_answered(click_host: Host) -> None:
+def test_click_after_a_cancelled_one_gives_a_result(click_host: Host) -> None:
     click_host.wait(click_host.set_volume(phantom(SMALL), encode=False), timeout_s=200)
     first = segment(click_host, clicked("schwannoma", MIDDLE))
     click_host.cancel(first, grace_s=100)
@@ -95,7 +95,7 @@ def test_a_click_that_follows_a_cancelled_one_is_answered(click_host: Host) -> N
     assert (result.voxels, result.offset_ijk) == (alone.voxels, alone.offset_ijk)
 
 
-def test_as_many_volumes_are_kept_for_clicks_as_encoded_ones(click_host: Host) -> None:
+def test_number_of_volumes_kept_for_clicks_is_limited(click_host: Host) -> None:
     for number in range(3):
         job = click_host.set_volume(phantom((20 + number, 20, 20)), key=f"v{number}", encode=False)
         click_host.wait(job, timeout_s=200)
@@ -112,14 +112,14 @@ def test_as_many_volumes_are_kept_for_clicks_as_encoded_ones(click_host: Host) -
         (clicked("schwannoma", *[MIDDLE] * (MAX_CLICKS + 1)), "click.too_many"),
     ],
 )
-def test_clicks_that_cannot_be_used_are_refused(click_host: Host, prompt: Prompt, code: str) -> None:
+def test_invalid_clicks_are_refused(click_host: Host, prompt: Prompt, code: str) -> None:
     click_host.wait(click_host.set_volume(phantom(SMALL), encode=False), timeout_s=200)
     with pytest.raises(DSMError) as caught:
         click_host.wait(segment(click_host, prompt), timeout_s=200)
     assert (caught.value.code, bool(caught.value.hint)) == (code, True)
 
 
-def test_a_model_without_a_click_network_refuses_them(encoded: Host) -> None:
+def test_model_without_click_network_refuses_clicks(encoded: Host) -> None:
     with pytest.raises(DSMError) as caught:
         encoded.wait(segment(encoded, clicked("schwannoma", MIDDLE)), timeout_s=200)
     assert caught.value.code == "model.clicks"

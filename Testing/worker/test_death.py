@@ -31,7 +31,7 @@ def start_encoding(host: Host) -> str:
     return job
 
 
-def test_kill_9_during_a_job(fresh_host: Host) -> None:
+def test_sigkill_during_a_job(fresh_host: Host) -> None:
     job = start_encoding(fresh_host)
     os.kill(fresh_host.pid, signal.SIGKILL)
     began = time.monotonic()
@@ -46,7 +46,7 @@ def test_kill_9_during_a_job(fresh_host: Host) -> None:
     assert not is_running(fresh_host.pid)
 
 
-def test_closing_during_a_job_ends_the_process_and_the_folder(fresh_host: Host) -> None:
+def test_closing_during_a_job_ends_the_process_and_removes_the_folder(fresh_host: Host) -> None:
     start_encoding(fresh_host)
     began = time.monotonic()
     fresh_host.close()
@@ -73,7 +73,7 @@ def test_end_of_the_pipe_during_a_job_ends_the_worker(tiny_model: Path, tmp_path
         assert time.monotonic() - began < 2 * slowdown()
 
 
-def test_a_host_that_is_killed_takes_its_worker_along(tmp_path: Path) -> None:
+def test_killed_host_ends_its_worker(tmp_path: Path) -> None:
     code = """
 import sys, time
 from dsm.client.process import WorkerClient
@@ -90,7 +90,7 @@ time.sleep(60)
     assert wait_until(lambda: not is_running(pid), 2 * slowdown())
 
 
-def test_a_script_that_forgets_to_close_leaves_nothing(tmp_path: Path) -> None:
+def test_script_without_close_leaves_no_process_and_no_folder(tmp_path: Path) -> None:
     code = "from dsm.client.process import WorkerClient; client = WorkerClient(); print(client.pid)"
     env = {**os.environ, **ENVIRONMENT, "PYTHONPATH": str(Path(dsm.__file__).parents[1]), "TMPDIR": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=env, check=True)
@@ -105,7 +105,7 @@ def test_end_of_the_pipe_while_idle_ends_the_worker() -> None:
         assert pipes.process.wait(60) == 0
 
 
-def test_ctrl_c_in_the_terminal_is_left_to_the_host(tmp_path: Path) -> None:
+def test_worker_ignores_ctrl_c(tmp_path: Path) -> None:
     with Pipes() as pipes:
         pipes.say(type="hello", folder=str(tmp_path))
         pipes.hear()
@@ -114,7 +114,7 @@ def test_ctrl_c_in_the_terminal_is_left_to_the_host(tmp_path: Path) -> None:
         assert pipes.hear_end("1")["type"] == "done"
 
 
-def test_a_host_that_stops_listening_ends_the_worker(tmp_path: Path) -> None:
+def test_worker_ends_if_the_host_closes_the_output_pipe(tmp_path: Path) -> None:
     env = {**os.environ, **ENVIRONMENT, "PYTHONPATH": str(Path(dsm.__file__).parents[1])}
     command = [sys.executable, "-m", "dsm", "worker"]
     pipe = subprocess.PIPE

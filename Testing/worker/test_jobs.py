@@ -33,7 +33,7 @@ def stages(host: Host, job: str) -> tuple[list[str], bool]:
     return seen, done.cached
 
 
-def test_ready_comes_before_torch_is_imported() -> None:
+def test_ready_is_sent_before_importing_torch() -> None:
     with Pipes() as pipes:
         began = time.monotonic()
         pipes.say(type="hello", protocol=PROTOCOL_VERSION, folder=str(Path.cwd()))
@@ -49,7 +49,7 @@ def test_ready_comes_before_torch_is_imported() -> None:
         assert all(device["usable"] or device["reason"] for device in ready["devices"])
 
 
-def test_masks_are_those_of_the_segmenter(encoded: Host, tiny_model: Path) -> None:
+def test_masks_equal_those_of_the_segmenter(encoded: Host, tiny_model: Path) -> None:
     from dsm.core.volume import Volume
     from dsm.inference.segmenter import Segmenter
 
@@ -83,7 +83,7 @@ def test_masks_are_those_of_the_segmenter(encoded: Host, tiny_model: Path) -> No
         assert result.uncertainty_offset_ijk == want.uncertainty.offset_ijk
 
 
-def test_fast_mode_leaves_the_diffusion_prompts_out(encoded: Host) -> None:
+def test_fast_mode_skips_diffusion_prompts(encoded: Host) -> None:
     maps = []
     for fast in (False, True, False):
         (result,) = encoded.results(encoded.segment("liver tumor", maps=True, fast=fast))
@@ -92,7 +92,7 @@ def test_fast_mode_leaves_the_diffusion_prompts_out(encoded: Host) -> None:
     assert maps[0].shape != maps[1].shape or (maps[0] != maps[1]).any()
 
 
-def test_results_stream_one_by_one_before_done(encoded: Host) -> None:
+def test_results_are_streamed_before_done(encoded: Host) -> None:
     job = encoded.segment("liver", "spleen", "pancreas")
     order: list[str] = []
     done = encoded.wait(job, timeout_s=200, on_event=lambda event: order.append(type(event).__name__))
@@ -116,7 +116,7 @@ def test_equal_voxels_are_encoded_once(host: Host) -> None:
         assert "encode" not in seen
 
 
-def test_a_key_with_new_voxels_is_encoded_anew(encoded: Host) -> None:
+def test_key_with_new_voxels_is_encoded_again(encoded: Host) -> None:
     array = phantom(SMALL)
     array[1, 2, 3] = 9
     seen, cached = stages(encoded, encoded.set_volume(array))
@@ -124,7 +124,7 @@ def test_a_key_with_new_voxels_is_encoded_anew(encoded: Host) -> None:
     assert not cached
 
 
-def test_a_region_is_encoded_unless_the_whole_volume_is(host: Host) -> None:
+def test_region_is_encoded_unless_the_whole_volume_is(host: Host) -> None:
     array = phantom((90, 40, 36))  # 27 cm: more than the region and 6 cm on both sides
     array[0, 0, 0] = 11  # no other test has this volume
     region = Box((40, 10, 10), (50, 30, 30))
@@ -146,19 +146,19 @@ def test_a_region_is_encoded_unless_the_whole_volume_is(host: Host) -> None:
         assert result.offset_ijk[axis] + result.size[axis] <= region.stop[axis]
 
 
-def test_an_mr_is_encoded_whole(host: Host) -> None:
+def test_mr_is_encoded_whole(host: Host) -> None:
     array = phantom((90, 40, 36))
     assert not stages(host, host.set_volume(array, modality="MR", region=Box((40, 10, 10), (50, 30, 30))))[1]
     assert stages(host, host.set_volume(array, modality="MR")) == ([], True)
 
 
-def test_a_region_outside_of_the_volume_is_refused(host: Host) -> None:
+def test_region_outside_the_volume_is_refused(host: Host) -> None:
     with pytest.raises(DSMError) as caught:
         host.wait(host.set_volume(phantom(SMALL), region=Box((900, 0, 0), (910, 5, 5))), timeout_s=200)
     assert caught.value.code == "input.roi"
 
 
-def test_two_volumes_are_kept_and_the_oldest_goes(host: Host) -> None:
+def test_two_volumes_are_kept_and_the_oldest_is_evicted(host: Host) -> None:
     for number, key in enumerate(("first", "second", "third")):
         array = phantom(SMALL)
         array[2, 2, 2] = number
@@ -184,7 +184,7 @@ def test_speed_is_measured_with_progress(host: Host) -> None:
     assert host.wait(host.set_volume(phantom(SMALL)), timeout_s=200).seconds_per_megavoxel == 0
 
 
-def test_release_frees_a_volume_or_everything(encoded: Host, tiny_model: Path) -> None:
+def test_release_frees_a_volume_or_all(encoded: Host, tiny_model: Path) -> None:
     encoded.wait(encoded.submit(Release(id=encoded.new_id(), volume_key="volume")), timeout_s=200)
     with pytest.raises(DSMError) as caught:
         encoded.wait(encoded.segment("liver"), timeout_s=200)
@@ -201,7 +201,7 @@ def test_release_frees_a_volume_or_everything(encoded: Host, tiny_model: Path) -
     assert not encoded.wait(encoded.load(tiny_model), timeout_s=200).cached
 
 
-def test_model_whose_text_bank_was_replaced_is_loaded_anew(host: Host, tiny_model: Path, tmp_path: Path) -> None:
+def test_model_with_a_replaced_text_bank_is_reloaded(host: Host, tiny_model: Path, tmp_path: Path) -> None:
     """The digest stands for the network alone; what names mean lies in the text bank."""
     model = Path(shutil.copytree(tiny_model, tmp_path / "model"))
     host.wait(host.load(model), timeout_s=200)
@@ -232,7 +232,7 @@ def test_region_cuts_the_masks(encoded: Host) -> None:
     assert (far.voxels, far.found, far.file, far.size) == (0, False, "", (0, 0, 0))
 
 
-def test_prompts_that_mean_the_same_are_answered_each(encoded: Host) -> None:
+def test_synonymous_prompts_get_separate_results(encoded: Host) -> None:
     results = encoded.results(encoded.segment("liver", "Livers", "spleen", "LIVER"))
     assert sorted(result.prompt_id for result in results) == ["p0", "p1", "p2", "p3"]
     livers = [result for result in results if result.name == "liver"]
@@ -241,7 +241,7 @@ def test_prompts_that_mean_the_same_are_answered_each(encoded: Host) -> None:
     assert len({result.file for result in livers if result.file}) == (3 if livers[0].voxels else 0)
 
 
-def test_a_text_that_names_two_structures_gives_two_results(encoded: Host) -> None:
+def test_text_naming_two_structures_gives_two_results(encoded: Host) -> None:
     first, second = encoded.results(encoded.segment("kidneys", maps=True, threshold=0.2))
     assert {first.name, second.name} == {"left kidney", "right kidney"}
     assert first.prompt_id == second.prompt_id == "p0"
@@ -259,21 +259,21 @@ def test_jobs_run_in_the_order_they_were_sent(host: Host) -> None:
         host.wait(job, timeout_s=200)
 
 
-def test_a_prompt_in_another_script_comes_back_unharmed(encoded: Host) -> None:
+def test_unicode_ids_round_trip(encoded: Host) -> None:
     item = PromptItem(id="Ärger 肝臓 \U0001fac0", prompt=parse_prompts("liver")[0], file="one")
     job = encoded.submit(Segment(id="Auftrag-ß", volume_key="volume", prompts=(item,)))
     (result,) = encoded.results(job)
     assert (result.id, result.prompt_id) == ("Auftrag-ß", "Ärger 肝臓 \U0001fac0")
 
 
-def test_only_asked_files_appear_in_the_folder(encoded: Host) -> None:
+def test_only_requested_files_are_written(encoded: Host) -> None:
     before = files(encoded)
     job = encoded.segment("liver", "spleen", threshold=0.3)
     results: list[Result] = encoded.results(job)
     assert files(encoded) - before == {result.file for result in results if result.file}
 
 
-def test_shutdown_finishes_what_was_sent(tiny_model: Path, tmp_path: Path) -> None:
+def test_shutdown_finishes_queued_jobs(tiny_model: Path, tmp_path: Path) -> None:
     with Pipes() as pipes:
         pipes.say(type="hello", folder=str(tmp_path))
         pipes.say(type="load", id="1", model=str(tiny_model))
@@ -282,7 +282,7 @@ def test_shutdown_finishes_what_was_sent(tiny_model: Path, tmp_path: Path) -> No
         assert pipes.process.wait(60) == 0
 
 
-def test_stray_prints_do_not_reach_the_protocol(tmp_path: Path) -> None:
+def test_stray_prints_do_not_corrupt_the_protocol(tmp_path: Path) -> None:
     noisy = """
 import os, subprocess, sys
 from dsm.worker import process, session
@@ -303,7 +303,7 @@ sys.exit(process.main())
             assert words in host.log
 
 
-def test_every_line_of_the_worker_is_json_with_its_version(tmp_path: Path) -> None:
+def test_output_lines_are_json_with_the_protocol_version(tmp_path: Path) -> None:
     with Pipes() as pipes:
         pipes.say(type="hello", folder=str(tmp_path))
         pipes.say(type="release", id="1")

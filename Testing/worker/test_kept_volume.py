@@ -16,25 +16,25 @@ def ask(host, key: str) -> bool:
     return host.wait(host.submit(request), timeout_s=200).cached
 
 
-def test_an_encoded_volume_is_known_by_its_key(encoded) -> None:
+def test_encoded_volume_is_found_by_its_key(encoded) -> None:
     assert ask(encoded, "volume")
 
 
 @pytest.mark.parametrize("key", ["other", ""])
-def test_an_unknown_key_is_answered_with_no_volume(encoded, key: str) -> None:
+def test_unknown_key_gives_error_no_volume(encoded, key: str) -> None:
     with pytest.raises(DSMError) as caught:
         ask(encoded, key)
     assert caught.value.code == "no_volume"
     assert encoded.alive
 
 
-def test_a_released_volume_is_unknown(encoded) -> None:
+def test_released_volume_is_unknown(encoded) -> None:
     encoded.wait(encoded.submit(Release(id=encoded.new_id(), volume_key="volume")), timeout_s=60)
     with pytest.raises(InputError):
         ask(encoded, "volume")
 
 
-def test_a_key_stays_with_the_volume_that_was_sent_last(encoded) -> None:
+def test_key_refers_to_the_last_volume_sent(encoded) -> None:
     other = np.full((20, 20, 20), 60, np.int16)
     other[5:9] = -900
     encoded.wait(encoded.set_volume(other), timeout_s=200)
