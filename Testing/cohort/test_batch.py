@@ -90,7 +90,7 @@ def test_a_cohort_of_dicom_and_files(batch: Batch, tmp_path: Path) -> None:
         assert secret not in said
 
 
-def test_a_second_run_does_nothing_and_other_prompts_are_refused(batch: Batch, tmp_path: Path) -> None:
+def test_second_run_skips_finished_cases_and_refuses_other_options(batch: Batch, tmp_path: Path) -> None:
     write_series(tmp_path / "scans" / "a")
     assert batch(tmp_path / "scans", tmp_path / "out", "--format", "nii.gz").returncode == 0
     before = everything(tmp_path / "out" / "segmentations") | everything(tmp_path / "out" / "cases")
@@ -108,7 +108,7 @@ def test_a_second_run_does_nothing_and_other_prompts_are_refused(batch: Batch, t
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_a_run_that_was_stopped_is_continued(batch: Batch, tmp_path: Path, how: signal.Signals) -> None:
+def test_stopped_run_is_resumed(batch: Batch, tmp_path: Path, how: signal.Signals) -> None:
     root, out = tmp_path / "scans", tmp_path / "out"
     root.mkdir()
     for number in range(4):
@@ -138,7 +138,7 @@ def test_a_run_that_was_stopped_is_continued(batch: Batch, tmp_path: Path, how: 
     assert not list(out.rglob(".dsm-part-*"))
 
 
-def test_a_worker_that_is_killed_costs_one_try(tmp_path: Path, dsm_tiny: Path) -> None:
+def test_killed_worker_costs_one_attempt(tmp_path: Path, dsm_tiny: Path) -> None:
     root, out = tmp_path / "scans", tmp_path / "out"
     root.mkdir()
     write_scan(root / "a.nii.gz", LARGE)
@@ -156,7 +156,7 @@ def test_a_worker_that_is_killed_costs_one_try(tmp_path: Path, dsm_tiny: Path) -
     assert (outcome["status"], outcome["attempts"]) == ("ok", 2)
 
 
-def test_results_do_not_depend_on_the_number_of_workers(batch: Batch, tmp_path: Path) -> None:
+def test_results_are_independent_of_the_number_of_workers(batch: Batch, tmp_path: Path) -> None:
     root = tmp_path / "scans"
     root.mkdir()
     for number in range(3):
@@ -169,7 +169,7 @@ def test_results_do_not_depend_on_the_number_of_workers(batch: Batch, tmp_path: 
     assert tables[0] == tables[1]
 
 
-def test_two_runs_in_one_folder(tmp_path: Path, batch: Batch) -> None:
+def test_concurrent_run_in_the_same_folder_is_refused(tmp_path: Path, batch: Batch) -> None:
     from dsm.io.folder_lock import folder_lock
 
     write_series(tmp_path / "scans")
@@ -188,7 +188,9 @@ def test_two_runs_in_one_folder(tmp_path: Path, batch: Batch) -> None:
         (("--model", "dsm-none"), "No model"),
     ],
 )
-def test_bad_arguments_leave_nothing(batch: Batch, tmp_path: Path, arguments: tuple[str, str], words: str) -> None:
+def test_invalid_arguments_create_no_folder(
+    batch: Batch, tmp_path: Path, arguments: tuple[str, str], words: str
+) -> None:
     (tmp_path / "a.nii.gz").write_bytes(b"x")
     done = batch(tmp_path / "a.nii.gz", tmp_path / "out", *arguments)
     assert (done.returncode, words in done.stderr) == (2, True), done.stderr

@@ -28,7 +28,7 @@ def test_series_and_files_are_found_at_any_depth(tmp_path: Path) -> None:
     assert len({case.id for case in cases}) == 4
 
 
-def test_equal_names_in_different_folders_stay_apart(tmp_path: Path) -> None:
+def test_equal_names_in_different_folders_have_different_ids(tmp_path: Path) -> None:
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "scan.nii.gz").write_bytes(b"x")
@@ -36,7 +36,7 @@ def test_equal_names_in_different_folders_stay_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a" * 240 + ".nii.gz", "Größe 臓器.nrrd", "...nii", "a b;c'd.mha"])
-def test_odd_names_become_plain_ones(tmp_path: Path, name: str) -> None:
+def test_ids_of_unusual_names_are_safe(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"x")
     (case,) = find_cases(tmp_path / name, out=tmp_path / "out")
     assert len(case.id) < 80
@@ -44,7 +44,7 @@ def test_odd_names_become_plain_ones(tmp_path: Path, name: str) -> None:
     assert case.id.strip(".")
 
 
-def test_names_of_series_say_nothing(tmp_path: Path) -> None:
+def test_ids_and_messages_of_series_do_not_reveal_names(tmp_path: Path) -> None:
     folder = tmp_path / "Vertraulich^Erika"
     write_series(folder, voxels=SMALL, prefix="Vertraulich")
     (case,) = find_cases(tmp_path, out=tmp_path / "out")
@@ -54,9 +54,7 @@ def test_names_of_series_say_nothing(tmp_path: Path) -> None:
     assert "Vertraulich" not in case.id + case.source
 
 
-def test_a_series_that_lies_twice_is_one_case_that_names_the_folders(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_duplicate_series_is_one_case_with_its_folders(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     uid = write_series(tmp_path / "a", voxels=SMALL)
     write_series(tmp_path / "b", voxels=SMALL, uid=uid)
     other = write_series(tmp_path / "c", voxels=SMALL)
@@ -68,7 +66,7 @@ def test_a_series_that_lies_twice_is_one_case_that_names_the_folders(
     assert str(tmp_path / "b") in caplog.text
 
 
-def test_results_of_a_cohort_are_no_scans(tmp_path: Path) -> None:
+def test_results_of_a_cohort_are_not_scans(tmp_path: Path) -> None:
     """Neither where they were written beside the scans, nor those of another cohort below."""
     for folder in (tmp_path, tmp_path / "earlier"):
         for name in ("cohort.json", "scan.nii.gz", "segmentations/scan-1.nii.gz", "thumbnails/x.nii.gz"):
@@ -78,7 +76,7 @@ def test_results_of_a_cohort_are_no_scans(tmp_path: Path) -> None:
     assert found == {"scan.nii.gz", "earlier/scan.nii.gz"}
 
 
-def test_a_damaged_series_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_series_does_not_hide_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Mock damage: what GDCM finds and then cannot read has not been met yet, but a folder must not depend on that."""
     from dsm.io import dicom
 
@@ -96,7 +94,7 @@ def test_a_damaged_series_hides_no_other(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(("name", "code"), [("missing", "bad_image.missing"), ("", "bad_image.no_scan")])
-def test_nothing_to_do(tmp_path: Path, name: str, code: str) -> None:
+def test_missing_or_empty_input_is_refused(tmp_path: Path, name: str, code: str) -> None:
     with pytest.raises(ImageError) as caught:
         find_cases(tmp_path / name, out=tmp_path / "out")
     assert caught.value.code == code

@@ -52,13 +52,13 @@ def test_clicks_are_read_in_their_order(tmp_path: Path) -> None:
         (HEADER + "b,schwannoma,1,2,3,1\na,schwannoma,1,2,3,0\n", "Line 3"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_refused_with_its_line(tmp_path: Path, text: str, said: str) -> None:
+def test_invalid_file_is_refused_with_its_line_number(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(InputError, match=said) as caught:
         read_case_clicks(written(tmp_path, text))
     assert (caught.value.code, bool(caught.value.hint)) == ("clicks_file", True)
 
 
-def test_an_unknown_case_is_refused_with_its_line(tmp_path: Path) -> None:
+def test_unknown_case_is_refused_with_its_line_number(tmp_path: Path) -> None:
     cases = [CohortCase(id="a-1234", source="a.nii.gz", path=tmp_path / "a.nii.gz")]
     known = [CaseClick(name, "liver", Click((0, 0, 0)), 2) for name in ("a-1234", "a.nii.gz")]
     check_case_clicks(known, cases)

@@ -38,7 +38,7 @@ def test_flags(found: PromptResult, scan: Volume, flags: tuple[str, ...]) -> Non
     assert flags_of(found, scan, ("liver",)) == flags
 
 
-def test_what_was_not_found_has_no_edge_and_no_score() -> None:
+def test_missing_structure_has_no_edge_or_score_flag() -> None:
     nothing = CroppedArray(np.zeros((0, 0, 0), np.uint8), (0, 0, 0))
     missing = PromptResult(parse_prompts("liver")[0], nothing, SHAPE, False, None, 0.0, 0.0, 0.5)
     assert flags_of(missing, volume(), ("liver",)) == ()

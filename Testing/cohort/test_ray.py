@@ -35,7 +35,7 @@ def actors() -> list[int]:
     return found
 
 
-def test_a_cluster_gives_what_this_machine_gives_also_when_an_actor_is_killed(batch: Batch, tmp_path: Path) -> None:
+def test_cluster_gives_local_results_even_if_an_actor_is_killed(batch: Batch, tmp_path: Path) -> None:
     root = tmp_path / "scans"
     write_series(root / "1")
     write_series(root / "2", voxels=phantom((130, 110, 60)))

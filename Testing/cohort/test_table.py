@@ -59,7 +59,7 @@ DONE = Outcome(
 BROKEN = Outcome(case="b", source="b.nii", status=FAILED, fingerprint="x", error_code="bad_image", error="Umlaut ü.")
 
 
-def test_a_row_a_prompt_and_one_for_a_failure(tmp_path: Path) -> None:
+def test_one_row_per_prompt_and_per_failure(tmp_path: Path) -> None:
     write_tables(tmp_path, [DONE, BROKEN], SETTINGS)
     with (tmp_path / "segments.csv").open(encoding="utf-8-sig", newline="") as stream:
         rows = list(csv.DictReader(stream))
@@ -71,7 +71,7 @@ def test_a_row_a_prompt_and_one_for_a_failure(tmp_path: Path) -> None:
     assert (rows[2]["status"], rows[2]["error"], rows[2]["name"]) == ("failed", "Umlaut ü.", "")
 
 
-def test_table_says_what_answered_each_prompt(tmp_path: Path) -> None:
+def test_table_has_the_source_of_each_result(tmp_path: Path) -> None:
     outcome = replace(DONE, findings=(LIVER, GUESS, replace(NOTHING, source=ResultSource.NONE)))
     write_outcome(tmp_path, outcome)
     read = read_outcome(tmp_path / "a.json")
@@ -81,7 +81,7 @@ def test_table_says_what_answered_each_prompt(tmp_path: Path) -> None:
         assert [row["result_source"] for row in csv.DictReader(stream)] == ["learned", "guess", "not known"]
 
 
-def test_lesions_have_a_table_of_their_own(tmp_path: Path) -> None:
+def test_lesions_have_a_separate_table(tmp_path: Path) -> None:
     outcome = replace(
         DONE, findings=(LIVER, TUMOR, replace(NOTHING, kind="tumor", lesions=()), replace(TUMOR, lesions=None))
     )
@@ -134,19 +134,19 @@ def test_parquet_has_the_same_rows_and_types(tmp_path: Path) -> None:
     assert lesions.column("longest_mm").to_pylist() == [34.1, 34.1]
 
 
-def test_a_cohort_without_any_result_has_a_table_too(tmp_path: Path) -> None:
+def test_cohort_without_results_has_an_empty_table(tmp_path: Path) -> None:
     write_tables(tmp_path, [], SETTINGS)
     assert len((tmp_path / "segments.csv").read_text().splitlines()) == 1
     assert len((tmp_path / "lesions.csv").read_text().splitlines()) == 1
 
 
-def test_an_outcome_comes_back_as_it_was(tmp_path: Path) -> None:
+def test_outcome_round_trip(tmp_path: Path) -> None:
     write_outcome(tmp_path, DONE)
     assert read_outcome(tmp_path / "a.json") == DONE
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"case": 1}', b"\xff\xfe", b"[" * 10_000])
-def test_a_damaged_outcome_counts_as_not_done(tmp_path: Path, content: bytes) -> None:
+def test_damaged_outcome_is_ignored(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.json").write_bytes(content)
     assert read_outcome(tmp_path / "a.json") is None
 
@@ -163,7 +163,7 @@ def test_every_setting_is_in_the_fingerprint() -> None:
     assert len({one.fingerprint for one in [SETTINGS, *others]}) == 5
 
 
-def test_the_lock_of_a_folder_is_held_by_one_and_dies_with_it(tmp_path: Path) -> None:
+def test_folder_lock_is_exclusive_and_released_on_process_exit(tmp_path: Path) -> None:
     code = (
         "import sys, time, pathlib; from dsm.io.folder_lock import folder_lock\n"
         "with folder_lock(pathlib.Path(sys.argv[1])):\n"

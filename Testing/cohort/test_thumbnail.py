@@ -42,7 +42,7 @@ AFFINES = [
 
 
 @pytest.mark.parametrize("affine", AFFINES)
-def test_the_right_of_the_patient_is_on_the_left_of_the_picture(tmp_path: Path, affine: np.ndarray) -> None:
+def test_right_of_the_patient_is_on_the_left_of_the_picture(tmp_path: Path, affine: np.ndarray) -> None:
     pixels = picture(tmp_path / "a.png", affine).astype(int)
     red = (pixels[..., 0] > 150) & (pixels[..., 1] < 100)
     for panel in (red[:220, :220], red[:220, 220:]):  # axial with anterior up, coronal with superior up
@@ -52,13 +52,13 @@ def test_the_right_of_the_patient_is_on_the_left_of_the_picture(tmp_path: Path, 
         assert columns.max() < 110
 
 
-def test_a_scan_without_segments_is_drawn_too(tmp_path: Path) -> None:
+def test_scan_without_segments_is_drawn(tmp_path: Path) -> None:
     volume = Volume(np.random.default_rng(0).normal(size=(9, 8, 7)), np.eye(4), "MR")
     draw_thumbnail(tmp_path / "a.png", volume, [], ("a", "nothing found"))
     assert pixels_of(tmp_path / "a.png").max() > 100
 
 
-def test_pages_hold_24_and_old_ones_go(tmp_path: Path) -> None:
+def test_pages_have_24_thumbnails_and_old_pages_are_removed(tmp_path: Path) -> None:
     picture(tmp_path / "a.png", np.eye(4))
     (tmp_path / "overview-09.png").write_bytes(b"old")
     pages = draw_pages(tmp_path, [tmp_path / "a.png"] * 25)
