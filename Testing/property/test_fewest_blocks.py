@@ -18,7 +18,7 @@ def blocks(size, input_mm, working_mm):
 
 
 @given(LENGTHS, MARGINS, MARGINS, SPACINGS, st.sampled_from([1.0, 1.5, 3.0]))
-def test_box_holds_the_body_and_costs_as_little_as_the_body_alone(length, before, after, input_mm, working_mm):
+def test_box_contains_the_body_without_additional_blocks(length, before, after, input_mm, working_mm):
     inner = Box(before, tuple(a + n for a, n in zip(before, length, strict=True)))
     outer = Box((0, 0, 0), tuple(a + n for a, n in zip(inner.stop, after, strict=True)))
     box = snap_to_blocks(inner, outer, input_mm=input_mm, working_mm=working_mm)
@@ -28,7 +28,7 @@ def test_box_holds_the_body_and_costs_as_little_as_the_body_alone(length, before
 
 
 @given(LENGTHS, MARGINS, MARGINS, SPACINGS)
-def test_margin_that_costs_nothing_stays(length, before, after, input_mm):
+def test_margin_without_additional_blocks_is_kept(length, before, after, input_mm):
     inner = Box(before, tuple(a + n for a, n in zip(before, length, strict=True)))
     outer = Box((0, 0, 0), tuple(a + n for a, n in zip(inner.stop, after, strict=True)))
     box = snap_to_blocks(inner, outer, input_mm=input_mm, working_mm=1.5)

@@ -80,7 +80,7 @@ def test_each_of_the_48_orders_becomes_ras(axes: tuple[int, ...], signs: tuple[f
 
 
 @given(affine=affines(), mask=masks())
-def test_a_mask_returns_to_the_input_grid(affine: np.ndarray, mask: np.ndarray) -> None:
+def test_mask_round_trip_through_ras(affine: np.ndarray, mask: np.ndarray) -> None:
     orientation = Orientation.of(affine)
     ras = orientation.to_ras(mask)
     crop = CroppedArray.from_mask(np.ascontiguousarray(ras))
@@ -90,9 +90,7 @@ def test_a_mask_returns_to_the_input_grid(affine: np.ndarray, mask: np.ndarray) 
 
 
 @given(affine=affines(), shape=shapes, data=st.data())
-def test_a_voxel_keeps_its_place_in_the_patient(
-    affine: np.ndarray, shape: tuple[int, int, int], data: st.DataObject
-) -> None:
+def test_voxel_keeps_its_world_position(affine: np.ndarray, shape: tuple[int, int, int], data: st.DataObject) -> None:
     orientation = Orientation.of(affine)
     index = [data.draw(st.integers(0, size - 1)) for size in shape]
     array = np.zeros(shape, dtype=np.uint8)
@@ -104,7 +102,7 @@ def test_a_voxel_keeps_its_place_in_the_patient(
 
 
 @given(affine=affines(), shape=shapes)
-def test_the_reordered_grid_runs_to_right_anterior_superior(affine: np.ndarray, shape: tuple[int, int, int]) -> None:
+def test_reordered_grid_is_ras(affine: np.ndarray, shape: tuple[int, int, int]) -> None:
     reordered = Orientation.of(affine).affine_to_ras(affine, shape)
     assert Orientation.of(reordered) == Orientation((0, 1, 2), (False, False, False))
     assert np.linalg.norm(reordered[:3, :3], axis=0) == pytest.approx(
@@ -113,9 +111,7 @@ def test_the_reordered_grid_runs_to_right_anterior_superior(affine: np.ndarray, 
 
 
 @given(affine=affines(), shape=shapes, data=st.data())
-def test_a_box_is_mapped_as_its_voxels_are(
-    affine: np.ndarray, shape: tuple[int, int, int], data: st.DataObject
-) -> None:
+def test_box_mapping_matches_its_voxels(affine: np.ndarray, shape: tuple[int, int, int], data: st.DataObject) -> None:
     orientation = Orientation.of(affine)
     box = data.draw(boxes_in(shape))
     inside = np.zeros(shape, dtype=bool)
@@ -127,7 +123,7 @@ def test_a_box_is_mapped_as_its_voxels_are(
 
 
 @given(mask=masks())
-def test_the_bounding_box_is_the_smallest(mask: np.ndarray) -> None:
+def test_bounding_box_is_tight(mask: np.ndarray) -> None:
     box = bounding_box(mask)
     found = np.argwhere(mask)
     if box is None:
@@ -139,7 +135,7 @@ def test_the_bounding_box_is_the_smallest(mask: np.ndarray) -> None:
 
 @settings(max_examples=200)
 @given(shape=shapes, data=st.data())
-def test_intersection_is_what_both_boxes_hold(shape: tuple[int, int, int], data: st.DataObject) -> None:
+def test_intersection_matches_voxels_of_both_boxes(shape: tuple[int, int, int], data: st.DataObject) -> None:
     first, second = data.draw(boxes_in(shape)), data.draw(boxes_in(shape))
     a, b = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
     a[first.slices] = True
@@ -159,7 +155,7 @@ FILES = settings(max_examples=40, deadline=None)  # each example writes and read
 
 @FILES
 @given(affine=affines(), mask=masks(), suffix=st.sampled_from([".nii.gz", ".nrrd", ".mha"]))
-def test_a_mask_returns_to_the_grid_of_the_file(affine: np.ndarray, mask: np.ndarray, suffix: str) -> None:
+def test_written_mask_is_on_the_grid_of_the_file(affine: np.ndarray, mask: np.ndarray, suffix: str) -> None:
     with TemporaryDirectory() as name:
         folder = Path(name)
         source = folder / f"scan{suffix}"
@@ -180,7 +176,7 @@ def test_a_mask_returns_to_the_grid_of_the_file(affine: np.ndarray, mask: np.nda
 
 @FILES
 @given(affine=affines(), mask=masks())
-def test_a_segmentation_lies_where_the_scan_lies(affine: np.ndarray, mask: np.ndarray) -> None:
+def test_written_segmentation_has_the_position_of_the_scan(affine: np.ndarray, mask: np.ndarray) -> None:
     volume = Volume(mask.astype(np.int16), affine)
     with TemporaryDirectory() as name:
         path = Path(name) / "out.seg.nrrd"
