@@ -22,7 +22,7 @@ def subparsers_of(parser):
     return {}
 
 
-def test_commands_are_there():
+def test_commands_exist():
     assert subparsers_of(build_parser()).keys() >= COMMANDS
 
 
@@ -74,7 +74,7 @@ def test_version(capsys):
 
 
 @pytest.mark.parametrize("arguments", [[], ["dance"], ["segment"], ["models"], ["evaluate", "--unknown"]])
-def test_wrong_arguments_are_one_line_and_2(arguments, capsys):
+def test_wrong_arguments_give_one_line_and_exit_code_2(arguments, capsys):
     with pytest.raises(SystemExit) as end:
         main(arguments)
     assert end.value.code == 2

@@ -67,7 +67,7 @@ def cmake(*arguments: str) -> None:
 
 
 @pytest.mark.parametrize("which", [0, 1], ids=["build tree", "package"])
-def test_default_model_is_found_where_slicer_loads_the_module(trees: tuple[Path, Path], which: int) -> None:
+def test_default_model_is_found_in_build_and_install_trees(trees: tuple[Path, Path], which: int) -> None:
     modules = trees[which] / "lib" / "Slicer-5.13" / "qt-scripted-modules"
     assert (modules / "DSMSegment.py").is_file()
     environment = {**os.environ, "PYTHONPATH": str(modules), "DSM_MODEL_DIR": ""}
@@ -78,6 +78,6 @@ def test_default_model_is_found_where_slicer_loads_the_module(trees: tuple[Path,
     assert not (modules.parent / "model_weights" / "dsm-tiny").exists(), "random weights are for tests"
 
 
-def test_a_replaced_model_is_copied_by_the_next_build(trees: tuple[Path, Path]) -> None:
+def test_replaced_model_is_copied_by_the_next_build(trees: tuple[Path, Path]) -> None:
     makefile = (trees[0] / "CMakeFiles" / "Makefile.cmake").read_text()
     assert "model_weights/dsm-small/manifest.json" in makefile

@@ -36,7 +36,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_reference_has_every_public_name(site: Path) -> None:
+def test_reference_has_all_public_names(site: Path) -> None:
     page = (site / "reference" / "python.html").read_text(encoding="utf-8")
     documented = set(re.findall(r'id="dsm\.(\w+)"', page))
     assert documented == {name for name in dsm.__all__ if name != "__version__"}
@@ -54,7 +54,7 @@ def test_commands_are_described(site: Path) -> None:
 
 
 @pytest.mark.parametrize("name", OUTSIDE)
-def test_links_to_files_lead_somewhere(name: str) -> None:
+def test_links_to_files_are_valid(name: str) -> None:
     page = ROOT / name
     links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", page.read_text(encoding="utf-8"))
     assert [link for link in links if not (page.parent / link).exists()] == []

@@ -30,6 +30,6 @@ def test_no_docstring_begins_with_a_question_word() -> None:
     assert not found, "write a noun phrase or an imperative, such as 'Return whether ...'"
 
 
-def test_fragments_are_found() -> None:
+def test_fragments_are_detected() -> None:
     assert list(fragments('def f():\n    """Whether it is.\n\n    More.\n    """')) == ["Whether it is."]
     assert list(fragments('"""Whatever it is."""\nclass A:\n    """Return whether it is."""')) == []

@@ -77,7 +77,7 @@ def test_every_code_of_the_registry_is_used() -> None:
     assert sorted(set(ERROR_CODES) - written) == []
 
 
-def test_class_of_a_code_is_one_that_is_raised_with_it() -> None:
+def test_codes_are_raised_with_the_class_in_the_registry() -> None:
     ours = {name for name in vars(errors) if isinstance(getattr(errors, name), type)}
     wrong = {
         code: classes
@@ -88,7 +88,7 @@ def test_class_of_a_code_is_one_that_is_raised_with_it() -> None:
 
 
 @pytest.mark.parametrize("code", ERROR_CODES)
-def test_error_survives_the_wire(code: str) -> None:
+def test_error_round_trip(code: str) -> None:
     row = ERROR_CODES[code]
     error = make_error(code, "It failed.", hint="Try again.", details="trace")
     assert type(error) is row.error
@@ -96,19 +96,19 @@ def test_error_survives_the_wire(code: str) -> None:
     assert row.meaning.endswith(".")
 
 
-def test_codes_of_other_versions() -> None:
+def test_unknown_codes_of_other_versions() -> None:
     assert type(make_error("geometry.new_in_2030", "x")) is GeometryError
     assert type(make_error("nobody_knows", "x")) is WorkerError
     assert error_code("nobody_knows").http_status == 422
     assert type(make_error("cancelled", "x")) is JobCancelled
 
 
-def test_every_class_has_a_code_of_the_registry() -> None:
+def test_default_code_of_every_class_is_in_the_registry() -> None:
     classes = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, DSMError)]
     assert {value.code for value in classes} <= set(ERROR_CODES)
 
 
-def test_page_is_made_from_the_registry() -> None:
+def test_page_matches_the_registry() -> None:
     path = ROOT / "scripts" / "error_codes_page.py"
     spec = importlib.util.spec_from_file_location("error_codes_page", path)
     assert spec is not None

@@ -149,7 +149,7 @@ def carry_out(tree: Tree) -> Callable[[str], str]:
     return do
 
 
-def test_page_has_a_recipe_for_each_bar() -> None:
+def test_page_has_all_recipes() -> None:
     assert recipes().keys() == BARS.keys()
 
 

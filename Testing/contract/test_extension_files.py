@@ -55,7 +55,7 @@ def test_module_folder_has_one_script() -> None:
     assert set(classes) >= {f"DSMSegment{kind}" for kind in ("", "Widget", "Logic", "Test")}
 
 
-def test_no_folder_takes_a_name_that_others_use() -> None:
+def test_package_names_do_not_collide_with_other_extensions() -> None:
     """All extensions share one path, and `slicer` imports every module in any folder of its name on it."""
     packages = {path.parent.name for path in MODULE.glob("*/__init__.py")}
     assert packages <= {"dsm", "DSMSegmentLib", "DSMSegmentWeb"}
@@ -80,7 +80,7 @@ class TestExtensionDescription:
         lines = (ROOT / "DSMSegment.s4ext").read_text(encoding="utf-8").splitlines()
         return dict(line.split(maxsplit=1) for line in lines if line and not line.startswith("#"))
 
-    def test_old_description_says_what_cmake_says(self, cmake: dict[str, str], s4ext: dict[str, str]) -> None:
+    def test_s4ext_matches_cmake(self, cmake: dict[str, str], s4ext: dict[str, str]) -> None:
         for key, name in {
             "homepage": "EXTENSION_HOMEPAGE",
             "contributors": "EXTENSION_CONTRIBUTORS",
@@ -93,14 +93,14 @@ class TestExtensionDescription:
         }.items():
             assert s4ext[key] == cmake[name], key
 
-    def test_old_description_says_what_the_index_says(self, index: dict[str, object], s4ext: dict[str, str]) -> None:
+    def test_s4ext_matches_the_index_entry(self, index: dict[str, object], s4ext: dict[str, str]) -> None:
         assert s4ext["scmurl"] == index["scm_url"]
         assert s4ext["scmrevision"] == index["scm_revision"]
         assert s4ext["build_subdirectory"] == index["build_subdirectory"]
         assert s4ext["category"] == index["category"]
         assert s4ext["depends"].split() == index["build_dependencies"]
 
-    def test_index_takes_the_entry(self, index: dict[str, object]) -> None:
+    def test_index_entry_matches_the_schema(self, index: dict[str, object]) -> None:
         """Requirements of Slicer's `Schemas/slicer-extension-catalog-entry-schema-v1.0.2.json`."""
         schema = "https://raw.githubusercontent.com/Slicer/Slicer/main/Schemas/{}#"
         assert index["$schema"] == schema.format("slicer-extension-catalog-entry-schema-v1.0.2.json")
@@ -122,11 +122,11 @@ class TestExtensionDescription:
         assert index.get("scm_type", "git") in ("git", "local")
         assert index.get("tier", 5) in (1, 3, 5)
 
-    def test_no_dicom_object_is_claimed(self, index: dict[str, object]) -> None:
+    def test_no_dicom_support_rule(self, index: dict[str, object]) -> None:
         """Slicer offers an extension with such a rule to who opens matching files; we add no DICOM reader."""
         assert "dicom_support_rule" not in index
 
-    def test_file_is_as_the_index_formats_it(self) -> None:
+    def test_file_has_the_format_of_the_index(self) -> None:
         data = (ROOT / "DSMSegment.json").read_bytes()
         assert b"\r" not in data
         assert list(json.loads(data)) == sorted(json.loads(data))
@@ -143,7 +143,7 @@ class TestExtensionDescription:
                 assert url.startswith(base)
                 assert (ROOT / url.removeprefix(base)).is_file()
 
-    def test_icon_has_the_size_that_the_index_wants(self) -> None:
+    def test_icon_has_the_size_required_by_the_index(self) -> None:
         data = (MODULE / "Resources" / "Icons" / "DSMSegment.png").read_bytes()
         assert data[:8] == b"\x89PNG\r\n\x1a\n"
         assert struct.unpack(">II", data[16:24]) == (128, 128)
@@ -160,7 +160,7 @@ class TestQuestionsOfTheIndex:
     KNOWN = frozenset({"dsm", "DSMSegmentLib", "slicer", "vtk", "qt", "numpy", "SegmentEditorEffects"})
 
     @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-    def test_nothing_is_run_and_nothing_foreign_is_imported_at_file_scope(self, path: Path) -> None:
+    def test_file_scope_runs_nothing_and_imports_no_optional_packages(self, path: Path) -> None:
         kinds = (ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign, ast.ClassDef, ast.FunctionDef)
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
@@ -172,16 +172,16 @@ class TestQuestionsOfTheIndex:
             tops = {name.partition(".")[0] for name in names} - set(sys.stdlib_module_names)
             assert tops <= self.KNOWN, f"line {node.lineno}"
 
-    def test_each_modal_question_is_a_consent(self) -> None:
+    def test_modal_dialogs_only_ask_for_consent(self) -> None:
         asking = re.compile(r"confirm\w*Display|QMessageBox|(?:error|info|warning|message)Display|QInputDialog")
         asks = {path.name for path in self.FILES if asking.search(path.read_text(encoding="utf-8"))}
         assert asks == {"dependencies.py", "free_text.py", "remote_section.py", "setup_section.py"}
 
-    def test_no_style_of_its_own(self) -> None:
+    def test_no_style_sheets(self) -> None:
         for path in (*self.FILES, MODULE / "Resources" / "UI" / "DSMSegment.ui"):
             assert "stylesheet" not in path.read_text(encoding="utf-8").lower(), path.name
 
-    def test_license_and_readme_are_where_the_index_looks(self) -> None:
+    def test_license_and_readme_meet_the_index_requirements(self) -> None:
         assert "Apache License" in (ROOT / "LICENSE.txt").read_text(encoding="utf-8")
         readme = (ROOT / "README.md").read_text(encoding="utf-8")
         assert "Apache-2.0" in readme
@@ -200,7 +200,7 @@ class TestPanel:
         assert used
         assert used <= {widget.get("name") for widget in self.ui.iter("widget")}
 
-    def test_panel_binds_only_parameters_that_exist(self) -> None:
+    def test_panel_binds_only_existing_parameters(self) -> None:
         code = (MODULE / "DSMSegment.py").read_text(encoding="utf-8")
         node = code[code.index("class DSMSegmentParameterNode") : code.index("class DSMSegmentWidget")]
         bound = {
@@ -212,13 +212,13 @@ class TestPanel:
         assert bound | {"prompts"} == set(re.findall(r"^    (\w+): ", annotated, re.MULTILINE))
         assert "prompts" not in bound
 
-    def test_every_button_and_choice_of_the_form_is_used(self) -> None:
+    def test_all_buttons_and_lists_of_the_form_are_used(self) -> None:
         files = [MODULE / "DSMSegment.py", *(MODULE / "DSMSegmentLib").rglob("*.py")]
         code = "\n".join(path.read_text(encoding="utf-8") for path in files)
         kinds = ("QPushButton", "QToolButton", "QTableWidget", "QTreeWidget", "QTextEdit")
         buttons = {widget.get("name") for widget in self.ui.iter("widget") if widget.get("class") in kinds}
         assert buttons <= set(re.findall(r"\b_?ui\.(\w+)", code))
 
-    def test_prompts_are_edited_in_a_widget_that_slicer_can_bind(self) -> None:
+    def test_prompt_editor_has_a_parameter_node_connector(self) -> None:
         (editor,) = [widget for widget in self.ui.iter("widget") if widget.get("name") == "promptsTextEdit"]
         assert editor.get("class") == "QTextEdit"  # QPlainTextEdit has no connector in the parameter node wrapper

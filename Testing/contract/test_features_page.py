@@ -25,5 +25,5 @@ def test_named_test_exists(file: str, names: str) -> None:
         scope = found[0].body
 
 
-def test_page_names_many() -> None:
+def test_page_names_at_least_45_tests() -> None:
     assert len(NAMED) > 45

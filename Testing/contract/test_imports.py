@@ -97,7 +97,7 @@ def test_light_commands_load_no_torch(arguments):
     assert python(code, *arguments).splitlines()[-1] == "heavy: []"
 
 
-def test_segmenting_known_names_loads_only_what_it_needs(tiny_model, tmp_path):
+def test_segmenting_known_names_loads_no_heavy_modules(tiny_model, tmp_path):
     """The whole default path, from a file to a file: every name is in the bank, so no text tower is needed."""
     import SimpleITK
 
@@ -115,7 +115,7 @@ def test_segmenting_known_names_loads_only_what_it_needs(tiny_model, tmp_path):
     assert output.splitlines()[-1] == "heavy: ['torch']"
 
 
-def test_start_up_costs_little_beside_numpy():
+def test_start_up_time_relative_to_numpy():
     numpy = cpu_seconds("-c", "import numpy")
     assert cpu_seconds("-c", "import dsm") < 0.7 * numpy
     assert cpu_seconds("-m", "dsm", "info") < 2.5 * numpy

@@ -26,5 +26,5 @@ def sources() -> str:
 
 
 @pytest.mark.parametrize("part", quoted())
-def test_message_is_one_of_ours(part: str, sources: str) -> None:
+def test_message_exists_in_the_sources(part: str, sources: str) -> None:
     assert part in sources

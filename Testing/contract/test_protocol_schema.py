@@ -126,7 +126,7 @@ def described(cls: type) -> dict[str, str]:
     }
 
 
-def test_messages_are_those_of_protocol_4() -> None:
+def test_messages_match_protocol_4() -> None:
     assert PROTOCOL_VERSION == 4
     assert {name: described(cls) for name, cls in (*HOST_TYPES.items(), *WORKER_TYPES.items())} == SCHEMA
     assert described(PromptItem) == PROMPT_ITEM
@@ -137,7 +137,7 @@ def test_messages_are_those_of_protocol_4() -> None:
     assert MAX_LINE_BYTES == 4 * 2**20
 
 
-def test_the_hosts_side_imports_neither_torch_nor_the_engine() -> None:
+def test_client_imports_neither_torch_nor_the_engine() -> None:
     code = (
         "import sys, dsm.client.process; "
         "bad = {'torch', 'scipy', 'SimpleITK', 'dsm.worker', 'dsm.inference'} & set(sys.modules); "

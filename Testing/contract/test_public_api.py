@@ -29,7 +29,7 @@ def test_type_checkers_see_the_same_names() -> None:
 
 
 @pytest.mark.parametrize("name", EXPORTED)
-def test_exported_name_is_there_and_documented(name: str) -> None:
+def test_exported_names_exist_and_are_documented(name: str) -> None:
     exported = getattr(dsm, name)
     assert exported.__name__ == name
     # A dataclass without a docstring gets its signature for one.
@@ -46,12 +46,12 @@ def test_public_members_of_exported_classes_are_documented(name: str) -> None:
         assert [m for m in callables if not inspect.getdoc(getattr(exported, m))] == []
 
 
-def test_unknown_name_is_an_attribute_error() -> None:
+def test_unknown_name_raises_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Segmentor'"):
         dsm.Segmentor  # noqa: B018
 
 
-def test_import_and_what_needs_no_network_load_no_torch() -> None:
+def test_import_and_functions_without_the_network_load_no_torch() -> None:
     code = (
         "import sys, dsm\n"
         "light = [m for m in ('torch', 'numpy', 'SimpleITK') if m in sys.modules]\n"

@@ -28,13 +28,13 @@ def steps(workflow: Path) -> list[dict[str, Any]]:
     return [step for job in read(workflow)["jobs"].values() for step in job["steps"]]
 
 
-def test_there_are_workflows_and_forms() -> None:
+def test_workflows_and_issue_forms_exist() -> None:
     assert [path.stem for path in WORKFLOWS] == ["ci", "release"]
     assert [path.stem for path in FORMS] == ["bug", "wrong-mask"]
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.stem)
-def test_workflows_need_no_secret_and_name_what_exists(workflow: Path) -> None:
+def test_workflows_need_no_secrets_and_refer_to_existing_files(workflow: Path) -> None:
     assert "secrets." not in workflow.read_text(encoding="utf-8")
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     for command in (step["run"] for step in steps(workflow) if "run" in step):
@@ -45,13 +45,13 @@ def test_workflows_need_no_secret_and_name_what_exists(workflow: Path) -> None:
             assert set(extras.split(",")) <= set(PROJECT["optional-dependencies"])
 
 
-def test_the_matrix_has_every_system_and_the_oldest_python() -> None:
+def test_matrix_has_all_systems_and_the_oldest_python() -> None:
     matrix = read(ROOT / ".github" / "workflows" / "ci.yml")["jobs"]["engine"]["strategy"]["matrix"]
     assert {system.partition("-")[0] for system in matrix["os"]} == {"ubuntu", "windows", "macos"}
     assert f">={matrix['python'][0]}" == PROJECT["requires-python"]
 
 
-def test_hooks_are_the_tools_of_make_lint() -> None:
+def test_hooks_match_make_lint() -> None:
     (repository,) = read(ROOT / ".pre-commit-config.yaml")["repos"]
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for hook in repository["hooks"]:
@@ -65,7 +65,7 @@ def test_citation_has_the_version_and_licence_of_the_code() -> None:
     assert {"cff-version", "message", "title", "authors"} <= citation.keys()
 
 
-def test_changelog_keeps_its_form_and_has_the_version_of_the_code() -> None:
+def test_changelog_has_its_format_and_the_version_of_the_code() -> None:
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     releases = re.findall(r"^## \[([\w.]+)\](?: - (\S+))?$", changelog, re.MULTILINE)
     assert len(releases) == len(re.findall(r"^## ", changelog, re.MULTILINE))
@@ -77,7 +77,7 @@ def test_changelog_keeps_its_form_and_has_the_version_of_the_code() -> None:
     assert all(found == [kind for kind in order if kind in found] for found in kinds)
 
 
-def test_a_tag_is_released_only_if_it_is_the_version_of_the_code() -> None:
+def test_tag_must_match_the_version_of_the_code() -> None:
     release = ROOT / ".github" / "workflows" / "release.yml"
     (check,) = [step for step in steps(release) if step.get("name") == "Check tag"]
     for tag, passes in ((f"v{__version__}", True), ("v0.0.1", False)):
@@ -88,7 +88,7 @@ def test_a_tag_is_released_only_if_it_is_the_version_of_the_code() -> None:
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda path: path.stem)
-def test_forms_ask_for_a_report_and_for_no_patient(form: Path) -> None:
+def test_issue_forms_ask_for_a_report_and_no_patient_data(form: Path) -> None:
     content = read(form)
     assert {"name", "description", "body"} <= content.keys()
     assert "Leave out everything about patients" in content["body"][0]["attributes"]["value"]

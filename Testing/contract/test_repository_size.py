@@ -58,7 +58,7 @@ def test_no_other_file_is_large(tracked: list[Path]) -> None:
     assert {path: size for path, size in others.items() if size > MAX_OTHER_FILE} == {}
 
 
-def test_no_large_file_lies_twice(tracked: list[Path]) -> None:
+def test_no_large_file_is_duplicated(tracked: list[Path]) -> None:
     """The text bank did, once a model; a model folder without one uses that of `dsm/text`."""
     seen: dict[str, Path] = {}
     for path in tracked:
@@ -68,7 +68,7 @@ def test_no_large_file_lies_twice(tracked: list[Path]) -> None:
             seen[digest] = path
 
 
-def test_full_clone_of_what_is_published_is_below_the_limit_of_the_index(tracked: list[Path]) -> None:
+def test_full_clone_is_below_the_limit_of_the_index(tracked: list[Path]) -> None:
     """Files, and what history holds but superseded weights, which `scripts/publish.sh` leaves out."""
     if git("rev-parse", "--is-shallow-repository").strip() == "true":
         pytest.skip("a shallow clone has no history")
@@ -106,7 +106,7 @@ class TestPublishedCopy:
                 git("tag", "v1", cwd=source)
         return source
 
-    def test_superseded_weights_are_left_out_and_all_else_is_there(self, source: Path, tmp_path: Path) -> None:
+    def test_only_superseded_weights_are_omitted(self, source: Path, tmp_path: Path) -> None:
         before = git("rev-parse", "HEAD", cwd=source)
         published = publish(source, tmp_path / "published.git")
         assert git("rev-parse", "HEAD", cwd=source) == before, "the history here is not rewritten"
@@ -122,7 +122,7 @@ class TestPublishedCopy:
         size = sum(path.stat().st_size for path in published.rglob("*") if path.is_file())
         assert size < 2.5 * len(noise(0))
 
-    def test_a_later_copy_continues_an_earlier_one_that_was_tagged(self, source: Path, tmp_path: Path) -> None:
+    def test_later_copy_continues_a_tagged_earlier_one(self, source: Path, tmp_path: Path) -> None:
         git("tag", "v2", cwd=source)
         first = git("rev-parse", "main", cwd=publish(source, tmp_path / "first.git")).strip()
         (source / "model_weights" / "model.safetensors").write_bytes(noise(4))

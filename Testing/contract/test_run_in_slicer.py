@@ -26,15 +26,15 @@ def run(folder: Path, status: int) -> tuple[int, list[str]]:
     return done.returncode, re.findall(r"'(\w+)'\)$", log.read_text(), re.MULTILINE)
 
 
-def test_all_files_of_tests_are_run(tmp_path: Path) -> None:
+def test_all_self_tests_are_run(tmp_path: Path) -> None:
     assert run(tmp_path, 0) == (0, ["DSMSegment", "DSMSegmentPanelTest", "DSMSegmentDicomTest"])
 
 
-def test_failure_is_the_exit_status(tmp_path: Path) -> None:
+def test_failure_sets_the_exit_status(tmp_path: Path) -> None:
     assert run(tmp_path, 3) == (3, ["DSMSegment"])
 
 
-def test_no_array_which_the_bash_of_macos_takes_for_unset_when_it_is_empty() -> None:
+def test_script_has_no_arrays_for_bash_3() -> None:
     text = SCRIPT.read_text(encoding="utf-8")
     assert "set -euo" in text
     assert not re.findall(r"\w+=\(|\[@\]", text)

@@ -52,13 +52,13 @@ def _codes(structure: Structure) -> list[Code]:
     return [code for code in codes if code is not None]
 
 
-def test_every_code_is_known_with_its_meaning(known: set[tuple[str, str, str]]) -> None:
+def test_codes_have_their_standard_meaning(known: set[tuple[str, str, str]]) -> None:
     used = {(code.value, code.scheme, code.meaning) for structure in STRUCTURES for code in _codes(structure)}
     assert len(used) > 150
     assert used - known == set()
 
 
-def test_the_context_lists_the_type(terminologies: dict[str, dict[str, Any]]) -> None:
+def test_context_lists_the_type(terminologies: dict[str, dict[str, Any]]) -> None:
     """The context that a tag names has its category and, for Slicer's own list, its type and modifier too."""
     lists = {
         content["SegmentationCategoryTypeContextName"]: {
@@ -79,7 +79,7 @@ def test_the_context_lists_the_type(terminologies: dict[str, dict[str, Any]]) ->
             assert entry.modifier is None or entry.modifier.value in types[entry.type.value], structure.name
 
 
-def test_sides_agree_with_names() -> None:
+def test_laterality_matches_the_name() -> None:
     for structure in STRUCTURES:
         entry = structure.terminology
         for modifier in (entry.modifier, entry.region_modifier):
@@ -97,7 +97,7 @@ def test_lesions_are_abnormal_and_organs_are_not() -> None:
             assert abnormal, structure.name
 
 
-def test_the_tag_is_what_slicer_wrote() -> None:
+def test_tag_matches_slicer() -> None:
     """Against the segmentation that Slicer itself saved and slicerio ships."""
     slicerio = pytest.importorskip("slicerio")
     path = Path(slicerio.__file__).parent / "data" / "Segmentation.seg.nrrd"
@@ -122,7 +122,7 @@ def test_the_tag_is_what_slicer_wrote() -> None:
     assert compared == 6
 
 
-def test_slicer_reads_every_tag_and_writes_it_back() -> None:
+def test_tags_round_trip_in_slicer() -> None:
     slicer = pytest.importorskip("slicer")
     logic = slicer.vtkSlicerTerminologiesModuleLogic()
     for structure in STRUCTURES:
@@ -133,7 +133,7 @@ def test_slicer_reads_every_tag_and_writes_it_back() -> None:
         assert logic.SerializeTerminologyEntry(entry) == tag
 
 
-def test_slicer_labels_find_the_structure_of_their_code(terminologies: dict[str, dict[str, Any]]) -> None:
+def test_slicer_labels_map_to_the_structure_of_their_code(terminologies: dict[str, dict[str, Any]]) -> None:
     """Slicer's own segment labels are an alias list that somebody else wrote: 94 of them, all found."""
     by_code: dict[tuple[str, str | None], list[str]] = {}
     for structure in STRUCTURES:

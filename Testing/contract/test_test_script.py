@@ -15,7 +15,7 @@ _WAIT_S = 120  # on a busy machine two processes take half a minute to start
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the script is for bash")
-def test_crash_of_a_test_process_is_an_error_and_no_endless_wait(tmp_path: Path) -> None:
+def test_crash_of_a_test_process_fails_the_run(tmp_path: Path) -> None:
     pytest.importorskip("xdist")
     script = (ROOT / "scripts" / "test.sh").read_text(encoding="utf-8")
     options = re.search(r"-m pytest (-n .*) -q Testing", script)[1].split()
@@ -40,7 +40,7 @@ def test_crash_of_a_test_process_is_an_error_and_no_endless_wait(tmp_path: Path)
     assert "crashed while running 'test_crash.py::test_crash'" in ended.stdout
 
 
-def test_each_marker_selects_tests_that_a_target_of_make_runs() -> None:
+def test_each_marker_has_a_make_target() -> None:
     options = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
     names = [marker.partition(":")[0] for marker in options["markers"]]
     assert options["addopts"][-2:] == ["-m", " and ".join(f"not {name}" for name in names)]

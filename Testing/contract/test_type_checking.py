@@ -25,7 +25,7 @@ def test_every_package_is_checked_strictly() -> None:
     assert folders | scripts == set(OWN)
 
 
-def test_no_override_hides_a_module_of_ours() -> None:
+def test_no_override_hides_an_own_module() -> None:
     for override in mypy_settings()["overrides"]:
         modules = [override["module"]] if isinstance(override["module"], str) else override["module"]
         ours = [module for module in modules if module.partition(".")[0] in OWN]

@@ -27,18 +27,18 @@ def requirements(path: Path) -> list[Requirement]:
     return [Requirement(line) for line in lines if line]
 
 
-def test_slicer_installs_what_the_package_needs_in_the_same_versions() -> None:
+def test_slicer_requirements_match_the_package() -> None:
     ours = {one.name: one for one in requirements(RESOURCES / "requirements.txt")}
     assert ours == {name: one for name, one in CORE.items() if name not in BUILT_BY_SLICER}
 
 
-def test_free_text_is_the_extra_of_the_package() -> None:
+def test_free_text_requirements_match_the_extra() -> None:
     ours = {one.name.replace("_", "-") for one in requirements(RESOURCES / "requirements-free-text.txt")}
     assert ours == {*PROJECT["optional-dependencies"]["text"], "transformers"}
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("constraints*.txt")), ids=lambda path: path.name)
-def test_what_the_tests_run_with_is_in_the_ranges(path: Path) -> None:
+def test_pinned_versions_are_in_the_ranges(path: Path) -> None:
     pins = {one.name: one for one in requirements(path)}
     for name in pins.keys() & CORE.keys():
         (pin,) = pins[name].specifier
@@ -48,7 +48,7 @@ def test_what_the_tests_run_with_is_in_the_ranges(path: Path) -> None:
 
 
 @pytest.mark.parametrize("slicer", SLICERS)
-def test_versions_of_each_slicer_are_installed_by_a_command(slicer: str) -> None:
+def test_constraints_of_each_slicer_are_used_by_a_script(slicer: str) -> None:
     assert {one.name for one in requirements(ROOT / f"constraints-slicer-{slicer}.txt")} == {"numpy", "scipy"}
     scripts = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "scripts").glob("*.sh"))
     assert re.search(rf'(\$\{{2:-|"\$venv" ){re.escape(slicer)}\b', scripts)
@@ -95,7 +95,7 @@ class TestInstallOfTorch:
         )
 
     @pytest.mark.skipif(sys.platform == "win32", reason="the folders of the environment differ")
-    def test_build_with_cuda_is_refused_and_one_without_it_is_taken(self, python: Path, index: Path) -> None:
+    def test_cuda_build_is_refused_and_cpu_build_installed(self, python: Path, index: Path) -> None:
         def has_torch() -> bool:
             return subprocess.run([python, "-c", "import torch"], capture_output=True, check=False).returncode == 0
 

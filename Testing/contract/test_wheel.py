@@ -56,7 +56,7 @@ def test_wheel_has_the_default_model_and_its_licence(wheel: Path) -> None:
     assert any("licenses" in name and name.endswith("MODEL_CARD.md") for name in names)
 
 
-def test_wheel_and_extension_tell_type_checkers_that_they_are_annotated(wheel: Path) -> None:
+def test_wheel_and_extension_include_py_typed(wheel: Path) -> None:
     packages = sorted(path.parent.name for path in (ROOT / "DSMSegment").glob("*/__init__.py"))
     with zipfile.ZipFile(wheel) as packed:
         assert {f"{package}/py.typed" for package in packages} <= set(packed.namelist())

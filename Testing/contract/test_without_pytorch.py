@@ -58,7 +58,7 @@ def absent(tmp_path: Path) -> Path:
     return tmp_path / "absent"
 
 
-def test_it_is_said_with_the_command_that_installs_it(absent: Path, scan: str, tmp_path: Path) -> None:
+def test_missing_pytorch_is_reported_with_the_install_command(absent: Path, scan: str, tmp_path: Path) -> None:
     ended = dsm(absent, "segment", scan, "--prompt", "liver", "-o", str(tmp_path / "out.nii.gz"))
     assert ended.returncode == 2
     assert ended.stderr == "dsm: PyTorch is not installed. Install it with: pip install torch\n"
@@ -66,7 +66,7 @@ def test_it_is_said_with_the_command_that_installs_it(absent: Path, scan: str, t
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the variable is for POSIX systems")
 @pytest.mark.parametrize("command", ["segment", "info"])
-def test_on_a_system_without_one_a_server_is_offered(absent: Path, scan: str, tmp_path: Path, command: str) -> None:
+def test_server_is_suggested_on_unsupported_systems(absent: Path, scan: str, tmp_path: Path, command: str) -> None:
     arguments = ["segment", scan, "--prompt", "liver", "-o", str(tmp_path / "out.nii.gz")]
     arguments = arguments if command == "segment" else [command]
     ended = dsm(absent, *arguments, _PYTHON_HOST_PLATFORM="macosx-11.0-x86_64")
@@ -77,7 +77,7 @@ def test_on_a_system_without_one_a_server_is_offered(absent: Path, scan: str, tm
     assert ended.returncode == (0 if command == "info" else 2)
 
 
-def test_one_that_cannot_be_loaded_is_no_unexpected_error(scan: str, tmp_path: Path, dsm_tiny: Path) -> None:
+def test_broken_pytorch_is_reported_in_one_line(scan: str, tmp_path: Path, dsm_tiny: Path) -> None:
     (tmp_path / "broken" / "torch").mkdir(parents=True)
     (tmp_path / "broken" / "torch" / "__init__.py").write_text(DLL, encoding="utf-8")
     arguments = ["segment", scan, "--prompt", "liver", "--model", str(dsm_tiny), "-o", str(tmp_path / "out.nii.gz")]
