@@ -49,6 +49,6 @@ def test_damaged_inputs_are_read_or_refused(name: str) -> None:
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("path", sorted(_REGRESSIONS.glob("*")), ids=lambda path: path.name)
-def test_what_was_found_before(path: Path) -> None:
+def test_inputs_of_earlier_findings(path: Path) -> None:
     """Files `target-hash`: inputs that once did harm."""
     run(path.name.rpartition("-")[0], path.read_bytes())

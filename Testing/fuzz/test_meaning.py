@@ -37,13 +37,13 @@ DICOM = [
 
 @pytest.mark.parametrize("order", "<>")
 @pytest.mark.parametrize(("changes", "end"), NIFTI)
-def test_nifti_fields_that_were_found(changes: dict[str, Any], end: str, order: str) -> None:
+def test_nifti_fields_of_earlier_findings(changes: dict[str, Any], end: str, order: str) -> None:
     assert check_nifti({"order": order, **changes}) == end
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("changes", "start", "end"), DICOM)
-def test_dicom_fields_that_were_found(changes: dict[str, Any], start: int, end: str) -> None:
+def test_dicom_fields_of_earlier_findings(changes: dict[str, Any], start: int, end: str) -> None:
     assert check_dicom({**changes, "from": start, "files": ""}) == end
 
 
@@ -56,7 +56,7 @@ def test_no_field_changes_a_scan_silently(kind: str, count: int) -> None:
     assert {"refused", "noted", "same"} <= set(ends)
 
 
-def test_a_silent_change_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_change_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     import meaning
 
     moved = meaning._nifti_readings
