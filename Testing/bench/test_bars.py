@@ -16,6 +16,6 @@ def ratios():
 
 
 @pytest.mark.parametrize("name", BARS)
-def test_ratio_reaches_its_bar(ratios, name):
+def test_ratio_meets_its_target(ratios, name):
     print(f"{name}: {ratios[name]:.3f}, bar {BARS[name]:.3f}")
     assert passes(name, ratios[name])

@@ -13,7 +13,7 @@ MOST = 0.05  # of the encoding, in CPU seconds
 pytestmark = [pytest.mark.bench, pytest.mark.xdist_group("encoded_demo")]
 
 
-def test_a_hit_costs_a_twentieth_of_the_encoding(encoded_demo, tmp_path, monkeypatch):
+def test_cache_hit_costs_at_most_a_twentieth_of_the_encoding(encoded_demo, tmp_path, monkeypatch):
     segmenter, volume, encode_s = encoded_demo.segmenter, encoded_demo.volume, encoded_demo.seconds
     monkeypatch.setattr(segmenter, "cache", EncodingCache(tmp_path))
     segmenter.cache.keep(segmenter._cache_keys(volume, None)[None], encoded_demo.scan._encoding)

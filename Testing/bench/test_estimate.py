@@ -50,7 +50,7 @@ def encode_seconds(segmenter, volume):
     return watch.seconds
 
 
-def test_estimate_is_right_within_a_factor_of_one_and_a_half(segmenter):
+def test_estimate_is_within_a_factor_of_1_5(segmenter):
     from DSMSegmentLib.jobs.run_estimate import Engine, RunEstimates, speedOf
 
     engine = Engine("dsm-small cpu", segmenter.config)
@@ -64,7 +64,7 @@ def test_estimate_is_right_within_a_factor_of_one_and_a_half(segmenter):
     assert 1 / FACTOR < estimated_s / taken_s < FACTOR
 
 
-def test_first_estimate_from_a_measurement_is_right_within_a_factor_of_one_and_a_half(segmenter, monkeypatch):
+def test_first_estimate_is_within_a_factor_of_1_5(segmenter, monkeypatch):
     """On the demo CT, as the panel says it after *Test*, before any run."""
     import slicerio
 

@@ -27,7 +27,7 @@ MOST = 1 / 20  # of the first run, in CPU seconds of host and worker
 pytestmark = pytest.mark.bench  # a minute of CPU
 
 
-def test_the_next_prompt_costs_a_twentieth_of_the_first_run() -> None:
+def test_next_prompt_costs_at_most_a_twentieth_of_the_first_run() -> None:
     quiet()
     SceneHost()
     from DSMSegmentLib.jobs.backend import WorkerBackend

@@ -28,7 +28,7 @@ MAX_RATIO = 0.05
 
 
 @pytest.mark.bench
-def test_later_prompt_takes_a_twentieth_of_the_first_run(
+def test_later_prompt_takes_at_most_a_twentieth_of_the_first_run(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if not (ROOT / "model_weights" / "dsm-small" / "model.safetensors").is_file():

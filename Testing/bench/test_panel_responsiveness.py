@@ -46,7 +46,7 @@ def ellipsoid(centre: tuple[int, ...], radii: tuple[int, ...]) -> np.ndarray:
 
 
 @pytest.mark.bench
-def test_window_is_never_blocked_for_more_than_100_ms(
+def test_event_loop_is_blocked_for_at_most_100_ms(
     dsm_tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     quiet()

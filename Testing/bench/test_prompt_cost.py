@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.bench, pytest.mark.xdist_group("encoded_demo")]
 
 
 @pytest.mark.parametrize("prompt", ["liver", "thyroid gland", "liver tumor"])
-def test_one_more_prompt_costs_a_tenth_of_the_encoding(encoded_demo, prompt) -> None:
+def test_additional_prompt_costs_at_most_a_tenth_of_the_encoding(encoded_demo, prompt) -> None:
     scan, encode_seconds = encoded_demo.scan, encoded_demo.seconds
     seconds = min(_cpu_seconds(lambda: scan.segment(prompt, SegmentOptions(guess=True))) for _ in range(3))
     print(f"{prompt}: {seconds:.2f} CPU-s of {encode_seconds:.2f} for the encoding = {seconds / encode_seconds:.3f}")

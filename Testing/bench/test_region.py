@@ -18,7 +18,7 @@ MARGIN_MM = 10.0
 
 
 @pytest.mark.bench  # half a minute of an idle machine
-def test_region_takes_less_time_and_looks_alike():
+def test_region_takes_less_time_with_similar_masks():
     slicerio = pytest.importorskip("slicerio", reason="brings the demo CT")
     from dsm.inference.segmenter import Segmenter
     from dsm.io.image import read_volume

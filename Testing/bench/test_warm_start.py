@@ -17,7 +17,7 @@ MOST = 1.5  # of `import torch`, in CPU seconds
 
 
 @pytest.mark.bench
-def test_ready_within_one_and_a_half_imports_of_torch(tmp_path):
+def test_start_takes_at_most_1_5_imports_of_torch(tmp_path):
     torch_s = min(_cpu_seconds(["-c", "import torch"]) for _ in range(2))
     hello = encode_message(Hello(folder=str(tmp_path), host="bench"))
     ready_s = min(_cpu_seconds(["-m", "dsm", "worker"], hello) for _ in range(2))

@@ -104,7 +104,7 @@ def browser() -> Any:
 
 # A median of wall times says something on an idle machine only.
 @pytest.mark.parametrize(("shape", "limit_ms"), [(None, LIMIT_MS), ((512, 512, 300), 2 * LIMIT_MS)])
-def test_page_answers(
+def test_frame_latency(
     shape: tuple[int, int, int] | None, limit_ms: float, demo_ct: Path, dsm_tiny: Path, browser: Any, tmp_path: Path
 ) -> None:
     scan = demo_ct if shape is None else enlarged(demo_ct, shape, tmp_path / "large.nrrd")
