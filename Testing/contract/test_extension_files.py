@@ -149,7 +149,7 @@ class TestExtensionDescription:
         assert struct.unpack(">II", data[16:24]) == (128, 128)
 
 
-class TestQuestionsOfTheIndex:
+class TestRequirementsOfTheIndex:
     """Requirements of the reviewers of the index; see docs/contributing/extension-checklist.md."""
 
     FILES = (

@@ -18,7 +18,7 @@ import pytest
 # Tests are imported by path (import-mode=importlib), so their helpers have to be found by hand.
 sys.path.insert(0, str(Path(__file__).parents[1] / "server"))
 
-from http_server import TOKENS, Server, ask, results, send_volume
+from http_server import TOKENS, Server, results, send_volume, submit_prompts
 
 from dsm.cli.main import build_parser
 from dsm.client.connection import check_connection
@@ -120,7 +120,7 @@ def test_a_job_through_the_proxy(tmp_path, dsm_tiny):
         with RemoteClient(address, token, certificate_file=str(certificate)) as client:
             client.wait(client.submit(Load(id=client.new_id(), model="dsm-tiny")))
             client.wait(send_volume(client), timeout_s=120)
-            (found,) = results(client, ask(client, "liver", threshold=0.2))
+            (found,) = results(client, submit_prompts(client, "liver", threshold=0.2))
         assert found.name == "liver"
         # Nothing of the volume on the disk of the proxy.
         assert [

@@ -161,7 +161,7 @@ def send_volume(client: Any, voxels: np.ndarray | None = None, key: str = "volum
     return client.submit(SetVolume(id=client.new_id(), key=key, array=name, affine=AFFINE))
 
 
-def ask(client: Any, *prompts: str, key: str = "volume", maps: bool = False, **options: Any) -> str:
+def submit_prompts(client: Any, *prompts: str, key: str = "volume", maps: bool = False, **options: Any) -> str:
     """Submit prompts and return the job."""
     items = tuple(
         PromptItem(id=f"p{number}", prompt=prompt, file=client.new_file())

@@ -13,12 +13,12 @@ from http_server import (
     LARGE,
     TOKENS,
     Server,
-    ask,
     children_of,
     command_line,
     phantom,
     results,
     send_volume,
+    submit_prompts,
     upload,
 )
 
@@ -59,7 +59,7 @@ def test_cluster_gives_the_results_of_a_local_worker(server: Server) -> None:
     def answers(client: Any) -> list[tuple[object, ...]]:
         client.wait(client.submit(Load(id=client.new_id(), model="dsm-tiny")))
         client.wait(send_volume(client), timeout_s=120)
-        found = results(client, ask(client, "kidneys", "liver", maps=True, threshold=0.2))
+        found = results(client, submit_prompts(client, "kidneys", "liver", maps=True, threshold=0.2))
         return [
             (
                 one.name,
@@ -158,9 +158,9 @@ def test_killed_application_restarts_without_volumes(server: Server) -> None:
         assert not before & set(actors(server))
         assert server.voxel_files == []
         with pytest.raises(DSMError):
-            results(client, ask(client, "liver"))
+            results(client, submit_prompts(client, "liver"))
         client.wait(send_volume(client), timeout_s=120)
-        assert results(client, ask(client, "liver"))
+        assert results(client, submit_prompts(client, "liver"))
 
 
 def healthy(connection: Connection) -> bool:

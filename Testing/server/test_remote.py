@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from http_server import LARGE, TOKENS, Server, ask, phantom, results, send_volume, upload
+from http_server import LARGE, TOKENS, Server, phantom, results, send_volume, submit_prompts, upload
 from relay import Relay
 
 from dsm.client.http import RemoteClient
@@ -29,7 +29,9 @@ PROMPTS = ("kidneys", "liver", "größer als alles")
 def answers(client: object) -> list[tuple[object, ...]]:
     client.wait(client.submit(Load(id=client.new_id(), model="dsm-tiny")))
     client.wait(send_volume(client), timeout_s=120)
-    found = results(client, ask(client, *PROMPTS, maps=True, threshold=0.2, region=Box((3, 0, 0), (40, 40, 30))))
+    found = results(
+        client, submit_prompts(client, *PROMPTS, maps=True, threshold=0.2, region=Box((3, 0, 0), (40, 40, 30)))
+    )
     return [
         (
             one.prompt_id,
@@ -70,15 +72,17 @@ def test_the_volume_is_encoded_once(server: Server) -> None:
     with server.client() as client:
         client.wait(send_volume(client), timeout_s=120)
         events: list[object] = []
-        client.wait(ask(client, "liver"), timeout_s=120, on_event=events.append)
-        client.wait(ask(client, "spleen"), timeout_s=120, on_event=events.append)
+        client.wait(submit_prompts(client, "liver"), timeout_s=120, on_event=events.append)
+        client.wait(submit_prompts(client, "spleen"), timeout_s=120, on_event=events.append)
     assert not [event for event in events if isinstance(event, Progress) and event.stage == "encode"]
 
 
 def test_options_are_passed_to_the_worker(server: Server) -> None:
     with server.client() as client:
         client.wait(send_volume(client), timeout_s=120)
-        tumors = [results(client, ask(client, "liver tumor", fast=fast, maps=True))[0] for fast in (False, True)]
+        tumors = [
+            results(client, submit_prompts(client, "liver tumor", fast=fast, maps=True))[0] for fast in (False, True)
+        ]
         thorough, fast = (client.take(tumor.uncertainty_file) for tumor in tumors)
     assert thorough != fast  # its diffusion prompts change what the network says of a tumor
 
@@ -101,7 +105,7 @@ def test_volume_is_uploaded_once_and_two_are_kept(server: Server) -> None:
         server.connection().call("DELETE", f"/volumes/{client._volumes.id_of('volume 0')}")
         client.wait(send_volume(client, voxels[1], key="volume 0"), timeout_s=120)
         assert uploads(server) == before + 5
-        assert results(client, ask(client, "liver", key="volume 0"))
+        assert results(client, submit_prompts(client, "liver", key="volume 0"))
         # Asked for by its name alone: there, and not there.
         affine = tuple(map(tuple, np.eye(4).tolist()))
         client.wait(
@@ -141,10 +145,10 @@ def test_released_volume_must_be_uploaded_again(server: Server) -> None:
         client.wait(send_volume(client), timeout_s=120)
         client.wait(client.submit(Release(id=client.new_id(), volume_key="volume")))
         with pytest.raises(DSMError) as caught:
-            client.wait(ask(client, "liver"))
+            client.wait(submit_prompts(client, "liver"))
         assert caught.value.code == "no_volume"
         client.wait(send_volume(client), timeout_s=120)
-        assert results(client, ask(client, "liver"))
+        assert results(client, submit_prompts(client, "liver"))
 
 
 def test_the_speed_of_a_server_is_not_measured(server: Server) -> None:
@@ -182,7 +186,7 @@ def test_cancel_stops_the_encoding(server: Server) -> None:
             client.wait(job, timeout_s=120, on_event=stop)
         assert encoding.is_set()
         client.wait(send_volume(client), timeout_s=120)
-        assert results(client, ask(client, "liver"))
+        assert results(client, submit_prompts(client, "liver"))
 
 
 def test_killed_worker_loses_no_accepted_job(server: Server) -> None:
@@ -216,7 +220,7 @@ def test_interrupted_event_stream_is_resumed(server: Server) -> None:
 
         client.wait(send_volume(client, phantom(LARGE, seed=6)), timeout_s=120, on_event=cut)
         assert broken.is_set()
-        assert results(client, ask(client, "liver"))
+        assert results(client, submit_prompts(client, "liver"))
 
 
 def test_users_are_isolated(server: Server) -> None:
@@ -242,7 +246,7 @@ def test_users_are_isolated(server: Server) -> None:
 def test_log_contains_neither_prompts_nor_tokens(server: Server) -> None:
     with server.client() as client:
         client.wait(send_volume(client), timeout_s=120)
-        results(client, ask(client, "Vertraulich Erika"))
+        results(client, submit_prompts(client, "Vertraulich Erika"))
     time.sleep(0.2)
     log = "".join(server.log)
     assert "POST /jobs 202" in log
@@ -263,4 +267,4 @@ def test_closing_during_a_job_leaves_no_voxels(server: Server, delay_s: float) -
         assert time.monotonic() < end, server.voxel_files
         time.sleep(0.05)
     with pytest.raises(WorkerError):
-        ask(client, "liver")
+        submit_prompts(client, "liver")

@@ -160,36 +160,36 @@ GARBAGE = [
 
 def test_garbage_gets_an_error_and_the_next_job_works(tmp_path: Path) -> None:
     with Pipes() as pipes:
-        pipes.say(type="release", id="before hello")
-        assert pipes.hear()["code"] == "protocol"
-        pipes.say(type="hello", folder=str(tmp_path))
-        assert pipes.hear()["type"] == "ready"
+        pipes.send(type="release", id="before hello")
+        assert pipes.receive()["code"] == "protocol"
+        pipes.send(type="hello", folder=str(tmp_path))
+        assert pipes.receive()["type"] == "ready"
         for number, (line, code) in enumerate(GARBAGE):
             pipes.write(line)
-            answer = pipes.hear()
+            answer = pipes.receive()
             assert (answer["type"], answer["code"]) == ("error", code), line[:60]
             assert len(answer["text"]) < 500
-            pipes.say(type="release", id=str(number))
-            assert pipes.hear()["type"] == "done"
+            pipes.send(type="release", id=str(number))
+            assert pipes.receive()["type"] == "done"
 
 
 def test_error_of_a_bad_message_has_its_job_id(host: Host, tiny_model: Path) -> None:
     job = host.submit(Load(id=host.new_id(), model="dsm-nonexistent"))
     assert refused(host, job).code == "no_model"
     with Pipes() as pipes:
-        pipes.say(type="load", id="job-5", model=7)
-        assert pipes.hear()["id"] == "job-5"
+        pipes.send(type="load", id="job-5", model=7)
+        assert pipes.receive()["id"] == "job-5"
 
 
 def test_flood_of_jobs_is_bounded_and_each_gets_a_response(tiny_model: Path, tmp_path: Path) -> None:
     with Pipes() as pipes:
-        pipes.say(type="hello", folder=str(tmp_path))
-        pipes.say(type="load", id="load", model=str(tiny_model))  # imports PyTorch: the others have to wait
+        pipes.send(type="hello", folder=str(tmp_path))
+        pipes.send(type="load", id="load", model=str(tiny_model))  # imports PyTorch: the others have to wait
         line = b'{"type":"segment","id":"%d","volume_key":"none","prompts":[]}\n'
         pipes.write(b"".join(line % number for number in range(1100)))
         answers: dict[str, str] = {}
         while len(answers) < 1101:
-            message = pipes.hear(200)
+            message = pipes.receive(200)
             if message["type"] in ("done", "error"):
                 answers[message["id"]] = message.get("code", "")
         assert answers["load"] == ""
@@ -219,17 +219,17 @@ def test_folder_removed_by_the_host(tiny_model: Path, tmp_path: Path) -> None:
     with Pipes() as pipes:
         folder = tmp_path / "folder"
         folder.mkdir()
-        pipes.say(type="hello", folder=str(folder))
-        pipes.say(type="load", id="1", model=str(tiny_model))
+        pipes.send(type="hello", folder=str(folder))
+        pipes.send(type="load", id="1", model=str(tiny_model))
         write_array(folder, "a.npy", phantom(SMALL))
-        pipes.say(type="set_volume", id="2", key="v", array="a.npy", affine=AFFINE)
-        assert pipes.hear_end("2")["type"] == "done"
+        pipes.send(type="set_volume", id="2", key="v", array="a.npy", affine=AFFINE)
+        assert pipes.receive_end("2")["type"] == "done"
         shutil.rmtree(folder)
         item = {"id": "p", "prompt": to_fields(LIVER), "file": "m"}
-        pipes.say(type="segment", id="3", volume_key="v", prompts=[item], options={"probabilities": True})
-        assert pipes.hear_end("3")["code"] == "output"
-        pipes.say(type="release", id="4")
-        assert pipes.hear_end("4")["type"] == "done"
+        pipes.send(type="segment", id="3", volume_key="v", prompts=[item], options={"probabilities": True})
+        assert pipes.receive_end("3")["code"] == "output"
+        pipes.send(type="release", id="4")
+        assert pipes.receive_end("4")["type"] == "done"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs prlimit")

@@ -61,10 +61,10 @@ def test_end_of_the_pipe_during_a_job_ends_the_worker(tiny_model: Path, tmp_path
     write_array(tmp_path, "a.npy", phantom(LARGE))
     affine = [[3, 0, 0, 0], [0, 3, 0, 0], [0, 0, 3, 0], [0, 0, 0, 1]]
     with Pipes() as pipes:
-        pipes.say(type="hello", folder=str(tmp_path))
-        pipes.say(type="load", id="1", model=str(tiny_model))
-        pipes.say(type="set_volume", id="2", key="v", array="a.npy", affine=affine)
-        while (message := pipes.hear(200)).get("stage") != "encode":
+        pipes.send(type="hello", folder=str(tmp_path))
+        pipes.send(type="load", id="1", model=str(tiny_model))
+        pipes.send(type="set_volume", id="2", key="v", array="a.npy", affine=affine)
+        while (message := pipes.receive(200)).get("stage") != "encode":
             assert message["type"] != "error", message
         assert pipes.process.stdin is not None
         pipes.process.stdin.close()
@@ -107,11 +107,11 @@ def test_end_of_the_pipe_while_idle_ends_the_worker() -> None:
 
 def test_worker_ignores_ctrl_c(tmp_path: Path) -> None:
     with Pipes() as pipes:
-        pipes.say(type="hello", folder=str(tmp_path))
-        pipes.hear()
+        pipes.send(type="hello", folder=str(tmp_path))
+        pipes.receive()
         pipes.process.send_signal(signal.SIGINT)
-        pipes.say(type="release", id="1")
-        assert pipes.hear_end("1")["type"] == "done"
+        pipes.send(type="release", id="1")
+        assert pipes.receive_end("1")["type"] == "done"
 
 
 def test_worker_ends_if_the_host_closes_the_output_pipe(tmp_path: Path) -> None:

@@ -36,8 +36,8 @@ def stages(host: Host, job: str) -> tuple[list[str], bool]:
 def test_ready_is_sent_before_importing_torch() -> None:
     with Pipes() as pipes:
         began = time.monotonic()
-        pipes.say(type="hello", protocol=PROTOCOL_VERSION, folder=str(Path.cwd()))
-        ready = pipes.hear()
+        pipes.send(type="hello", protocol=PROTOCOL_VERSION, folder=str(Path.cwd()))
+        ready = pipes.receive()
         assert time.monotonic() - began < 10 * slowdown()
         assert (ready["type"], ready["protocol"], ready["worker"]) == ("ready", PROTOCOL_VERSION, __version__)
         assert ready["pid"] == pipes.process.pid
@@ -275,10 +275,10 @@ def test_only_requested_files_are_written(encoded: Host) -> None:
 
 def test_shutdown_finishes_queued_jobs(tiny_model: Path, tmp_path: Path) -> None:
     with Pipes() as pipes:
-        pipes.say(type="hello", folder=str(tmp_path))
-        pipes.say(type="load", id="1", model=str(tiny_model))
-        pipes.say(type="shutdown")
-        assert pipes.hear_end("1")["type"] == "done"
+        pipes.send(type="hello", folder=str(tmp_path))
+        pipes.send(type="load", id="1", model=str(tiny_model))
+        pipes.send(type="shutdown")
+        assert pipes.receive_end("1")["type"] == "done"
         assert pipes.process.wait(60) == 0
 
 
@@ -305,7 +305,7 @@ sys.exit(process.main())
 
 def test_output_lines_are_json_with_the_protocol_version(tmp_path: Path) -> None:
     with Pipes() as pipes:
-        pipes.say(type="hello", folder=str(tmp_path))
-        pipes.say(type="release", id="1")
+        pipes.send(type="hello", folder=str(tmp_path))
+        pipes.send(type="release", id="1")
         for _ in range(2):
-            assert json.loads(json.dumps(pipes.hear()))["protocol"] == PROTOCOL_VERSION
+            assert json.loads(json.dumps(pipes.receive()))["protocol"] == PROTOCOL_VERSION

@@ -105,18 +105,18 @@ class Pipes:
         self.process.stdin.write(data)
         self.process.stdin.flush()
 
-    def say(self, **fields: Any) -> None:
+    def send(self, **fields: Any) -> None:
         self.write(json.dumps(fields).encode() + b"\n")
 
-    def hear(self, timeout_s: float = 100.0) -> dict[str, Any]:
+    def receive(self, timeout_s: float = 100.0) -> dict[str, Any]:
         line = self._lines.get(timeout=timeout_s)
         assert line, f"the worker ended with status {self.process.wait(5)}"
         message: dict[str, Any] = json.loads(line)
         return message
 
-    def hear_end(self, job: str, timeout_s: float = 200.0) -> dict[str, Any]:
+    def receive_end(self, job: str, timeout_s: float = 200.0) -> dict[str, Any]:
         while True:
-            message = self.hear(timeout_s)
+            message = self.receive(timeout_s)
             if message.get("id") == job and message["type"] in ("done", "error"):
                 return message
 

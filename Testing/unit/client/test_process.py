@@ -21,16 +21,16 @@ from dsm.wire.messages import Done, Error, Load, Progress, Release
 
 HEAD = """
 import json, os, sys, time
-def say(**fields):
+def send(**fields):
     sys.stdout.write(json.dumps(fields) + "\\n"); sys.stdout.flush()
-def hear():
+def receive():
     line = sys.stdin.readline()
     if not line:
         sys.exit(0)
     return json.loads(line)
-hello = hear()
+hello = receive()
 def ready():
-    say(type="ready", pid=os.getpid(), worker="0", python="3", torch="", devices=[])
+    send(type="ready", pid=os.getpid(), worker="0", python="3", torch="", devices=[])
 """
 
 
@@ -62,12 +62,12 @@ def wait_until(condition: Callable[[], object], timeout_s: float = 60.0) -> bool
 def test_events_of_a_job_are_ordered_and_the_final_one_is_kept() -> None:
     body = """
     ready()
-    job = hear()
-    say(type="progress", id=job["id"], stage="load", done=0, total=2)
-    say(type="progress", id="of nobody", stage="load", done=0, total=2)
-    say(type="progress", id=job["id"], stage="load", done=2, total=2)
-    say(type="done", id=job["id"], seconds=0.5, device="cpu")
-    hear()
+    job = receive()
+    send(type="progress", id=job["id"], stage="load", done=0, total=2)
+    send(type="progress", id="of nobody", stage="load", done=0, total=2)
+    send(type="progress", id=job["id"], stage="load", done=2, total=2)
+    send(type="done", id=job["id"], seconds=0.5, device="cpu")
+    receive()
     """
     with WorkerClient(command=worker(body)) as client:
         seen: list[object] = []
@@ -86,8 +86,8 @@ def test_poll_does_not_block() -> None:
     body = """
     ready()
     for _ in range(2):
-        say(type="error", id=hear()["id"], code="no_model", text="None.", hint="Install one.")
-    hear()
+        send(type="error", id=receive()["id"], code="no_model", text="None.", hint="Install one.")
+    receive()
     """
     with WorkerClient(command=worker(body)) as client:
         assert client.poll() == []
@@ -109,11 +109,11 @@ def test_invalid_lines_on_the_pipe_are_skipped() -> None:
     body = """
     sys.stdout.buffer.write(b"\\xff\\xfe banner\\n{}\\n[]\\n"); sys.stdout.flush()
     ready()
-    job = hear()
+    job = receive()
     sys.stdout.buffer.write(b"\\x00" * 6000000 + b"\\n"); sys.stdout.flush()
-    say(type="surprise", id=job["id"])
-    say(type="done", id=job["id"], seconds=1)
-    hear()
+    send(type="surprise", id=job["id"])
+    send(type="done", id=job["id"], seconds=1)
+    receive()
     """
     with WorkerClient(command=worker(body)) as client:
         assert client.wait(load(client), timeout_s=60).seconds == 1.0
@@ -122,7 +122,7 @@ def test_invalid_lines_on_the_pipe_are_skipped() -> None:
 def test_worker_crash_fails_all_jobs_with_the_reason() -> None:
     body = """
     ready()
-    hear(), hear()
+    receive(), receive()
     sys.stderr.write("out of luck: é\\n"); sys.stderr.flush()
     os._exit(3)
     """
@@ -144,7 +144,7 @@ def test_worker_crash_fails_all_jobs_with_the_reason() -> None:
 def test_events_sent_before_a_crash_are_delivered() -> None:
     body = """
     ready()
-    say(type="done", id=hear()["id"], seconds=1)
+    send(type="done", id=receive()["id"], seconds=1)
     os._exit(1)
     """
     with WorkerClient(command=worker(body)) as client:
@@ -157,7 +157,7 @@ def test_events_sent_before_a_crash_are_delivered() -> None:
         (["/no/such/python"], "worker.start", "cannot be started"),
         ([sys.executable, "-S", "-c", "raise SystemExit(7)"], "worker.died", "exit status 7"),
         (worker("time.sleep(60)"), "worker.timeout", "not ready"),
-        (worker("say(type='error', id='', code='unsupported', text='Old.')\nhear()"), "unsupported", "Old"),
+        (worker("send(type='error', id='', code='unsupported', text='Old.')\nreceive()"), "unsupported", "Old"),
     ],
 )
 def test_worker_that_fails_to_start_leaves_no_folder(tmp_path: Path, command: list[str], code: str, words: str) -> None:
@@ -187,12 +187,12 @@ def test_a_worker_that_ignores_cancel_is_killed() -> None:
 def test_job_cancelled_within_grace_period_keeps_the_worker() -> None:
     body = """
     ready()
-    job = hear()
-    cancel = hear()
+    job = receive()
+    cancel = receive()
     assert cancel["type"] == "cancel"
-    say(type="error", id=job["id"], code="cancelled", text="As you wish.")
-    say(type="done", id=hear()["id"], seconds=1)
-    hear()
+    send(type="error", id=job["id"], code="cancelled", text="As you wish.")
+    send(type="done", id=receive()["id"], seconds=1)
+    receive()
     """
     with WorkerClient(command=worker(body)) as client:
         job = load(client)
@@ -215,7 +215,7 @@ def test_kill_also_ends_children_of_a_launcher() -> None:
 
 
 def test_wait_times_out() -> None:
-    with WorkerClient(command=worker("ready()\nhear()\ntime.sleep(60)")) as client:
+    with WorkerClient(command=worker("ready()\nreceive()\ntime.sleep(60)")) as client:
         job = load(client)
         with pytest.raises(WorkerError) as caught:
             client.wait(job, timeout_s=0.1)
@@ -226,7 +226,7 @@ def test_wait_times_out() -> None:
 
 
 def test_close_is_idempotent_and_closed_client_refuses_jobs() -> None:
-    client = WorkerClient(command=worker("ready()\nhear()"))
+    client = WorkerClient(command=worker("ready()\nreceive()"))
     folder, pid = client.folder, client.pid
     client.close()
     client.close()
@@ -241,7 +241,7 @@ def test_folder_is_removed_when_the_with_block_raises() -> None:
     clients = []
 
     def fail() -> None:
-        with WorkerClient(command=worker("ready()\nhear()")) as client:
+        with WorkerClient(command=worker("ready()\nreceive()")) as client:
             clients.append(client)
             (client.folder / "patient.npy").write_bytes(b"voxels")
             _ = 1 / 0
@@ -257,8 +257,8 @@ def test_environment_of_the_host_is_unchanged() -> None:
     body = """
     ready()
     text = json.dumps([os.environ["PYTHONPATH"], os.environ["EXTRA"], os.environ["PYTHONUTF8"]])
-    say(type="error", id=hear()["id"], code="x", text=text)
-    hear()
+    send(type="error", id=receive()["id"], code="x", text=text)
+    receive()
     """
     environment = {"EXTRA": "ü", "PYTHONPATH": "/elsewhere"}
     with (

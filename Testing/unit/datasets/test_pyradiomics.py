@@ -3,7 +3,7 @@ import numpy as np
 from dsm.io.image import read_volume
 
 
-def test_each_scan_has_its_own_name(files, read, tmp_path):
+def test_modality_and_label_name_of_each_scan(files, read, tmp_path):
     for name in ("lung1", "lung2", "brain1", "brain2"):
         files.write(tmp_path / "pyradiomics-3.0.1/data" / f"{name}_image.nrrd", files.ct())
         files.write(tmp_path / "pyradiomics-3.0.1/data" / f"{name}_label.nrrd", files.labels(1).astype(np.int32))

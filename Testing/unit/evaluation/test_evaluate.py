@@ -121,7 +121,7 @@ def test_absent_names_measure_false_positives(phantoms, tiny_model, tmp_path):
         evaluate_dataset(phantoms, model=str(tiny_model), absent=["liver"], **options)
 
 
-def test_a_trained_name_as_if_unseen(report, phantoms, tiny_model, tmp_path):
+def test_trained_name_evaluated_as_unseen(report, phantoms, tiny_model, tmp_path):
     options = {"cases": ["phantom_0"], "out": tmp_path / "d.json"}
     found = evaluate_dataset(phantoms, model=str(tiny_model), unseen=["liver tumor"], **options)
     assert "froc" in report[0]["cases"]["phantom_0"]["liver tumor"]

@@ -67,7 +67,7 @@ def test_measurement_is_reported_as_progress(
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"x": 1}'])
-def test_a_damaged_cache_is_measured_again(measured: list[str], tiny_model: Path, tmp_path: Path, content: str) -> None:
+def test_damaged_cache_is_ignored(measured: list[str], tiny_model: Path, tmp_path: Path, content: str) -> None:
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "precision.json").write_text(content)
     assert Segmenter.from_pretrained(tiny_model).precision == "int8"

@@ -210,7 +210,7 @@ class TestCalibration:
         assert [(one.found, one.score) for one in (related, guess, spleen)] == [(True, None)] * 3
 
 
-class TestKindsOfNames:
+class TestNameKinds:
     def test_unknown_name_has_no_mask_and_is_not_decoded(self, make_segmenter, volume):
         segmenter = make_segmenter(vectors={"heart": SOFT, "zorgon": SOFT})
         results = segmenter.encode(volume).segment(

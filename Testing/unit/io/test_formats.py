@@ -19,7 +19,7 @@ def test_writer_exists(one: SegmentationFormat) -> None:
     assert callable(getattr(import_module(module), function))
 
 
-def test_the_longest_suffix_decides() -> None:
+def test_longest_suffix_takes_precedence() -> None:
     assert [format_of(Path(f"a.b{suffix}")) for suffix in SUFFIXES] == list(FORMATS)
 
 

@@ -66,7 +66,7 @@ def test_centred_vectors_have_length_one() -> None:
 
 
 @pytest.mark.parametrize("damage", ["missing", "empty", "truncated", "no names", "names do not fit"])
-def test_a_damaged_bank_is_a_weights_error(tmp_path: Path, damage: str) -> None:
+def test_damaged_bank_raises_weights_error(tmp_path: Path, damage: str) -> None:
     from safetensors.numpy import save_file
 
     path = made_up_bank().save(tmp_path)

@@ -89,7 +89,7 @@ def test_rule_requires_its_organs() -> None:
         ("femur right", ()),
     ],
 )
-def test_near_names_are_learned_ones(text: str, near: tuple[str, ...]) -> None:
+def test_suggested_names_are_learned(text: str, near: tuple[str, ...]) -> None:
     found = status(text)
     assert set(found.near[:2]) == set(near)
     assert all(name in found.text for name in near)

@@ -77,7 +77,7 @@ def test_token_is_entered_once() -> None:
     ("scheme", "secure"),
     [(None, False), ("http", False), ("https", True), ("HTTPS, http", True), ("http, https", False)],
 )
-def test_cookie_is_for_encrypted_connections_where_the_proxy_has_one(scheme: str | None, secure: bool) -> None:
+def test_cookie_is_secure_behind_an_https_proxy(scheme: str | None, secure: bool) -> None:
     access = Access.to("0.0.0.0", {})  # noqa: S104
     headers = {"X-Forwarded-Proto": scheme} if scheme else {}
 

@@ -23,7 +23,7 @@ def test_windows_line_ends_and_blank_lines_are_dropped() -> None:
     assert LineBuffer().feed(b"a\r\n\r\n\nb\n") == [b"a", b"b"]
 
 
-def test_an_unfinished_line_waits() -> None:
+def test_incomplete_line_is_buffered() -> None:
     buffer = LineBuffer()
     assert buffer.feed("lé".encode()[:2]) == []
     assert buffer.feed("lé".encode()[2:] + b"\nx") == ["lé".encode()]
