@@ -1,4 +1,4 @@
-"""The worker is ready before a user has chosen a prompt."""
+"""Start-up time of the worker, relative to importing torch."""
 
 from __future__ import annotations
 

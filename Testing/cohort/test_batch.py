@@ -1,4 +1,4 @@
-"""`dsm batch` with real workers: results, resume after a kill, a worker that dies, and no name of a patient."""
+"""`dsm batch` with real workers: results, resume after a kill, worker crashes, and no names of patients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two classes of one name are two things that a reader takes for one."""
+"""Class names are unique, so that readers do not confuse classes."""
 
 from __future__ import annotations
 

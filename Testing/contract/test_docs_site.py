@@ -1,4 +1,4 @@
-"""The documentation site builds without a warning, and the pages that stand outside of it link to what exists."""
+"""The documentation site builds without a warning, and links of pages outside it are valid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every test that features.md and extension-checklist.md name exists, so that no page outlives what it says."""
+"""Every test that features.md and extension-checklist.md name exists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that other services and readers of releases rely on: workflows, hooks, citation, changelog, forms of issues."""
+"""Workflows, hooks, citation, changelog and issue forms."""
 
 from __future__ import annotations
 

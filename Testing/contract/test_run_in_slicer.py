@@ -1,4 +1,4 @@
-"""The script that runs the self-tests inside of Slicer, with a stand-in for Slicer."""
+"""The script that runs the self-tests in Slicer, with a stand-in for Slicer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No code is invented: each is in pydicom's dictionaries or in Slicer's terminologies, with this meaning."""
+"""Terminology codes are those of pydicom's dictionaries or Slicer's terminologies, with the same meaning."""
 
 import json
 from collections.abc import Iterator

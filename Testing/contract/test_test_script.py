@@ -1,4 +1,4 @@
-"""`make test` ends, whatever becomes of its processes; what it leaves out has a target of its own."""
+"""`make test` ends even if a test process crashes, and every deselected marker has a target of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ranges of versions stand in pyproject.toml; whatever repeats them agrees with it."""
+"""Version ranges repeated elsewhere agree with pyproject.toml."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wheel, installed where nothing of the source tree is at hand, segments a volume with the default model."""
+"""The wheel, installed without the source tree, segments a volume with the default model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A short round of damaged inputs for everything that reads from outside; an hour by hand: `by_hand.py`."""
+"""A short run of the fuzzers of untrusted input; for longer runs: `by_hand.py`."""
 
 from __future__ import annotations
 

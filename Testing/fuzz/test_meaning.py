@@ -1,4 +1,4 @@
-"""A short round of headers whose fields mean something else; longer by hand: `meaning.py`."""
+"""A short run of the fuzzer of header fields; for longer runs: `meaning.py`."""
 
 from __future__ import annotations
 

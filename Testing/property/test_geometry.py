@@ -1,4 +1,4 @@
-"""A mask returns to the grid it came from, voxel for voxel, whatever the grid is."""
+"""Exact round trips of masks, on any grid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stretch of network between a client and the server, that can be cut."""
+"""A proxy between a client and the server, whose connections can be cut."""
 
 from __future__ import annotations
 

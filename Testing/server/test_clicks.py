@@ -1,4 +1,4 @@
-"""Clicks on a server: a volume is sent once, encoded only for names, and refused clicks are refused at once."""
+"""Clicks on a server: one upload, encoding for named prompts only, and validation at submission."""
 
 from __future__ import annotations
 

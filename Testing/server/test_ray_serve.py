@@ -1,4 +1,4 @@
-"""`dsm serve --ray` with two workers on a cluster of this machine: the same answers, and no accepted job is lost."""
+"""`dsm serve --ray` with two workers on a local cluster: equal results, and no accepted job is lost."""
 
 from __future__ import annotations
 

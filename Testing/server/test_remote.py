@@ -1,4 +1,4 @@
-"""The same requests to a server and to a worker of this machine give the same answers."""
+"""Equal results from a server and from a local worker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests that a client of ours would not send, quotas, leases, and how the server starts and ends."""
+"""Invalid requests, quotas, leases, startup and shutdown of the server."""
 
 from __future__ import annotations
 

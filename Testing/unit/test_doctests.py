@@ -1,4 +1,4 @@
-"""Examples in docstrings do what they say. They run in a folder that holds `scan.nii.gz`."""
+"""Examples in docstrings, run in a folder that holds `scan.nii.gz`."""
 
 from __future__ import annotations
 

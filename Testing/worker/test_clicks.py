@@ -1,4 +1,4 @@
-"""Clicks through the worker: nothing is encoded for them, and the last click is the one that is answered."""
+"""Clicks through the worker: no encoding, and results also after a cancelled click."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whichever side dies, nothing stays behind: no process, no folder, nobody who waits for ever."""
+"""End of worker or host: no process, folder or blocked caller remains."""
 
 from __future__ import annotations
 

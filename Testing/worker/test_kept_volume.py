@@ -1,4 +1,4 @@
-"""Volumes by name alone: a host sends voxels only where the worker does not have them."""
+"""Volumes by key: a host sends voxels only if the worker lacks them."""
 
 from __future__ import annotations
 

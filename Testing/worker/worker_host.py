@@ -1,4 +1,4 @@
-"""The worker as a real process for tests: through the client, and as bare pipes for what a client would never send."""
+"""The worker as a real process: through the client, and as bare pipes for invalid input."""
 
 from __future__ import annotations
 

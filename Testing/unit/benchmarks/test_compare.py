@@ -1,4 +1,4 @@
-"""`python -m benchmarks.compare`, its measurement replaced: which networks are measured, how much of each."""
+"""Networks that `python -m benchmarks.compare` measures, with the measurement replaced."""
 
 import pkgutil
 

@@ -1,4 +1,4 @@
-"""Bad input to the real command: exit code not 0, one clear line, nothing half-written, and all that soon."""
+"""Bad input to the real command: a nonzero exit code, a one-line error and no partial files, without delay."""
 
 from __future__ import annotations
 

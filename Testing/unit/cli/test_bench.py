@@ -1,4 +1,4 @@
-"""`dsm bench`, its measurement replaced: which output is printed and which is written."""
+"""Output of `dsm bench`, with the measurement replaced."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mistakes that a command must notice at once: a scan that is not there, a folder of folders, an open network."""
+"""Errors that commands report before any work: missing scans, folders of series, unprotected servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`dsm segment --click`: clicked objects in files that say what was clicked."""
+"""`dsm segment --click`: clicked objects, and their clicks in the output files."""
 
 from __future__ import annotations
 

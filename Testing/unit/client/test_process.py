@@ -1,4 +1,4 @@
-"""The host's client against small scripted workers that behave badly in ways the real one should not."""
+"""The worker client, against scripted workers that misbehave."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The session against a client that answers from memory: what is sent, when, and what comes back."""
+"""Requests and results of a client session, against an in-memory client."""
 
 from __future__ import annotations
 

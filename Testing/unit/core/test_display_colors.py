@@ -1,4 +1,4 @@
-"""Colours on display can be told apart, with and without green cones."""
+"""Display colours are distinguishable, with and without deuteranopia."""
 
 from __future__ import annotations
 

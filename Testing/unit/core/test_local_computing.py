@@ -1,4 +1,4 @@
-"""Systems without a PyTorch that suffices, as pip sees them."""
+"""Systems for which pip finds no recent PyTorch."""
 
 from __future__ import annotations
 

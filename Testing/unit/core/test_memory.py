@@ -1,4 +1,4 @@
-"""Free memory: what psutil says, within the limits of a container and of the process."""
+"""Free memory within the limits of system, container and process."""
 
 from __future__ import annotations
 

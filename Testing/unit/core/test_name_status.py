@@ -1,4 +1,4 @@
-"""Answers and labels of results, by the kind of a name."""
+"""Source and label of a result, by the status of its name."""
 
 from dataclasses import replace
 

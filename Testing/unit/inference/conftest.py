@@ -1,4 +1,4 @@
-"""A network that copies a threshold: enough to test everything around a network, exactly."""
+"""A network that applies a threshold, for exact tests of everything around a network."""
 
 from __future__ import annotations
 

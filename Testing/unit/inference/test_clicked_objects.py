@@ -1,4 +1,4 @@
-"""A name and clicks: the clicked object, on encoded scans and on volumes that were never encoded."""
+"""Segmentation of clicked objects, on scans with and without an encoding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Encodings on disk: bit for bit, within a budget, never trusted when damaged."""
+"""Cache of encodings on disk: exact, within a budget, and validated when read."""
 
 import os
 from dataclasses import fields

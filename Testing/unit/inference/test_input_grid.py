@@ -1,4 +1,4 @@
-"""A mask comes back on the input grid, voxel for voxel, through body box, resampling, slabs and interpolation."""
+"""Masks on the input grid, exact through body box, resampling, slabs and interpolation."""
 
 from __future__ import annotations
 

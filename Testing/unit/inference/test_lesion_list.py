@@ -1,4 +1,4 @@
-"""Lesions are measured as the geometry says, whatever the grid, and as other implementations measure them."""
+"""Measurements of lesions, against geometry and other implementations, on any grid."""
 
 from __future__ import annotations
 

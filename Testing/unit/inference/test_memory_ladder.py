@@ -1,4 +1,4 @@
-"""Each step down the ladder takes less memory and gives the same masks; a run under a limit gets slower, not killed."""
+"""Steps that save memory: each needs less with the same masks, and a memory limit slows a run without ending it."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Order of the organs: a scan that its header mirrors or turns is noticed."""
+"""Notes on scans whose header mirrors or rotates them, from the order of organs."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Encoding only a region: the grid is laid around it, and what is found lies where it lies in the whole volume."""
+"""Encoding of a region: its grid, and masks that match those of the whole volume."""
 
 import math
 

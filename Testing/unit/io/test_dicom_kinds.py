@@ -1,4 +1,4 @@
-"""Kinds of DICOM that hospitals have: enhanced multi-frame files and compressed ones, read or refused with a reason."""
+"""Enhanced multi-frame and compressed DICOM files, read or refused with a reason."""
 
 from __future__ import annotations
 

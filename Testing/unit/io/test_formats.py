@@ -1,4 +1,4 @@
-"""One table of formats, and every place that offers them reads it."""
+"""Table of output formats, and its use by the commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Free space, asked for as each system wants to be asked."""
+"""Free disk space on each operating system."""
 
 from __future__ import annotations
 

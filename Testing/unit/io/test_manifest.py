@@ -1,4 +1,4 @@
-"""Sets whose cases say themselves what is annotated and to which split they belong."""
+"""Data sets with annotated names and split per case."""
 
 import json
 

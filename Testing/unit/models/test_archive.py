@@ -1,4 +1,4 @@
-"""Archives of models: made the same twice, and unpacked without trust."""
+"""Archives of models: reproducible, and unpacked as untrusted input."""
 
 from __future__ import annotations
 

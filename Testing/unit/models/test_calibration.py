@@ -1,4 +1,4 @@
-"""`calibration.json`: what is read is what was written, for the same network only."""
+"""Round trip of `calibration.json`, and its match with the network."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Models fetched from an address: encrypted, cancelable, whole."""
+"""Download of models: encrypted, cancellable, complete or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models that a person installs: whole and checked, or not at all."""
+"""Installation of models: complete and verified, or not at all."""
 
 from __future__ import annotations
 

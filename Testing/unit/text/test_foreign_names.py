@@ -1,4 +1,4 @@
-"""German, French and Spanish: understood, or not known."""
+"""German, French and Spanish names in prompts."""
 
 from pathlib import Path
 

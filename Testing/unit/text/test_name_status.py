@@ -1,4 +1,4 @@
-"""Learned, related, unknown: what a model can be asked for."""
+"""Status of a prompt's name: learned, related or unknown."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Prompts as people type them."""
+"""Parsing of prompts."""
 
 from dataclasses import replace
 

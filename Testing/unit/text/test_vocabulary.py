@@ -1,4 +1,4 @@
-"""The vocabulary: complete, unambiguous, and found by what people and other programs call things."""
+"""Completeness, uniqueness and look-up of the vocabulary."""
 
 from collections import defaultdict
 

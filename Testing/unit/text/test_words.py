@@ -1,4 +1,4 @@
-"""Spelling: what is the same word to a clinician is the same word to DSM."""
+"""Normalisation of spelling, sides and negations."""
 
 import pytest
 

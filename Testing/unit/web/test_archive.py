@@ -1,4 +1,4 @@
-"""Zips and folders of DICOM files that a browser sends."""
+"""Uploaded zips and folders of DICOM files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chunks of a pipe become lines, wherever they were split."""
+"""Lines from chunks of a pipe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages: what goes out comes back, and nothing that comes in can do harm."""
+"""Round trip of messages, and refusal of invalid ones."""
 
 from __future__ import annotations
 

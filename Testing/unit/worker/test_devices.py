@@ -1,4 +1,4 @@
-"""Devices are found, and those that cannot be used say why."""
+"""Detection of devices, with a reason for those that cannot be used."""
 
 from __future__ import annotations
 

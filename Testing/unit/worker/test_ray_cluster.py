@@ -1,4 +1,4 @@
-"""A cluster that is not there is said at once. What runs on Ray is tested in `cohort` and `server`."""
+"""Errors for a missing Ray cluster. Runs on Ray are tested in `cohort` and `server`."""
 
 from __future__ import annotations
 
