@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -27,6 +28,9 @@ from dsm.models.click_weights import find_refiner, load_refiner
 from dsm.nn.click_refiner import ClickRefiner
 
 _START_MM = 1.5
+# Voxel sizes of the looks at a new object, of which the most distinct one counts: a node of 5 mm to a mass of 15 cm.
+_FIRST_MM = (_START_MM, 2.2, 3.2, 4.8)
+_UNDECIDED = math.log(0.8 / 0.2)  # logit: probabilities of 0.2 to 0.8
 _GROWTH = 1.4
 _COARSEST_MM = 10.0
 _MOST_LOOKS = 8
@@ -232,11 +236,15 @@ class ClickScan:
         inner = np.array([point for point, is_inside in marks if is_inside])
         center, spacing = self._place(before, inner)
         previous, looks, finer = before, 0, False
+        first = [] if before.array.any() else [mm for mm in _FIRST_MM if mm >= spacing]
         while True:
-            on_look()
-            window = self._window(center.tolist(), spacing)
-            logits, found = self._look(window, marks, previous)
-            looks += 1
+            tried = []
+            for mm in first or [spacing]:
+                on_look()
+                window = self._window(center.tolist(), mm)
+                tried.append((mm, window, *self._look(window, marks, previous)))
+            looks, first = looks + 1, []
+            spacing, window, logits, found = min(tried, key=lambda look: _indistinctness(*look[2:]))
             mask = _mask_of(window, logits, found)
             touches, extent = _fit(found, window)
             if looks >= _MOST_LOOKS:
@@ -355,6 +363,12 @@ class ClickScan:
             previous=previous,
             text=window.sample_mask(self.text),
         )
+
+
+def _indistinctness(logits: Tensor, found: np.ndarray) -> float:
+    """Undecided voxels of a window per voxel of the object: many where it is too small or too large for the window."""
+    undecided = int((logits.abs() < _UNDECIDED).sum())
+    return undecided / count if (count := int(np.count_nonzero(found))) else math.inf
 
 
 def clicked_parts(found: np.ndarray, points: Sequence[Sequence[float]]) -> np.ndarray:
