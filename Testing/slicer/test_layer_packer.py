@@ -114,6 +114,18 @@ def test_change_meanwhile_is_kept(node: Any, volume: Any, packer: LayerPacker, s
     assert layers_of(node) <= 3  # the moved liver may overlap the spleen
 
 
+@pytest.mark.parametrize("steps", range(10))
+def test_segment_that_is_cleared_meanwhile(node: Any, volume: Any, packer: LayerPacker, steps: int) -> None:
+    """Slicer empties the image of a layer that it clears: it has no voxels to read any more."""
+    packer.start(node)
+    for _ in range(steps):
+        packer._step()
+    node.GetSegmentation().ClearSegment(segment_ids(node)[3])
+    packer.finish()
+    assert_masks(node, volume, aorta=np.zeros(SHAPE, np.uint8))
+    assert layers_of(node) <= 3
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -128,15 +128,20 @@ def _steps(node: slicer.vtkMRMLSegmentationNode, beforePacked: Callable[[], None
         layers: list[_Layer] = []
         start, shape = _union([source.layer for source in sources])
         for source in sources:
+            if not source.isUnchanged:  # its layer may have been cleared, and have no voxels to read
+                break
             _add(source, layers, start, shape)
             yield False
+        if not all(source.isUnchanged for source in sources):
+            continue
         geometry = geometryOf(sources[0].layer)
         images = []
         for layer in layers:
             images.append(orientedImageFromLabels(CroppedArray(layer.labels, start), geometry))
             yield False
         beforePacked()
-        if [source.segment for source in sources] == _segments(node) and all(one.isUnchanged for one in sources):
+        there = _segments(node)  # among them, segments without voxels, which have no layer to pack
+        if all(source.segment in there and source.isUnchanged for source in sources):
             with NodeModify(node):
                 for layer, image in zip(layers, images, strict=True):
                     for label, source in enumerate(layer.sources, start=1):
