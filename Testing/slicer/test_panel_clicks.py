@@ -109,8 +109,9 @@ def fold(section: str) -> Callable[[Desk], None]:
     """Return a step that folds and unfolds a section."""
 
     def step(desk: Desk) -> None:
-        if section == "results":
-            desk.run("liver")
+        if section in ("results", "lesions"):
+            desk.backend.masks["liver tumor"] = MASKS["liver"]
+            desk.run("liver tumor")
         button = getattr(desk.ui, f"{section}CollapsibleButton")
         before = button.collapsed
         for expected in (not before, before):
@@ -363,6 +364,18 @@ def results_table(desk: Desk) -> None:
     assert [row.name for row in desk.panel.widget._results._table.selected] == ["spleen"]
 
 
+def lesions_table(desk: Desk) -> None:
+    desk.backend.masks["liver tumor"] = MASKS["liver"]
+    desk.run("liver tumor")
+    desk.open("lesions")
+    table = desk.ui.lesionsTable
+    count = table.rowCount
+    mouse.click_item(table, table.model().index(0, 4), square=True)
+    assert table.item(0, 4).checkState() == qt.Qt.Checked
+    mouse.click(table.cellWidget(0, 5))
+    assert table.rowCount == count - 1
+
+
 def click_on(desk: Desk) -> None:
     desk.type(desk.ui.promptsTextEdit, "liver")
     mouse.click(desk.ui.clickButton)
@@ -501,7 +514,7 @@ SECTIONS = ("setup", "inputs", "outputs", "results", "advanced")
 STEPS: dict[str, Callable[..., None]] = {
     **{
         f"{section}CollapsibleButton": fold(section)
-        for section in ("setup", "inputs", "outputs", "results", "advanced")
+        for section in ("setup", "inputs", "outputs", "results", "lesions", "advanced")
     },
     "placeComboBox": place,
     "modelComboBox": model,
@@ -534,6 +547,7 @@ STEPS: dict[str, Callable[..., None]] = {
     "overlapPolicyComboBox": pick_policy("overlapPolicyComboBox", "overlapPolicy", OverlapPolicy),
     "applyButton": apply,
     "resultsTable": results_table,
+    "lesionsTable": lesions_table,
     "clickButton": click_on,
     "outsideButton": outside,
     "takeBackClickButton": take_back_click,

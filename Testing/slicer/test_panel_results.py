@@ -42,7 +42,7 @@ def test_undo_gives_back_the_node_as_it_was(panel: PanelDriver, backend: PanelBa
     panel.ui.undoButton.click()
     assert slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSegmentationNode") is None
     assert not panel.ui.undoButton.enabled
-    assert panel.ui.undoButton.toolTip == "There is no run to undo."
+    assert panel.ui.undoButton.toolTip == "There is nothing to undo."
 
 
 def test_undo_of_a_new_segmentation_selects_no_other_to_write_to(panel: PanelDriver) -> None:

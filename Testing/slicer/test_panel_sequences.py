@@ -106,7 +106,7 @@ def test_undo_takes_all_sequence_items_back(browser: Any, panel: PanelDriver) ->
     panel.ui.allSequenceItemsCheckBox.setChecked(True)
     panel.run("liver")
     panel.ui.undoButton.click()
-    assert panel.status == "The last run was undone."
+    assert panel.status == "The last change was undone."
     assert node_ids() == before
     assert not panel.ui.undoButton.enabled
     assert panel.names == []

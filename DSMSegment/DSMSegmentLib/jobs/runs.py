@@ -7,6 +7,7 @@ from functools import partial
 
 import slicer
 
+from dsm.core.boxes import Index3
 from dsm.core.click import Click
 from dsm.core.options import SegmentOptions
 from dsm.errors import DSMError, InputError
@@ -16,6 +17,8 @@ from DSMSegmentLib.jobs.job import JobOptions, JobState, SegmentationJob
 from DSMSegmentLib.jobs.mask_job import MaskJob
 from DSMSegmentLib.jobs.one_prompt import parseOne
 from DSMSegmentLib.jobs.sequences import SequenceRun
+from DSMSegmentLib.scene.journal import RunJournal
+from DSMSegmentLib.scene.lesions import removeLesion
 from DSMSegmentLib.scene.map_store import Key, MapStore, SegmentMap
 from DSMSegmentLib.scene.mrml import ijkToRAS
 from DSMSegmentLib.scene.outcome import SegmentOutcome
@@ -247,6 +250,23 @@ class Runs:
         )
         return job
 
+    def removeLesion(self, segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, voxel: Index3) -> bool:
+        """Remove the lesion that has a voxel from a segment (see `scene.lesions`); `undoLast` brings it back.
+
+        Returns:
+            False if the segment has no such voxel (any more): nothing is changed.
+
+        Raises:
+            InputError: If a run is going on.
+        """
+        self._checkIdle()
+        journal = RunJournal(segmentationNode)
+        journal.noteChanging(segmentId)
+        isRemoved = removeLesion(segmentationNode, segmentId, voxel)
+        if isRemoved:
+            self._history.add(segmentationNode, journal, isRun=False)
+        return isRemoved
+
     def _forgetMapsOf(self, job: SegmentationJob) -> None:
         """Forget the maps that an earlier run left: they are of the masks that were replaced."""
         if job.segmentationNode is not None:
@@ -286,11 +306,11 @@ class Runs:
             self._job.cancel()
 
     def canUndo(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> bool:
-        """Return whether a run on this segmentation can be undone."""
+        """Return whether a change of this segmentation can be undone: a run, or a lesion that was removed."""
         return not self.isRunning and self._history.canUndo(segmentationNode)
 
     def undoLast(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> bool:
-        """Undo the last run on this segmentation; returns whether there was one."""
+        """Undo the last change of this segmentation; returns whether there was one."""
         return self.canUndo(segmentationNode) and self._history.undoLast(segmentationNode)
 
     def savedMaps(self) -> Maps:

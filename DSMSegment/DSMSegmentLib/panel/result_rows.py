@@ -99,12 +99,6 @@ def resultRows(
     return [row for row in made if row is not None] + rows
 
 
-def setReviewed(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, reviewed: bool) -> None:
-    """Mark a segment as completed, or as in progress again; Slicer's own segment tables show that, too."""
-    segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
-    _Logic.SetSegmentStatus(segment, _Logic.Completed if reviewed else _Logic.InProgress)
-
-
 def _segmentRow(node: slicer.vtkMRMLSegmentationNode, segmentId: str) -> ResultRow | None:
     segment = node.GetSegmentation().GetSegment(segmentId)
     facts, prompt = factsOf(segment), promptOf(segment)

@@ -16,7 +16,8 @@ from DSMSegmentLib.jobs.one_prompt import parseOne
 from DSMSegmentLib.jobs.runs import Runs
 from DSMSegmentLib.panel.button_reason import enableOrExplain, reasonToWait
 from DSMSegmentLib.panel.click_section import ClickSection
-from DSMSegmentLib.panel.result_rows import ResultRow, resultRows, setReviewed
+from DSMSegmentLib.panel.lesion_section import LesionSection
+from DSMSegmentLib.panel.result_rows import ResultRow, resultRows
 from DSMSegmentLib.panel.results_table import ResultsTable
 from DSMSegmentLib.panel.threshold_section import ThresholdSection
 from DSMSegmentLib.scene.correction import saveCorrection
@@ -30,6 +31,7 @@ from DSMSegmentLib.scene.segment_volumes import volumeOfSegment
 from DSMSegmentLib.scene.sequence_item import timeOf
 from DSMSegmentLib.scene.slice_jump import jumpToLargestSlice
 from DSMSegmentLib.scene.surface_maker import SurfaceMaker, hasSurfaces
+from DSMSegmentLib.scene.tag_writer import tagReviewed
 from DSMSegmentLib.scene.uncertainty_overlay import UncertaintyOverlay
 
 # A stroke of a brush is many changes: the masks are compared once it has ended.
@@ -76,6 +78,7 @@ class ResultsSection:
         self._watches = EditWatches(self._editTimer.start)
         self._table = ResultsTable(ui.resultsTable, self._onSelected, self._onVisible, self._onReviewed, self._onClick)
         self._clicks = ClickSection(ui, runs, self._table, onClicks, self.noteEdits, self._onRestored, self.update, say)
+        self._lesions = LesionSection(ui, runs, self.noteEdits, say)
         self._threshold = ThresholdSection(
             ui.resultThresholdSlider,
             ui.postprocessCheckBox,
@@ -202,7 +205,7 @@ class ResultsSection:
         hasMap = len(segments) == 1 and self._runs.uncertaintyOf(node, segments[0].segmentId) is not None
         edited = len(segments) == 1 and segments[0].edited
         for button, reason in (
-            (self._ui.undoButton, wait or ("" if self._runs.canUndo(node) else _("There is no run to undo."))),
+            (self._ui.undoButton, wait or ("" if self._runs.canUndo(node) else _("There is nothing to undo."))),
             (self._ui.editButton, wait or ("" if segments else _("Select a segment first."))),
             (self._ui.rerunButton, wait or ("" if selected else _("Select one or more rows first."))),
             (self._ui.show3DButton, wait or noSegment),
@@ -217,6 +220,7 @@ class ResultsSection:
         self._ui.uncertaintyButton.setChecked(self._overlay.isShown)
         self._clicks.update(node, self._reasonNoVolume())
         self._threshold.update()
+        self._lesions.update(node, self._table.rows, selected)
         self._ui.show3DButton.setChecked(node is not None and (hasSurfaces(node) or node is self._surfaces.node))
 
     def close(self) -> None:
@@ -249,6 +253,7 @@ class ResultsSection:
     def _onOwnChange(self) -> None:
         """Ignore a threshold change, which is not a manual edit."""
         self._watches.restart(self._node)
+        self._lesions.maskMoves()
         self.update()
 
     def _actOnSelected(self) -> None:
@@ -273,6 +278,7 @@ class ResultsSection:
         if segmentId and self._isThere(segmentId):
             jumpToLargestSlice(self._node, segmentId)
         self.update()
+        self._lesions.open(segmentId)
 
     def _onVisible(self, segmentId: str, visible: bool) -> None:
         if self._isThere(segmentId):
@@ -281,7 +287,7 @@ class ResultsSection:
 
     def _onReviewed(self, segmentId: str, reviewed: bool) -> None:
         if self._isThere(segmentId):
-            setReviewed(self._node, segmentId, reviewed)
+            tagReviewed(self._node, segmentId, reviewed=reviewed)
         self.update()
 
     def _onClick(self, row: ResultRow) -> None:
@@ -309,7 +315,7 @@ class ResultsSection:
         self._watches.stop(node)
         if self._runs.undoLast(node):
             self._outcomes = []
-            self._say(_("The last run was undone."))
+            self._say(_("The last change was undone."))
         if node.GetScene() is None:  # the run had made it
             self._node = None
             # Slicer's list goes on to the next segmentation when the selected one goes: the next run would write there.

@@ -15,6 +15,7 @@ from DSMSegmentLib.scene.mrml import (
     geometryOf,
     ijkToRAS,
     orientedImageFromSegment,
+    segmentLayer,
     setSegmentMask,
 )
 from DSMSegmentLib.scene.segment_tags import promptOf
@@ -58,6 +59,14 @@ def lesionsOf(
         return []
     mask, intensities, affine = _onGrid(image, segmentationNode, volumeOfSegment(segmentationNode, segmentId))
     return list_lesions(mask, intensities, affine, most=most)
+
+
+def noteOnSlices(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str) -> str:
+    """Return remarks for the reader of the diameters of a segment, in sentences; empty as a rule."""
+    from dsm.inference.lesion_list import axial_slices
+
+    layer = segmentLayer(segmentationNode.GetSegmentation().GetSegment(segmentId))
+    return axial_slices(geometryOf(layer)).note if layer is not None else ""
 
 
 def removeLesion(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, voxel: Index3) -> bool:

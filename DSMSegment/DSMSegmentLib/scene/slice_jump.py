@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import slicer
 import vtk
@@ -26,6 +28,11 @@ def jumpToLargestSlice(segmentationNode: slicer.vtkMRMLSegmentationNode, segment
     matrix = vtk.vtkMatrix4x4()
     image.GetImageToWorldMatrix(matrix)
     position = (arrayFromMatrix(matrix) @ [i + start[0], j + start[1], k + start[2], 1.0])[:3].tolist()
+    return jumpTo(segmentationNode, position)
+
+
+def jumpTo(segmentationNode: slicer.vtkMRMLSegmentationNode, position: Sequence[float]) -> tuple[float, ...]:
+    """Move all slice views to a position in the frame of a segmentation; returns it in world RAS millimetres."""
     toWorld = vtk.vtkGeneralTransform()
     slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(segmentationNode.GetParentTransformNode(), None, toWorld)
     world = toWorld.TransformPoint(position)

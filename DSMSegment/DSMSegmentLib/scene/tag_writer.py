@@ -11,6 +11,7 @@ import slicer
 
 from dsm.core.name_status import ResultSource
 from dsm.core.segment_tags import (
+    ACCEPTED_TAG,
     ALGORITHM_TYPE_TAG,
     COMPLETED,
     EDITED_TAG,
@@ -102,6 +103,17 @@ def tagEdited(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str) 
     segment.SetTag(ALGORITHM_TYPE_TAG, MANUALLY_CHANGED)
     segment.SetTag(EDITED_TAG, "true")
     tagMask(segmentationNode, segmentId)
+
+
+def tagReviewed(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, *, reviewed: bool) -> None:
+    """Tag a segment as reviewed, or as in progress again; Slicer's own segment tables show that, too."""
+    segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
+    segment.SetTag(STATUS_TAG, COMPLETED if reviewed else IN_PROGRESS)
+
+
+def tagAccepted(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, marks: str) -> None:
+    """Tag a segment with the lesions that a person has accepted; see `lesion_review`."""
+    _setTag(segmentationNode.GetSegmentation().GetSegment(segmentId), ACCEPTED_TAG, marks)
 
 
 def tagLoss(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, taker: str) -> None:

@@ -43,6 +43,8 @@ ALGORITHM_NAME_TAG = "DICOM.SegmentAlgorithmName"
 # A node reference of the scene, of a segment of another volume than that of its segmentation; of no use outside.
 SOURCE_TAG = "DSM.Source"
 _FORMER_SOURCE_TAG = "DSM.Answer"  # before 0.2.0: a guess must not be read as learned
+# The lesions of a tumor that a person has looked at and accepted (`DSMSegmentLib.scene.lesion_review`).
+ACCEPTED_TAG = "DSM.AcceptedLesions"
 # Of Slicer's segment tables: in progress, or reviewed by the user.
 STATUS_TAG = "Segmentation.Status"
 
@@ -67,6 +69,7 @@ TAGS = (
     SECONDS_TAG,
     NOTE_TAG,
     EDITED_TAG,
+    ACCEPTED_TAG,
     ALGORITHM_TYPE_TAG,
     ALGORITHM_NAME_TAG,
     STATUS_TAG,

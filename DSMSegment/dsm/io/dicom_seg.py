@@ -17,6 +17,7 @@ from dsm.core.boxes import Box, CroppedArray
 from dsm.core.extras import install_hint
 from dsm.core.name_status import CUT_OFF
 from dsm.core.segment_tags import (
+    ACCEPTED_TAG,
     ALGORITHM_NAME_TAG,
     ALGORITHM_TYPE_TAG,
     AUTOMATIC,
@@ -59,7 +60,7 @@ _UNKNOWN = (("85756007", "SCT", "Tissue"), ("85756007", "SCT", "Tissue"))
 
 # Notes may name files of this machine: of them, only those about the mask go into the file.
 _FLAG = re.compile(rf"Check: .+?[.?](?= |$)|{re.escape(CUT_OFF)}")
-_PARAMETERS = tuple(name for name in TAGS if name.startswith("DSM.") and name != NOTE_TAG)
+_PARAMETERS = tuple(name for name in TAGS if name.startswith("DSM.") and name not in (NOTE_TAG, ACCEPTED_TAG))
 
 _SERIES_NUMBER = 300
 

@@ -11,7 +11,7 @@ from dsm.core.boxes import CroppedArray
 from dsm.core.click import Click
 from dsm.core.name_status import ResultSource
 from dsm.core.result import PromptResult
-from dsm.core.segment_tags import EDITED_TAG, TAGS, Provenance, SegmentFacts, from_tags, to_tags
+from dsm.core.segment_tags import ACCEPTED_TAG, EDITED_TAG, TAGS, Provenance, SegmentFacts, from_tags, to_tags
 from dsm.text.prompt import parse_prompts
 
 FACTS = SegmentFacts(
@@ -35,7 +35,7 @@ def test_facts_round_trip() -> None:
 
 
 def test_all_tags_are_listed() -> None:
-    assert {*to_tags(FACTS), EDITED_TAG} == set(TAGS), "edits by hand are tagged later"
+    assert {*to_tags(FACTS), EDITED_TAG, ACCEPTED_TAG} == set(TAGS), "what a person does is tagged later"
 
 
 def test_unknown_facts_have_no_tag() -> None:

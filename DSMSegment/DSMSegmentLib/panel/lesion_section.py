@@ -1,0 +1,280 @@
+"""List of the lesions of a tumor: measured, shown in the slice views, accepted and rejected."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from dsm.errors import DSMError
+from DSMSegmentLib.application import qt
+from DSMSegmentLib.application import tr as _
+from DSMSegmentLib.jobs.runs import Runs
+from DSMSegmentLib.panel.button_reason import enableOrExplain, reasonToWait
+from DSMSegmentLib.panel.result_rows import ResultRow
+from DSMSegmentLib.scene.lesion_review import acceptedLesions, acceptLesions, lesionMark
+from DSMSegmentLib.scene.lesions import hasLesions, lesionsOf, noteOnSlices
+from DSMSegmentLib.scene.mrml import maskTime, modalityOfNode
+from DSMSegmentLib.scene.segment_volumes import volumeOfSegment
+from DSMSegmentLib.scene.sequence_item import timeOf
+from DSMSegmentLib.scene.slice_jump import jumpTo
+
+if TYPE_CHECKING:
+    from dsm.inference.lesion_list import MeasuredLesion
+
+# A mask of noise has thousands of parts, of which nobody reads a list.
+MOST_LESIONS = 100
+_SLOW_S = 0.05
+_DELAY_MS = 300
+_NUMBER, _DIAMETERS, _VOLUME, _INTENSITY, _ACCEPTED, _REJECT = range(6)
+
+
+class LesionSection:
+    """Connection of the list to the selected result, or to the first tumor among the results.
+
+    Args:
+        ui: The widgets of the form by name.
+        runs: Removes lesions, with undo.
+        noteEdits: Tags what was edited by hand up to now, and updates the panel.
+        say: Shows a sentence in the status line.
+    """
+
+    def __init__(self, ui: Any, runs: Runs, noteEdits: Callable[[], None], say: Callable[[str], None]) -> None:
+        self._button, self._table, self._label = ui.lesionsCollapsibleButton, ui.lesionsTable, ui.lesionsLabel
+        self._runs = runs
+        self._noteEdits = noteEdits
+        self._say = say
+        self._node: Any = None
+        self._segmentId = ""
+        self._measured: tuple[Any, ...] = ()
+        self._lesions: list[MeasuredLesion] = []
+        self._listed: tuple[Any, ...] = ()
+        self._marks: list[str] = []
+        self._problem = ""
+        self._seconds = 0.0
+        self._filling = False
+        self._timer = qt.QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_DELAY_MS)
+        self._timer.timeout.connect(self._onMaskStays)
+        table = self._table
+        table.setColumnCount(6)
+        table.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
+        table.setSelectionMode(qt.QAbstractItemView.SingleSelection)
+        table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
+        table.verticalHeader().hide()
+        table.horizontalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
+        table.horizontalHeader().setSectionResizeMode(_INTENSITY, qt.QHeaderView.Stretch)
+        table.itemSelectionChanged.connect(self._onSelectionChanged)
+        table.cellClicked.connect(self._onCellClicked)
+        table.itemChanged.connect(self._onItemChanged)
+        self._button.contentsCollapsed.connect(self._showNote)
+
+    def update(self, segmentationNode: Any, rows: Sequence[ResultRow], selected: Sequence[ResultRow]) -> None:
+        """Show the lesions of a tumor, or hide the list where there is none.
+
+        Args:
+            segmentationNode: Of the rows; None for none.
+            rows: All results.
+            selected: Those that are selected: a tumor among them comes first.
+        """
+        tumors = (row for row in (*selected, *rows) if row.segmentId and row.volumeMl > 0)
+        tumor = next((row for row in tumors if hasLesions(segmentationNode, row.segmentId)), None)
+        self._node, self._segmentId = (segmentationNode, tumor.segmentId) if tumor is not None else (None, "")
+        if not self._timer.active or self._maskAndScan()[:2] != self._measured[:2]:
+            self._measure()
+        self._fill()
+        self._button.visible = bool(self._lesions or self._problem)
+
+    def maskMoves(self) -> None:
+        """Wait with a slow measurement until the mask stays, as while its threshold is moved."""
+        if self._seconds > _SLOW_S:
+            self._timer.start()
+
+    def open(self, segmentId: str) -> None:
+        """Open the list if it is that of a segment, which was selected."""
+        if segmentId and segmentId == self._segmentId:
+            self._button.collapsed = False
+
+    def _measure(self) -> None:
+        """Measure the lesions anew if the mask or the scan has changed."""
+        self._timer.stop()
+        mask = self._maskAndScan()
+        if mask == self._measured:
+            return
+        self._measured, self._lesions, self._problem = mask, [], ""
+        if self._node is None:
+            return
+        start = time.perf_counter()
+        try:
+            self._lesions = lesionsOf(self._node, self._segmentId, most=MOST_LESIONS)
+        except DSMError as error:
+            self._problem = error.one_line
+        self._seconds = time.perf_counter() - start
+
+    def _onMaskStays(self) -> None:
+        if self._isThere:
+            self._measure()
+            self._fill()
+
+    @property
+    def _isThere(self) -> bool:
+        node = self._node
+        if node is None or node.GetScene() is None:
+            return False
+        return node.GetSegmentation().GetSegment(self._segmentId) is not None
+
+    def _maskAndScan(self) -> tuple[Any, ...]:
+        """Return what tells whether mask or scan are what they were when the lesions were measured."""
+        if self._node is None:
+            return ()
+        scan = volumeOfSegment(self._node, self._segmentId)
+        image = scan.GetImageData() if scan is not None else None
+        return (
+            self._node.GetID(),
+            self._segmentId,
+            timeOf(self._node),
+            maskTime(self._node, self._segmentId),
+            *(one.GetMTime() if one is not None else 0 for one in (scan, image)),
+            *(_transformTime(one) for one in (self._node, scan)),
+        )
+
+    def _fill(self) -> None:
+        """Fill the table; the selection follows its lesion, and moves no view."""
+        if self._node is None:
+            self._listed, self._marks = (), []
+            self._table.setRowCount(0)
+            return
+        table, name = self._table, self._node.GetSegmentation().GetSegment(self._segmentId).GetName()
+        accepted = {lesionMark(one) for one in acceptedLesions(self._node, self._segmentId, self._lesions)}
+        isCT = modalityOfNode(volumeOfSegment(self._node, self._segmentId)) != "MR"
+        listed = (self._measured, name, accepted, isCT, self._runs.isRunning)
+        if listed == self._listed:
+            return
+        chosen = {self._marks[number] for number in self._selectedRows() if number < len(self._marks)}
+        self._listed, self._marks = listed, [lesionMark(lesion) for lesion in self._lesions]
+        self._button.text = self._title(name)
+        self._label.text = self._problem or noteOnSlices(self._node, self._segmentId)
+        self._showNote()
+        titles = [_("No."), _("Diameters (mm)"), _("ml"), _("HU") if isCT else _("Intensity"), _("Accepted"), ""]
+        self._filling = True
+        table.setHorizontalHeaderLabels(titles)
+        table.clearSelection()
+        table.setRowCount(len(self._lesions))
+        for number, (lesion, mark) in enumerate(zip(self._lesions, self._marks, strict=True)):
+            self._fillRow(number, lesion, isAccepted=mark in accepted, isCT=isCT)
+            if mark in chosen:
+                table.selectRow(number)
+        self._filling = False
+
+    def _fillRow(self, number: int, lesion: MeasuredLesion, *, isAccepted: bool, isCT: bool) -> None:
+        texts = {
+            _NUMBER: str(number + 1),
+            _DIAMETERS: f"{lesion.longest_mm:.0f} \N{MULTIPLICATION SIGN} {lesion.perpendicular_mm:.0f}",
+            _VOLUME: f"{lesion.volume_ml:.1f}" if lesion.volume_ml >= 0.1 else f"{lesion.volume_ml:.2g}",
+            _INTENSITY: _intensityText(lesion, isCT=isCT),
+            _ACCEPTED: "",
+            _REJECT: "",
+        }
+        tip = _(
+            "Slice {number}: longest diameter in an axial slice {long:.1f} mm, the longest one perpendicular to it "
+            "{short:.1f} mm. Mean and standard deviation of the intensity."
+        ).format(number=lesion.slice_number, long=lesion.longest_mm, short=lesion.perpendicular_mm)
+        for column, text in texts.items():
+            item = qt.QTableWidgetItem(text)
+            item.setToolTip(tip)
+            if column == _ACCEPTED:
+                item.setToolTip(_("Looked at, and right. The result is reviewed when all lesions are accepted."))
+                item.setCheckState(qt.Qt.Checked if isAccepted else qt.Qt.Unchecked)
+            elif column != _REJECT:
+                item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
+            self._table.setItem(number, column, item)
+        button = self._table.cellWidget(number, _REJECT)
+        if button is None:  # one a line of the table, which outlives its lesions
+            button = qt.QToolButton()
+            button.text = _("Reject")
+            button.toolTip = _("Remove this lesion from the segment; Undo brings it back.")
+            button.clicked.connect(partial(self._onReject, number))
+            self._table.setCellWidget(number, _REJECT, button)
+        button.accessibleName = _("Reject lesion {number}").format(number=number + 1)
+        wait = reasonToWait(running=self._runs.isRunning)
+        enableOrExplain(button, not wait, wait)
+
+    def _showNote(self, _collapsed: bool = False) -> None:
+        """Show the line above the list if it says something; a folded section shows nothing that is in it."""
+        if not self._button.collapsed:
+            self._label.visible = bool(self._label.text)
+
+    def _title(self, name: str) -> str:
+        if self._problem:
+            return _("Lesions of {name}").format(name=name)
+        count = len(self._lesions)
+        if count == MOST_LESIONS:
+            text = _("The {count} largest lesions of {name}")
+        else:
+            text = _("{count} lesion of {name}") if count == 1 else _("{count} lesions of {name}")
+        return text.format(count=count, name=name)
+
+    def _selectedRows(self) -> list[int]:
+        return sorted({index.row() for index in self._table.selectionModel().selectedRows()})
+
+    def _onSelectionChanged(self) -> None:
+        if not self._filling:
+            for number in self._selectedRows():
+                self._jump(number)
+
+    def _onCellClicked(self, number: int, _column: int) -> None:
+        """Show a lesion once more, when the views have left it."""
+        self._jump(number)
+
+    def _jump(self, number: int) -> None:
+        if number < len(self._lesions) and self._node is not None and self._node.GetScene() is not None:
+            jumpTo(self._node, self._lesions[number].view_ras_mm)
+
+    def _onItemChanged(self, item: Any) -> None:
+        if self._filling or item.column() != _ACCEPTED or item.row() >= len(self._lesions):
+            return
+        wanted, isAccepted = self._lesions[item.row()], item.checkState() == qt.Qt.Checked
+        lesion = self._current(wanted)
+        if lesion is not None:
+            others = [one for one in acceptedLesions(self._node, self._segmentId, self._lesions) if one is not lesion]
+            acceptLesions(self._node, self._segmentId, self._lesions, [*others, lesion] if isAccepted else others)
+        self._noteEdits()
+
+    def _onReject(self, number: int, _checked: bool = False) -> None:
+        lesion = self._current(self._lesions[number]) if number < len(self._lesions) else None
+        if lesion is not None and not self._runs.isRunning:
+            node, segmentId = self._node, self._segmentId
+            left = [one for one in self._lesions if one is not lesion]
+            accepted = [one for one in acceptedLesions(node, segmentId, self._lesions) if one is not lesion]
+            if self._runs.removeLesion(node, segmentId, lesion.voxel_ijk):
+                self._noteEdits()  # first: a segment that was edited is reviewed no more
+                acceptLesions(node, segmentId, left, accepted)
+                self._say(_("Lesion {number} was removed; Undo brings it back.").format(number=number + 1))
+        self._noteEdits()
+
+    def _current(self, lesion: MeasuredLesion) -> MeasuredLesion | None:
+        """Return a lesion as it is now; None, which is said, if it has changed since it was listed."""
+        if self._isThere:
+            self._measure()
+            mark = lesionMark(lesion)
+            found = next((one for one in self._lesions if lesionMark(one) == mark), None)
+            if found is not None:
+                return found
+        self._say(_("The lesion has changed since it was listed: look at it again."))
+        return None
+
+
+def _transformTime(node: Any) -> int:
+    """Return a number that changes when a node comes to lie elsewhere; 0 without a transform."""
+    parent = node.GetParentTransformNode() if node is not None else None
+    return int(parent.GetTransformToWorldMTime()) if parent is not None else 0
+
+
+def _intensityText(lesion: MeasuredLesion, *, isCT: bool) -> str:
+    if math.isnan(lesion.mean):
+        return "\N{EN DASH}"
+    digits = ".0f" if isCT else ".3g"
+    return f"{lesion.mean:{digits}} ± {lesion.sd:{digits}}"
