@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -62,6 +63,8 @@ from DSMSegmentWeb.viewer import Viewer
 _POLL_S = 0.1
 _LOG = logging.getLogger(__name__)
 _THRESHOLD_STEP = 0.01
+_MARGIN_MM = 2
+_SOFT_TISSUE_HU = (-30, 200)
 
 
 class Application:
@@ -83,6 +86,7 @@ class Application:
         self._estimate = ScanEstimate(server.state, self._runs, speeds)
         self._run: asyncio.Future[None] | None = None
         self._choice: asyncio.Future[None] | None = None
+        self._edit: asyncio.Future[None] | None = None
         self._overlay = UncertaintyOverlay()
         self._missing: list[Row] = []
         self._history = History(self._scene_state, SceneState.difference, self._restore_scene)
@@ -111,7 +115,7 @@ class Application:
         self._opening = Opening(self._state, self._check_idle, self._show_scan)
         self._transfer = Transfer(self._opening.open, self._export, self.show_error)
         page.build_page(server, self._viewer.layout, self)
-        server.state.change("tool", "brush_mm", "selected")(self._use_tool)
+        server.state.change("tool", "brush_mm", "selected", "limits_brush", "brush_low", "brush_high")(self._use_tool)
         server.state.change("shown_window", "shown_level")(self._show_window)
         server.state.change("modality")(self._show_modality)
         server.state.change("prompts", "typed", "guess", "modality")(self._show_hints)
@@ -165,9 +169,8 @@ class Application:
                 self._clear_prompts(prompts, typed)
         except DSMError as error:
             state.error = error.one_line
-        except Exception as error:  # a defect, but the page must say so, and come back to life
-            _LOG.exception("The run failed.")
-            state.error = f"Unexpected error: {type(error).__name__}: {error} Please report it."
+        except Exception as error:
+            self._show_defect("run", error)
         finally:
             state.running = self._runs.isRunning
             self._show_rows()
@@ -387,13 +390,27 @@ class Application:
 
     def edit(self, name: str) -> None:
         """See `Actions`."""
-        state = self._state
+        # As a task: the page stays in use.
+        self._edit = asyncio.ensure_future(self._apply(name, self._state.selected))
+
+    async def _apply(self, name: str, segment_id: str) -> None:
+        state, node = self._state, self._viewer.segmentation_node
         state.error = ""
         try:
             self._check_idle()
-            self._edits.apply(name, self._viewer.segmentation_node, state.selected)
+            if state.editing:
+                raise InputError("Another correction is going on.", code="busy", hint="Wait for it.")
+            state.editing = True
+            state.flush()
+            extent = self._viewer.volume_node.GetImageData().GetExtent()
+            await self._edits.apply(name, _number(state.margin_mm), node, segment_id, extent)
         except DSMError as error:
             state.error = error.one_line
+        except Exception as error:
+            self._show_defect("correction", error)
+        finally:
+            state.editing = False
+            state.flush()
 
     def _bind(self, web_server: Any) -> None:
         """Register the routes of the web server before it listens."""
@@ -423,6 +440,9 @@ class Application:
             self._show_modality(state.modality)
             state.value_low, state.value_high = (round(value) for value in self._viewer.value_range)
             state.shown_window, state.shown_level = self._rounded_window()
+            state.limits_brush = False
+            state.brush_low, state.brush_high = self._usual_intensities()
+            state.margin_mm = max(_MARGIN_MM, math.ceil(min(scan.volume.spacing_mm)))  # a shorter one changes nothing
             state.error = ""
             state.tool = ""
             state.num_scans += 1  # the browser clears the prompt box
@@ -475,6 +495,11 @@ class Application:
         """Put an error on the page."""
         with self._state as state:
             state.error = error.one_line
+
+    def _show_defect(self, what: str, error: Exception) -> None:
+        """Say on the page what nobody expected, so that it comes back to life."""
+        _LOG.exception("The %s failed.", what)
+        self._state.error = f"Unexpected error: {type(error).__name__}: {error} Please report it."
 
     def _show_progress(self, progress: Progress) -> None:
         state = self._state
@@ -546,6 +571,10 @@ class Application:
         if self._viewer.volume_node is not None:
             with self._state as state:
                 state.shown_window, state.shown_level = self._rounded_window()
+
+    def _usual_intensities(self) -> tuple[int, int]:
+        """Range of the brush at first: soft tissue in CT, all values in MR."""
+        return _SOFT_TISSUE_HU if self._state.is_ct else (self._state.value_low, self._state.value_high)
 
     def _rounded_window(self) -> tuple[int, int]:
         window, level = self._viewer.window_level
@@ -630,7 +659,9 @@ class Application:
             self._clicks.use(tool, selected)
             return
         # Not during a run: a stroke between two of its results could not be taken back on its own.
-        self._edits.use("" if self._runs.isRunning else tool or "", selected, float(brush_mm))
+        tool = "" if self._runs.isRunning else tool or ""
+        limits = (_number(self._state.brush_low), _number(self._state.brush_high))
+        self._edits.use(tool, selected, float(brush_mm), limits if self._state.limits_brush else None)
         self._clicks.show()
 
     def _note_step(self, step: UndoStep) -> None:
@@ -649,3 +680,11 @@ class Application:
         """Update the page after the mask from before the clicks came back."""
         self._history.forget_redo()
         self._show_segments()
+
+
+def _number(text: Any) -> float:
+    """Return what a number box of the page holds; 0 for an empty one."""
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        return 0.0

@@ -6,6 +6,7 @@ from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 
 from DSMSegmentWeb.actions import Actions
+from DSMSegmentWeb.edits import MOST_MM
 from DSMSegmentWeb.slider import slider
 
 _TOOLS = {
@@ -18,7 +19,13 @@ _FILTERS = {
     "largest": ("Keep largest", "Keep only the largest island"),
     "small": ("Remove small", "Remove islands of less than a millilitre"),
     "smooth": ("Smooth", "Median filter of 3 × 3 × 3 voxels"),
+    "fill": ("Fill between slices", "Contours for slices that were left out between painted ones"),
 }
+_MARGINS = {
+    "grow": ("Grow", "Add what is within the distance, alike in all directions; other segments stay as they are"),
+    "shrink": ("Shrink", "Remove what is within the distance of the surface; an end of the scan counts as surface"),
+}
+_LIMITS_TITLE = "The brush changes only voxels with these intensities, both ends included"
 _THRESHOLD_TITLE = "Minimum probability of a segmented voxel. Changing it discards manual edits; Undo restores them."
 
 
@@ -49,13 +56,49 @@ def correction_tools(actions: Actions) -> None:
         with html.Div(classes="dsm-line", v_if="tool === 'paint' || tool === 'erase'"):
             slider("brush_mm", 2, 60, step=1, label="Diameter of the brush in millimetres")
             html.Span("{{ brush_mm }} mm", classes="dsm-number")
+        with html.Div(classes="dsm-line dsm-limits", v_if="tool === 'paint' || tool === 'erase'"):
+            with html.Label(classes="dsm-line", title=_LIMITS_TITLE):
+                html.Input(type="checkbox", raw_attrs=['v-model="limits_brush"'])
+                html.Span("Only {{ is_ct ? 'HU' : 'values' }}", classes="dsm-number")
+            _number_box("brush_low", "Lowest intensity that the brush changes", disabled="!limits_brush")
+            html.Span("to", classes="dsm-number")
+            _number_box("brush_high", "Highest intensity that the brush changes", disabled="!limits_brush")
         with html.Div(classes="dsm-buttons"):
-            for name, (text, title) in _FILTERS.items():
-                v3.VBtn(
-                    text,
-                    size="small",
-                    variant="tonal",
-                    disabled=("running",),
-                    click=(actions.edit, f"['{name}']"),
-                    raw_attrs=[f'title="{title}"'],
-                )
+            for name, words in _FILTERS.items():
+                _filter_button(actions, name, *words)
+        with html.Div(classes="dsm-buttons"):
+            for name, words in _MARGINS.items():
+                _filter_button(actions, name, *words)
+            html.Span("by", classes="dsm-number")
+            _number_box("margin_mm", "Millimetres to grow or shrink by", low=0.1, high=MOST_MM, step=0.1)
+            html.Span("mm", classes="dsm-number")
+
+
+def _filter_button(actions: Actions, name: str, text: str, title: str) -> None:
+    v3.VBtn(
+        text,
+        size="small",
+        variant="tonal",
+        disabled=("running || editing",),
+        click=(actions.edit, f"['{name}']"),
+        raw_attrs=[f'title="{title}"'],
+    )
+
+
+def _number_box(
+    variable: str,
+    label: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    step: float = 1,
+    disabled: str = "false",
+) -> None:
+    """Add a box for a number, bound to a page variable; the label is for screen readers."""
+    limits = [f'{name}="{value:g}"' for name, value in (("min", low), ("max", high)) if value is not None]
+    html.Input(
+        type="number",
+        classes="dsm-number-box",
+        disabled=(disabled,),
+        raw_attrs=[f'aria-label="{label}"', f'step="{step:g}"', f'v-model.lazy="{variable}"', *limits],
+    )

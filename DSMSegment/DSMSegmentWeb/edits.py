@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from trame_slicer.segmentation import (
@@ -18,12 +20,20 @@ from undo_stack import UndoStack
 from dsm.core.segment_tags import ALGORITHM_TYPE_TAG
 from dsm.errors import InputError
 from DSMSegmentLib.scene.journal import RunJournal
-from DSMSegmentLib.scene.mrml import countVoxels, orientedImageFromSegment, setSegmentMask
+from DSMSegmentLib.scene.mrml import countVoxels, maskTime, orientedImageFromSegment, setSegmentMask
 from DSMSegmentLib.scene.tag_writer import tagEdited
-from DSMSegmentWeb.segment_filters import FILTERS
+from DSMSegmentWeb.segment_filters import FILTERS, Filter, clipped, with_margin
 
 _BRUSHES = {"paint": SegmentationEffectPaint, "erase": SegmentationEffectErase}
 _SCISSORS = {"cut": ScissorsEffectFillMode.ERASE_INSIDE, "keep": ScissorsEffectFillMode.ERASE_OUTSIDE}
+# Largest distance to grow or shrink by.
+MOST_MM = 50.0
+# Filters that change something as a rule, and what to do when they did not.
+_UNCHANGED = {
+    "grow": "The distance is less than that of two voxels; choose a longer one.",
+    "shrink": "The distance is less than that of two voxels; choose a longer one.",
+    "fill": "No slices were left out between painted ones. Paint the first, the last and some between them.",
+}
 # Each step keeps the mask that it changed.
 _MAX_STROKES = 10
 
@@ -44,8 +54,19 @@ class Edits:
         self._strokes.index_changed.connect(self._note_stroke)
         editor.set_undo_stack(self._strokes)
 
-    def use(self, tool: str, segment_id: str, brush_mm: float) -> None:
-        """Activate a tool: `"paint"`, `"erase"`, `"cut"` or `"keep"` (scissors), or `""` for none."""
+    def use(self, tool: str, segment_id: str, brush_mm: float, intensities: tuple[float, float] | None = None) -> None:
+        """Activate a tool.
+
+        Args:
+            tool: `"paint"`, `"erase"`, `"cut"` or `"keep"` (scissors), or `""` for none.
+            segment_id: Of the segment that it changes.
+            brush_mm: Diameter of the brush.
+            intensities: Smallest and largest intensity of voxels that the brush changes; None for any.
+        """
+        mask = self._editor.editor_node
+        mask.SetSourceVolumeIntensityMask(tool in _BRUSHES and intensities is not None)
+        if intensities is not None:
+            mask.SetSourceVolumeIntensityMaskRange(*sorted(intensities))
         if not segment_id or tool not in (*_BRUSHES, *_SCISSORS):
             self._editor.set_active_effect_type(SegmentationEffectNoTool)
             return
@@ -57,19 +78,36 @@ class Edits:
         effect.set_use_sphere_brush(True)
         effect.set_brush_diameter(brush_mm, BrushDiameterMode.Absolute)
 
-    def apply(self, name: str, segmentation_node: Any, segment_id: str) -> None:
-        """Apply a filter of `segment_filters.py` to a segment.
+    async def apply(self, name: str, mm: float, segmentation_node: Any, segment_id: str, extent: Sequence[int]) -> None:
+        """Apply a filter of `segment_filters.py` to a segment; the page stays in use meanwhile.
+
+        Args:
+            name: Of the filter; `"grow"` or `"shrink"` by a distance.
+            mm: That distance, more than 0 and at most 50.
+            segmentation_node: Of the segment.
+            segment_id: Of the segment.
+            extent: Of the grid of the scan, which the mask does not leave.
 
         Raises:
-            InputError: If there is no such filter, or the segment is empty or would become so.
+            InputError: If there is no such filter or distance, the segment is empty or would become so, there is
+                nothing to change, or somebody changed the segment meanwhile.
         """
-        if name not in FILTERS or segmentation_node.GetSegmentation().GetSegment(segment_id) is None:
+        chosen = _filter_of(name, mm)
+        if chosen is None or segmentation_node.GetSegmentation().GetSegment(segment_id) is None:
             raise InputError("There is nothing to correct.", code="input.edit", hint="Select a segment in the list.")
+        time = maskTime(segmentation_node, segment_id)
         image = orientedImageFromSegment(segmentation_node, segment_id)
-        filtered = FILTERS[name](image) if countVoxels(image) else image
+        count = countVoxels(image)
+        filtered = await asyncio.to_thread(lambda: clipped(chosen(image), extent)) if count else image
         if not countVoxels(filtered):
             message = "Nothing of the segment would be left."
             raise InputError(message, code="input.edit", hint="It is empty or too thin; paint it first.")
+        if name in _UNCHANGED and countVoxels(filtered) == count:
+            raise InputError("Nothing is changed.", code="input.edit", hint=_UNCHANGED[name])
+        segment = segmentation_node.GetSegmentation().GetSegment(segment_id)
+        if segmentation_node.GetScene() is None or segment is None or maskTime(segmentation_node, segment_id) != time:
+            message = "The segment was changed meanwhile, so it was not corrected."
+            raise InputError(message, code="input.edit", hint="Press the button again.")
         take_back = journaled(segmentation_node, segment_id)
         setSegmentMask(segmentation_node, segment_id, filtered)
         _note_by_hand(segmentation_node, segment_id)
@@ -92,6 +130,21 @@ class Edits:
         if grown:
             _note_by_hand(self._editor.active_segmentation_node, self._editor.active_segment_id)
             self._on_edit(self._take_back_stroke)
+
+
+def _filter_of(name: str, mm: float) -> Filter | None:
+    """Return a filter of a mask; None where there is none of that name.
+
+    Raises:
+        InputError: If the distance is out of range.
+    """
+    distance = {"grow": mm, "shrink": -mm}.get(name)
+    if distance is None:
+        return FILTERS.get(name)
+    if not 0 < mm <= MOST_MM:
+        hint = f"Choose more than 0 and at most {MOST_MM:g} mm."
+        raise InputError(f"A segment does not {name} by {mm:g} mm.", code="input.edit", hint=hint)
+    return partial(with_margin, mm=distance)
 
 
 def journaled(segmentation_node: Any, segment_id: str) -> Callable[[], bool]:

@@ -250,8 +250,8 @@ def _prompt(actions: Actions) -> None:
 def _messages() -> None:
     html.Div("{{ estimate }}", v_if=f"estimate && !running && !{_BUSY}", id="dsm-estimate", classes="dsm-small")
     v3.VProgressLinear(
-        v_show=f"running || {_BUSY}",
-        indeterminate=(f"{_BUSY} || progress < 0",),
+        v_show=f"running || editing || {_BUSY}",
+        indeterminate=(f"editing || {_BUSY} || progress < 0",),
         model_value=("progress",),
         color="primary",
         raw_attrs=['aria-label="Progress"'],

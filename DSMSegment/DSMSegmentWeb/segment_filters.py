@@ -1,14 +1,14 @@
-"""Filters of a segment: largest component, removal of small components, smoothing."""
+"""Filters of a segment: its components, smoothing, growing and shrinking, filling between slices."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import slicer
 import vtk
 
-from DSMSegmentLib.scene.mrml import cropFromOrientedImage
+from DSMSegmentLib.scene.mrml import arrayIJK, cropFromOrientedImage
 
 # Millilitres; smaller components are noise of a network more often than anatomy.
 _SMALLEST_ML = 1.0
@@ -47,7 +47,60 @@ def smoother(image: slicer.vtkOrientedImageData) -> slicer.vtkOrientedImageData:
     return _placed(median.GetOutput(), image)
 
 
-FILTERS: Mapping[str, Filter] = {"largest": largest_component, "small": without_small_components, "smooth": smoother}
+def with_margin(image: slicer.vtkOrientedImageData, mm: float) -> slicer.vtkOrientedImageData:
+    """Return a mask that is grown by a distance in mm, or shrunk by a negative one, alike in all directions.
+
+    A voxel is added if its centre is at most that far from the centre of a voxel of the mask, and removed if it is at
+    most that far from that of one outside: shrinking is growing what is outside. An end of the scan counts as outside.
+    """
+    reach = np.ceil(max(mm, 0.0) / np.abs(image.GetSpacing())).astype(int) + 1
+    growing = _padded(image, reach)
+    if mm < 0:
+        voxels = arrayIJK(growing)
+        voxels[:] = voxels == 0
+    margin = slicer.vtkITKImageMargin()
+    margin.SetInputData(growing)
+    margin.SetBackgroundValue(0)
+    margin.SetCalculateMarginInMM(True)
+    margin.SetOuterMarginMM(abs(mm))
+    margin.Update()
+    changed = _placed(margin.GetOutput(), image)
+    voxels = arrayIJK(changed)
+    voxels[:] = (voxels != 0) == (mm > 0)
+    return changed
+
+
+def filled_between_slices(image: slicer.vtkOrientedImageData) -> slicer.vtkOrientedImageData:
+    """Return a mask with contours in the slices that were left out between painted ones, of whatever orientation.
+
+    By morphological contour interpolation, as Slicer's effect of this name. A slice that has contours stays as it is.
+    """
+    interpolator = slicer.vtkITKMorphologicalContourInterpolator()
+    interpolator.SetInputData(_padded(image, np.ones(3, int)))
+    interpolator.SetUseDistanceTransform(True)  # truer to a cone, and faster, than by repeated dilation
+    interpolator.Update()
+    return _placed(interpolator.GetOutput(), image)
+
+
+def clipped(image: slicer.vtkOrientedImageData, extent: Sequence[int]) -> slicer.vtkOrientedImageData:
+    """Return the part of a mask that lies in an extent of its grid."""
+    inner = np.array(image.GetExtent())
+    inner[0::2] = np.maximum(inner[0::2], extent[0::2])
+    inner[1::2] = np.minimum(inner[1::2], extent[1::2])
+    clip = vtk.vtkImageClip()
+    clip.SetInputData(image)
+    clip.SetOutputWholeExtent(*inner.tolist())
+    clip.ClipDataOn()
+    clip.Update()
+    return _placed(clip.GetOutput(), image)
+
+
+FILTERS: Mapping[str, Filter] = {
+    "largest": largest_component,
+    "small": without_small_components,
+    "smooth": smoother,
+    "fill": filled_between_slices,
+}
 
 
 def _numbered_components(image: slicer.vtkOrientedImageData, *, min_voxels: int) -> slicer.vtkOrientedImageData:

@@ -2,10 +2,33 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from page_driver import AXIAL, changed, drag, press, segment, views, volume_ml, wait_for_volume
+from page_driver import (
+    AXIAL,
+    IDLE,
+    changed,
+    download,
+    drag,
+    press,
+    prompt,
+    segment,
+    views,
+    violations,
+    volume_ml,
+    wait_for_volume,
+    wait_until_sent,
+)
+from scipy import ndimage
+
+from dsm.core.volume import Volume
+from dsm.io.image import read_volume
+from dsm.io.seg_nrrd_reader import read_segments
+
+slicerio = pytest.importorskip("slicerio", reason="slicerio is not installed")
 
 pytestmark = [pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
 BACKEND = "dsm-small"
@@ -24,6 +47,26 @@ def undo(page: Any, expected_ml: float) -> None:
     now = volume_ml(page)
     press(page, "Undo")
     assert wait_for_volume(page, now) == pytest.approx(expected_ml, abs=0.05)
+
+
+@pytest.fixture(scope="module")
+def scan() -> Volume:
+    """The scan that the page starts with."""
+    return read_volume(Path(slicerio.__file__).parent / "data" / "CTChest4.nrrd")
+
+
+def mask_of(page: Any, folder: Path, shape: tuple[int, ...], number: int = 0) -> np.ndarray:
+    """The mask of a result on the grid of the scan, as the page exports it."""
+    record = read_segments(download(page, "seg.nrrd", folder))[number]
+    mask = np.zeros(shape, bool)
+    mask[record.mask.box.slices] = record.mask.array != 0
+    return mask
+
+
+def fill(page: Any, label: str, value: float) -> None:
+    page.get_by_label(label).fill(f"{value:g}")
+    page.get_by_label(label).press("Tab")
+    wait_until_sent(page)
 
 
 def around(width: int) -> list[tuple[int, int]]:
@@ -100,3 +143,88 @@ def test_threshold_moves_with_the_keyboard_and_one_undo_takes_it_back(lung: Any)
     lung.wait_for_function("Math.abs(window.trame.state.state.rows[0].threshold - 0.6) < 0.005")
     undo(lung, start)
     assert lung.locator(".dsm-threshold").inner_text() == "0.50"
+
+
+def test_grow_and_shrink_by_millimetres(lung: Any, scan: Volume, tmp_path: Path) -> None:
+    start, before = volume_ml(lung), mask_of(lung, tmp_path, scan.shape)
+    fill(lung, "Millimetres to grow or shrink by", 7)
+    press(lung, "Grow")
+    wait_for_volume(lung, start)
+    grown = ndimage.distance_transform_edt(~before, sampling=scan.spacing_mm) <= 7
+    np.testing.assert_array_equal(mask_of(lung, tmp_path, scan.shape), grown)
+    undo(lung, start)
+    press(lung, "Shrink")
+    shrunk = wait_for_volume(lung, start)
+    assert shrunk < start
+    press(lung, "Undo")
+    wait_for_volume(lung, shrunk)
+    press(lung, "Redo")
+    assert wait_for_volume(lung, start) == shrunk
+    undo(lung, start)
+    fill(lung, "Millimetres to grow or shrink by", 0.5)
+    press(lung, "Grow")
+    lung.get_by_text("The distance is less than that of two voxels").wait_for()
+    lung.get_by_label("Close the message").click()
+    assert volume_ml(lung) == start
+
+
+def test_brush_spares_what_is_out_of_its_range_of_intensities(lung: Any, scan: Volume, tmp_path: Path) -> None:
+    start, before = volume_ml(lung), mask_of(lung, tmp_path, scan.shape)
+    x, y = AXIAL
+    press(lung, "Paint")
+    lung.get_by_label("Only HU").check()
+    fill(lung, "Lowest intensity that the brush changes", 200)
+    fill(lung, "Highest intensity that the brush changes", -100)  # in whatever order
+    assert violations(lung) == []
+    way = [(x - 60, y), (x + 160, y)]
+    drag(lung, way)
+    limited = wait_for_volume(lung, start)
+    added = mask_of(lung, tmp_path, scan.shape) & ~before
+    assert added.any()
+    assert -100 <= scan.array[added].min() <= scan.array[added].max() <= 200
+    undo(lung, start)
+    lung.get_by_label("Only HU").uncheck()
+    wait_until_sent(lung)
+    drag(lung, way)
+    assert wait_for_volume(lung, start) > limited
+    added = mask_of(lung, tmp_path, scan.shape) & ~before
+    assert scan.array[added].min() < -100
+    press(lung, "Paint")
+    undo(lung, start)
+
+
+def test_slices_that_were_left_out_are_filled(lung: Any, scan: Volume, tmp_path: Path) -> None:
+    prompt(lung, "skull")
+    lung.get_by_role("button", name="Draw skull").wait_for()
+    lung.wait_for_selector(IDLE)
+    lung.get_by_role("button", name="Draw skull").click()
+    lung.wait_for_function("window.trame.state.state.tool === 'paint'")
+    wait_until_sent(lung)
+    for steps in (0, 4):
+        for _ in range(steps):
+            here = lung.locator(".dsm-slice-position").first.inner_text()
+            lung.keyboard.press("ArrowUp")
+            lung.wait_for_function("here => document.querySelector('.dsm-slice-position').innerText !== here", arg=here)
+        painted = volume_ml(lung, 1)
+        lung.mouse.click(AXIAL[0] + 4 * steps, AXIAL[1])
+        lung.wait_for_function(
+            "before => parseFloat(document.querySelectorAll('.dsm-rows li .dsm-note')[1].innerText) > before",
+            arg=painted,
+        )
+    press(lung, "Paint")
+    before = mask_of(lung, tmp_path, scan.shape, 1)
+    others = mask_of(lung, tmp_path, scan.shape)
+    painted = volume_ml(lung, 1)
+    press(lung, "Fill between slices")
+    lung.wait_for_function(
+        "before => parseFloat(document.querySelectorAll('.dsm-rows li .dsm-note')[1].innerText) > before",
+        arg=painted,
+    )
+    after = mask_of(lung, tmp_path, scan.shape, 1)
+    slices = np.flatnonzero(before.any(axis=(0, 1)))
+    assert len(slices) < slices.max() - slices.min() + 1
+    assert after.any(axis=(0, 1))[slices.min() : slices.max() + 1].all()
+    np.testing.assert_array_equal(after[..., slices], before[..., slices])
+    np.testing.assert_array_equal(mask_of(lung, tmp_path, scan.shape), others)
+    press(lung, "Fill between slices")
+    lung.get_by_text("No slices were left out between painted ones").wait_for()

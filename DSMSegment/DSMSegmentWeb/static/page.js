@@ -85,7 +85,7 @@
 
   // Keys for buttons, wherever the mouse is; in a text box they mean what they always mean.
   document.addEventListener("keydown", (event) => {
-    if (event.target.matches("input:not([type=range]), textarea, select")) return;
+    if (event.target.matches("input:not([type=range], [type=checkbox]), textarea, select")) return;
     const key = (event.ctrlKey || event.metaKey ? "Ctrl+" : "") + event.key;
     const button = {
       Backspace: "dsm-click-back", Escape: "dsm-click-done", "?": "dsm-show-keys",

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
+from scipy import ndimage
 
 pytest.importorskip("slicer", reason="slicer-core is not installed")
 from dsm.core.boxes import CroppedArray
-from DSMSegmentLib.scene.mrml import cropFromOrientedImage, orientedImageFromCrop
-from DSMSegmentWeb.segment_filters import largest_component, smoother, without_small_components
+from DSMSegmentLib.scene.mrml import cropFromOrientedImage, geometryOf, orientedImageFromCrop
+from DSMSegmentWeb.segment_filters import (
+    clipped,
+    filled_between_slices,
+    largest_component,
+    smoother,
+    with_margin,
+    without_small_components,
+)
 
 SHAPE = (40, 30, 20)
 # Oblique, 1 x 2 x 3 mm.
@@ -16,13 +26,14 @@ TURNED = np.array([[0.8, -1.2, 0, 5], [0.6, 1.6, 0, -7], [0, 0, 3, 11], [0, 0, 0
 
 
 def filtered(function, mask: np.ndarray, affine: np.ndarray = TURNED) -> np.ndarray:
-    """Filter the crop of a mask, and put the result back into the full grid."""
-    crop = cropFromOrientedImage(function(orientedImageFromCrop(CroppedArray.from_mask(mask), affine)))
-    full = np.zeros(np.array(SHAPE) + 2, bool)
-    start = np.array(crop.box.start) + 1  # a rim of one voxel is allowed
-    full[tuple(slice(a, a + n) for a, n in zip(start, crop.array.shape, strict=True))] = crop.array != 0
-    assert full[1:-1, 1:-1, 1:-1].sum() == full.sum()
-    return full[1:-1, 1:-1, 1:-1]
+    """Filter the crop of a mask, clip that to the grid, and put it back into it."""
+    image = function(orientedImageFromCrop(CroppedArray.from_mask(mask), affine))
+    i, j, k = mask.shape
+    crop = cropFromOrientedImage(clipped(image, (0, i - 1, 0, j - 1, 0, k - 1)))
+    np.testing.assert_allclose(geometryOf(image), affine)
+    full = np.zeros(mask.shape, bool)
+    full[crop.box.slices] = crop.array != 0
+    return full
 
 
 @pytest.fixture
@@ -74,3 +85,40 @@ def test_thick_slices_are_smoothed_separately() -> None:
     smooth = filtered(smoother, mask, np.diag([1.0, 1.0, 5.0, 1.0]))
     assert smooth[6:19, 7:17, 8].all()
     assert not smooth[5, 6, 8]
+
+
+@pytest.mark.parametrize("mm", [2.5, 7.0, -2.5, -4.0])
+def test_margin_is_the_same_distance_in_all_directions(cube: np.ndarray, mm: float) -> None:
+    cube[5:9, 6:9, 4:7] = 0  # a dent
+    to_mask = ndimage.distance_transform_edt(cube == 0, sampling=(1.0, 2.0, 3.0))
+    to_outside = ndimage.distance_transform_edt(cube != 0, sampling=(1.0, 2.0, 3.0))
+    expected = to_mask <= mm if mm > 0 else to_outside > -mm
+    assert 0 < expected.sum() != cube.sum()
+    np.testing.assert_array_equal(filtered(partial(with_margin, mm=mm), cube), expected)
+
+
+def test_what_grows_stays_in_the_scan(cube: np.ndarray) -> None:
+    grown = filtered(partial(with_margin, mm=100.0), cube)
+    assert grown.shape == SHAPE
+    assert grown.all()
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_slices_that_were_left_out_are_filled(axis: int) -> None:
+    """A cone that was painted in three slices, with another object that has no gap."""
+    shape = np.full(3, 48)
+    x, y = np.indices((48, 48))
+    cone = np.stack([((x - 24) ** 2 + (y - 20) ** 2 < (5 + k / 2) ** 2) * (5 <= k <= 23) for k in range(48)], axis=-1)
+    painted = np.zeros(shape, np.uint8)
+    painted[..., [5, 13, 23]] = cone[..., [5, 13, 23]]
+    painted[40:44, 40:44, 30:40] = 1
+    expected = cone.astype(bool) | (painted != 0)
+    affine = np.diag(np.insert([1.0, 1.0, 1.0], axis, 4.0))  # thick slices
+    filled = np.moveaxis(filtered(filled_between_slices, np.moveaxis(painted, -1, axis), affine), axis, -1)
+    np.testing.assert_array_equal(filled[..., [5, 13, 23]], painted[..., [5, 13, 23]] != 0)
+    np.testing.assert_array_equal(filled[40:44, 40:44], painted[40:44, 40:44] != 0)
+    assert 2 * (filled & expected).sum() / (filled.sum() + expected.sum()) > 0.97
+
+
+def test_nothing_is_filled_where_no_slice_was_left_out(cube: np.ndarray) -> None:
+    np.testing.assert_array_equal(filtered(filled_between_slices, cube), cube)
