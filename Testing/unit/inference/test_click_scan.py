@@ -1,4 +1,4 @@
-"""Windows that follow the object, with a flood fill in place of the network."""
+"""Segmentation from clicks, with a flood fill in place of the network."""
 
 import numpy as np
 import pytest
@@ -55,7 +55,7 @@ def dice(result, truth):
 
 
 @pytest.mark.parametrize("radius_mm", [2.5, 8, 30, 75])
-def test_from_a_node_of_5_mm_to_a_mass_of_15_cm(radius_mm):
+def test_objects_from_5_mm_to_15_cm(radius_mm):
     volume, truth = ball_in((180, 180, 90), np.diag([-1.0, -1.0, 2.0, 1.0]), (90, 92, 44), radius_mm)
     fill = FloodFill()
     result = ClickScan.of(volume, fill).segment([at(volume, (90 + 0.3 * radius_mm, 92, 44))])
@@ -75,7 +75,7 @@ class ShortSighted(FloodFill):
         return logits
 
 
-def test_first_click_in_a_large_object_takes_the_look_that_is_most_distinct():
+def test_first_click_in_a_large_object_uses_the_most_distinct_window():
     volume, truth = ball_in((120, 120, 120), np.diag([2.0, 2.0, 2.0, 1.0]), (60, 60, 60), 70)
     result = ClickScan.of(volume, ShortSighted()).segment([at(volume, (60, 60, 60))])
     assert dice(result, truth) > 0.9
@@ -104,7 +104,7 @@ def test_an_object_at_the_border_of_the_volume():
     assert dice(result, truth) > 0.9
 
 
-def test_a_click_outside_of_the_volume_is_refused_and_one_on_its_rim_is_not():
+def test_click_outside_the_volume_is_refused_and_on_its_border_accepted():
     volume, _ = ball_in((60, 60, 60), np.eye(4), (30, 30, 30), 14)
     scan = ClickScan.of(volume, FloodFill())
     with pytest.raises(InputError, match="outside of the volume"):
@@ -112,13 +112,13 @@ def test_a_click_outside_of_the_volume_is_refused_and_one_on_its_rim_is_not():
     assert scan.segment([at(volume, (-0.5, 30, 30))]).looks
 
 
-def test_a_click_in_air_finds_the_air_around_and_ends():
+def test_click_in_air_segments_the_surrounding_air():
     volume, truth = ball_in((60, 60, 60), np.eye(4), (30, 30, 30), 14)
     result = ClickScan.of(volume, FloodFill()).segment([at(volume, (3, 3, 3))])
     assert dice(result, ~truth) > 0.9
 
 
-def test_clicks_outside_take_away_and_undo_costs_nothing():
+def test_outside_clicks_remove_and_undo_is_cached():
     volume, _ = ball_in((60, 60, 60), np.eye(4), (30, 30, 30), 14)
     fill = FloodFill()
     scan = ClickScan.of(volume, fill)
@@ -131,7 +131,7 @@ def test_clicks_outside_take_away_and_undo_costs_nothing():
     assert fill.looks == looks
 
 
-def test_there_must_be_a_click_inside():
+def test_inside_click_is_required():
     volume, _ = ball_in((40, 40, 40), np.eye(4), (20, 20, 20), 9)
     scan = ClickScan.of(volume, FloodFill())
     for clicks in ([], [at(volume, (20, 20, 20), inside=False)]):
@@ -139,7 +139,7 @@ def test_there_must_be_a_click_inside():
             scan.segment(clicks)
 
 
-def test_a_scribble_costs_as_much_as_a_click():
+def test_scribble_costs_as_much_as_a_click():
     volume, truth = ball_in((60, 60, 60), np.eye(4), (30, 30, 30), 14)
     fill = FloodFill()
     result = ClickScan.of(volume, fill).segment([at(volume, (30, j, 30)) for j in np.linspace(20, 40, 50)])
@@ -178,7 +178,7 @@ def mask_of(found):
     return CroppedArray.from_mask(found.astype(np.uint8))
 
 
-def test_a_click_in_a_text_mask_that_is_right_changes_nothing(rod):
+def test_click_in_a_correct_text_mask_keeps_it(rod):
     volume, truth = rod
     network = Bright()
     scan = ClickScan.of(volume, network, text=mask_of(truth))
@@ -186,7 +186,7 @@ def test_a_click_in_a_text_mask_that_is_right_changes_nothing(rod):
     assert network.looks == 1
 
 
-def test_a_click_adds_the_connected_part_that_is_missing_and_no_other(rod):
+def test_click_adds_only_the_connected_missing_part(rod):
     volume, truth = rod
     text = truth.copy()
     text[:, :, 60:130] = text[:, :, 150:] = False
@@ -197,7 +197,7 @@ def test_a_click_adds_the_connected_part_that_is_missing_and_no_other(rod):
     assert np.count_nonzero(found & ~truth) < 0.1 * np.count_nonzero(truth)
 
 
-def test_a_click_outside_takes_away_the_connected_part_that_is_wrong_and_no_other(rod):
+def test_outside_click_removes_only_the_connected_wrong_part(rod):
     volume, truth = rod
     text = truth.copy()
     text[45:55, 15:25, 20:90] = True
@@ -209,7 +209,7 @@ def test_a_click_outside_takes_away_the_connected_part_that_is_wrong_and_no_othe
     assert np.array_equal(found[:30], truth[:30])
 
 
-def test_a_mask_is_corrected_by_a_click_outside_alone(rod):
+def test_text_mask_is_corrected_by_an_outside_click_only(rod):
     volume, truth = rod
     text = truth.copy()
     text[45:55, 15:25, 20:90] = True
@@ -218,7 +218,7 @@ def test_a_mask_is_corrected_by_a_click_outside_alone(rod):
     assert np.array_equal(found[:30], truth[:30])
 
 
-def test_every_click_of_a_scribble_corrects(rod):
+def test_scribble_corrects_at_each_of_its_clicks(rod):
     volume, truth = rod
     gaps = range(25, 175, 12)
     text = truth.copy()
@@ -228,7 +228,7 @@ def test_every_click_of_a_scribble_corrects(rod):
     assert found[17:21, 18:22, 20:180].all()
 
 
-def test_an_error_larger_than_the_mask_is_a_leak(rod):
+def test_correction_larger_than_the_mask_is_treated_as_a_leak(rod):
     volume, truth = rod
     scan = ClickScan.of(volume, Bright(least=-1.0), text=mask_of(truth))
     added = np.argwhere(corrected(scan, at(volume, (45, 20, 100))) & ~truth)
@@ -236,7 +236,7 @@ def test_an_error_larger_than_the_mask_is_a_leak(rod):
     assert np.linalg.norm(added - (45, 20, 100), axis=1).max() < 7
 
 
-def test_a_click_that_the_network_contradicts_changes_a_few_millimetres_around_it(rod):
+def test_click_contradicted_by_the_network_changes_a_few_millimetres(rod):
     volume, truth = rod
     clicks = at(volume, (19, 20, 60)), at(volume, (40, 20, 100)), at(volume, (19, 20, 150), inside=False)
     scan = ClickScan.of(volume, Bright(), text=mask_of(truth))
@@ -254,7 +254,7 @@ def test_parts_without_a_click_are_dropped():
     assert clicked_parts(found, [(8.0, 0.0, 15.0)]).sum() == 128
 
 
-def test_a_network_answers_within_the_volume():
+def test_mask_of_a_network_stays_within_the_volume():
     torch.manual_seed(0)
     segmenter = ClickSegmenter(ClickRefiner(ClickRefinerConfig(channels=(8, 8, 8, 8), detail=2, window=32)).eval())
     rng = np.random.default_rng(0)
