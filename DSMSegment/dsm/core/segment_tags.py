@@ -41,8 +41,7 @@ NOTE_TAG = "DSM.Note"
 ALGORITHM_TYPE_TAG = "DICOM.SegmentAlgorithmType"
 ALGORITHM_NAME_TAG = "DICOM.SegmentAlgorithmName"
 # A node reference of the scene, of a segment of another volume than that of its segmentation; of no use outside.
-SOURCE_TAG = "DSM.Source"
-_FORMER_SOURCE_TAG = "DSM.Answer"  # before 0.2.0: a guess must not be read as learned
+SOURCE_VOLUME_TAG = "DSM.SourceVolume"
 # The lesions of a tumor that a person has looked at and accepted (`DSMSegmentLib.scene.lesion_review`).
 ACCEPTED_TAG = "DSM.AcceptedLesions"
 # Of Slicer's segment tables: in progress, or reviewed by the user.
@@ -250,8 +249,11 @@ def parse_clicks(text: str) -> tuple[Click, ...]:
 
 
 def _source(tags: Mapping[str, str]) -> ResultSource:
-    said = tags.get(SOURCE_TAG) or tags.get(_FORMER_SOURCE_TAG, "")
-    return ResultSource(said) if said in list(ResultSource) else ResultSource.LEARNED
+    # Before 0.2.0, the first could be the volume that the segment came from.
+    for said in (tags.get(SOURCE_TAG, ""), tags.get(_FORMER_SOURCE_TAG, "")):
+        if said in list(ResultSource):
+            return ResultSource(said)
+    return ResultSource.LEARNED
 
 
 def _number(tags: Mapping[str, str], name: str) -> float | None:

@@ -104,3 +104,9 @@ def test_facts_of_a_result() -> None:
     assert facts == replace(FACTS, **expected, source=ResultSource.CLICK, created="", edited=False)
     by_name = replace(result, prompt=replace(prompt, clicks=()))
     assert [SegmentFacts.of(by_name, FACTS.provenance, edited=hand).edited for hand in (False, True)] == [False, True]
+
+
+def test_guess_is_one_where_the_tag_of_the_source_once_named_a_volume() -> None:
+    facts = from_tags(to_tags(FACTS) | {"DSM.Source": "DSMSegment.Volume.1", "DSM.Answer": "guess"})
+    assert facts is not None
+    assert facts.source is ResultSource.GUESS
