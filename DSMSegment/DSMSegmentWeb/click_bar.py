@@ -7,6 +7,7 @@ from trame.widgets import vuetify3 as v3
 
 from DSMSegmentWeb.actions import Actions
 from DSMSegmentWeb.click_tool import CLICK_TOOLS, INSIDE, OUTSIDE
+from DSMSegmentWeb.tool_button import tool_button
 
 _KINDS = {
     INSIDE: ("Inside", "mdi-plus", "A click says: this belongs to it"),
@@ -34,14 +35,8 @@ def click_bar(actions: Actions) -> None:
                 divided=True,
                 raw_attrs=['role="group"', 'aria-label="Kind of the next click"'],
             ):
-                for tool, (text, icon, title) in _KINDS.items():
-                    v3.VBtn(
-                        text,
-                        value=tool,
-                        size="small",
-                        prepend_icon=icon,
-                        raw_attrs=[f'title="{title}"', f":aria-pressed=\"tool === '{tool}'\""],
-                    )
+                for tool, words in _KINDS.items():
+                    tool_button(tool, *words)
             v3.VBtn(
                 "Take back",
                 id="dsm-click-back",

@@ -8,6 +8,7 @@ from trame.widgets import vuetify3 as v3
 from DSMSegmentWeb.actions import Actions
 from DSMSegmentWeb.edits import MOST_MM
 from DSMSegmentWeb.slider import slider
+from DSMSegmentWeb.tool_button import tool_button
 
 _TOOLS = {
     "paint": ("Paint", "mdi-brush", "Paint with a sphere brush"),
@@ -45,14 +46,8 @@ def correction_tools(actions: Actions) -> None:
             disabled=("running",),
             raw_attrs=['role="group"', 'aria-label="Tool"'],
         ):
-            for tool, (text, icon, title) in _TOOLS.items():
-                v3.VBtn(
-                    text,
-                    value=tool,
-                    size="small",
-                    prepend_icon=icon,
-                    raw_attrs=[f'title="{title}"', f":aria-pressed=\"tool === '{tool}'\""],
-                )
+            for tool, words in _TOOLS.items():
+                tool_button(tool, *words)
         with html.Div(classes="dsm-line", v_if="tool === 'paint' || tool === 'erase'"):
             slider("brush_mm", 2, 60, step=1, label="Diameter of the brush in millimetres")
             html.Span("{{ brush_mm }} mm", classes="dsm-number")
@@ -64,11 +59,11 @@ def correction_tools(actions: Actions) -> None:
             html.Span("to", classes="dsm-number")
             _number_box("brush_high", "Highest intensity that the brush changes", disabled="!limits_brush")
         with html.Div(classes="dsm-buttons"):
-            for name, words in _FILTERS.items():
-                _filter_button(actions, name, *words)
+            for name, (text, title) in _FILTERS.items():
+                _filter_button(actions, name, text, title)
         with html.Div(classes="dsm-buttons"):
-            for name, words in _MARGINS.items():
-                _filter_button(actions, name, *words)
+            for name, (text, title) in _MARGINS.items():
+                _filter_button(actions, name, text, title)
             html.Span("by", classes="dsm-number")
             _number_box("margin_mm", "Millimetres to grow or shrink by", low=0.1, high=MOST_MM, step=0.1)
             html.Span("mm", classes="dsm-number")
