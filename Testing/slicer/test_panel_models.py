@@ -145,7 +145,7 @@ def test_model_is_installed_and_chosen(
         pack_model(source, tmp_path / "a.zip")
     choose(monkeypatch, tmp_path / "a.zip" if kind == "archive" else source / "manifest.json")
     QTest.mouseClick(panel.ui.installModelButton, Qt.MouseButton.LeftButton)
-    assert names(panel) == ["dsm-small", "dsm-test", "mine"]
+    assert names(panel) == ["dsm-head-heart", "dsm-small", "dsm-test", "mine"]
     assert panel.ui.modelComboBox.currentText.startswith("mine (")
     assert panel.ui.statusLabel.text == "mine is installed."
     assert (installed_models() / "mine" / "manifest.json").is_file()
@@ -161,7 +161,7 @@ def test_choice_that_is_no_model_is_said_and_no_choice_is_nothing(
     choose(monkeypatch, tmp_path / "a.zip")
     QTest.mouseClick(panel.ui.installModelButton, Qt.MouseButton.LeftButton)
     assert panel.ui.statusLabel.text.startswith("a.zip is damaged or not a .zip file")
-    assert names(panel) == ["dsm-small", "dsm-test"]
+    assert names(panel) == ["dsm-head-heart", "dsm-small", "dsm-test"]
 
 
 def test_delete_asks_first(panel: Any, shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,17 +29,17 @@ def names(library: ModelLibrary) -> list[str]:
     return [entry.name for entry in library.models()]
 
 
-def test_shipped_model_is_listed_and_test_model_is_not(library: ModelLibrary) -> None:
+def test_shipped_models_are_listed_and_test_model_is_not(library: ModelLibrary) -> None:
     assert "dsm-small" in names(library)
     assert "dsm-tiny" not in names(library)
 
 
 def test_folder_is_installed_and_removed(library: ModelLibrary, source: Path) -> None:
     entry = library.install(source)
-    assert names(library) == ["dsm-small", "my model"]
+    assert names(library) == ["dsm-head-heart", "dsm-small", "my model"]
     assert library.is_removable(entry)
     library.remove(entry)
-    assert names(library) == ["dsm-small"]
+    assert names(library) == ["dsm-head-heart", "dsm-small"]
 
 
 def test_only_files_in_the_manifest_are_copied(library: ModelLibrary, source: Path) -> None:
@@ -123,7 +123,7 @@ def test_cancel_while_writing_keeps_the_installed_model(library: ModelLibrary, s
 def test_partial_installation_is_not_listed(library: ModelLibrary, source: Path) -> None:
     library.folder.mkdir()
     shutil.copytree(source, library.folder / ".part-x")
-    assert names(library) == ["dsm-small"]
+    assert names(library) == ["dsm-head-heart", "dsm-small"]
 
 
 def test_full_disk_is_reported(library: ModelLibrary, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,8 +147,9 @@ def test_licence_must_be_accepted_before_installation(library: ModelLibrary, sou
     assert not library.folder.exists()
 
 
-def test_shipped_model_cannot_be_removed(library: ModelLibrary) -> None:
-    (entry,) = library.models()
+@pytest.mark.parametrize("name", ["dsm-head-heart", "dsm-small"])
+def test_shipped_model_cannot_be_removed(library: ModelLibrary, name: str) -> None:
+    (entry,) = (entry for entry in library.models() if entry.name == name)
     assert not library.is_removable(entry)
     with pytest.raises(InputError, match="came with the program"):
         library.remove(entry)
@@ -156,7 +157,7 @@ def test_shipped_model_cannot_be_removed(library: ModelLibrary) -> None:
 
 
 def test_licence_and_names_come_from_the_model(library: ModelLibrary) -> None:
-    (entry,) = library.models()
+    (entry,) = (entry for entry in library.models() if entry.name == "dsm-small")
     assert licence_of(entry.path).startswith("CC BY-NC-SA 4.0")
     assert "liver" in trained_names(entry)
 
