@@ -71,7 +71,10 @@ def test_options_are_switched_with_the_mouse(page: Any) -> None:
 def test_hints_tell_the_kinds_of_names_before_the_run(page: Any) -> None:
     page.locator(".dsm-prompt input").click()
     page.keyboard.type("liver; kidney tumor; skeletal muscle")
-    page.wait_for_function("document.querySelectorAll('.dsm-hints li').length === 3")
+    page.wait_for_function(  # hints follow each letter
+        "[...document.querySelectorAll('.dsm-hints li')].some((hint) =>"
+        " hint.innerText.includes('skeletal muscle') && hint.innerText.endsWith('after the run.'))"
+    )
     known, related, unknown = hints(page)
     assert known == "✓ liver"
     assert related.startswith("?")
@@ -126,9 +129,10 @@ def test_results_say_what_has_to_be_checked(page: Any) -> None:
 
 def test_model_device_and_precision_of_the_next_run(page: Any, tmp_path: Path) -> None:
     model, device, precision = (page.locator(f"#dsm-{name}") for name in ("model", "device", "precision"))
-    assert [re.sub(r" \(.*", "", text) for text in model.locator("option").all_inner_texts()][:3] == [
+    assert [re.sub(r" \(.*", "", text) for text in model.locator("option").all_inner_texts()][:4] == [
         "dsm-tiny",
         "dsm-body",
+        "dsm-head-heart",
         "dsm-other",
     ]
     assert precision.input_value() == "float32"

@@ -49,7 +49,7 @@ def test_all_learned_organs_at_one_press(page: Any) -> None:
 
 
 def test_export_stays_in_sight(page: Any) -> None:
-    assert page.locator(".dsm-panel").bounding_box()["height"] > 800
+    assert page.locator(".dsm-panel").bounding_box()["height"] == 800
     assert page.get_by_role("link", name=".seg.nrrd", exact=True).bounding_box()["y"] < 780
     assert page.evaluate("getComputedStyle(document.documentElement).overflowY") == "hidden"
 

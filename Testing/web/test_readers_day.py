@@ -25,6 +25,7 @@ CASE = "lits_043"
 MOST_GESTURES = 25
 
 pytestmark = [
+    pytest.mark.bench,  # the shipped model on a whole CT: two minutes of an idle machine
     pytest.mark.xdist_group("web"),
     pytest.mark.timeout(1800),
     pytest.mark.skipif(

@@ -356,6 +356,8 @@ def _names_of(recipe: Recipe, regions: Sequence[str]) -> list[str]:
     Raises:
         ConfigError: If a region does not occur in the vocabulary.
     """
+    if not regions:
+        return []
     vocabulary = load_vocabulary()
     vocabulary.check_regions(regions)
     found = ((name, vocabulary.get(name)) for name in _names_of_model(recipe))

@@ -7,7 +7,8 @@ from dsm.errors import ConfigError
 from dsm.training.click_recipe import KIND, ClickRecipe
 from dsm.training.recipe import Recipe, read_recipe
 
-RECIPES = sorted(path for path in (Path(__file__).parents[3] / "recipes").glob("*.yaml") if path.stem != "calibration")
+RECIPES = sorted((Path(__file__).parents[3] / "recipes").glob("*.yaml"))
+RECIPES = [path for path in RECIPES if not path.stem.startswith("calibration")]
 MINIMAL = {
     "model": {"name": "x", "organs": ["liver"], "tumors": []},
     "data_root": "data",
