@@ -5,8 +5,8 @@ from __future__ import annotations
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 
+from DSMSegmentLib.panel.lesion_text import MOST_LESIONS
 from DSMSegmentWeb.actions import Actions
-from DSMSegmentWeb.lesion_tool import MOST
 
 _COLUMNS = {"number": "", "diameters": "mm", "volume": "ml", "intensity": "{{ is_ct ? 'HU' : 'intensity' }}"}
 _TITLE = (
@@ -19,7 +19,7 @@ def lesion_list(actions: Actions) -> None:
     """Add the list; hidden unless the selected result is a tumor with a mask."""
     with html.Div(v_if="lesions.length", classes="dsm-lesions"):
         html.H2(
-            f"{{{{ lesions.length === {MOST} ? 'The {MOST} largest' : lesions.length }}}} "
+            f"{{{{ lesions.length === {MOST_LESIONS} ? 'The {MOST_LESIONS} largest' : lesions.length }}}} "
             "{{ lesions.length === 1 ? 'lesion' : 'lesions' }}"
         )
         with html.Div(classes="dsm-lesion-row dsm-small", raw_attrs=['aria-hidden="true"']):

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from dsm.core.segment_tags import COMPLETED, STATUS_TAG
 from dsm.errors import InputError
 from dsm.inference.lesion_list import MeasuredLesion, axial_slices
+from DSMSegmentLib.panel.lesion_text import MOST_LESIONS, diametersText, intensityText, lesionVolumeText
 from DSMSegmentLib.scene.lesions import hasLesions, lesionsOf, removeLesion
 from DSMSegmentLib.scene.mrml import ijkToRAS, maskTime
 from DSMSegmentLib.scene.segment_tags import tagOf
 from DSMSegmentWeb.edits import journaled
 from DSMSegmentWeb.segment_actions import toggle_reviewed
 from DSMSegmentWeb.viewer import Viewer
-
-# A mask of noise has thousands of parts, of which nobody reads a list.
-MOST = 100
 
 
 class LesionTool:
@@ -43,7 +40,7 @@ class LesionTool:
         is_tumor = bool(state.selected) and hasLesions(node, state.selected)
         source = self._source_of(state.selected) if is_tumor else None
         if source != self._source:
-            self._listed = lesionsOf(node, state.selected, most=MOST) if is_tumor else []
+            self._listed = lesionsOf(node, state.selected, most=MOST_LESIONS) if is_tumor else []
             self._source = source
         state.lesions = [self._row(number, lesion) for number, lesion in enumerate(self._listed, start=1)]
         if state.shown_lesion not in [row["id"] for row in state.lesions]:
@@ -119,9 +116,9 @@ class LesionTool:
         return {
             "id": _id(lesion),
             "number": number,
-            "diameters": f"{lesion.longest_mm:.0f} × {lesion.perpendicular_mm:.0f}",
-            "volume": f"{lesion.volume_ml:.1f}" if lesion.volume_ml >= 0.1 else f"{lesion.volume_ml:.2g}",
-            "intensity": _intensity(lesion, is_ct=self._state.is_ct),
+            "diameters": diametersText(lesion),
+            "volume": lesionVolumeText(lesion),
+            "intensity": intensityText(lesion, isCT=self._state.is_ct),
             "slice": lesion.slice_number,
             "accepted": self._is_accepted(lesion),
         }
@@ -129,10 +126,3 @@ class LesionTool:
 
 def _id(lesion: MeasuredLesion) -> str:
     return ",".join(map(str, lesion.voxel_ijk))
-
-
-def _intensity(lesion: MeasuredLesion, *, is_ct: bool) -> str:
-    if math.isnan(lesion.mean):
-        return "–"
-    digits = ".0f" if is_ct else ".3g"
-    return f"{lesion.mean:{digits}} ± {lesion.sd:{digits}}"

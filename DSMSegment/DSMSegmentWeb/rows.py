@@ -89,9 +89,8 @@ def status_text(facts: SegmentFacts | None, volume_ml: float) -> str:
         facts: Of the segment; None for one that came from no prompt.
         volume_ml: Its volume.
     """
-    if facts is None or (
-        facts.source is ResultSource.CLICK and not facts.provenance.model
-    ):  # no network had a part in it
+    # Without a model, no network had a part in it.
+    if facts is None or (facts.source is ResultSource.CLICK and not facts.provenance.model):
         return "drawn by hand" if volume_ml else "empty"
     return labelText(result_label(facts.source, found=True, warnings=facts.notes))
 

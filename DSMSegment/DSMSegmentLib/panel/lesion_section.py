@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -13,6 +12,7 @@ from DSMSegmentLib.application import qt
 from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.jobs.runs import Runs
 from DSMSegmentLib.panel.button_reason import enableOrExplain, reasonToWait
+from DSMSegmentLib.panel.lesion_text import MOST_LESIONS, diametersText, intensityText, lesionVolumeText
 from DSMSegmentLib.panel.result_rows import ResultRow
 from DSMSegmentLib.scene.lesion_review import acceptedLesions, acceptLesions, lesionMark
 from DSMSegmentLib.scene.lesions import hasLesions, lesionsOf, noteOnSlices
@@ -24,8 +24,6 @@ from DSMSegmentLib.scene.slice_jump import jumpTo
 if TYPE_CHECKING:
     from dsm.inference.lesion_list import MeasuredLesion
 
-# A mask of noise has thousands of parts, of which nobody reads a list.
-MOST_LESIONS = 100
 _SLOW_S = 0.05
 _DELAY_MS = 300
 _NUMBER, _DIAMETERS, _VOLUME, _INTENSITY, _ACCEPTED, _REJECT = range(6)
@@ -172,9 +170,9 @@ class LesionSection:
     def _fillRow(self, number: int, lesion: MeasuredLesion, *, isAccepted: bool, isCT: bool) -> None:
         texts = {
             _NUMBER: str(number + 1),
-            _DIAMETERS: f"{lesion.longest_mm:.0f} \N{MULTIPLICATION SIGN} {lesion.perpendicular_mm:.0f}",
-            _VOLUME: f"{lesion.volume_ml:.1f}" if lesion.volume_ml >= 0.1 else f"{lesion.volume_ml:.2g}",
-            _INTENSITY: _intensityText(lesion, isCT=isCT),
+            _DIAMETERS: diametersText(lesion),
+            _VOLUME: lesionVolumeText(lesion),
+            _INTENSITY: intensityText(lesion, isCT=isCT),
             _ACCEPTED: "",
             _REJECT: "",
         }
@@ -271,10 +269,3 @@ def _transformTime(node: Any) -> int:
     """Return a number that changes when a node comes to lie elsewhere; 0 without a transform."""
     parent = node.GetParentTransformNode() if node is not None else None
     return int(parent.GetTransformToWorldMTime()) if parent is not None else 0
-
-
-def _intensityText(lesion: MeasuredLesion, *, isCT: bool) -> str:
-    if math.isnan(lesion.mean):
-        return "\N{EN DASH}"
-    digits = ".0f" if isCT else ".3g"
-    return f"{lesion.mean:{digits}} ± {lesion.sd:{digits}}"

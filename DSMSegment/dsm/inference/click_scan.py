@@ -236,15 +236,15 @@ class ClickScan:
         inner = np.array([point for point, is_inside in marks if is_inside])
         center, spacing = self._place(before, inner)
         previous, looks, finer = before, 0, False
-        first = [] if before.array.any() else [mm for mm in _FIRST_MM if mm >= spacing]
+        scales = [] if before.array.any() else [mm for mm in _FIRST_MM if mm >= spacing]
         while True:
             tried = []
-            for mm in first or [spacing]:
+            for mm in scales or [spacing]:
                 on_look()
                 window = self._window(center.tolist(), mm)
                 tried.append((mm, window, *self._look(window, marks, previous)))
-            looks, first = looks + 1, []
             spacing, window, logits, found = min(tried, key=lambda look: _indistinctness(*look[2:]))
+            looks, scales = looks + 1, []
             mask = _mask_of(window, logits, found)
             touches, extent = _fit(found, window)
             if looks >= _MOST_LOOKS:
