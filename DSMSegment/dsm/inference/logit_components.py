@@ -58,9 +58,13 @@ def remove_components(logits: Tensor, parts: np.ndarray, *, kept: np.ndarray) ->
         parts: From `components_above`.
         kept: Bool `(count + 1,)`: parts that stay as they are, by number.
     """
-    kept = kept.copy()
-    kept[0] = True  # the outside is as it is
-    return logits.masked_fill(torch.from_numpy(~kept[parts]), REJECTED_LOGIT)
+    if kept[1:].all():
+        return logits
+    inside = np.flatnonzero(parts != 0)  # a small share of the volume
+    dropped = inside[~kept[parts.reshape(-1)[inside]]]
+    logits = logits.clone(memory_format=torch.contiguous_format)
+    logits.view(-1)[torch.from_numpy(dropped)] = REJECTED_LOGIT
+    return logits
 
 
 def keep_sure_parts(logits: Tensor, *, threshold: float, confidence: float) -> Tensor:

@@ -17,8 +17,9 @@ from dsm.inference.working_grid import WorkingGrid
 
 # Feature voxels around the found ones: linear interpolation reaches one further, rounding of borders another.
 _GROW = 2
-# Native voxels that are interpolated at a time (64 MB): a mask of the whole body needs no float image of the body.
-_CHUNK_VOXELS = 16_000_000
+# Native voxels that are interpolated at a time (4 MB): a mask of the whole body needs no float image of the body, and
+# blocks of this size are used again where larger ones are mapped anew, which takes a sixth longer.
+_CHUNK_VOXELS = 1_000_000
 # Where a probability map ends: fainter than one grey value of a percent display.
 FAINTEST_PROBABILITY = 0.01
 
@@ -67,9 +68,9 @@ def native_mask(
     for start, values in _interpolated_chunks(logits, coordinates):
         mask[start : start + len(values)] = (values > logit_of(threshold)).numpy()
     mask = remove_small_components(keep_large_components(mask, fraction=keep_fraction), smallest_voxels)
-    crop = CroppedArray.from_mask(mask, box.start)
+    crop = _to_input(CroppedArray.from_mask(mask, box.start), grid)
     count = int(np.count_nonzero(crop.array))
-    return NativeMask(_to_input(crop, grid) if count else NOTHING, count, mean)
+    return NativeMask(crop if count else NOTHING, count, mean)
 
 
 def native_probability(logits: Tensor, grid: WorkingGrid) -> CroppedArray:

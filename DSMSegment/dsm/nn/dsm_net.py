@@ -20,6 +20,7 @@ from dsm.nn.prompt_batch import PromptBatch
 from dsm.nn.query_init import QueryInit
 from dsm.nn.tumor_refine import TumorRefine
 from dsm.ops.anomaly import anomaly_map
+from dsm.ops.upsample import upsample_trilinear
 
 STRIDE = 16  # edges of the input are multiples of this
 
@@ -186,11 +187,10 @@ class DSMNet(nn.Module):
         logits = self.mask_head(queries, encoding.embedding)
         is_tumor = tumor_rows(prompts)
         if len(is_tumor):
-            anomaly = F.interpolate(encoding.anomalies[-1][:, None], scale_factor=2.0, mode="trilinear")
-            hint = self.anomaly_weight * (anomaly - 0.5)
+            size = encoding.embedding.shape[2:]
+            hint = self.anomaly_weight * (upsample_trilinear(encoding.anomalies[-1][:, None], size) - 0.5)
             if visual_prompts is not None and self.denoiser is not None:
-                size = encoding.embedding.shape[2:]
-                hint = hint + self.visual_weight * (F.interpolate(visual_prompts, size, mode="trilinear") - 0.5)
+                hint = hint + self.visual_weight * (upsample_trilinear(visual_prompts, size) - 0.5)
             logits = logits.index_add(1, is_tumor, hint.expand(-1, len(is_tumor), -1, -1, -1).to(logits.dtype))
         return Decoded(logits, self.presence_head(queries), queries)
 

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from dsm.nn.attention import Attention
 from dsm.nn.kmax_layer import LevelMemory
+from dsm.ops.row_product import row_product
 
 _TIME_CHANNELS = 32
 _DILATIONS = (1, 2, 1)
@@ -63,7 +64,10 @@ class MaskDenoiser(nn.Module):
         """
         prompts, hypotheses, *size = noisy.shape
         placed = queries + self.attention(self.query_norm(queries), self.attention.keys_values(self.organ_norm(organs)))
-        at_home = (self.to_key(placed) @ memory.keys * self.log_temperature.exp())[0].unflatten(-1, size)
+        # Casting the keys would take ten times as long as the product.
+        with torch.autocast(noisy.device.type, enabled=False):
+            key = self.to_key(placed.float()) * self.log_temperature.exp()
+            at_home = row_product(key, memory.keys.float())[0].unflatten(-1, size)
         maps = torch.stack(
             [
                 noisy,
