@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from dsm.errors import InputError
 
 if TYPE_CHECKING:
+    from dsm.core.boxes import CroppedArray
     from dsm.core.structure import Kind
     from dsm.core.volume import Volume
 
@@ -97,13 +98,37 @@ def check_in_volume(clicks: Sequence[Click], volume: Volume) -> None:
     Raises:
         InputError: Code `"click.outside"`, with the place of the first that does not.
     """
-    import numpy as np  # noqa: PLC0415  # prompts are parsed by light commands, which have no voxels
-
-    to_voxel = np.linalg.inv(volume.affine)
-    for click in clicks:
-        voxel = (to_voxel @ (*click.ras_mm, 1.0))[:3]
+    for click, voxel in zip(clicks, voxels_of(clicks, volume), strict=True):
         if any(not -0.5 <= value <= length - 0.5 for value, length in zip(voxel, volume.shape, strict=True)):
             place = ", ".join(f"{value:.1f}" for value in click.ras_mm)
             raise InputError(
                 f"The click at {place} mm lies outside of the volume.", code="click.outside", hint="Click in the image."
             )
+
+
+def contradicted(clicks: Sequence[Click], volume: Volume, mask: CroppedArray) -> list[Click]:
+    """Return the clicks inside whose voxel a mask leaves out, and the clicks outside whose voxel it holds.
+
+    Args:
+        clicks: In voxels of the volume.
+        volume: Grid of the mask.
+        mask: Non-zero inside.
+    """
+    wrong = []
+    for click, voxel in zip(clicks, voxels_of(clicks, volume), strict=True):
+        i, j, k = (
+            min(max(round(value), 0), length - 1) - start
+            for value, length, start in zip(voxel, volume.shape, mask.offset_ijk, strict=True)
+        )
+        is_held = all(0 <= n < length for n, length in zip((i, j, k), mask.array.shape, strict=True))
+        if (is_held and bool(mask.array[i, j, k])) != click.inside:
+            wrong.append(click)
+    return wrong
+
+
+def voxels_of(clicks: Sequence[Click], volume: Volume) -> list[list[float]]:
+    """Return the voxel coordinates of clicks, whole numbers at the centres of voxels."""
+    import numpy as np  # noqa: PLC0415  # prompts are parsed by light commands, which have no voxels
+
+    to_voxel = np.linalg.inv(volume.affine)
+    return [(to_voxel @ (*click.ras_mm, 1.0))[:3].tolist() for click in clicks]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 from dsm.core.boxes import CroppedArray
+from dsm.core.click import Click, contradicted
 from dsm.core.prompt import Prompt
 from dsm.core.result import PromptResult
 from dsm.core.volume import Volume
@@ -65,8 +66,14 @@ class ClickedObjects:
             volume_ml=found.volume_ml,
             seconds=found.seconds,
             threshold=0.5,
-            warnings=prompt.warnings,
+            warnings=(*self._click_flags(prompt.clicks, found.mask), *prompt.warnings),
         )
+
+    def _click_flags(self, clicks: Sequence[Click], mask: CroppedArray) -> tuple[str, ...]:
+        wrong = len(contradicted(clicks, self._volume, mask)) if mask.array.size else 0
+        if not wrong:
+            return ()
+        return (f"Check: the mask contradicts {wrong} of {len(clicks)} clicks; click there once more, or paint.",)
 
     def _opened(self, find_text_mask: Callable[[], CroppedArray] | None) -> ClickScan:
         text = None if find_text_mask is None else find_text_mask()

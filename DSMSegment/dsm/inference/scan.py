@@ -202,6 +202,7 @@ class Scan:
         if named:
             self.encode(progress)
         results: dict[int, PromptResult] = {}
+        check = AnatomyCheck(self.volume, Box((0, 0, 0), self.volume.shape))
         for row, prompt in enumerate(parsed):
             if prompt.clicks and clicked_objects is not None:
                 done = len(results)
@@ -210,6 +211,7 @@ class Scan:
                     find_text_mask=self._text_mask(prompt, options),
                     on_look=lambda done=done: progress("decode", done, len(parsed)),  # type: ignore[misc]
                 )
+                result = self._with_flags(result, check)
                 results[row] = result if options.region is None else self._inside(result, options.region)
                 if on_result is not None:
                     on_result(results[row])
@@ -283,10 +285,7 @@ class Scan:
                     options=options,
                     part_confidence=part_confidence,
                 )
-                if result.found:
-                    flags = (*self._score_flags(result), *check(plan.prompt.name, result.mask, result.volume_ml))
-                    cut = (CUT_OFF,) if result.touches_edge else ()
-                    result = replace(result, warnings=(*flags, *result.warnings, *cut))
+                result = self._with_flags(result, check)
                 if options.region is not None:
                     result = self._inside(result, options.region)
                 results.append(result)
@@ -420,6 +419,14 @@ class Scan:
             return is_found, self._calibration.score_of(name, evidence) if is_rated else None
         confidence = network_confidence(native.mean_probability, output.presence)
         return native.num_voxels > 0 and confidence >= _LEAST_CONFIDENCE, None
+
+    def _with_flags(self, result: PromptResult, check: AnatomyCheck) -> PromptResult:
+        """Add what makes a found mask doubtful to the warnings of a result."""
+        if not result.found:
+            return result
+        flags = (*self._score_flags(result), *check(result.prompt.name, result.mask, result.volume_ml))
+        cut = (CUT_OFF,) if result.touches_edge else ()
+        return replace(result, warnings=(*flags, *result.warnings, *cut))
 
     def _score_flags(self, result: PromptResult) -> tuple[str, ...]:
         if result.score is None or self._calibration is None or result.score >= self._calibration.doubtful_below:

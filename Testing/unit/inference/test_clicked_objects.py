@@ -203,3 +203,22 @@ def test_unknown_name_suggests_a_click_if_supported(segmenter, tiny_model, volum
     (learned,) = segmenter.encode(volume).segment("liver")
     (without,) = Segmenter.from_pretrained(tiny_model).encode(volume).segment("schwannoma")
     assert not any("Click" in warning for warning in (*learned.warnings, *without.warnings))
+
+
+@pytest.mark.usefixtures("looks")
+def test_clicked_organ_of_an_implausible_size_is_flagged(segmenter, volume):
+    (organ,) = segmenter.open(volume).segment("spleen", clicks=[MIDDLE])
+    (lesion,) = segmenter.open(volume).segment("schwannoma", clicks=[MIDDLE])
+    assert organ.volume_ml < 10
+    assert any("less than the spleen of an adult has" in warning for warning in organ.warnings)
+    assert not any(warning.startswith("Check:") for warning in lesion.warnings)
+
+
+@pytest.mark.usefixtures("looks")
+def test_mask_that_contradicts_a_click_is_flagged(segmenter, volume):
+    scan = segmenter.open(volume)
+    (first,) = scan.segment("schwannoma", clicks=[MIDDLE])
+    (both,) = scan.segment("schwannoma", clicks=[MIDDLE, replace(NEAR, inside=False)])
+    assert not any("contradicts" in warning for warning in first.warnings)
+    assert not both.full_mask()[20, 18, 10], "the network of this test follows the last click"
+    assert any(warning.startswith("Check: the mask contradicts 1 of 2 clicks;") for warning in both.warnings)
