@@ -36,7 +36,7 @@ from DSMSegmentLib.scene.exporting import recordsOf
 from DSMSegmentLib.scene.lesions import hasLesions
 from DSMSegmentLib.scene.modality_choice import ModalityChoice
 from DSMSegmentLib.scene.mrml import decideModality
-from DSMSegmentLib.scene.segment_display import setOwnColor, showDistinctly
+from DSMSegmentLib.scene.segment_display import showDistinctly
 from DSMSegmentLib.scene.uncertainty_overlay import UncertaintyOverlay
 from DSMSegmentWeb import page, segment_actions
 from DSMSegmentWeb.access import Access
@@ -309,8 +309,7 @@ class Application:
         node = self._viewer.segmentation_node
         if node.GetSegmentation().GetSegment(segment_id) is not None:
             red, green, blue = bytes.fromhex(color[1:])
-            setOwnColor(node, segment_id, (red, green, blue))
-            self._show_rows()
+            self._note_small_step(segment_actions.recolor(node, segment_id, (red, green, blue)))
 
     def rename(self, segment_id: str, name: str) -> None:
         """See `Actions`."""
@@ -332,8 +331,9 @@ class Application:
 
     def toggle_reviewed(self, segment_id: str) -> None:
         """See `Actions`."""
-        segment_actions.toggle_reviewed(self._viewer.segmentation_node, segment_id)
-        self._show_rows()
+        node = self._viewer.segmentation_node
+        if node.GetSegmentation().GetSegment(segment_id) is not None:
+            self._note_small_step(segment_actions.toggle_reviewed(node, segment_id))
 
     def _change(self, segment_id: str, change: Callable[[Any], Callable[[], bool]]) -> None:
         """Change a segment, unless it is gone or a run is going on, and record the undo function that is returned."""
@@ -351,8 +351,10 @@ class Application:
 
     def accept_lesion(self, lesion_id: str) -> None:
         """See `Actions`."""
-        self._lesions.accept(lesion_id)
-        self._show_rows()
+        try:
+            self._note_small_step(self._lesions.accept(lesion_id))
+        except DSMError as error:
+            self._state.error = error.one_line
 
     def reject_lesion(self, lesion_id: str) -> None:
         """See `Actions`."""
@@ -425,7 +427,6 @@ class Application:
     def _show_scan(self, scan: OpenedScan) -> None:
         self._runs.sceneClosing()
         self._overlay.hide()
-        self._edits.forget()
         self._clicks.forget()
         self._lesions.forget()
         self._history.clear()
@@ -667,6 +668,11 @@ class Application:
     def _note_step(self, step: UndoStep) -> None:
         self._history.note(step)
         self._show_history()
+
+    def _note_small_step(self, take_back: Callable[[], bool]) -> None:
+        """Record a change that no mask took part in, and update the list."""
+        self._note_step(UndoStep(take_back, is_small=True))
+        self._show_rows()
 
     def _note_edit(self, take_back: Callable[[], bool]) -> None:
         self._note_step(UndoStep(take_back))

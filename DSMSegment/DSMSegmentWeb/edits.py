@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from trame_slicer.segmentation import (
-    BrushDiameterMode,
-    ScissorsEffectFillMode,
-    SegmentationEffectErase,
-    SegmentationEffectNoTool,
-    SegmentationEffectPaint,
-    SegmentationEffectScissors,
-)
-from undo_stack import UndoStack
+from trame_slicer.segmentation import BrushDiameterMode, ScissorsEffectFillMode, SegmentationEffectNoTool
 
 from dsm.core.segment_tags import ALGORITHM_TYPE_TAG
 from dsm.errors import InputError
@@ -23,8 +16,9 @@ from DSMSegmentLib.scene.journal import RunJournal
 from DSMSegmentLib.scene.mrml import countVoxels, maskTime, orientedImageFromSegment, setSegmentMask
 from DSMSegmentLib.scene.tag_writer import tagEdited
 from DSMSegmentWeb.segment_filters import FILTERS, Filter, clipped, with_margin
+from DSMSegmentWeb.strokes import Erase, Paint, Scissors
 
-_BRUSHES = {"paint": SegmentationEffectPaint, "erase": SegmentationEffectErase}
+_BRUSHES = {"paint": Paint, "erase": Erase}
 _SCISSORS = {"cut": ScissorsEffectFillMode.ERASE_INSIDE, "keep": ScissorsEffectFillMode.ERASE_OUTSIDE}
 # Largest distance to grow or shrink by.
 MOST_MM = 50.0
@@ -34,8 +28,6 @@ _UNCHANGED = {
     "shrink": "The distance is less than that of two voxels; choose a longer one.",
     "fill": "No slices were left out between painted ones. Paint the first, the last and some between them.",
 }
-# Each step keeps the mask that it changed.
-_MAX_STROKES = 10
 
 
 class Edits:
@@ -49,10 +41,6 @@ class Edits:
     def __init__(self, editor: Any, on_edit: Callable[[Callable[[], bool]], None]) -> None:
         self._editor = editor
         self._on_edit = on_edit
-        self._strokes = UndoStack(undo_limit=_MAX_STROKES)
-        self._count = 0
-        self._strokes.index_changed.connect(self._note_stroke)
-        editor.set_undo_stack(self._strokes)
 
     def use(self, tool: str, segment_id: str, brush_mm: float, intensities: tuple[float, float] | None = None) -> None:
         """Activate a tool.
@@ -71,10 +59,11 @@ class Edits:
             self._editor.set_active_effect_type(SegmentationEffectNoTool)
             return
         self._editor.set_active_segment_id(segment_id)
+        effect = self._editor.set_active_effect_type(_BRUSHES.get(tool, Scissors))
+        effect.stroke = self._stroke
         if tool in _SCISSORS:
-            self._editor.set_active_effect_type(SegmentationEffectScissors).set_fill_mode(_SCISSORS[tool])
+            effect.set_fill_mode(_SCISSORS[tool])
             return
-        effect = self._editor.set_active_effect_type(_BRUSHES[tool])
         effect.set_use_sphere_brush(True)
         effect.set_brush_diameter(brush_mm, BrushDiameterMode.Absolute)
 
@@ -113,23 +102,17 @@ class Edits:
         _note_by_hand(segmentation_node, segment_id)
         self._on_edit(take_back)
 
-    def forget(self) -> None:
-        """Clear the undo history of strokes."""
-        self._strokes.clear()
-
-    def _take_back_stroke(self) -> bool:
-        if not self._strokes.can_undo():
-            return False
-        self._strokes.undo()
-        return True
-
-    def _note_stroke(self, index: int) -> None:
-        grown = index > self._count
-        # A full stack forgets its oldest stroke without saying so.
-        self._count = min(index, _MAX_STROKES)
-        if grown:
-            _note_by_hand(self._editor.active_segmentation_node, self._editor.active_segment_id)
-            self._on_edit(self._take_back_stroke)
+    @contextmanager
+    def _stroke(self) -> Iterator[None]:
+        """Record a stroke of the active segment."""
+        node, segment_id = self._editor.active_segmentation_node, self._editor.active_segment_id
+        if node is None or node.GetSegmentation().GetSegment(segment_id) is None:
+            yield  # changes nothing
+            return
+        take_back = journaled(node, segment_id)
+        yield
+        _note_by_hand(node, segment_id)
+        self._on_edit(take_back)
 
 
 def _filter_of(name: str, mm: float) -> Filter | None:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-_MAX_STEPS = 20
+# Most steps keep a mask, and all that were undone do.
+_MAX_STEPS, _MAX_MASKS = 100, 20
 
 State = TypeVar("State")
 
@@ -20,11 +21,13 @@ class UndoStep:
         undo: Takes it back; returns whether there was something to take back (it may have been forgotten meanwhile).
         kind: What was done to what, where that matters to the next change; None where it does not.
         is_kept: Returns whether it can still be taken back.
+        is_small: Whether it keeps no mask.
     """
 
     undo: Callable[[], bool]
     kind: Hashable = None
     is_kept: Callable[[], bool] = lambda: True
+    is_small: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +59,7 @@ class History(Generic[State]):
     ) -> None:
         self._capture, self._difference, self._restore = capture, difference, restore
         self._undo: deque[UndoStep] = deque(maxlen=_MAX_STEPS)
-        self._redo: deque[_Undone[State]] = deque(maxlen=_MAX_STEPS)
+        self._redo: deque[_Undone[State]] = deque(maxlen=_MAX_MASKS)
 
     @property
     def last(self) -> UndoStep | None:
@@ -70,7 +73,7 @@ class History(Generic[State]):
 
     def note(self, step: UndoStep) -> None:
         """Record a step; what was undone before it cannot be redone any more."""
-        self._undo.append(step)
+        self._keep(step)
         self._redo.clear()
 
     def undo(self) -> tuple[State, State] | None:
@@ -94,7 +97,7 @@ class History(Generic[State]):
             self._restore(undone.before, undone.after)
             return True
 
-        self._undo.append(UndoStep(take_back, undone.step.kind))
+        self._keep(UndoStep(take_back, undone.step.kind))
         return undone.after, undone.before
 
     def forget_redo(self) -> None:
@@ -105,3 +108,8 @@ class History(Generic[State]):
         """Forget all steps."""
         self._undo.clear()
         self._redo.clear()
+
+    def _keep(self, step: UndoStep) -> None:
+        self._undo.append(step)
+        while sum(not one.is_small for one in self._undo) > _MAX_MASKS:
+            self._undo.popleft()

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
-from dsm.core.segment_tags import COMPLETED, STATUS_TAG
 from dsm.errors import InputError
 from dsm.inference.lesion_list import MeasuredLesion, axial_slices
 from DSMSegmentLib.panel.lesion_text import MOST_LESIONS, diametersText, intensityText, lesionVolumeText
+from DSMSegmentLib.scene.lesion_review import acceptedLesions, acceptLesions
 from DSMSegmentLib.scene.lesions import hasLesions, lesionsOf, removeLesion
 from DSMSegmentLib.scene.mrml import ijkToRAS, maskTime
-from DSMSegmentLib.scene.segment_tags import tagOf
 from DSMSegmentWeb.edits import journaled
-from DSMSegmentWeb.segment_actions import toggle_reviewed
+from DSMSegmentWeb.segment_actions import Undo, described_before
 from DSMSegmentWeb.viewer import Viewer
 
 
@@ -31,8 +29,6 @@ class LesionTool:
         self._listed: list[MeasuredLesion] = []
         # Segment, mask and scan that the list is of.
         self._source: tuple[str, int, int] | None = None
-        # Segment, first voxel and volume: a lesion that changes has to be looked at again.
-        self._accepted: set[tuple[str, Sequence[int], float]] = set()
 
     def show(self) -> None:
         """Update the list after a change of the masks or the selection."""
@@ -42,14 +38,17 @@ class LesionTool:
         if source != self._source:
             self._listed = lesionsOf(node, state.selected, most=MOST_LESIONS) if is_tumor else []
             self._source = source
-        state.lesions = [self._row(number, lesion) for number, lesion in enumerate(self._listed, start=1)]
+        accepted = self._accepted() if is_tumor else []
+        state.lesions = [
+            self._row(number, lesion, accepted=lesion in accepted)
+            for number, lesion in enumerate(self._listed, start=1)
+        ]
         if state.shown_lesion not in [row["id"] for row in state.lesions]:
             state.shown_lesion = ""
         state.lesion_note = axial_slices(ijkToRAS(self._viewer.volume_node)).note if self._listed else ""
 
     def forget(self) -> None:
-        """Forget which lesions were accepted, for another scan."""
-        self._accepted.clear()
+        """Forget the list, for another scan."""
         self._listed, self._source = [], None
         self._state.lesions, self._state.shown_lesion, self._state.lesion_note = [], "", ""
 
@@ -60,32 +59,31 @@ class LesionTool:
             self._state.shown_lesion = lesion_id
             self._viewer.jump(lesion.view_ras_mm)
 
-    def accept(self, lesion_id: str) -> None:
-        """Accept a lesion, or take that back. The result is reviewed when all of its lesions are accepted."""
-        lesion = self._find(lesion_id)
-        if lesion is None:
-            return
-        if self._is_accepted(lesion):
-            others = [one for one in self._listed if one is not lesion and self._is_accepted(one)]
-            self._accepted -= {self._key(lesion)}
-            self._accepted |= {self._key(one) for one in others}
-        else:
-            self._accepted.add(self._key(lesion))
-        self._mark_result()
+    def accept(self, lesion_id: str) -> Undo:
+        """Accept a lesion, or take that back: the result is reviewed when all are accepted; returns the undo function.
 
-    def reject(self, lesion_id: str) -> Callable[[], bool]:
+        Raises:
+            InputError: If the list is older than the mask.
+        """
+        lesion, node, segment_id = self._found(lesion_id), self._viewer.segmentation_node, self._state.selected
+        take_back = described_before(node, segment_id)
+        accepted = self._accepted()
+        others = [one for one in accepted if one is not lesion]
+        acceptLesions(node, segment_id, self._listed, others if lesion in accepted else [*others, lesion])
+        return take_back
+
+    def reject(self, lesion_id: str) -> Undo:
         """Remove a lesion from the mask; returns the undo function.
 
         Raises:
             InputError: If the list is older than the mask.
         """
-        lesion = self._find(lesion_id)
-        node, segment_id = self._viewer.segmentation_node, self._state.selected
-        take_back = journaled(node, segment_id)
-        if lesion is None or not removeLesion(node, segment_id, lesion.voxel_ijk):
-            raise InputError("The lesion is not there any more.", code="input.edit", hint="Choose it from the list.")
-        self._listed.remove(lesion)
-        self._mark_result()
+        lesion, node, segment_id = self._found(lesion_id), self._viewer.segmentation_node, self._state.selected
+        take_back, accepted = journaled(node, segment_id), self._accepted()
+        if not removeLesion(node, segment_id, lesion.voxel_ijk):
+            raise _gone()
+        left = [one for one in self._listed if one is not lesion]
+        acceptLesions(node, segment_id, left, [one for one in accepted if one is not lesion])
         return take_back
 
     def _source_of(self, segment_id: str) -> tuple[str, int, int]:
@@ -95,24 +93,16 @@ class LesionTool:
     def _find(self, lesion_id: str) -> MeasuredLesion | None:
         return next((lesion for lesion in self._listed if _id(lesion) == lesion_id), None)
 
-    def _key(self, lesion: MeasuredLesion) -> tuple[str, Sequence[int], float]:
-        return self._state.selected, lesion.voxel_ijk, lesion.volume_ml
+    def _found(self, lesion_id: str) -> MeasuredLesion:
+        lesion = self._find(lesion_id)
+        if lesion is None:
+            raise _gone()
+        return lesion
 
-    @property
-    def _is_reviewed(self) -> bool:
-        segment = self._viewer.segmentation_node.GetSegmentation().GetSegment(self._state.selected)
-        return tagOf(segment, STATUS_TAG) == COMPLETED
+    def _accepted(self) -> list[MeasuredLesion]:
+        return acceptedLesions(self._viewer.segmentation_node, self._state.selected, self._listed)
 
-    def _is_accepted(self, lesion: MeasuredLesion) -> bool:
-        return self._is_reviewed or self._key(lesion) in self._accepted
-
-    def _mark_result(self) -> None:
-        """Mark the result as reviewed if all of its lesions are accepted, else as not reviewed."""
-        all_accepted = bool(self._listed) and all(self._key(lesion) in self._accepted for lesion in self._listed)
-        if all_accepted != self._is_reviewed:
-            toggle_reviewed(self._viewer.segmentation_node, self._state.selected)
-
-    def _row(self, number: int, lesion: MeasuredLesion) -> dict[str, Any]:
+    def _row(self, number: int, lesion: MeasuredLesion, *, accepted: bool) -> dict[str, Any]:
         return {
             "id": _id(lesion),
             "number": number,
@@ -120,9 +110,13 @@ class LesionTool:
             "volume": lesionVolumeText(lesion),
             "intensity": intensityText(lesion, isCT=self._state.is_ct),
             "slice": lesion.slice_number,
-            "accepted": self._is_accepted(lesion),
+            "accepted": accepted,
         }
 
 
 def _id(lesion: MeasuredLesion) -> str:
     return ",".join(map(str, lesion.voxel_ijk))
+
+
+def _gone() -> InputError:
+    return InputError("The lesion is not there any more.", code="input.edit", hint="Choose it from the list.")

@@ -1,4 +1,4 @@
-"""Actions on one result: rename, duplicate, delete, show only this, mark as reviewed. Each change has an undo."""
+"""Actions on one result: rename, recolor, duplicate, delete, show only this, review. Each change has an undo."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from dsm.core.segment_tags import COMPLETED, IN_PROGRESS, STATUS_TAG
+import slicer
+
+from dsm.core.display_colors import RGB
+from dsm.core.segment_tags import COMPLETED, STATUS_TAG
 from dsm.errors import InputError
+from DSMSegmentLib.scene.segment_display import setOwnColor
 from DSMSegmentLib.scene.segment_tags import tagOf
+from DSMSegmentLib.scene.tag_writer import tagReviewed
 from DSMSegmentWeb.segment_state import NO_COLOR, SegmentState
 
 Undo = Callable[[], bool]
@@ -28,30 +33,25 @@ def rename(node: Any, segment_id: str, name: str) -> Undo:
     if not new or new.casefold() in others:
         message = f"{new!r} is taken." if new else "The name is empty."
         raise InputError(message, code="input.edit", hint="Choose another name.")
-    before = segment.GetName()
+    take_back = described_before(node, segment_id)
     segment.SetName(new)
+    return take_back
 
-    def undo() -> bool:
-        renamed = segmentation.GetSegment(segment_id)
-        if renamed is not None:
-            renamed.SetName(before)
-        return renamed is not None
 
-    return undo
+def recolor(node: Any, segment_id: str, color: RGB) -> Undo:
+    """Give a segment a colour that the user chose."""
+    take_back = described_before(node, segment_id)
+    setOwnColor(node, segment_id, color)
+    return take_back
 
 
 def duplicate(node: Any, segment_id: str) -> Undo:
     """Add a copy of a segment, with its code and tags."""
     segmentation = node.GetSegmentation()
     copy_id = str(segmentation.GenerateUniqueSegmentID(f"{segment_id}_copy"))
-    names = {segmentation.GetSegment(id_).GetName().casefold() for id_ in segmentation.GetSegmentIDs()}
-    name = f"{segmentation.GetSegment(segment_id).GetName()} copy"
-    numbered, number = name, 1
-    while numbered.casefold() in names:
-        number += 1
-        numbered = f"{name} {number}"
+    name = free_name(segmentation, f"{segmentation.GetSegment(segment_id).GetName()} copy")
     copy = SegmentState.of(node, segment_id)
-    copy.metadata.SetName(numbered)
+    copy.metadata.SetName(name)
     replace(copy, place=segmentation.GetNumberOfSegments(), shown_color=NO_COLOR, visible=True).restore(node, copy_id)
 
     def undo() -> bool:
@@ -85,7 +85,37 @@ def show_only(node: Any, segment_id: str) -> None:
         display.SetSegmentVisibility(id_, is_alone or id_ == segment_id)
 
 
-def toggle_reviewed(node: Any, segment_id: str) -> None:
+def toggle_reviewed(node: Any, segment_id: str) -> Undo:
     """Set the status of Slicer's segment tables to completed, or back to in progress."""
-    segment = node.GetSegmentation().GetSegment(segment_id)
-    segment.SetTag(STATUS_TAG, IN_PROGRESS if tagOf(segment, STATUS_TAG) == COMPLETED else COMPLETED)
+    take_back, segment = described_before(node, segment_id), node.GetSegmentation().GetSegment(segment_id)
+    tagReviewed(node, segment_id, reviewed=tagOf(segment, STATUS_TAG) != COMPLETED)
+    return take_back
+
+
+def free_name(segmentation: Any, name: str) -> str:
+    """Return a name that no segment has: this one, or with a number."""
+    names = {segmentation.GetSegment(id_).GetName().casefold() for id_ in segmentation.GetSegmentIDs()}
+    numbered, number = name, 1
+    while numbered.casefold() in names:
+        number += 1
+        numbered = f"{name} {number}"
+    return numbered
+
+
+def described_before(node: Any, segment_id: str) -> Undo:
+    """Return the undo function of a change of name, colours or tags, which leaves the mask alone."""
+    segmentation, display = node.GetSegmentation(), node.GetDisplayNode()
+    before, shown = slicer.vtkSegment(), display.GetSegmentOverrideColor(segment_id)
+    before.DeepCopyMetadata(segmentation.GetSegment(segment_id))
+
+    def undo() -> bool:
+        segment = segmentation.GetSegment(segment_id)
+        if segment is None:
+            return False
+        label = segment.GetLabelValue()  # belongs to the layer that the segment lies in now
+        segment.DeepCopyMetadata(before)
+        segment.SetLabelValue(label)
+        display.SetSegmentOverrideColor(segment_id, *shown)
+        return True
+
+    return undo

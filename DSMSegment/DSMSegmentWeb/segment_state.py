@@ -64,7 +64,7 @@ class SegmentState:
         if is_gone:
             segmentation.SetSegmentIndex(segment_id, self.place)
             display.SetSegmentVisibility(segment_id, self.visible)
-            display.SetSegmentOverrideColor(segment_id, *self.shown_color)
+        display.SetSegmentOverrideColor(segment_id, *self.shown_color)
 
     def equals(self, other: SegmentState) -> bool:
         """Return whether mask, name, colour, code and tags are the same."""

@@ -17,9 +17,11 @@ pytestmark = [pytest.mark.xdist_group("web"), pytest.mark.timeout(1500)]
 BACKEND = "clicking scene"
 
 # What the list says of each result, and how many points the selected one has.
-_RESULTS = "() => JSON.stringify(window.trame.state.state.rows.map((row) => [row.name, row.note, row.threshold]))"
+_RESULTS = """() => JSON.stringify(
+    window.trame.state.state.rows.map((row) => [row.name, row.note, row.threshold, row.color, row.reviewed]))"""
 _SEEN = """() => JSON.stringify([
-    window.trame.state.state.rows.map((row) => [row.name, row.note, row.mark, row.threshold, row.code, row.color]),
+    window.trame.state.state.rows.map(({ name, note, mark, threshold, code, color, reviewed }) =>
+        [name, note, mark, threshold, code, color, reviewed]),
     window.trame.state.state.num_clicks])"""
 
 
@@ -53,6 +55,11 @@ def erase(page: Any) -> None:
     drag(page, [AXIAL, (AXIAL[0] + 30, AXIAL[1])])
 
 
+def recolor(page: Any) -> None:
+    page.get_by_label("Colour of liver of today").fill("#12c8fa")
+    page.locator("h1").click()
+
+
 def put_eraser_down(page: Any) -> None:
     page.keyboard.press("Escape")
     press(page, "Erase")
@@ -82,6 +89,8 @@ STEPS: list[Callable[[Any], Any]] = [
     lambda page: segment(page, "liver"),
     rename,
     erase,
+    recolor,
+    lambda page: choose(page, "liver of today", "Mark as reviewed"),
     lambda page: (put_eraser_down(page), press(page, "Smooth")),
     move_threshold,
     lambda page: choose(page, "liver of today", "Duplicate"),
@@ -92,11 +101,11 @@ STEPS: list[Callable[[Any], Any]] = [
 
 
 def results(page: Any, folder: Path) -> list[tuple[Any, ...]]:
-    """Name, voxels and tags of each result."""
+    """Name, colour, voxels and tags of each result."""
     folder.mkdir()
     return [
-        (record.name, (np.argwhere(record.mask.array) + record.mask.offset_ijk).tolist(), dict(record.tags))
-        for record in read_segments(download(page, "seg.nrrd", folder))
+        (one.name, one.color, (np.argwhere(one.mask.array) + one.mask.offset_ijk).tolist(), dict(one.tags))
+        for one in read_segments(download(page, "seg.nrrd", folder))
     ]
 
 
