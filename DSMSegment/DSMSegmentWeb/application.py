@@ -15,6 +15,7 @@ from trame_server import Server
 
 from dsm.core.options import SegmentOptions
 from dsm.errors import DSMError, InputError
+from dsm.io.seg_nrrd_reader import read_segments_of
 from dsm.wire.messages import Progress
 from DSMSegmentLib import (
     Backend,
@@ -35,7 +36,7 @@ from DSMSegmentLib.panel.summary import finishedText, progressText, resultText
 from DSMSegmentLib.scene.exporting import recordsOf
 from DSMSegmentLib.scene.lesions import hasLesions
 from DSMSegmentLib.scene.modality_choice import ModalityChoice
-from DSMSegmentLib.scene.mrml import decideModality
+from DSMSegmentLib.scene.mrml import decideModality, ijkToRAS
 from DSMSegmentLib.scene.segment_display import showDistinctly
 from DSMSegmentLib.scene.uncertainty_overlay import UncertaintyOverlay
 from DSMSegmentWeb import page, segment_actions
@@ -55,6 +56,7 @@ from DSMSegmentWeb.rows import Row, missing_rows, segment_rows
 from DSMSegmentWeb.scan import OpenedScan
 from DSMSegmentWeb.scan_estimate import ScanEstimate
 from DSMSegmentWeb.scene_state import SceneState
+from DSMSegmentWeb.segment_file import add_segments
 from DSMSegmentWeb.surface_files import surfaces_of
 from DSMSegmentWeb.transfer import Transfer
 from DSMSegmentWeb.viewer import Viewer
@@ -112,7 +114,7 @@ class Application:
             note_step=self._note_step,
         )
         self._lesions = LesionTool(self._state, self._viewer)
-        self._opening = Opening(self._state, self._check_idle, self._show_scan)
+        self._opening = Opening(self._state, self._check_idle, self._show_scan, self._add_segments)
         self._transfer = Transfer(self._opening.open, self._export, self.show_error)
         page.build_page(server, self._viewer.layout, self)
         server.state.change("tool", "brush_mm", "selected", "limits_brush", "brush_low", "brush_high")(self._use_tool)
@@ -128,7 +130,7 @@ class Application:
         self._opening.close()
 
     async def open(self, path: Path, series_uid: str | None = None) -> None:
-        """Open a scan, replacing the current one; see `Opening.open`."""
+        """Open a scan, replacing the current one, or segments of it; see `Opening.open`."""
         await self._opening.open(path, series_uid=series_uid)
 
     async def find_devices(self) -> None:
@@ -449,6 +451,27 @@ class Application:
             state.num_scans += 1  # the browser clears the prompt box
             self._estimate.show(scan.volume)
             self._show_rows()
+
+    async def _add_segments(self, path: Path) -> None:
+        """Add the segments of a file to the open scan."""
+        volume_node, node = self._viewer.volume_node, self._viewer.segmentation_node
+        if volume_node is None:
+            message = f"{path.name} holds segments of a scan, and no scan is open."
+            raise InputError(message, code="input.volume", hint="Open the scan first.")
+        shape, affine = volume_node.GetImageData().GetDimensions(), ijkToRAS(volume_node)
+        records = await asyncio.to_thread(read_segments_of, path, shape, affine)
+        self._check_idle()
+        if node is not self._viewer.segmentation_node:
+            raise InputError("Another scan was opened meanwhile.", code="input.volume", hint="Open the segments again.")
+        take_back = add_segments(node, volume_node, records)
+        if self._history.last is None:
+            self._viewer.fit_3d()
+        with self._state as state:
+            self._note_edit(take_back)
+            count = len(records)
+            state.status = (
+                f"{count} segment{'s' * (count != 1)} of {path.name} {'were' if count != 1 else 'was'} added."
+            )
 
     async def _export(self, kind: str, folder: Path) -> Path:
         self._check_idle()

@@ -1,4 +1,4 @@
-"""One archive with everything that the page can write: segments in every format, surfaces, table and picture."""
+"""One archive of all that the page can write but the scene: segments in every format, surfaces, tables, picture."""
 
 from __future__ import annotations
 

@@ -1,15 +1,16 @@
-"""Opening of a scan: a file, or a series of a folder; the user chooses among several."""
+"""Opening of a scan: a file, or a series of a folder; the user chooses among several. Or of segments of that scan."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from trame_server.state import State
 
 from dsm.errors import DSMError, InputError
 from dsm.io.dicom import Series
+from dsm.io.seg_nrrd_reader import holds_segments
 from DSMSegmentWeb.scan import OpenedScan, read_scan, series_to_choose_from
 from DSMSegmentWeb.transfer import TemporaryFolder
 
@@ -21,18 +22,26 @@ class Opening:
         state: Of the page.
         check_idle: Raises while a run is going on.
         show: Puts a scan in place of the one before.
+        add_segments: Adds the segments of a file to the open scan.
     """
 
-    def __init__(self, state: State, check_idle: Callable[[], None], show: Callable[[OpenedScan], None]) -> None:
+    def __init__(
+        self,
+        state: State,
+        check_idle: Callable[[], None],
+        show: Callable[[OpenedScan], None],
+        add_segments: Callable[[Path], Awaitable[None]],
+    ) -> None:
         self._state = state
         self._check_idle = check_idle
         self._show = show
+        self._add_segments = add_segments
         # An export may look into it.
         self._folder: TemporaryFolder | None = None
         self._waiting: tuple[Path, TemporaryFolder | None] | None = None
 
     async def open(self, path: Path, *, series_uid: str | None = None, folder: TemporaryFolder | None = None) -> None:
-        """Open a scan, replacing the current one; if it cannot be read, nothing changes.
+        """Open a scan, replacing the current one, or segments of it; if it cannot be read, nothing changes.
 
         Args:
             path: A file, or a folder of DICOM files.
@@ -43,9 +52,14 @@ class Opening:
             DSMError: If it cannot be read, or a run is going on.
         """
         self._check_idle()
+        reading = f"Reading {_name(path)}..."
         with self._state as state:
-            state.opening, state.status, state.error = True, f"Reading {_name(path)}...", ""
+            state.opening, state.status, state.error = True, reading, ""
         try:
+            if await asyncio.to_thread(holds_segments, path):
+                await self._add_segments(path)
+                _remove(folder)
+                return
             # Not on the event loop: the page stays alive meanwhile.
             several = [] if series_uid else await asyncio.to_thread(series_to_choose_from, path)
             if several:
@@ -59,7 +73,8 @@ class Opening:
             raise _without_our_path(error, path) from error
         finally:
             with self._state as state:
-                state.opening, state.status = False, ""
+                state.opening = False
+                state.status = state.status if state.status != reading else ""
         if self._waiting and self._waiting[1] is not folder:
             self.cancel()
         self._waiting = None

@@ -60,6 +60,7 @@ SWITCHES = {
     ),
     "uncertainty": ("Uncertainty maps", "Also compute an uncertainty map; takes more time and memory."),
 }
+_OPEN_TITLE = f"A scan ({', '.join(SUFFIXES)} of a DICOM series), or a .seg.nrrd of the scan that is open"
 _MODALITY_TITLE = "Take the scan for CT (Hounsfield units) or MR, whatever its header and values say."
 # Width and middle in HU.
 _CT_WINDOWS = {"Soft tissue": (400, 40), "Lung": (1500, -600), "Bone": (1800, 400)}
@@ -115,8 +116,8 @@ def _heading() -> None:
         html.Div("Segments on {{ remote }}.", v_if="remote", classes="dsm-small")
     with html.Div(classes="dsm-line"):
         html.Div("{{ volume_name || 'No scan is open' }}", classes="dsm-grow dsm-volume", title=("volume_name",))
-        _open_button("Open file", "dsm-file")
-        _open_button("Folder", "dsm-folder")
+        _open_button("Open file", "dsm-file", _OPEN_TITLE)
+        _open_button("Folder", "dsm-folder", "Folder of a DICOM series")
     html.Div("{{ note }}", v_for="note in input_notes", key="note", classes="dsm-small dsm-input-note")
     html.Div("Or drop a file or a folder on the page.", v_if="!rows.length && !running", classes="dsm-small")
     # Not shown: the buttons press them.
@@ -138,7 +139,7 @@ def _heading() -> None:
         )
 
 
-def _open_button(text: str, input_id: str) -> None:
+def _open_button(text: str, input_id: str, title: str) -> None:
     v3.VBtn(
         text,
         size="small",
@@ -146,6 +147,7 @@ def _open_button(text: str, input_id: str) -> None:
         loading=(_BUSY,),
         disabled=("running",),
         click=f"window.document.getElementById('{input_id}').click()",
+        raw_attrs=[f'title="{title}"'],
     )
 
 

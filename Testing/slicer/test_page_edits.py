@@ -31,7 +31,7 @@ ALL = np.ones(SHAPE, np.uint8)
 
 
 class Editor:
-    """What strokes need of trame-slicer's editor."""
+    """The part of trame-slicer's editor that strokes need."""
 
     def __init__(self, node: Any) -> None:
         self.active_segmentation_node = node

@@ -118,6 +118,21 @@ def test_all_lesions_accepted_is_a_reviewed_result(page: Any) -> None:
     assert pressed == ["true", "false", "true"]
 
 
+def test_segments_of_a_file_come_back_with_the_lesions_that_were_accepted(page: Any, tmp_path: Path) -> None:
+    page.set_input_files("#dsm-file", download(page, "seg.nrrd", tmp_path))
+    added = page.get_by_role("button", name="lung tumor 2", exact=True)
+    added.click()
+    wait_until_sent(page)
+    wait_for_lesions(page, 3)
+    assert names(page) == ["liver", "lung tumor", "liver 2", "lung tumor 2"]
+    assert page.locator("#dsm-status").inner_text() == "2 segments of CTChest4.seg.nrrd were added."
+    pressed = [page.get_by_role("button", name=f"Accept lesion {n}").get_attribute("aria-pressed") for n in (1, 2, 3)]
+    assert pressed == ["true", "false", "true"]
+    press(page, "Undo")
+    added.wait_for(state="detached")
+    assert names(page) == ["liver", "lung tumor"]
+
+
 def test_lesions_stay_in_sight_below_many_results(page: Any) -> None:
     # Laid out by the browser, which is told of more results than there are.
     page.evaluate(

@@ -5,7 +5,8 @@
 
   async function open(files) {
     if (!files.length) return;
-    if (state().get("rows").some((row) => row.id) &&
+    const isScan = files.length > 1 || !/\.seg[^/]*\.nrrd$/i.test(files[0].name); // segments are added to the open one
+    if (isScan && state().get("rows").some((row) => row.id) &&
         !window.confirm("Opening another scan closes this one and its segments. Go on?")) return;
     const name = files.length > 1 ? "The folder" : files[0].name;
     if (files.reduce((sum, file) => sum + file.size, 0) > state().get("max_upload_bytes")) {

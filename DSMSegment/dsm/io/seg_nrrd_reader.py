@@ -16,12 +16,16 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk  # noqa: N813  (the name that everyone gives it)
 
-from dsm.core.boxes import CroppedArray
-from dsm.errors import ImageError
+from dsm.core.boxes import CroppedArray, Index3
+from dsm.errors import ImageError, InputError
+from dsm.io.nrrd_header import check_header
 from dsm.io.quiet_itk import quiet_itk
 from dsm.io.segment_record import SegmentRecord
 
 _TERMINOLOGY = "TerminologyEntry"
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+# In voxels: files round.
+_SAME_PLACE = 0.05
 
 
 def read_segments(path: str | os.PathLike[str]) -> list[SegmentRecord]:
@@ -42,6 +46,59 @@ def read_segments(path: str | os.PathLike[str]) -> list[SegmentRecord]:
     return _read_nrrd(path)
 
 
+def holds_segments(path: Path) -> bool:
+    """Return whether a file is a segmentation of Slicer in NRRD, whatever the rest of its name."""
+    is_nrrd = path.is_file() and path.suffix.lower() == ".nrrd"
+    return is_nrrd and any(note.code == "label_map" for note in check_header(path))
+
+
+def read_segments_of(path: Path, shape: Index3, affine: np.ndarray) -> list[SegmentRecord]:
+    """Read the segments of a `.seg.nrrd` onto the grid of their scan.
+
+    Args:
+        path: The file.
+        shape: Voxels of the scan along its axes.
+        affine: `(4, 4)` of the scan, from voxel index to RAS mm.
+
+    Raises:
+        InputError: If they are on the grid of another scan.
+        ImageError: As `read_segments`.
+    """
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO("NrrdImageIO")
+    reader.SetFileName(str(path))
+    try:
+        with quiet_itk():
+            reader.ReadImageInformation()  # the voxels of another scan may be any number
+            start = _start_on(reader, shape, affine)
+    except RuntimeError as error:
+        raise ImageError(f"{path} cannot be read as NRRD.", code="bad_image.damaged", details=str(error)) from error
+    if start is None:
+        raise InputError(
+            f"The segments of {path.name} are on another grid than the scan.",
+            code="geometry.label",
+            hint="Open the scan that they were made of, or resample them to this one in 3D Slicer.",
+        )
+    return _read_nrrd(path, start)
+
+
+def _start_on(reader: sitk.ImageFileReader, shape: Index3, affine: np.ndarray) -> np.ndarray | None:
+    """Return the index on a grid of the first voxel of a file; None if the file is not a part of that grid."""
+    if reader.GetDimension() != 3:
+        return None
+    lps = np.eye(4)
+    lps[:3, :3] = np.reshape(reader.GetDirection(), (3, 3)) * np.array(reader.GetSpacing())
+    lps[:3, 3] = reader.GetOrigin()
+    size = np.array(reader.GetSize())
+    to_grid = np.linalg.solve(affine, _LPS_TO_RAS @ lps)
+    start = np.round(to_grid[:3, 3])
+    shift = to_grid - np.eye(4)
+    shift[:3, 3] -= start
+    corners = np.array(np.meshgrid(*([0, one] for one in size), [1])).reshape(4, -1)
+    is_part = (start >= 0).all() and (start + size <= shape).all()
+    return start.astype(int) if is_part and np.abs((shift @ corners)[:3]).max() < _SAME_PLACE else None
+
+
 def _read_bundle(path: Path) -> list[SegmentRecord]:
     records = []
     try:
@@ -58,7 +115,7 @@ def _read_bundle(path: Path) -> list[SegmentRecord]:
     return records
 
 
-def _read_nrrd(path: Path) -> list[SegmentRecord]:
+def _read_nrrd(path: Path, start: np.ndarray | None = None) -> list[SegmentRecord]:
     try:
         with quiet_itk():
             image = sitk.ReadImage(str(path), imageIO="NrrdImageIO")
@@ -74,8 +131,9 @@ def _read_nrrd(path: Path) -> list[SegmentRecord]:
         )
     voxels = sitk.GetArrayViewFromImage(image)
     layers = voxels if image.GetNumberOfComponentsPerPixel() > 1 else voxels[..., None]
-    offset = np.array([int(part) for part in header.get("Segmentation_ReferenceImageExtentOffset", "0 0 0").split()])
-    return [_record(header, f"Segment{number}_", layers, offset) for number in numbers]
+    if start is None:
+        start = np.array([int(part) for part in header.get("Segmentation_ReferenceImageExtentOffset", "0 0 0").split()])
+    return [_record(header, f"Segment{number}_", layers, start) for number in numbers]
 
 
 def _record(header: Mapping[str, str], prefix: str, layers: np.ndarray, offset: np.ndarray) -> SegmentRecord:
