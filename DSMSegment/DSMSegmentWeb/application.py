@@ -37,7 +37,6 @@ from DSMSegmentLib.scene.exporting import recordsOf
 from DSMSegmentLib.scene.lesions import hasLesions
 from DSMSegmentLib.scene.modality_choice import ModalityChoice
 from DSMSegmentLib.scene.mrml import decideModality, ijkToRAS
-from DSMSegmentLib.scene.segment_display import showDistinctly
 from DSMSegmentLib.scene.uncertainty_overlay import UncertaintyOverlay
 from DSMSegmentWeb import page, segment_actions
 from DSMSegmentWeb.access import Access
@@ -562,7 +561,7 @@ class Application:
         state = self._state
         node = self._viewer.segmentation_node
         if node is not None:
-            showDistinctly(node)
+            self._viewer.show_distinctly()
         rows = self._rows()
         state.rows = [asdict(row) for row in rows]
         ids = [row.id for row in rows if row.id]

@@ -15,8 +15,12 @@ from trame_slicer.rca_view import register_rca_factories
 from trame_slicer.segmentation import SegmentationOverwriteMode
 from trame_slicer.views import Layout, LayoutDirection, ViewLayoutDefinition
 
+from dsm.core.display_colors import RGB
 from dsm.core.volume import Volume
+from DSMSegmentLib.scene.lesions import hasLesions
 from DSMSegmentLib.scene.placement import createSegmentation, removeSegmentation
+from DSMSegmentLib.scene.segment_display import showDistinctly, shownColor
+from DSMSegmentWeb.draw_order import draw_above
 from DSMSegmentWeb.picture import ViewPicture, capture
 from DSMSegmentWeb.view_tools import slice_tools, view_tools
 from DSMSegmentWeb.volume_node import add_volume_node
@@ -58,8 +62,11 @@ class Viewer:
         # Dragging in a slice sets window and level wherever no tool takes the mouse.
         interaction = self.slicer.app_logic.GetInteractionNode()
         interaction.SetCurrentInteractionMode(interaction.AdjustWindowLevel)
+        self._lesion_colors: set[RGB] = set()
         for view in views.get_slice_views():
             view.set_ruler(slicer.vtkMRMLAbstractViewNode.RulerTypeThin)
+            # When it is drawn: only then is it sure that what is drawn is there.
+            view.renderer().AddObserver(vtk.vtkCommand.StartEvent, lambda one, _: draw_above(one, self._lesion_colors))
 
     @property
     def scene(self) -> slicer.vtkMRMLScene:
@@ -113,6 +120,13 @@ class Viewer:
     def jump(self, ras_mm: Sequence[float]) -> None:
         """Move all slice views to a position, and its middle there."""
         slicer.vtkMRMLSliceNode.JumpAllSlices(self.scene, *ras_mm, slicer.vtkMRMLSliceNode.CenteredJumpSlice)
+
+    def show_distinctly(self) -> None:
+        """Show each segment in a colour of its own, and lesions through and above their organs."""
+        node = self.segmentation_node
+        showDistinctly(node)
+        ids = node.GetSegmentation().GetSegmentIDs()
+        self._lesion_colors = {shownColor(node, id_) for id_ in ids if hasLesions(node, id_)}
 
     def make_surfaces(self) -> None:
         """Create surfaces of segments that the editor did not make itself."""
