@@ -54,7 +54,7 @@ def operators_of_torch():
         yield
 
 
-def crops(names):
+def crops(names, num_channels):
     """Blobs of different brightness, a new one every step."""
     for step in range(STEPS):
         generator = torch.Generator().manual_seed(step)
@@ -63,7 +63,7 @@ def crops(names):
         masks = torch.stack([label == row + 1 for row in range(ORGANS)])
         image = F.interpolate(label[None, None] / (ORGANS + 1), SIZE, mode="nearest")
         image = (image + 0.05 * torch.randn(image.shape, generator=generator)).clamp(0, 1)
-        yield Crop(image=image, masks=masks, names=names)
+        yield Crop(image=image.expand(-1, num_channels, -1, -1, -1), masks=masks, names=names)
 
 
 def train():
@@ -77,7 +77,7 @@ def train():
     names = LabelSet(organs={name: row for row, name in enumerate(config.organs)}, tumors={}, text=texts)
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-5)
     found, began = [], time.process_time()
-    for step, crop in enumerate(crops(config.organs[:ORGANS])):
+    for step, crop in enumerate(crops(config.organs[:ORGANS], config.num_channels)):
         loss, _ = training_loss(net, crop, names, recipe, torch.Generator().manual_seed(step))
         optimizer.zero_grad()
         loss.backward()
