@@ -25,6 +25,7 @@ from dsm.evaluation.montage import draw_montage
 from dsm.evaluation.simulated_clicks import first_click, next_click
 from dsm.inference.click_scan import ClickScan, ClickSegmenter
 from dsm.inference.components import label_components
+from dsm.inference.expected_volume import expected_ml
 from dsm.inference.postprocess import NOTHING
 from dsm.inference.segmenter import Segmenter
 from dsm.io.manifest import CaseEntry, read_manifest
@@ -122,12 +123,11 @@ def _openers(
 
         def open_with_text(name: str) -> Clicked:
             prompt = exact_prompt(name)
-            return click_model.open(
-                volume, text=scan.segment([prompt])[0].mask if corrects_text_mask(prompt.kind) else None
-            )
+            text = scan.segment([prompt])[0].mask if corrects_text_mask(prompt.kind) else None
+            return click_model.open(volume, text=text, expected_ml=expected_ml(name))
 
         openers["with_text"] = open_with_text
-    openers["without_text"] = lambda _: click_model.open(volume)
+    openers["without_text"] = lambda name: click_model.open(volume, expected_ml=expected_ml(name))
     if "baseline" in methods:
         openers["baseline"] = lambda _: ClickScan.of(volume, GeodesicLook())
     return openers

@@ -23,12 +23,13 @@ from dsm.core.volume import Volume
 from dsm.inference.click_channels import WindowClick, click_channels
 from dsm.inference.click_window import ClickWindow, soft_tissue_units
 from dsm.inference.components import label_components
+from dsm.inference.expected_volume import surprise
 from dsm.inference.postprocess import NOTHING
 from dsm.models.click_weights import find_refiner, load_refiner
 from dsm.nn.click_refiner import ClickRefiner
 
 _START_MM = 1.5
-# Voxel sizes of the looks at a new object, of which the most distinct one counts: a node of 5 mm to a mass of 15 cm.
+# Voxel sizes of the looks at a new object, of which the most plausible one counts: a node of 5 mm to a mass of 15 cm.
 _FIRST_MM = (_START_MM, 2.2, 3.2, 4.8)
 _UNDECIDED = math.log(0.8 / 0.2)  # logit: probabilities of 0.2 to 0.8
 _GROWTH = 1.4
@@ -113,14 +114,15 @@ class ClickSegmenter:
         """
         return cls(load_refiner(find_refiner(name_or_path))[0])
 
-    def open(self, volume: Volume, *, text: CroppedArray | None = None) -> ClickScan:
+    def open(self, volume: Volume, *, text: CroppedArray | None = None, expected_ml: float | None = None) -> ClickScan:
         """Prepare a volume for clicks; nothing is encoded.
 
         Args:
             volume: CT or MR.
             text: What a text prompt found in it, on its grid.
+            expected_ml: Volume that the object is expected to have (`dsm.inference.expected_volume`).
         """
-        return ClickScan.of(volume, self, text=text)
+        return ClickScan.of(volume, self, text=text, expected_ml=expected_ml)
 
     @torch.inference_mode()
     def look(self, image: Tensor, clicks: Sequence[WindowClick], *, previous: Tensor, text: Tensor) -> Tensor:
@@ -140,10 +142,12 @@ class ClickScan:
     Args:
         volume: The image.
         text: What a text prompt found; empty for none.
+        expected_ml: Volume that the object is expected to have; None if nothing is known.
     """
 
     volume: Volume
     text: CroppedArray
+    expected_ml: float | None
     _segmenter: Looker = field(repr=False)
     _units: tuple[float, float] = field(repr=False)
     _known: OrderedDict[tuple[Click, ...], ClickResult] = field(default_factory=OrderedDict, repr=False)
@@ -155,6 +159,7 @@ class ClickScan:
         looker: Looker,
         *,
         text: CroppedArray | None = None,
+        expected_ml: float | None = None,
         units: tuple[float, float] | None = None,
     ) -> ClickScan:
         """Prepare a volume for clicks.
@@ -163,9 +168,10 @@ class ClickScan:
             volume: CT or MR.
             looker: Predictor.
             text: Mask of a text prompt, on its grid.
+            expected_ml: Volume that the object is expected to have.
             units: Intensities that become 0 and 1 (`soft_tissue_units`); measured by default.
         """
-        return cls(volume, text or NOTHING, looker, units or soft_tissue_units(volume))
+        return cls(volume, text or NOTHING, expected_ml, looker, units or soft_tissue_units(volume))
 
     def segment(self, clicks: Sequence[Click], *, on_look: Callable[[], None] = lambda: None) -> ClickResult:
         """Segment the clicked object.
@@ -243,7 +249,7 @@ class ClickScan:
                 on_look()
                 window = self._window(center.tolist(), mm)
                 tried.append((mm, window, *self._look(window, marks, previous)))
-            spacing, window, logits, found = min(tried, key=lambda look: _indistinctness(*look[2:]))
+            spacing, window, logits, found = min(tried, key=self._implausibility)
             looks, scales = looks + 1, []
             mask = _mask_of(window, logits, found)
             touches, extent = _fit(found, window)
@@ -265,6 +271,18 @@ class ClickScan:
             looks += 1
             mask = _mask_of(window, logits, found)
         return mask, window, looks
+
+    def _implausibility(self, look: tuple[float, ClickWindow, Tensor, np.ndarray]) -> float:
+        """Undecided voxels of a window per voxel of the object, times the surprise at its volume.
+
+        Many voxels are undecided where the object is too small or too large for the window.
+        """
+        spacing_mm, _, logits, found = look
+        count = int(np.count_nonzero(found))
+        if not count:
+            return math.inf
+        undecided = int((logits.abs() < _UNDECIDED).sum())
+        return undecided / count * surprise(count * spacing_mm**3 / 1000, self.expected_ml)
 
     def _correct(
         self, marks: Sequence[WindowClick], before: CroppedArray, on_look: Callable[[], None]
@@ -363,12 +381,6 @@ class ClickScan:
             previous=previous,
             text=window.sample_mask(self.text),
         )
-
-
-def _indistinctness(logits: Tensor, found: np.ndarray) -> float:
-    """Undecided voxels of a window per voxel of the object: many where it is too small or too large for the window."""
-    undecided = int((logits.abs() < _UNDECIDED).sum())
-    return undecided / count if (count := int(np.count_nonzero(found))) else math.inf
 
 
 def clicked_parts(found: np.ndarray, points: Sequence[Sequence[float]]) -> np.ndarray:

@@ -13,6 +13,7 @@ from dsm.core.result import PromptResult
 from dsm.core.volume import Volume
 from dsm.inference.click_scan import ClickScan, Looker
 from dsm.inference.click_window import soft_tissue_units
+from dsm.inference.expected_volume import expected_ml
 
 _MOST_OBJECTS = 8
 
@@ -52,7 +53,7 @@ class ClickedObjects:
             InputError: If no click is inside and there is no mask to correct, or a click lies outside of the volume.
         """
         key = (prompt.name, prompt.kind, find_text_mask is not None)
-        scan = self._scans.pop(key, None) or self._opened(find_text_mask)
+        scan = self._scans.pop(key, None) or self._opened(prompt, find_text_mask)
         self._scans[key] = scan
         while len(self._scans) > _MOST_OBJECTS:
             self._scans.popitem(last=False)
@@ -75,9 +76,11 @@ class ClickedObjects:
             return ()
         return (f"Check: the mask contradicts {wrong} of {len(clicks)} clicks; click there once more, or paint.",)
 
-    def _opened(self, find_text_mask: Callable[[], CroppedArray] | None) -> ClickScan:
+    def _opened(self, prompt: Prompt, find_text_mask: Callable[[], CroppedArray] | None) -> ClickScan:
         text = None if find_text_mask is None else find_text_mask()
-        return ClickScan.of(self._volume, self._network, text=text, units=self._units)
+        return ClickScan.of(
+            self._volume, self._network, text=text, expected_ml=expected_ml(prompt.name), units=self._units
+        )
 
     @cached_property
     def _units(self) -> tuple[float, float]:

@@ -81,6 +81,28 @@ def test_first_click_in_a_large_object_uses_the_most_distinct_window():
     assert dice(result, truth) > 0.9
 
 
+class CoarseSighted(FloodFill):
+    """Sees a lesion in fine windows, its organ in coarse ones, and is less sure of the lesion."""
+
+    def look(self, image, clicks, *, previous, text):
+        self.looks += 1
+        lesion, organ = image > image.max() - 0.1, image > image.min() + 0.1
+        is_fine = bool(organ.float().mean() > 0.5)
+        logits = torch.where(lesion if is_fine else organ, 4.0, -4.0)
+        undecided = 8 if is_fine else 1
+        logits[:undecided] = logits[:undecided].clamp(-0.5, 0.5)
+        return logits
+
+
+@pytest.mark.parametrize(("expected_ml", "radius_mm"), [(None, 40), (260.0, 40), (1.0, 8)])
+def test_first_click_uses_the_volume_that_the_name_leads_to_expect(expected_ml, radius_mm):
+    volume, lesion = ball_in((110, 110, 110), np.eye(4), (55, 55, 55), 8)
+    organ_volume, organ = ball_in((110, 110, 110), np.eye(4), (55, 55, 55), 40)
+    volume = Volume((volume.array + organ_volume.array) / 2, np.eye(4))
+    result = ClickScan.of(volume, CoarseSighted(), expected_ml=expected_ml).segment([at(volume, (55, 55, 55))])
+    assert dice(result, {8: lesion, 40: organ}[radius_mm]) > 0.85
+
+
 @pytest.mark.parametrize(
     "affine",
     [

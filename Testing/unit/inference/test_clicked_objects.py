@@ -14,6 +14,7 @@ from dsm.core.name_status import ResultSource
 from dsm.core.options import SegmentOptions
 from dsm.core.volume import Volume
 from dsm.errors import InputError, JobCancelled, ModelError, PromptError
+from dsm.inference.click_scan import ClickScan
 from dsm.inference.segmenter import Scan, Segmenter
 from dsm.text.prompt import parse_prompts
 
@@ -222,3 +223,14 @@ def test_mask_that_contradicts_a_click_is_flagged(segmenter, volume):
     assert not any("contradicts" in warning for warning in first.warnings)
     assert not both.full_mask()[20, 18, 10], "the network of this test follows the last click"
     assert any(warning.startswith("Check: the mask contradicts 1 of 2 clicks;") for warning in both.warnings)
+
+
+@pytest.mark.usefixtures("looks")
+@pytest.mark.parametrize(("name", "expected_ml"), [("liver tumor", 2.6), ("schwannoma", None)])
+def test_name_says_how_large_the_clicked_object_is(segmenter, volume, monkeypatch, name, expected_ml):
+    opened, open_scan = [], ClickScan.of
+    monkeypatch.setattr(
+        ClickScan, "of", lambda *args, **options: opened.append(options["expected_ml"]) or open_scan(*args, **options)
+    )
+    segmenter.open(volume).segment(name, clicks=[MIDDLE])
+    assert opened == [expected_ml]
