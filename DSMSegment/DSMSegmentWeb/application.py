@@ -38,6 +38,7 @@ from DSMSegmentLib.scene.lesions import hasLesions
 from DSMSegmentLib.scene.modality_choice import ModalityChoice
 from DSMSegmentLib.scene.mrml import decideModality, ijkToRAS
 from DSMSegmentLib.scene.uncertainty_overlay import UncertaintyOverlay
+from DSMSegmentLib.scene.undo import Change
 from DSMSegmentWeb import page, segment_actions
 from DSMSegmentWeb.access import Access
 from DSMSegmentWeb.click_tool import CLICK_TOOLS, INSIDE, ClickTool
@@ -185,7 +186,7 @@ class Application:
             modality=ModalityChoice(state.modality).value,
         )
 
-    def _start(self, prompts: str, options: JobOptions, on_undone: Callable[[], None] | None = None) -> SegmentationJob:
+    def _start(self, prompts: str, options: JobOptions, click_change: Change | None = None) -> SegmentationJob:
         return self._runs.segment(
             self._viewer.volume_node,
             prompts,
@@ -194,7 +195,7 @@ class Application:
             interactive=True,
             onProgress=self._show_progress,
             onResult=lambda _outcome: self._show_segments(),
-            onUndone=on_undone,
+            clickChange=click_change,
         )
 
     def click_on(self, segment_id: str) -> None:
@@ -248,9 +249,7 @@ class Application:
     def _start_clicks(self, request: ClickRequest) -> SegmentationJob:
         prompt = request.prompt
         into, clicks = {prompt.name: [request.segmentId]}, {prompt.name: request.clicks}
-        job = self._start(
-            prompt.canonical_text, replace(self._job_options(), into=into, clicks=clicks), request.onUndone
-        )
+        job = self._start(prompt.canonical_text, replace(self._job_options(), into=into, clicks=clicks), request.change)
         self._state.running, self._state.progress = True, -1
         return job
 

@@ -217,7 +217,7 @@ class ClickTool:
             job = self._start_job(request)
         except DSMError as error:
             self._state.click_error = error.one_line
-            request.onUndone()
+            request.change.revert()
             return False
         self._current = job, request, before
         return True
@@ -236,7 +236,7 @@ class ClickTool:
                     UndoStep(lambda: self._runs.undoLast(node), change, is_kept=lambda: self._runs.canUndo(node))
                 )
         elif not self._click_runs.isWaiting:  # nothing answers these clicks any more
-            request.onUndone()
+            request.change.revert()
             self._state.click_error = job.error.one_line if job.error is not None else ""
         self._end_job(job)
         self.show()

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 from DSMSegmentLib import Runs
 from DSMSegmentLib.jobs.runs import Maps
+from DSMSegmentLib.scene.segment_state import SegmentState
 from DSMSegmentWeb.click_tool import ClickState, ClickTool
 from DSMSegmentWeb.rows import Row
-from DSMSegmentWeb.segment_state import SegmentState
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")

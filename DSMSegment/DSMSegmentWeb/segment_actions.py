@@ -12,9 +12,9 @@ from dsm.core.display_colors import RGB
 from dsm.core.segment_tags import COMPLETED, STATUS_TAG
 from dsm.errors import InputError
 from DSMSegmentLib.scene.segment_display import setOwnColor
+from DSMSegmentLib.scene.segment_state import NO_COLOR, SegmentState
 from DSMSegmentLib.scene.segment_tags import tagOf
 from DSMSegmentLib.scene.tag_writer import tagReviewed
-from DSMSegmentWeb.segment_state import NO_COLOR, SegmentState
 
 Undo = Callable[[], bool]
 
@@ -52,7 +52,7 @@ def duplicate(node: Any, segment_id: str) -> Undo:
     name = free_name(segmentation, f"{segmentation.GetSegment(segment_id).GetName()} copy")
     copy = SegmentState.of(node, segment_id)
     copy.metadata.SetName(name)
-    replace(copy, place=segmentation.GetNumberOfSegments(), shown_color=NO_COLOR, visible=True).restore(node, copy_id)
+    replace(copy, place=segmentation.GetNumberOfSegments(), shownColor=NO_COLOR, visible=True).restore(node, copy_id)
 
     def undo() -> bool:
         is_there = node.GetScene() is not None and segmentation.GetSegment(copy_id) is not None

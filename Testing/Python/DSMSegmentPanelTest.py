@@ -36,7 +36,7 @@ class DSMSegmentPanelTest(ScriptedLoadableModuleTest):
     def runTest(self):
         for test in (
             self.test_form_and_parameters,
-            self.test_run_undo,
+            self.test_run_undo_redo,
             self.test_output_follows_the_volume,
             self.test_editor_hand_over,
             self.test_effect_is_registered,
@@ -80,8 +80,8 @@ class DSMSegmentPanelTest(ScriptedLoadableModuleTest):
         parameters.threshold = 0.4
         self.assertAlmostEqual(self.widget.ui.thresholdSlider.value, 0.4)
 
-    def test_run_undo(self):
-        """Segments have the right voxels, the table shows them, Undo takes them back."""
+    def test_run_undo_redo(self):
+        """Segments have the right voxels, the table shows them, Undo takes them back and Redo brings them again."""
         node = self.run_prompts("liver\nspleen\npancreas")
         written = slicer.util.arrayFromSegmentBinaryLabelmap(node, "DSM_liver", self.volumeNode)
         np.testing.assert_array_equal(written.transpose(2, 1, 0), self.mask)
@@ -89,6 +89,10 @@ class DSMSegmentPanelTest(ScriptedLoadableModuleTest):
         self.assertTrue(self.widget.ui.undoButton.enabled)
         self.widget.ui.undoButton.click()
         self.assertIsNone(slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSegmentationNode"))
+        self.widget.ui.redoButton.click()
+        self.assertIs(self.widget.ui.outputSegmentationSelector.currentNode(), node)
+        again = slicer.util.arrayFromSegmentBinaryLabelmap(node, "DSM_liver", self.volumeNode)
+        np.testing.assert_array_equal(again, written)
 
     def test_output_follows_the_volume(self):
         """Another volume gets a segmentation of its own, and the first one shows its results again."""

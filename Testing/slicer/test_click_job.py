@@ -38,6 +38,17 @@ def click(runs: Runs, volume: Any, node: Any, segment_id: str, name: str, *click
     return runs.segment(volume, name, node, job, wait=True, **options)
 
 
+class NotedChange:
+    """A change of clicks that notes when it is undone and redone."""
+
+    def __init__(self, name: str, noted: list[str], *, is_undone: bool = False) -> None:
+        self.name, self.noted, self.is_undone = name, noted, is_undone
+
+    def revert(self) -> NotedChange:
+        self.noted.append(f"{'redo' if self.is_undone else 'undo'} {self.name}")
+        return NotedChange(self.name, self.noted, is_undone=not self.is_undone)
+
+
 def ball(volume: Any, clicks: Sequence[Click]) -> np.ndarray:
     return clicked_mask(ijkToRAS(volume), SHAPE, clicks)
 
@@ -68,19 +79,24 @@ def test_click_gives_the_segment_its_mask(runs: Runs, volume: Any) -> None:
     assert (row.label, row.edited) == ("found by click", False)
 
 
-def test_each_run_of_clicks_is_undone_alone(runs: Runs, volume: Any) -> None:
+def test_each_run_of_clicks_is_undone_and_redone_alone(runs: Runs, volume: Any) -> None:
     node = runs.segment(volume, "liver", wait=True).segmentationNode
-    undone: list[str] = []
+    noted: list[str] = []
     clicks = (Click(HERE), Click(THERE, inside=False))
-    click(runs, volume, node, "DSM_liver", "liver", *clicks[:1], onUndone=lambda: undone.append("first"))
-    click(runs, volume, node, "DSM_liver", "liver", *clicks, onUndone=lambda: undone.append("second"))
+    click(runs, volume, node, "DSM_liver", "liver", *clicks[:1], clickChange=NotedChange("first", noted))
+    click(runs, volume, node, "DSM_liver", "liver", *clicks, clickChange=NotedChange("second", noted))
     np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), ball(volume, clicks))
     runs.undoLast(node)
     np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), ball(volume, clicks[:1]))
     runs.undoLast(node)
     np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), MASKS["liver"])
     assert tag_of(segment_of(node, "DSM_liver"), ALGORITHM_TYPE_TAG) == "AUTOMATIC"
-    assert undone == ["second", "first"]
+    assert runs.redoLast(node) is node
+    np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), ball(volume, clicks[:1]))
+    runs.redoLast(node)
+    np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), ball(volume, clicks))
+    assert tag_of(segment_of(node, "DSM_liver"), ALGORITHM_TYPE_TAG) == "SEMIAUTOMATIC"
+    assert noted == ["undo second", "undo first", "redo first", "redo second"]
 
 
 def test_click_outside_of_the_volume_changes_nothing(runs: Runs, volume: Any) -> None:

@@ -21,7 +21,7 @@ import qt  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("questions")
 
-BUTTONS = ("undo", "edit", "rerun", "show3D", "uncertainty", "export", "saveCorrection")
+BUTTONS = ("undo", "redo", "edit", "rerun", "show3D", "uncertainty", "export", "saveCorrection")
 DELETED = ("segment", "segmentation")
 
 

@@ -405,6 +405,13 @@ def undo(desk: Desk) -> None:
     assert slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSegmentationNode") is None
 
 
+def redo(desk: Desk) -> None:
+    node = desk.run("liver")
+    mouse.click(desk.ui.undoButton)
+    mouse.click(desk.ui.redoButton)
+    assert slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSegmentationNode") is node
+
+
 def edit(desk: Desk) -> None:
     desk.run("liver")
     desk.select_row(0)
@@ -552,6 +559,7 @@ STEPS: dict[str, Callable[..., None]] = {
     "outsideButton": outside,
     "takeBackClickButton": take_back_click,
     "undoButton": undo,
+    "redoButton": redo,
     "editButton": edit,
     "rerunButton": rerun,
     "show3DButton": show_3d,

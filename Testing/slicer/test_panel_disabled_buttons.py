@@ -69,7 +69,13 @@ def test_during_a_run(panel: PanelDriver, backend: PanelBackend) -> None:
     backend.after, backend.act = 0, wait_for_cancel
     panel.start("spleen")
     assert silent(panel) == []
-    for button in (panel.ui.editButton, panel.ui.rerunButton, panel.ui.undoButton, panel.ui.exportButton):
+    for button in (
+        panel.ui.editButton,
+        panel.ui.rerunButton,
+        panel.ui.undoButton,
+        panel.ui.redoButton,
+        panel.ui.exportButton,
+    ):
         assert (button.enabled, button.toolTip) == (False, "Wait for the end of the run, or cancel it.")
     panel.cancel()
     assert panel.ui.setupStatusLabel.text.startswith("Ready")

@@ -1,4 +1,4 @@
-"""A run over all sequence items is one step of undo: nodes, sequence items and what a person added are as before it."""
+"""A run over all sequence items is one step of undo and redo; nodes, items and what a person added are as before it."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from dsm.errors import InputError
 from DSMSegmentLib import JobOptions, JobState, Runs, SegmentationJob
 from DSMSegmentLib.jobs.sequences import SequenceRun
 from DSMSegmentLib.panel.summary import finishedText
+from DSMSegmentLib.scene.mrml import cropFromOrientedImage, orientedImageFromSegment
 from DSMSegmentLib.scene.policy import ExistingPolicy
 from DSMSegmentLib.scene.sequence_item import browserOf
 
@@ -310,3 +311,84 @@ def test_run_into_a_sequence_that_is_there_is_taken_back_at_all_sequence_items(
         np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), LIVERS[value])
     assert runs.undoLast(node), "the run that made the sequence is still a step"
     assert node.GetScene() is None
+
+
+def voxels_of(node: Any, segment_id: str) -> set[tuple[int, ...]]:
+    """Return the indices of the voxels of a segment; unlike `mask_in`, this adds no node to the scene."""
+    crop = cropFromOrientedImage(orientedImageFromSegment(node, segment_id))
+    return set(map(tuple, (np.argwhere(crop.array) + crop.offset_ijk).tolist()))
+
+
+def shown_at_each_item(browser: Any, node: Any) -> list[dict[str, Any]]:
+    """Return the masks that a segmentation shows, by segment id, at each sequence item."""
+    shown, masks = browser.GetSelectedItemNumber(), []
+    for item in range(browser.GetNumberOfItems()):
+        browser.SetSelectedItemNumber(item)
+        masks.append({id_: voxels_of(node, id_) for id_ in segment_ids(node)})
+    browser.SetSelectedItemNumber(shown)
+    return masks
+
+
+def test_redo_brings_the_sequence_back(
+    runs: Runs, volume: Any, browser: Any, assert_untouched: Callable[[], None]
+) -> None:
+    node = runs.segmentSequence(volume, "liver; spleen", wait=True).segmentationNode
+    nodes, masks = node_ids(), shown_at_each_item(browser, node)
+    assert [list(at_item) for at_item in masks] == [["DSM_liver", "DSM_spleen"]] * 3
+    for _ in range(2):
+        assert runs.undoLast(node)
+        assert_untouched()
+        assert runs.redoLast(None) is node
+        assert node_ids() == nodes
+        assert browserOf(node) is browser
+        assert shown_at_each_item(browser, node) == masks
+        assert not runs.canRedo(node)
+
+
+def test_redo_leaves_what_a_person_added(runs: Runs, volume: Any, browser: Any) -> None:
+    node = runs.segmentSequence(volume, "liver", wait=True).segmentationNode
+    browser.SetSelectedItemNumber(2)
+    node.GetSegmentation().AddEmptySegment("mine", "by hand")
+    masks = shown_at_each_item(browser, node)
+    for _ in range(2):
+        assert runs.undoLast(node)
+        assert [list(at_item) for at_item in shown_at_each_item(browser, node)] == [[], [], ["mine"]]
+        assert runs.redoLast(node) is node
+        assert shown_at_each_item(browser, node) == masks
+
+
+def test_redo_of_a_run_into_a_sequence_that_is_there(runs: Runs, volume: Any, browser: Any) -> None:
+    node = runs.segmentSequence(volume, "liver", wait=True).segmentationNode
+    before = shown_at_each_item(browser, node)
+    runs.use(BackendOfLater({}))
+    runs.segmentSequence(volume, "liver", JobOptions(into={"liver": ["DSM_liver"]}), segmentationNode=node, wait=True)
+    after = shown_at_each_item(browser, node)
+    assert before != after
+    browser.SetSelectedItemNumber(0)
+    for _ in range(2):
+        assert runs.undoLast(node)
+        assert shown_at_each_item(browser, node) == before
+        assert runs.redoLast(node) is node
+        assert browser.GetSelectedItemNumber() == 0
+        assert shown_at_each_item(browser, node) == after
+
+
+def test_run_at_a_sequence_item_that_was_deleted_cannot_be_redone(runs: Runs, volume: Any, browser: Any) -> None:
+    node = runs.segmentSequence(volume, "liver", wait=True).segmentationNode
+    browser.SetSelectedItemNumber(2)
+    runs.segment(volume, "spleen", node, wait=True)
+    for number in range(slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSequenceNode")):
+        slicer.mrmlScene.GetNthNodeByClass(number, "vtkMRMLSequenceNode").RemoveDataNodeAtValue("2")
+    browser.SetSelectedItemNumber(0)
+    assert runs.undoLast(node)
+    assert not runs.canRedo(node)
+    assert segment_ids(node) == ["DSM_liver"]
+
+
+def test_sequence_whose_browser_was_deleted_stays_away(runs: Runs, volume: Any, browser: Any) -> None:
+    node = runs.segmentSequence(volume, "liver", wait=True).segmentationNode
+    assert runs.undoLast(node)
+    slicer.mrmlScene.RemoveNode(browser)
+    nodes = node_ids()
+    runs.redoLast(None)
+    assert node_ids() == nodes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import slicer
 
@@ -13,7 +13,7 @@ from dsm.core.prompt import Prompt
 from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.jobs.job import JobState, SegmentationJob
 from DSMSegmentLib.jobs.runs import Runs
-from DSMSegmentLib.scene.click_list import clickListOf, clicksOf, setClicks
+from DSMSegmentLib.scene.click_list import clickListOf, clicksOf, ensureClickList, setClicks
 from DSMSegmentLib.scene.journal import RunJournal
 from DSMSegmentLib.scene.mrml import countVoxels, orientedImageFromSegment
 from DSMSegmentLib.scene.segment_tags import factsOf, isEditedByHand, promptOf
@@ -37,7 +37,7 @@ class ClickRequest:
         volumeNode: That was clicked.
         prompt: Name of the segment.
         clicks: In the volume's own RAS; those that correct an organ's mask may all be outside.
-        onUndone: To be called when the run is undone: it takes the click back.
+        change: Of the clicks that the mask answers, to be undone and redone with the run.
         taken: Voxels that the segment has taken from others since the first click.
     """
 
@@ -46,7 +46,7 @@ class ClickRequest:
     volumeNode: slicer.vtkMRMLScalarVolumeNode
     prompt: Prompt
     clicks: tuple[Click, ...]
-    onUndone: Callable[[], None]
+    change: ClicksChange
     taken: Taken
 
 
@@ -106,7 +106,7 @@ class ClickRuns:
     def noteAnswered(
         self, segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, clicks: tuple[Click, ...], taken: Taken
     ) -> None:
-        """Note that the present mask of a segment answers these clicks, and what it took from others: after a redo."""
+        """Note that the present mask of a segment answers these clicks, and what it took from others."""
         key = segmentationNode.GetID(), segmentId
         self._applied[key], self._taken[key] = clicks, taken
 
@@ -189,8 +189,8 @@ class ClickRuns:
             if not applied:
                 self._before.setdefault(key, RunJournal(node)).noteChanging(segmentId)
             taken = self._taken.get(key, {})
-            undone = self._undone(key, node, volumeNode, applied, taken)
-            request = ClickRequest(node, segmentId, volumeNode, prompt, clicks, undone, taken)
+            change = ClicksChange(self, node, segmentId, volumeNode, applied, taken)
+            request = ClickRequest(node, segmentId, volumeNode, prompt, clicks, change, taken)
             if self._start(request):
                 self._running = request
 
@@ -202,6 +202,7 @@ class ClickRuns:
             self._say(_("{name} stays as it is: its mask before the clicks is not in memory.").format(name=name))
             return
         before.revert()
+        self._runs.forgetRedo(node)
         taken = self._taken.pop(key, {})
         giveBack(node, taken)
         for other in taken:
@@ -210,23 +211,40 @@ class ClickRuns:
         self._onRestored(node)
         self._say(_("{name} is as it was before the clicks.").format(name=name))
 
-    def _undone(
-        self,
-        key: _Key,
-        node: slicer.vtkMRMLSegmentationNode,
-        volumeNode: slicer.vtkMRMLScalarVolumeNode,
-        clicks: tuple[Click, ...],
-        taken: Taken,
-    ) -> Callable[[], None]:
-        """Return what an undo of the run has to do: the clicks are again those of the mask, and so is what it took."""
 
-        def undone() -> None:
-            self._applied[key], self._taken[key] = clicks, taken
-            points = clickListOf(node, key[1]) if node.GetScene() is not None else None
-            if points is not None and volumeNode.GetScene() is not None:
-                setClicks(points, volumeNode, clicks)
+@dataclass(frozen=True, slots=True, eq=False)
+class ClicksChange:
+    """Change of the clicks that the mask of a segment answers.
 
-        return undone
+    Args:
+        clickRuns: Know which clicks these are.
+        segmentationNode: Of the segment.
+        segmentId: Of the segment.
+        volumeNode: That was clicked.
+        clicks: Answered before the change.
+        taken: Voxels that the segment had taken from others before.
+    """
+
+    clickRuns: ClickRuns
+    segmentationNode: slicer.vtkMRMLSegmentationNode
+    segmentId: str
+    volumeNode: slicer.vtkMRMLScalarVolumeNode
+    clicks: tuple[Click, ...]
+    taken: Taken
+
+    def revert(self) -> ClicksChange:
+        """See `undo.Change.revert`: the clicks are again those of the mask, and so is what it took."""
+        node, segmentId, runs = self.segmentationNode, self.segmentId, self.clickRuns
+        inverse = replace(self, clicks=runs.answered(node, segmentId), taken=runs.takenBy(node, segmentId))
+        runs.noteAnswered(node, segmentId, self.clicks, self.taken)
+        segment = node.GetSegmentation().GetSegment(segmentId) if node.GetScene() is not None else None
+        if segment is not None and self.volumeNode.GetScene() is not None:
+            points = clickListOf(node, segmentId)
+            if points is None and self.clicks:  # it went with the segment, which is there again
+                points = ensureClickList(node, segmentId, self.volumeNode)
+            if points is not None:
+                setClicks(points, self.volumeNode, self.clicks)
+        return inverse
 
 
 def reasonNotClickable(

@@ -1,9 +1,8 @@
-"""Runs of prompts, one at a time, with undo: shared by the panel, scripts and the page."""
+"""Runs of prompts, one at a time, with undo and redo: shared by the panel, scripts and the page."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 
 import slicer
 
@@ -19,13 +18,13 @@ from DSMSegmentLib.jobs.one_prompt import parseOne
 from DSMSegmentLib.jobs.sequences import SequenceRun
 from DSMSegmentLib.scene.journal import RunJournal
 from DSMSegmentLib.scene.lesions import removeLesion
-from DSMSegmentLib.scene.map_store import Key, MapStore, SegmentMap
+from DSMSegmentLib.scene.map_store import Key, MapsChange, MapStore, SegmentMap
 from DSMSegmentLib.scene.mrml import ijkToRAS
 from DSMSegmentLib.scene.outcome import SegmentOutcome
 from DSMSegmentLib.scene.rethreshold import setThreshold
 from DSMSegmentLib.scene.segment_tags import isEdited
 from DSMSegmentLib.scene.sequence_item import timeOf
-from DSMSegmentLib.scene.undo import UndoHistory
+from DSMSegmentLib.scene.undo import Change, UndoHistory
 from DSMSegmentLib.scene.writer import SegmentationWriter
 
 # Of probability and of uncertainty.
@@ -33,7 +32,7 @@ Maps = tuple[Mapping[Key, SegmentMap], Mapping[Key, SegmentMap]]
 
 
 class Runs:
-    """Manager of runs: starts them, writes their results into the scene, and undoes them.
+    """Manager of runs: starts them, writes their results into the scene, and undoes and redoes them.
 
     Args:
         backend: Computes the masks.
@@ -83,7 +82,7 @@ class Runs:
         onProgress: Callable[[Progress], None] | None = None,
         onResult: Callable[[SegmentOutcome], None] | None = None,
         onFinished: Callable[[SegmentationJob], None] | None = None,
-        onUndone: Callable[[], None] | None = None,
+        clickChange: Change | None = None,
     ) -> SegmentationJob:
         """Segment `prompts` (separated by `;` or new lines, or a list) in a volume.
 
@@ -98,7 +97,7 @@ class Runs:
             onProgress: Called with each progress, on the main thread.
             onResult: Called with each outcome, on the main thread.
             onFinished: Called with the job at its end.
-            onUndone: Called when the run was undone.
+            clickChange: Change of the clicks that the run answers: it is undone and redone with the run.
 
         Returns:
             The job: its `outcomes`, `segmentationNode` and `state`.
@@ -114,17 +113,14 @@ class Runs:
                 # Not the job itself: it would keep the voxels of its volume in memory.
                 nodeId = job.segmentationNode.GetID()
                 segmentIds = [outcome.segmentId for outcome in job.outcomes if outcome.segmentId]
-                forget = partial(self._forgetMaps, nodeId, segmentIds, job.time)
-
-                def undone() -> None:
-                    forget()
-                    if onUndone is not None:
-                        onUndone()
-
                 if not interactive:  # maps that an earlier run left are of the masks that were replaced
-                    forget()
+                    self._forgetMaps(nodeId, segmentIds, job.time)
                 self._leaveTakenAlone(nodeId, job)
-                self._history.add(job.segmentationNode, job.journal, undone)
+                # Undo leaves no maps: the restored segments have other voxels.
+                keys = [(nodeId, segmentId, job.time) for segmentId in segmentIds]
+                maps = MapsChange((self._probabilities, self._uncertainties), keys, ({}, {}))
+                others = (maps,) if clickChange is None else (maps, clickChange)
+                self._history.add(job.segmentationNode, job.journal, *others)
             if onFinished is not None:
                 onFinished(job)
 
@@ -282,7 +278,7 @@ class Runs:
                 self._probabilities.leaveAlone(nodeId, other, job.time, outcome.segmentId)
 
     def _forgetMaps(self, nodeId: str, segmentIds: Sequence[str], time: str | None) -> None:
-        """Forget the maps of a run that was undone: the restored segments have other voxels."""
+        """Forget the maps of segments that have got other voxels."""
         for store in (self._probabilities, self._uncertainties):
             for segmentId in segmentIds:
                 store.forget(nodeId, segmentId, time)
@@ -312,6 +308,20 @@ class Runs:
     def undoLast(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> bool:
         """Undo the last change of this segmentation; returns whether there was one."""
         return self.canUndo(segmentationNode) and self._history.undoLast(segmentationNode)
+
+    def canRedo(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> bool:
+        """Return whether a change can be redone: of this segmentation, or for None of one that undo has removed."""
+        return not self.isRunning and self._history.canRedo(segmentationNode)
+
+    def redoLast(
+        self, segmentationNode: slicer.vtkMRMLSegmentationNode | None
+    ) -> slicer.vtkMRMLSegmentationNode | None:
+        """Redo what was undone last (see `canRedo`); returns its segmentation, None when there is nothing to redo."""
+        return self._history.redoLast(segmentationNode) if self.canRedo(segmentationNode) else None
+
+    def forgetRedo(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
+        """Forget what was undone in a segmentation, after a change that cannot be undone here, such as an edit."""
+        self._history.forgetRedo(segmentationNode)
 
     def savedMaps(self) -> Maps:
         """Return the maps of all segments, for `restoreMaps`; they are not copied."""
@@ -373,6 +383,7 @@ class Runs:
                 code="input.probability",
                 hint="Run its prompt again.",
             )
+        self.forgetRedo(segmentationNode)
         return setThreshold(segmentationNode, segmentId, probability, threshold, postprocess=postprocess)
 
     def uncertaintyOf(
@@ -386,7 +397,7 @@ class Runs:
         return self._uncertainties.hasMapAtOtherItem(segmentationNode, segmentId)
 
     def sceneClosing(self) -> None:
-        """Stop the run and forget what could be undone."""
+        """Stop the run and forget what could be undone and redone."""
         self.cancel()
         self._history.clear()
         self._probabilities.clear()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Protocol
 
 import slicer
-from slicer.util import NodeModify
 
 from DSMSegmentLib.jobs.job import SegmentationJob
 from DSMSegmentLib.scene.placement import createSegmentation
+from DSMSegmentLib.scene.sequence_item import showSequence
 from DSMSegmentLib.scene.sequence_journal import SequenceItemsJournal, SequenceJournal
 from DSMSegmentLib.scene.undo import Journal
 
@@ -77,13 +77,7 @@ class NewSequence:
         if self.journal.isEmpty or any(node.GetScene() is not self._scene for node in self.nodes):
             self.journal.discard()
             return
-        # At once, or the browser would make a node of its own for a sequence that has none yet.
-        with NodeModify(self._browser):
-            self._browser.AddSynchronizedSequenceNode(self._sequence)
-            # A sequence item that was not segmented shows an empty segmentation, and gets none by being looked at.
-            self._browser.SetMissingItemMode(self._sequence, self._browser.MissingItemSetToDefault)
-            self._browser.AddProxyNode(self.segmentationNode, self._sequence, False)
-            self._browser.SetSaveChanges(self._sequence, True)
+        showSequence(self._browser, self._sequence, self.segmentationNode)
 
 
 class ShownSequence:

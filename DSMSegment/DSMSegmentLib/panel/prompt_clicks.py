@@ -65,7 +65,7 @@ class PromptClicks:
         enableOrExplain(self._button, not reason, reason)
 
     def prepared(self, segmentationNode: Any) -> None:
-        """Select the segmentation that got a segment to click."""
+        """Select the segmentation that got a segment to click, or that came back with a redo."""
         self._runs.getParameterNode().outputSegmentation = segmentationNode
 
     def start(self, request: ClickRequest) -> bool:
@@ -89,7 +89,7 @@ class PromptClicks:
             [prompt.canonical_text],
             request.segmentationNode,
             options,
-            onUndone=request.onUndone,
+            clickChange=request.change,
         )
         self._onChanged()
         return started

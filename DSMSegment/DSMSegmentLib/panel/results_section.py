@@ -1,4 +1,4 @@
-"""Results section: review, undo, edit, run again, show in 3D, export."""
+"""Results section: review, undo, redo, edit, run again, show in 3D, export."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class ResultsSection:
         onRerun: Called with a volume, the prompts that are to run again on it, and the ids of their segments by
             canonical name.
         onClicks: Called with a request when clicks have to be answered; returns whether a run started.
-        onPrepared: Called with the segmentation that got an empty segment to click.
+        onPrepared: Called with the segmentation that got an empty segment to click, or that came back with a redo.
         say: Shows a sentence in the status line.
     """
 
@@ -89,6 +89,7 @@ class ResultsSection:
         )
         for button, act in (
             (ui.undoButton, self._onUndo),
+            (ui.redoButton, self._onRedo),
             (ui.editButton, self._onEdit),
             (ui.rerunButton, self._onRerunSelected),
             (ui.show3DButton, self._onShow3D),
@@ -97,6 +98,13 @@ class ResultsSection:
             (ui.saveCorrectionButton, self._onSaveCorrection),
         ):
             button.clicked.connect(partial(self._onClicked, button, act))
+        # Only while the keyboard belongs to this section: text fields and the Segment Editor have undo of their own.
+        self._shortcuts = []
+        for keys, button in (("Ctrl+Z", ui.undoButton), ("Ctrl+Y", ui.redoButton), ("Ctrl+Shift+Z", ui.redoButton)):
+            shortcut = qt.QShortcut(qt.QKeySequence(keys), ui.resultsCollapsibleButton)
+            shortcut.setContext(qt.Qt.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(button.click)
+            self._shortcuts.append(shortcut)
         self.update()
 
     def setNode(self, segmentationNode: Any) -> None:
@@ -148,6 +156,8 @@ class ResultsSection:
         """Tag segments edited since the last run."""
         self._editTimer.stop()
         edited = self._watches.noteEdits()
+        for node, _segmentId in edited:
+            self._runs.forgetRedo(node)
         self.update()
         if any((self._node, row.segmentId) in edited for row in self._table.selected):
             self._actOnSelected()  # the slider no longer does
@@ -195,7 +205,8 @@ class ResultsSection:
         node = self._node if self._node is not None and self._node.GetScene() is not None else None
         self._table.setRows(resultRows(node, self._outcomes), clickable=not self._runs.backend.reasonNoClicks)
         selected = self._table.selected
-        self._ui.resultsCollapsibleButton.visible = bool(self._table.rows)
+        canRedo = self._runs.canRedo(node)
+        self._ui.resultsCollapsibleButton.visible = bool(self._table.rows) or canRedo
         segments = [row for row in selected if row.segmentId]
         wait = reasonToWait(running=self._runs.isRunning)
         noSegment = "" if any(row.segmentId for row in self._table.rows) else _("There is no segment.")
@@ -206,6 +217,7 @@ class ResultsSection:
         edited = len(segments) == 1 and segments[0].edited
         for button, reason in (
             (self._ui.undoButton, wait or ("" if self._runs.canUndo(node) else _("There is nothing to undo."))),
+            (self._ui.redoButton, wait or ("" if canRedo else _("There is nothing to redo."))),
             (self._ui.editButton, wait or ("" if segments else _("Select a segment first."))),
             (self._ui.rerunButton, wait or ("" if selected else _("Select one or more rows first."))),
             (self._ui.show3DButton, wait or noSegment),
@@ -240,6 +252,8 @@ class ResultsSection:
         """Stop observing for good, when the module is unloaded."""
         self.close()
         self._clicks.unload()
+        for shortcut in self._shortcuts:
+            shortcut.setEnabled(False)
 
     def watch(self) -> None:
         """Watch for manual edits from now on."""
@@ -320,6 +334,23 @@ class ResultsSection:
             self._node = None
             # Slicer's list goes on to the next segmentation when the selected one goes: the next run would write there.
             self._ui.outputSegmentationSelector.setCurrentNode(None)
+        self.watch()
+        self.update()
+
+    def _onRedo(self) -> None:
+        self.noteEdits()
+        node = self._node if self._node is not None and self._node.GetScene() is not None else None
+        if not self._runs.canRedo(node):  # edited by hand just now
+            return
+        self._threshold.stop()
+        if node is not None:
+            self._watches.stop(node)
+        self._outcomes = []
+        self._node = self._runs.redoLast(node)
+        if self._node is not node:  # undo had removed it
+            self._onPrepared(self._node)
+        self._say(_("The change that was undone was done again."))
+        self._clicks.watch()
         self.watch()
         self.update()
 

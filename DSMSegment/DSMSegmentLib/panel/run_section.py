@@ -16,6 +16,7 @@ from DSMSegmentLib.jobs.runs import Runs
 from DSMSegmentLib.panel.summary import finishedText, progressText
 from DSMSegmentLib.scene.outcome import SegmentOutcome
 from DSMSegmentLib.scene.surface_pause import SurfacePause
+from DSMSegmentLib.scene.undo import Change
 
 # Often enough for a progress bar that moves, seldom enough for an idle window.
 _POLL_INTERVAL_MS = 50
@@ -63,7 +64,7 @@ class RunSection:
         options: JobOptions,
         *,
         all4D: bool = False,
-        onUndone: Callable[[], None] | None = None,
+        clickChange: Change | None = None,
     ) -> bool:
         """Start a run; returns whether it started. Otherwise the status line explains why not.
 
@@ -73,7 +74,7 @@ class RunSection:
             segmentationNode: Where to write; None for a new one.
             options: How to segment and write.
             all4D: Whether all items of the sequence are segmented that the volume shows.
-            onUndone: Called when the run was undone; not for a sequence.
+            clickChange: Change of the clicks that the run answers; not for a sequence.
         """
         arguments: dict[str, Any] = {
             "onProgress": self._onProgress,
@@ -87,7 +88,13 @@ class RunSection:
                 self._runs.segmentSequence(volumeNode, prompts, options, segmentationNode=target, **arguments)
             else:
                 self._runs.segment(
-                    volumeNode, prompts, segmentationNode, options, interactive=True, onUndone=onUndone, **arguments
+                    volumeNode,
+                    prompts,
+                    segmentationNode,
+                    options,
+                    interactive=True,
+                    clickChange=clickChange,
+                    **arguments,
                 )
         except DSMError as error:
             self.say(error.one_line)

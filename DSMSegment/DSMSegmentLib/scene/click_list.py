@@ -13,7 +13,7 @@ import vtk
 from slicer.util import NodeModify
 
 from dsm.core.click import Click
-from DSMSegmentLib.scene.placement import placeBesideVolume
+from DSMSegmentLib.scene.placement import placeBesideVolume, removeNode
 
 # A node reference of the segmentation. The id of a segment is unique there and stays with it in files.
 _ROLE = "DSMSegment.Clicks."
@@ -65,13 +65,9 @@ def makeClickList(name: str, volumeNode: slicer.vtkMRMLScalarVolumeNode) -> slic
 
 
 def removeClickList(node: slicer.vtkMRMLMarkupsFiducialNode) -> None:
-    """Remove a list of clicks with its display and storage nodes."""
-    scene = node.GetScene()
-    if scene is None:
-        return
-    for companion in (node.GetDisplayNode(), node.GetStorageNode(), node):
-        if companion is not None and companion.GetScene() is scene:
-            scene.RemoveNode(companion)
+    """Remove a list of clicks with its display and storage nodes and its subject hierarchy item."""
+    if node.GetScene() is not None:
+        removeNode(node, node.GetDisplayNode(), node.GetStorageNode())
 
 
 def clicksOf(

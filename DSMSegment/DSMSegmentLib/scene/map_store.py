@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -106,3 +106,26 @@ class MapStore:
     @property
     def _numBytes(self) -> int:
         return sum(map_.values.array.nbytes for map_ in self._maps.values())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MapsChange:
+    """Change of the maps of some segments.
+
+    Args:
+        stores: Of probability and uncertainty.
+        keys: Of the segments.
+        before: Maps of each store before the change.
+    """
+
+    stores: Sequence[MapStore]
+    keys: Sequence[Key]
+    before: Sequence[Mapping[Key, SegmentMap]]
+
+    def revert(self) -> MapsChange:
+        """See `undo.Change.revert`."""
+        now = []
+        for store, before in zip(self.stores, self.before, strict=True):
+            now.append({key: map_ for key, map_ in store.saved().items() if key in self.keys})
+            store.restore(before, now[-1])
+        return replace(self, before=now)

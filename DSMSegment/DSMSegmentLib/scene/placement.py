@@ -1,6 +1,9 @@
-"""Placement of a segmentation in the scene: creation beside its volume, and clean removal."""
+"""Placement of nodes in the scene: beside their volume, and clean removal."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import slicer
 
@@ -42,15 +45,42 @@ def placeBesideVolume(segmentationNode: slicer.vtkMRMLSegmentationNode, volumeNo
         hierarchy.SetItemParent(item, hierarchy.GetItemParent(volumeItem))
 
 
-def removeSegmentation(segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
+@dataclass(frozen=True, slots=True, eq=False)
+class RemovedSegmentation:
+    """A segmentation that was removed from its scene, with what belongs to it.
+
+    Args:
+        scene: That it was in.
+        nodes: The segmentation, and after it its display and storage nodes.
+    """
+
+    scene: slicer.vtkMRMLScene
+    nodes: Sequence[slicer.vtkMRMLNode]
+
+    def putBack(self) -> None:
+        """Add it to its scene again, beside its volume."""
+        for node in reversed(self.nodes):
+            self.scene.AddNode(node)
+        volumeNode = volumeOf(self.nodes[0])
+        if volumeNode is not None:
+            placeBesideVolume(self.nodes[0], volumeNode)
+
+
+def removeSegmentation(segmentationNode: slicer.vtkMRMLSegmentationNode) -> RemovedSegmentation:
     """Remove the node with its display and storage nodes and its subject hierarchy item."""
+    displays = [segmentationNode.GetNthDisplayNode(n) for n in range(segmentationNode.GetNumberOfDisplayNodes())]
     scene = segmentationNode.GetScene()
+    return RemovedSegmentation(scene, removeNode(segmentationNode, *displays, segmentationNode.GetStorageNode()))
+
+
+def removeNode(node: slicer.vtkMRMLNode, *companions: slicer.vtkMRMLNode | None) -> list[slicer.vtkMRMLNode]:
+    """Remove a node with its subject hierarchy item and its companions; returns the nodes that were in the scene."""
+    scene = node.GetScene()
     hierarchy = scene.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode")
-    item = hierarchy.GetItemByDataNode(segmentationNode) if hierarchy else 0
-    companions = [segmentationNode.GetNthDisplayNode(n) for n in range(segmentationNode.GetNumberOfDisplayNodes())]
-    companions.append(segmentationNode.GetStorageNode())
+    item = hierarchy.GetItemByDataNode(node) if hierarchy else 0
     if item:
         hierarchy.RemoveItem(item, False)
-    for node in (segmentationNode, *companions):
-        if node is not None and node.GetScene() is scene:
-            scene.RemoveNode(node)
+    removed = [one for one in (node, *companions) if one is not None and one.GetScene() is scene]
+    for one in removed:
+        scene.RemoveNode(one)
+    return removed

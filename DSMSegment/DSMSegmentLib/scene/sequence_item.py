@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import slicer
+from slicer.util import NodeModify
 
 
 def browserOf(node: slicer.vtkMRMLNode | None) -> slicer.vtkMRMLSequenceBrowserNode | None:
@@ -28,6 +29,27 @@ def timeOf(node: slicer.vtkMRMLNode | None) -> str | None:
     if browser is None or browser.GetSelectedItemNumber() < 0 or browser.GetMasterSequenceNode() is None:
         return None
     return str(browser.GetMasterSequenceNode().GetNthIndexValue(browser.GetSelectedItemNumber()))
+
+
+def showSequence(
+    browser: slicer.vtkMRMLSequenceBrowserNode,
+    sequence: slicer.vtkMRMLSequenceNode,
+    segmentationNode: slicer.vtkMRMLSegmentationNode,
+) -> None:
+    """Show a sequence of segmentations in a browser.
+
+    Args:
+        browser: Of the images.
+        sequence: Holds the segmentations.
+        segmentationNode: Is going to show one of them.
+    """
+    # At once, or the browser would make a node of its own for a sequence that has none yet.
+    with NodeModify(browser):
+        browser.AddSynchronizedSequenceNode(sequence)
+        # A sequence item that was not segmented shows an empty segmentation, and gets none by being looked at.
+        browser.SetMissingItemMode(sequence, browser.MissingItemSetToDefault)
+        browser.AddProxyNode(segmentationNode, sequence, False)
+        browser.SetSaveChanges(sequence, True)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
