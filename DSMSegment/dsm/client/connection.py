@@ -59,7 +59,7 @@ _DIAGNOSES: tuple[tuple[tuple[type[Exception], ...], str, str, str], ...] = (
     (
         (http.client.HTTPException,),
         "remote.not_dsm",
-        "What answers at {where} is no server of DSMSegment.",
+        "{where} is no server of DSMSegment.",
         "Check the port.",
     ),
     ((OSError,), "remote.unreachable", "{where} cannot be reached ({why}).", "Check the network."),
@@ -297,7 +297,7 @@ class Connection:
 
     def _not_ours(self, why: str) -> RemoteError:
         return RemoteError(
-            f"What answers at {self.address} is no server of DSMSegment: {why}.",
+            f"{self.address} is no server of DSMSegment: {why}.",
             code="remote.not_dsm",
             hint="Check the address and the port.",
         )

@@ -335,7 +335,7 @@ class DicomwebServer:
             raise explain(error, what, self._server) from error
         except (ValueError, KeyError, AttributeError) as error:
             raise RemoteError(
-                f"What answers at {self._server} does not speak DICOMweb.",
+                f"{self._server} does not speak DICOMweb.",
                 code="dicomweb.not_dicomweb",
                 hint="Check the path: it is /dicom-web for Orthanc, /dcm4chee-arc/aets/AET/rs for dcm4chee.",
                 details=repr(error),
