@@ -14,6 +14,7 @@ from DSMSegmentLib.jobs.runs import Runs
 from DSMSegmentLib.panel.button_reason import enableOrExplain, reasonToWait
 from DSMSegmentLib.panel.lesion_text import MOST_LESIONS, diametersText, intensityText, lesionVolumeText
 from DSMSegmentLib.panel.result_rows import ResultRow
+from DSMSegmentLib.panel.row_table import setUpRowTable
 from DSMSegmentLib.scene.lesion_review import acceptedLesions, acceptLesions, lesionMark
 from DSMSegmentLib.scene.lesions import hasLesions, lesionsOf, noteOnSlices
 from DSMSegmentLib.scene.mrml import maskTime, modalityOfNode
@@ -58,13 +59,9 @@ class LesionSection:
         self._timer.setInterval(_DELAY_MS)
         self._timer.timeout.connect(self._onMaskStays)
         table = self._table
-        table.setColumnCount(6)
-        table.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
-        table.setSelectionMode(qt.QAbstractItemView.SingleSelection)
-        table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
-        table.verticalHeader().hide()
-        table.horizontalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
-        table.horizontalHeader().setSectionResizeMode(_INTENSITY, qt.QHeaderView.Stretch)
+        setUpRowTable(
+            table, numColumns=_REJECT + 1, widest=_INTENSITY, selectionMode=qt.QAbstractItemView.SingleSelection
+        )
         table.itemSelectionChanged.connect(self._onSelectionChanged)
         table.cellClicked.connect(self._onCellClicked)
         table.itemChanged.connect(self._onItemChanged)

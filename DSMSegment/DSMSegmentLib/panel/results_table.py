@@ -14,6 +14,7 @@ from DSMSegmentLib.application import qt
 from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.panel.label_text import labelText
 from DSMSegmentLib.panel.result_rows import ResultRow
+from DSMSegmentLib.panel.row_table import setUpRowTable
 from DSMSegmentLib.scene.outcome import OutcomeStatus
 
 _SWATCH_PX = 14
@@ -64,7 +65,7 @@ class ResultsTable:
         self._filling = False
         self._clickable = True
         titles = [_("Show"), _("Structure"), _("Result"), _("ml"), _("Score"), _("Reviewed"), _("Click")]
-        table.setColumnCount(len(titles))
+        setUpRowTable(table, numColumns=len(titles), widest=_NAME, selectionMode=qt.QAbstractItemView.ExtendedSelection)
         table.setHorizontalHeaderLabels(titles)
         tips = {
             _SHOWN: _("Visibility in the views."),
@@ -78,12 +79,6 @@ class ResultsTable:
         }
         for column, tip in tips.items():
             table.horizontalHeaderItem(column).setToolTip(tip)
-        table.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
-        table.setSelectionMode(qt.QAbstractItemView.ExtendedSelection)
-        table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
-        table.verticalHeader().hide()
-        table.horizontalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
-        table.horizontalHeader().setSectionResizeMode(_NAME, qt.QHeaderView.Stretch)
         table.itemSelectionChanged.connect(self._onSelectionChanged)
         table.itemChanged.connect(self._onItemChanged)
 
