@@ -25,7 +25,7 @@ coverage: setup
 	$(BIN)/python -m pytest -q -n 2 --dist loadgroup --max-worker-restart=0 --cov --cov-report=term Testing/property \
 	$(addprefix Testing/unit/,core io models text wire)
 
-# What runs on Ray, on a cluster of this machine: 4 minutes, and 300 MB to install.
+# What runs on Ray, on a cluster of this machine; Ray takes 300 MB.
 test-ray: setup
 	$(BIN)/python -m pip install -q --constraint constraints.txt -e '.[ray]'
 	$(BIN)/python -m pytest -q -m ray Testing

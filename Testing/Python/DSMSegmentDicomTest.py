@@ -58,7 +58,7 @@ class DSMSegmentDicomTest(ScriptedLoadableModuleTest):
         self.widget.logic._backend = FakeBackend(self.masks)
 
     def runTest(self):
-        for test in (self.test_seg_says_what_was_found_on_which_series, self.test_slicer_reads_back_what_it_wrote):
+        for test in (self.test_dicom_seg_has_masks_names_codes_and_series, self.test_slicer_reads_its_own_dicom_seg):
             try:
                 self.setUp()
                 test()
@@ -67,7 +67,7 @@ class DSMSegmentDicomTest(ScriptedLoadableModuleTest):
             finally:
                 self.doCleanups()
 
-    def test_seg_says_what_was_found_on_which_series(self):
+    def test_dicom_seg_has_masks_names_codes_and_series(self):
         """The file is read with pydicom, which shares no code with the exporter."""
         import pydicom
 
@@ -87,7 +87,7 @@ class DSMSegmentDicomTest(ScriptedLoadableModuleTest):
         for name in NAMES:
             np.testing.assert_array_equal(found[name], self.masks[name], err_msg=name)
 
-    def test_slicer_reads_back_what_it_wrote(self):
+    def test_slicer_reads_its_own_dicom_seg(self):
         """Loaded from the database, the segmentation has the same masks, names, codes and tags."""
         if "DICOMSegmentationPlugin" not in getattr(slicer.modules, "dicomPlugins", {}):
             self.skipTest("Only the Slicer application reads a DICOM SEG into the scene.")

@@ -35,12 +35,12 @@ class DSMSegmentPanelTest(ScriptedLoadableModuleTest):
 
     def runTest(self):
         for test in (
-            self.test_form_and_parameters,
-            self.test_run_undo_redo,
+            self.test_widgets_and_parameters_agree,
+            self.test_run_is_undone_and_redone,
             self.test_output_follows_the_volume,
-            self.test_editor_hand_over,
+            self.test_segment_editor_opens_on_the_selected_segment,
             self.test_effect_is_registered,
-            self.test_scene_close,
+            self.test_panel_works_after_the_scene_is_closed,
         ):
             self.setUp()
             try:
@@ -65,7 +65,7 @@ class DSMSegmentPanelTest(ScriptedLoadableModuleTest):
         self.assertIs(job.state, JobState.FINISHED)
         return job.segmentationNode
 
-    def test_form_and_parameters(self):
+    def test_widgets_and_parameters_agree(self):
         """Widgets and parameter node agree, in both directions."""
         parameters = self.widget._parameterNode
         self.widget.ui.inputVolumeSelector.setCurrentNode(self.volumeNode)
@@ -80,7 +80,7 @@ class DSMSegmentPanelTest(ScriptedLoadableModuleTest):
         parameters.threshold = 0.4
         self.assertAlmostEqual(self.widget.ui.thresholdSlider.value, 0.4)
 
-    def test_run_undo_redo(self):
+    def test_run_is_undone_and_redone(self):
         """Segments have the right voxels, the table shows them, Undo takes them back and Redo brings them again."""
         node = self.run_prompts("liver\nspleen\npancreas")
         written = slicer.util.arrayFromSegmentBinaryLabelmap(node, "DSM_liver", self.volumeNode)
@@ -105,7 +105,7 @@ class DSMSegmentPanelTest(ScriptedLoadableModuleTest):
         self.assertIs(self.widget._parameterNode.outputSegmentation, node)
         self.assertIs(self.widget.ui.outputSegmentationSelector.currentNode(), node)
 
-    def test_editor_hand_over(self):
+    def test_segment_editor_opens_on_the_selected_segment(self):
         """The Segment Editor opens on the same node, volume and segment."""
         node = self.run_prompts("liver")
         self.widget.ui.resultsTable.selectRow(0)
@@ -123,7 +123,7 @@ class DSMSegmentPanelTest(ScriptedLoadableModuleTest):
         editor.setMRMLScene(slicer.mrmlScene)
         self.assertIn("Text prompt", editor.availableEffectNames())
 
-    def test_scene_close(self):
+    def test_panel_works_after_the_scene_is_closed(self):
         """Closing the scene leaves an empty panel that works again."""
         self.run_prompts("liver")
         slicer.mrmlScene.Clear()

@@ -45,8 +45,8 @@ DOCS = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/**/*
 PAGES = ("README.md", "CONTRIBUTING.md", *DOCS)
 ARCHIVE, SERVER = "https://pacs.example/dicom-web", "https://dsm.example"
 
-# Beginnings of commands.
-NOT_RUN = {
+# Beginnings of commands, with the reason why they are not run.
+REASONS_NOT_RUN = {
     "make ": "sets up an environment: scripts/test.sh and CI run it",
     "pip ": "the network; the extras are checked below",
     "tar ": "what pip has downloaded",
@@ -89,9 +89,9 @@ class Command:
         return f"{self.page}: {self.text[:60]}"
 
     @property
-    def why_not(self) -> str:
-        """Key of `NOT_RUN`; empty for what is run."""
-        found = [start for start in NOT_RUN if f"{self.text} ".startswith(start)]
+    def exception(self) -> str:
+        """Key of `REASONS_NOT_RUN` that it begins with; empty for a command that is run."""
+        found = [start for start in REASONS_NOT_RUN if f"{self.text} ".startswith(start)]
         return max(found, key=len, default="")
 
 
@@ -109,7 +109,7 @@ def block_commands(page: str) -> Iterator[Command]:
                     yield Command(page, text)
 
 
-def mentions(page: str) -> Iterator[str]:
+def inline_commands(page: str) -> Iterator[str]:
     """Yield commands of `dsm` within sentences."""
     for token in _tokens(page):
         if token.type == "code_inline" and re.match(r"(\w+=\S+ )?(\S*/)?dsm [a-z]", token.content):
@@ -117,20 +117,22 @@ def mentions(page: str) -> Iterator[str]:
 
 
 COMMANDS = [command for page in PAGES for command in block_commands(page)]
-RUN = [command for command in COMMANDS if not command.why_not]
+RUN = [command for command in COMMANDS if not command.exception]
 
 
-def test_nothing_is_listed_in_vain() -> None:
-    assert NOT_RUN.keys() - {command.why_not for command in COMMANDS} == set()
+def test_every_exception_is_of_a_documented_command() -> None:
+    assert REASONS_NOT_RUN.keys() - {command.exception for command in COMMANDS} == set()
 
 
 @pytest.mark.parametrize("command", [one for one in COMMANDS if re.match(r"(\S*/)?dsm ", one.text)], ids=str)
-def test_arguments_are_understood(command: Command) -> None:
+def test_arguments_are_parsed(command: Command) -> None:
     build_parser().parse_args(shlex.split(command.text.partition("dsm ")[2]))
 
 
-@pytest.mark.parametrize(("page", "text"), [(page, text) for page in PAGES for text in sorted(set(mentions(page)))])
-def test_mentioned_options_exist(page: str, text: str) -> None:
+@pytest.mark.parametrize(
+    ("page", "text"), [(page, text) for page in PAGES for text in sorted(set(inline_commands(page)))]
+)
+def test_options_of_inline_commands_exist(page: str, text: str) -> None:
     parser, words = build_parser(), shlex.split(text.partition("dsm ")[2])
     while below := [one for one in parser._actions if isinstance(one, argparse._SubParsersAction)]:
         if not words:
@@ -140,13 +142,13 @@ def test_mentioned_options_exist(page: str, text: str) -> None:
     assert {word.partition("=")[0] for word in words if word.startswith("-")} <= known
 
 
-def test_modules_exist() -> None:
+def test_documented_modules_exist() -> None:
     text = "".join((ROOT / page).read_text(encoding="utf-8") for page in PAGES)
     named = set(re.findall(r"python -m ((?:dsm|benchmarks)[a-z_.]*[a-z_])", text))
     assert {name for name in named if not find_spec(name)} == set()
 
 
-def test_extras_exist() -> None:
+def test_documented_extras_exist() -> None:
     import tomllib
 
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
@@ -159,13 +161,13 @@ def test_extras_exist() -> None:
 
 @pytest.fixture(scope="module")
 def scan() -> Volume:
-    """A trunk that takes a second or two."""
+    """A CT phantom of a trunk, small enough to segment in a second or two."""
     return phantom_ct((100, 76, 40), (4.0, 4.0, 5.0))
 
 
 @pytest.fixture(scope="module")
 def folder(scan: Volume, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files that commands name."""
+    """A folder with the files that the commands name."""
     folder = tmp_path_factory.mktemp("documented")
     write(folder / "scan.nii.gz", scan.array, scan)
     write_dicom(folder / "DICOM_FOLDER", scan)
@@ -184,8 +186,8 @@ def folder(scan: Volume, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, array in (("ct", scan.array), ("label", label)):
         write(folder / "DATASET_DIR" / f"{name}.nii.gz", array[:, :, 14:26], scan)
     entry = {"image": "./imagesTr/a.nii.gz", "label": "./labelsTr/a.nii.gz"}
-    set_of_others = {"name": "Liver", "modality": {"0": "CT"}, "labels": {"0": "background", "1": "liver"}}
-    (folder / "DIR" / "dataset.json").write_text(json.dumps({**set_of_others, "training": [entry]}))
+    task = {"name": "Liver", "modality": {"0": "CT"}, "labels": {"0": "background", "1": "liver"}}
+    (folder / "DIR" / "dataset.json").write_text(json.dumps({**task, "training": [entry]}))
     case = {"id": "a", "image": "ct.nii.gz", "label": "label.nii.gz", "modality": "CT", "present": {"liver": 3000}}
     manifest = {"name": "one", "labels": {"1": "liver"}, "annotated": ["liver"]}
     manifest["cases"] = [{**case, "split": "validation"}]
@@ -233,7 +235,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def archive(folder: Path, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Orthanc with the series."""
+    """Address of Orthanc with the series."""
     with orthanc(tmp_path_factory.mktemp("orthanc")) as address:
         bash(f"dsm dicomweb send DICOM_FOLDER/* --to {address}", folder, environment)
         bash("dsm segment DICOM_FOLDER -p liver -o checked.dcm", folder, environment)
@@ -242,7 +244,7 @@ def archive(folder: Path, environment: dict[str, str], tmp_path_factory: pytest.
 
 @pytest.fixture(scope="module")
 def server(archive: str, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The command of the page on archives, by Testing/server."""
+    """Address of `dsm serve` with the options of the page on archives."""
     token_file = folder / ".archive-token-of-server"
     token_file.write_text(SECRET)
     token_file.chmod(0o600)
@@ -262,7 +264,7 @@ def bash(text: str, folder: Path, environment: dict[str, str]) -> str:
 
 @pytest.mark.xdist_group("documented")
 @pytest.mark.parametrize("command", RUN, ids=str)
-def test_command_runs(
+def test_documented_command_runs(
     command: Command, folder: Path, environment: dict[str, str], request: pytest.FixtureRequest
 ) -> None:
     text = command.text.replace("NAME:PASSWORD", SECRET)

@@ -1,4 +1,4 @@
-"""The service unit and the proxy of `examples/deployment`, as far as they run without a machine of their own."""
+"""The systemd unit and the nginx configuration of `examples/deployment`, as far as they can be run in a test."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def unit() -> configparser.ConfigParser:
     return parser
 
 
-def test_the_command_of_the_unit_is_one_of_ours():
+def test_command_of_the_unit_is_parsed_and_matches_the_proxy():
     program, command, *arguments = shlex.split(unit()["Service"]["ExecStart"])
     assert (Path(program).name, command) == ("dsm", "serve")
     options = build_parser().parse_args([command, *arguments])
@@ -48,20 +48,20 @@ def test_the_command_of_the_unit_is_one_of_ours():
     assert str(options.folder) == "/var/cache/" + unit()["Service"]["CacheDirectory"]
 
 
-def test_systemd_takes_the_unit(tmp_path):
+def test_systemd_accepts_the_unit(tmp_path):
     program = shutil.which("systemd-analyze")
     if program is None:
         pytest.skip("systemd-analyze is not installed")
     copy = tmp_path / UNIT.name
     copy.write_text(UNIT.read_text().replace("/opt/dsm/bin/dsm", sys.executable))  # a program that exists
     done = subprocess.run([program, "verify", copy], capture_output=True, text=True, timeout=100, check=False)
-    about_ours = [line for line in (done.stdout + done.stderr).splitlines() if UNIT.name in line]
-    assert about_ours == []
+    messages = [line for line in (done.stdout + done.stderr).splitlines() if UNIT.name in line]
+    assert messages == []
 
 
 @contextmanager
 def nginx(folder: Path, server: str, certificate: Path, key: Path) -> Iterator[str]:
-    """Run nginx with our file, on a free port of this machine, and yield its address."""
+    """Run nginx with the example configuration, on a free port of this machine, and yield its address."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     text = PROXY.read_text()
@@ -100,7 +100,7 @@ def _listens(port: int) -> bool:
     return True
 
 
-def test_a_job_through_the_proxy(tmp_path, dsm_tiny):
+def test_job_runs_through_the_proxy(tmp_path, dsm_tiny):
     for program in ("nginx", "openssl"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")

@@ -1,4 +1,4 @@
-"""Scans, segments, and small or read-only disks."""
+"""A DICOM series, and small or read-only disks."""
 
 from __future__ import annotations
 

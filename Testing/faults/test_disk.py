@@ -1,4 +1,4 @@
-"""Full and read-only disks: at each file that is written, a typed error, and the folder as it was."""
+"""Full and read-only disks: each writer reports a typed error and leaves the folder unchanged."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NAMES = ("seg.nrrd", "nii.gz", "dcm", "probabilities", "outcome", "table", "thu
 
 @pytest.fixture
 def picture(tmp_path: Path) -> Path:
-    """A thumbnail for the pages."""
+    """A thumbnail of which the contact sheets are made."""
     import numpy as np
     from PIL import Image
 
@@ -29,48 +29,46 @@ def picture(tmp_path: Path) -> Path:
     return path
 
 
-def write_all(folder: Path, series: Path, picture: Path, *, limit: int = 0) -> dict[str, str]:
-    """Error of each writer, in a process that may not write more than `limit` bytes to a file."""
+def errors_by_writer(folder: Path, series: Path, picture: Path, *, limit: int = 0) -> dict[str, str]:
+    """Return the error code of each writer, in a process that may not write more than `limit` bytes to a file."""
     environment = {**os.environ, "DSM_TEST_SERIES": str(series), "DSM_TEST_PICTURE": str(picture)}
     command = [sys.executable, str(_WRITERS), str(folder), str(limit)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
-    said: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
-    return said
+    codes: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
+    return codes
 
 
 @pytest.mark.parametrize("limit", [1, 700, 4000])
-def test_no_file_is_left_half_written(tmp_path: Path, series: Path, picture: Path, limit: int) -> None:
+def test_writers_leave_no_partial_file_at_a_size_limit(tmp_path: Path, series: Path, picture: Path, limit: int) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    said = write_all(out, series, picture, limit=limit)
-    assert said == dict.fromkeys(_NAMES, "disk_full")
+    codes = errors_by_writer(out, series, picture, limit=limit)
+    assert codes == dict.fromkeys(_NAMES, "disk_full")
     assert not list(out.iterdir())
 
 
-def test_without_a_limit_all_is_written(tmp_path: Path, series: Path, picture: Path) -> None:
+def test_writers_succeed_without_a_size_limit(tmp_path: Path, series: Path, picture: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    assert write_all(out, series, picture) == dict.fromkeys(_NAMES, "written")
+    assert errors_by_writer(out, series, picture) == dict.fromkeys(_NAMES, "written")
 
 
-def test_a_disk_that_is_really_full(small_disk: Path, series: Path, picture: Path) -> None:
+def test_writers_keep_existing_files_on_a_full_disk(small_disk: Path, series: Path, picture: Path) -> None:
     (small_disk / "filler").write_bytes(bytes(240 * 1024))
     (small_disk / "out.seg.nrrd").write_text("an earlier result")
-    said = write_all(small_disk, series, picture)
-    assert said == dict.fromkeys(_NAMES, "disk_full")
+    codes = errors_by_writer(small_disk, series, picture)
+    assert codes == dict.fromkeys(_NAMES, "disk_full")
     assert sorted(path.name for path in small_disk.iterdir()) == ["filler", "out.seg.nrrd"]
     assert (small_disk / "out.seg.nrrd").read_text() == "an earlier result"
 
 
-def test_a_disk_that_is_read_only(read_only_disk: Path, series: Path, picture: Path) -> None:
-    assert write_all(read_only_disk, series, picture) == dict.fromkeys(_NAMES, "output.permission")
+def test_writers_refuse_a_read_only_disk(read_only_disk: Path, series: Path, picture: Path) -> None:
+    assert errors_by_writer(read_only_disk, series, picture) == dict.fromkeys(_NAMES, "output.permission")
     assert (read_only_disk / "old.seg.nrrd").read_text() == "old"
 
 
-def test_a_cohort_stops_when_the_disk_is_full_and_keeps_what_it_has(
-    small_disk: Path, tmp_path: Path, dsm_tiny: Path
-) -> None:
+def test_cohort_stops_on_a_full_disk_and_continues_elsewhere(small_disk: Path, tmp_path: Path, dsm_tiny: Path) -> None:
     from batch_process import command, environment
     from dicom_series import write_series
 
@@ -93,7 +91,7 @@ def test_a_cohort_stops_when_the_disk_is_full_and_keeps_what_it_has(
     assert again.returncode == 0, again.stderr
 
 
-def test_a_cohort_into_a_read_only_folder(read_only_disk: Path, series: Path, dsm_tiny: Path) -> None:
+def test_cohort_refuses_a_read_only_output_folder(read_only_disk: Path, series: Path, dsm_tiny: Path) -> None:
     from batch_process import command, environment
 
     done = subprocess.run(

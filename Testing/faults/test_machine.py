@@ -1,4 +1,4 @@
-"""Faults of the machine: GPU out of memory, and a clock that jumps."""
+"""Faults of the machine: GPU memory exhausted, and jumps of the system clock."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from dsm.worker.session import Session
 AFFINE = ((3.0, 0.0, 0.0, 0.0), (0.0, 3.0, 0.0, 0.0), (0.0, 0.0, 3.0, 0.0), (0.0, 0.0, 0.0, 1.0))
 
 
-def test_a_gpu_without_memory_is_named_and_the_next_volume_works(tmp_path: Path, dsm_tiny: Path) -> None:
+def test_gpu_out_of_memory_is_reported_and_the_next_volume_works(tmp_path: Path, dsm_tiny: Path) -> None:
     """A mock engine: there is no GPU here. It raises what torch raises."""
     import torch
 
-    full = [True]
+    is_memory_exhausted = [True]
 
     class Engine:
         device = "cuda:0"
@@ -36,7 +36,7 @@ def test_a_gpu_without_memory_is_named_and_the_next_volume_works(tmp_path: Path,
             return SimpleNamespace(is_encoded=False, encode=self.encode)
 
         def encode(self, _progress: object) -> None:
-            if full[0]:
+            if is_memory_exhausted[0]:
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
 
     session = Session(tmp_path, lambda _: None, load_engine=lambda *_, **__: Engine())
@@ -47,12 +47,12 @@ def test_a_gpu_without_memory_is_named_and_the_next_volume_works(tmp_path: Path,
         session.run(volume, lambda: False)
     message = error_message(caught.value, "2")
     assert (message.code, bool(message.hint)) == ("oom_gpu", True)
-    full[0] = False
+    is_memory_exhausted[0] = False
     assert session.run(volume, lambda: False).id == "2"
 
 
 @pytest.mark.parametrize("jump_s", [-86_400.0, 86_400.0])
-def test_a_clock_that_jumps_ends_no_lease_and_no_job(
+def test_jump_of_the_system_clock_expires_no_volume_and_no_job(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jump_s: float
 ) -> None:
     pytest.importorskip("fastapi")
@@ -84,8 +84,8 @@ def test_a_clock_that_jumps_ends_no_lease_and_no_job(
     assert store.get("a", volume.id) is volume
 
 
-def test_a_lease_does_end(tmp_path: Path) -> None:
-    """The other side of the test above: it could not fail if nothing ever expired."""
+def test_idle_volume_expires(tmp_path: Path) -> None:
+    """Counterpart of the test above, which could not fail if nothing ever expired."""
     pytest.importorskip("fastapi")
     from dsm.server.limits import Limits
     from dsm.server.volumes import StoredVolume, VolumeStore

@@ -1,4 +1,4 @@
-"""Model files that are damaged in every way that happens to files: a typed error before anything is computed."""
+"""Damaged model files: a typed error before anything is computed."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ _PICKLES = {"pickle", "_pickle", "cloudpickle", "dill", "joblib"}
 FILES = ("config.json", "manifest.json", "model.safetensors", "text_bank.safetensors")
 
 
-def empty(path: Path) -> None:
+def empty_file(path: Path) -> None:
     path.write_bytes(b"")
 
 
-def remove(path: Path) -> None:
+def remove_file(path: Path) -> None:
     path.unlink()
 
 
-def cut(path: Path) -> None:
+def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-7])
 
 
-def flip(path: Path) -> None:
+def flip_one_bit(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 0x10
     path.write_bytes(data)
 
 
-def grow(path: Path) -> None:
+def append_a_byte(path: Path) -> None:
     path.write_bytes(path.read_bytes() + b"\0")
 
 
@@ -46,16 +46,16 @@ def replace_by_folder(path: Path) -> None:
     path.mkdir()
 
 
-def nest(path: Path) -> None:
+def nest_json_deeply(path: Path) -> None:
     path.write_text("[" * 100_000)
 
 
-DAMAGES = (empty, remove, cut, flip, grow, replace_by_folder, nest)
+DAMAGES = (empty_file, remove_file, truncate, flip_one_bit, append_a_byte, replace_by_folder, nest_json_deeply)
 
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_model_is_refused(
+def test_damaged_model_is_refused(
     dsm_tiny: Path, tmp_path: Path, series: Path, capsys: pytest.CaptureFixture[str], name: str, damage: Callable
 ) -> None:
     model = tmp_path / "model"
@@ -77,7 +77,7 @@ def test_a_damaged_model_is_refused(
     assert not out.exists()
 
 
-def test_a_manifest_that_leads_out_of_its_folder(dsm_tiny: Path, tmp_path: Path) -> None:
+def test_manifest_with_a_path_outside_of_its_folder_is_refused(dsm_tiny: Path, tmp_path: Path) -> None:
     model = tmp_path / "model"
     shutil.copytree(dsm_tiny, model)
     text = (model / "manifest.json").read_text()
@@ -86,16 +86,16 @@ def test_a_manifest_that_leads_out_of_its_folder(dsm_tiny: Path, tmp_path: Path)
         verify_model(model)
 
 
-def test_a_pickle_is_no_model(dsm_tiny: Path, tmp_path: Path) -> None:
-    """Nothing in the engine unpickles: a weight file that would run code is a file with a wrong header."""
+def test_pickle_in_place_of_weights_is_refused_and_not_executed(dsm_tiny: Path, tmp_path: Path) -> None:
+    """A file that would run code when unpickled is only a weight file with a wrong header."""
     model = tmp_path / "model"
     shutil.copytree(dsm_tiny, model)
     marker = tmp_path / "ran"
-    makes_a_file = b"cos\nsystem\n(S'touch " + str(marker).encode() + b"'\ntR."
-    pickle.loads(makes_a_file)  # noqa: S301
+    pickled_command = b"cos\nsystem\n(S'touch " + str(marker).encode() + b"'\ntR."
+    pickle.loads(pickled_command)  # noqa: S301
     assert marker.exists()
     marker.unlink()
-    (model / "model.safetensors").write_bytes(makes_a_file)
+    (model / "model.safetensors").write_bytes(pickled_command)
     from dsm.models.store import write_manifest
     from dsm.models.weights import load_model
 
@@ -118,7 +118,7 @@ def unpickles(source: str) -> bool:
     return False
 
 
-def test_no_module_of_the_engine_unpickles() -> None:
+def test_engine_never_unpickles() -> None:
     assert unpickles("import pickle")
     assert unpickles("from pickle import loads")
     assert unpickles("torch.load(a, weights_only=True); torch.load(b)")

@@ -1,4 +1,4 @@
-"""Odd paths in and out: blanks, umlauts, other scripts, quotes, more than 260 characters."""
+"""Unusual paths of input and output: spaces, umlauts, other scripts, quotes, more than 260 characters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dsm.inference import scan as scan_module
 
 pytest.importorskip("highdicom")
 
-ODD = {
+UNUSUAL_NAMES = {
     "blanks": " a  folder with blanks ",
     "umlauts": "Größe_ÄÖÜ_ß",
     "other scripts": "臓器 и почка",
@@ -24,17 +24,17 @@ ODD = {
 
 
 @pytest.fixture(autouse=True)
-def sure_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Random weights find little: let every score count, so that there is something to write."""
+def every_score_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Accept masks of any score: random weights find little, and there has to be something to write."""
     monkeypatch.setattr(scan_module, "_LEAST_CONFIDENCE", 0.0)
 
 
 @pytest.mark.parametrize("suffix", ["seg.nrrd", "nii.gz", "dcm"])
-@pytest.mark.parametrize("name", ODD)
-def test_a_series_in_and_a_result_out(
+@pytest.mark.parametrize("name", UNUSUAL_NAMES)
+def test_segment_command_reads_and_writes_unusual_paths(
     tmp_path: Path, series: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, name: str, suffix: str
 ) -> None:
-    folder = tmp_path / ODD[name]
+    folder = tmp_path / UNUSUAL_NAMES[name]
     folder.mkdir(parents=True)
     shutil.move(series, folder / "series")
     out = folder / f"result.{suffix}"

@@ -1,4 +1,4 @@
-"""Signals in the middle of writing: what has the name of a result is always a whole one, the old or the new."""
+"""Signals while a result is written: the file is always complete, with the old or the new result."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ from dsm.io.segmentation import *
 kind, out = sys.argv[1], pathlib.Path(sys.argv[3])
 series = pathlib.Path(os.environ["DSM_TEST_SERIES"])
 scan = writers.read_volume(series) if kind == "dcm" else writers.volume()
-both = [[SegmentRecord(name, CroppedArray(writers.noise(scan.shape), (0, 0, 0)), (1, 2, 3))] for name in ("one", "two")]
+mask = CroppedArray(writers.random_mask(scan.shape), (0, 0, 0))
+both = [[SegmentRecord(name, mask, (1, 2, 3))] for name in ("one", "two")]
 write = {"dcm": lambda r: write_dicom_seg(out, r, scan, sorted(series.iterdir())),
          "seg.nrrd": lambda r: write_seg_nrrd(out, r, scan), "nii.gz": lambda r: write_labelmap(out, r, scan)}[kind]
 write(both[0])
@@ -39,7 +40,7 @@ except KeyboardInterrupt:
 """
 
 
-def is_whole(path: Path) -> bool:
+def is_complete(path: Path) -> bool:
     import SimpleITK
 
     if path.suffix == ".dcm":
@@ -51,7 +52,9 @@ def is_whole(path: Path) -> bool:
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 @pytest.mark.parametrize("kind", ["seg.nrrd", "nii.gz", "dcm"])
-def test_a_result_is_whole_or_the_old_one(tmp_path: Path, series: Path, kind: str, how: signal.Signals) -> None:
+def test_interrupted_writer_leaves_a_complete_result(
+    tmp_path: Path, series: Path, kind: str, how: signal.Signals
+) -> None:
     out = tmp_path / f"out.{kind}"
     package = Path(__file__).parents[2] / "DSMSegment"
     environment = {**os.environ, "DSM_TEST_SERIES": str(series), "PYTHONPATH": str(package)}
@@ -67,7 +70,7 @@ def test_a_result_is_whole_or_the_old_one(tmp_path: Path, series: Path, kind: st
             except subprocess.TimeoutExpired:  # Python drops an interrupt in a finaliser: people repeat it
                 process.send_signal(how)
                 process.wait(60)
-        assert is_whole(out)
+        assert is_complete(out)
         left = [path.name for path in tmp_path.iterdir() if path.name.startswith(".dsm-part-")]
         # Nobody can clean up after SIGKILL: hidden files with a name of their own, never the name of a result.
         assert how == signal.SIGKILL or not left

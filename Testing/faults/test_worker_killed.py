@@ -1,4 +1,4 @@
-"""A worker that is killed, at each stage of its work: a typed error, and no process and no file stays behind."""
+"""Worker killed at each stage of its work: a typed error, and no process and no file is left."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SHAPE = (70, 60, 50)
 
 
 @pytest.mark.parametrize("stage", ["load", "read", "encode", "text", "decode", "result"])
-def test_killed_at(stage: str, dsm_tiny: Path, tmp_path: Path) -> None:
+def test_worker_killed_at_a_stage(stage: str, dsm_tiny: Path, tmp_path: Path) -> None:
     with Host(environment=ENVIRONMENT, folder_parent=tmp_path) as host:
         pid = host.pid
 

@@ -26,8 +26,8 @@ from dsm.io.segment_record import SegmentRecord  # noqa: E402
 from dsm.io.segmentation import write_dicom_seg, write_labelmap, write_probabilities, write_seg_nrrd  # noqa: E402
 
 
-def noise(shape: tuple[int, int, int]) -> np.ndarray:
-    """A mask that no compression makes small."""
+def random_mask(shape: tuple[int, int, int]) -> np.ndarray:
+    """Return a random mask, which cannot be compressed well."""
     return (np.random.default_rng(0).random(shape) > 0.5).astype(np.uint8)
 
 
@@ -37,7 +37,7 @@ def volume() -> Volume:
 
 
 def records(scan: Volume) -> list[SegmentRecord]:
-    return [SegmentRecord("liver", CroppedArray(noise(scan.shape), (0, 0, 0)), (200, 100, 50))]
+    return [SegmentRecord("liver", CroppedArray(random_mask(scan.shape), (0, 0, 0)), (200, 100, 50))]
 
 
 def _dicom(folder: Path) -> None:
@@ -71,23 +71,23 @@ WRITERS: dict[str, Callable[[Path], object]] = {
 
 
 def main(folder: Path, limit: int) -> None:
-    """Try every writer while no file may grow beyond `limit` bytes; print what each one said."""
+    """Try every writer while no file may grow beyond `limit` bytes; print the error code of each."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     if limit:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    said = {}
+    codes = {}
     for name, write in WRITERS.items():
         before = sorted(path.name for path in folder.iterdir())
         try:
             write(folder)
-            said[name] = "written"
+            codes[name] = "written"
         except DSMError as error:
-            said[name] = error.code
+            codes[name] = error.code
         except Exception as error:
-            said[name] = repr(error)
-        if said[name] != "written" and sorted(path.name for path in folder.iterdir()) != before:
-            said[name] += ", and left something behind"
-    print(json.dumps(said))
+            codes[name] = repr(error)
+        if codes[name] != "written" and sorted(path.name for path in folder.iterdir()) != before:
+            codes[name] += ", and left something behind"
+    print(json.dumps(codes))
 
 
 if __name__ == "__main__":

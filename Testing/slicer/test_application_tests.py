@@ -25,7 +25,7 @@ FILES = sorted(path.stem for path in FOLDER.glob("*.py"))
 HAS_SLICERS_OWN = checkout.has("Modules/Scripted/DICOMPlugins/DICOMSegmentationPlugin.py")
 # What the host cannot do. Names of tests, and what they say; nothing else may be skipped.
 ONLY_IN_SLICER = {
-    "test_slicer_reads_back_what_it_wrote": "Only the Slicer application reads a DICOM SEG into the scene.",
+    "test_slicer_reads_its_own_dicom_seg": "Only the Slicer application reads a DICOM SEG into the scene.",
 }
 
 
