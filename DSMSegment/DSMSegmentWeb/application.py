@@ -207,7 +207,7 @@ class Application:
         if self._consent.is_missing:
             self._consent.ask(lambda: self.click_on(segment_id))
             return
-        self.select(segment_id)
+        self._select(segment_id)  # and stay where the user is looking
         self._clicks.clear_messages()
         state.tool = INSIDE
 
@@ -297,12 +297,15 @@ class Application:
 
     def select(self, segment_id: str) -> None:
         """See `Actions`."""
-        self._state.selected = segment_id
-        self._show_threshold()
-        self._lesions.show()
+        self._select(segment_id)
         center = self._viewer.segmentation_node.GetSegmentCenterRAS(segment_id)
         if center is not None:
             self._viewer.jump(center)
+
+    def _select(self, segment_id: str) -> None:
+        self._state.selected = segment_id
+        self._show_threshold()
+        self._lesions.show()
 
     def recolor(self, segment_id: str, color: str) -> None:
         """See `Actions`."""

@@ -10,9 +10,11 @@ from dsm.core.volume import Volume
 from dsm.inference.lesion_list import axial_slices, list_lesions
 from dsm.io.csv_table import write_csv
 from dsm.io.segment_record import SegmentRecord
+from DSMSegmentLib.scene.lesion_review import acceptedByTags
 from DSMSegmentWeb.result_table import code_of
 
-#: As in `lesions.csv` of `dsm batch`, without the columns that are the same for all lesions of one scan.
+#: As in `lesions.csv` of `dsm batch`, without the columns that are the same for all lesions of one scan, and with
+#: whether a person has accepted the lesion.
 COLUMNS = (
     "name",
     "structure",
@@ -27,6 +29,7 @@ COLUMNS = (
     "center_a_mm",
     "center_s_mm",
     "slice_number",
+    "accepted",
     "warnings",
 )
 
@@ -49,7 +52,9 @@ def write_lesion_table(path: Path, tumors: Sequence[SegmentRecord], volume: Volu
     rows = []
     for record in tumors:
         facts = from_tags(record.tags)
-        for number, lesion in enumerate(list_lesions(record.mask, volume.array, volume.affine), start=1):
+        lesions = list_lesions(record.mask, volume.array, volume.affine)
+        accepted = acceptedByTags(record.tags, lesions)
+        for number, lesion in enumerate(lesions, start=1):
             notes = [*(facts.notes if facts is not None else ()), *filter(None, [note])]
             rows.append(
                 {
@@ -58,6 +63,7 @@ def write_lesion_table(path: Path, tumors: Sequence[SegmentRecord], volume: Volu
                     "code": code_of(record.terminology_tag),
                     "lesion": number,
                     **lesion.rounded().cells(),
+                    "accepted": "yes" if lesion in accepted else "no",
                     "warnings": " ".join(notes),
                 }
             )

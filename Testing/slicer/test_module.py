@@ -8,16 +8,17 @@ import sys
 import unittest
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import slicer
-from phantoms import mask_of, plain_affine, segment_ids, volume_node
+from phantoms import mask_of, plain_affine, prompt, segment_ids, volume_node
 
 import DSMSegment as module
 from dsm.core.volume import Volume
 from dsm.errors import InputError, WorkerError
-from DSMSegmentLib import JobState, WorkerBackend
+from DSMSegmentLib import JobState, OutcomeStatus, SegmentOutcome, WorkerBackend
 from DSMSegmentLib.jobs.fake_backend import FakeBackend
 from DSMSegmentLib.panel.summary import resultText, stageText
 from DSMSegmentLib.scene.undo import UndoHistory
@@ -185,6 +186,18 @@ class TestSummary:
         assert lines[0].endswith(" s: 1 found; not found: glorp.")
         assert "not in the vocabulary" in lines[1]
         assert stageText(job.progress) == "Segmenting..."
+
+    def test_says_whose_a_warning_is(self) -> None:
+        warnings = {"liver": "It is cut.", "spleen": "It is cut.", "aorta": "The aorta is odd.", "stomach": ""}
+        outcomes = [
+            SegmentOutcome(prompt(name), OutcomeStatus.WRITTEN, warnings=tuple(filter(None, [said])))
+            for name, said in warnings.items()
+        ]
+        state: dict[str, Any] = {"state": JobState.FINISHED, "seconds": 1.0, "warnings": [], "missing": []}
+        job: Any = SimpleNamespace(**state, outcomes=outcomes, allOutcomes=outcomes)
+        assert resultText(job).splitlines()[1:] == ["liver, spleen: It is cut.", "The aorta is odd."]
+        job.outcomes = job.allOutcomes = outcomes[:1] * 2
+        assert resultText(job).splitlines()[1:] == ["It is cut."], "of one name, it is not repeated"
 
     def test_says_why_a_run_failed_and_what_to_do(self, volume: Any) -> None:
         logic = module.DSMSegmentLogic(DyingBackend({}))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -87,6 +89,8 @@ def downloaded(page: Page, kind: str, folder: Path) -> Path:
         patch.setattr("DSMSegmentWeb.download_all.write_picture", lambda path, *_: path.write_bytes(b"picture"))
         archive, _ = contents.write(folder)
     with zipfile.ZipFile(archive) as packed:
+        table = csv.DictReader(io.StringIO(packed.read("lesions.csv").decode("utf-8-sig"), newline=""))
+        assert [row["accepted"] == "yes" for row in table] == page.accepted
         return Path(packed.extract("scan.seg.nrrd", folder))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from page_driver import AXIAL, CORONAL, download, drag, names, press, prompt, violations, volume_ml
+from page_driver import AXIAL, CORONAL, download, drag, names, press, prompt, violations, volume_ml, wait_until_sent
 
 pytestmark = [pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
 BACKEND = "clicking scene"
@@ -15,6 +15,10 @@ BACKEND = "clicking scene"
 
 def points(page: Any) -> int:
     return int(page.locator(".dsm-click-count").inner_text().split()[0])
+
+
+def shown_slice(page: Any) -> str:
+    return str(page.locator(".dsm-slice-position").first.inner_text())
 
 
 def wait_for_points(page: Any, count: int) -> None:
@@ -159,8 +163,15 @@ def test_escape_leaves_the_tool_and_the_clicks_stay_with_the_result(page: Any) -
     assert volume_ml(page, 1) == before, "no drag is meant for the object any more"
     page.get_by_label("Click on liver").click()
     wait_for_points(page, 0)
+    middle = shown_slice(page)
+    page.mouse.move(*AXIAL)
+    page.keyboard.press("ArrowUp")
+    page.wait_for_function("text => document.querySelector('.dsm-slice-position').innerText !== text", arg=middle)
+    beside = shown_slice(page)
     page.get_by_label("Click on schwannoma").click()
     wait_for_points(page, count)
+    wait_until_sent(page)
+    assert shown_slice(page) == beside, "one goes on where one is looking"
 
 
 def test_clicks_correct_a_result_of_a_name(page: Any) -> None:

@@ -40,7 +40,7 @@ def test_all_learned_organs_at_one_press(page: Any) -> None:
     count = int(button.inner_text().split()[1])
     assert count > 10
     button.click()
-    page.wait_for_function("document.querySelector('#dsm-status').innerText.startsWith('Finished')", timeout=900_000)
+    page.wait_for_function("document.querySelector('#dsm-status')?.innerText.startsWith('Finished')", timeout=900_000)
     page.wait_for_selector(IDLE)
     assert len(names(page)) == count
     assert "liver" in names(page)

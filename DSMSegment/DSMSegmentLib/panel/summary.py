@@ -79,7 +79,14 @@ def finishedText(job: SegmentationJob) -> str:
 
 
 def resultText(job: SegmentationJob) -> str:
-    """Return the line of `finishedText`, and one per warning about the results."""
-    return "\n".join(
-        [finishedText(job), *job.warnings, *(warning for outcome in job.outcomes for warning in outcome.warnings)]
-    )
+    """Return the line of `finishedText`, and one per warning about the results, with the names of several."""
+    names: dict[str, dict[str, None]] = {}
+    for outcome in job.outcomes:
+        for warning in outcome.warnings:
+            names.setdefault(warning, {})[outcome.prompt.name] = None
+    several = len({outcome.prompt.name for outcome in job.outcomes}) > 1
+    warnings = [
+        f"{', '.join(named)}: {warning}" if several and not all(name in warning for name in named) else warning
+        for warning, named in names.items()
+    ]
+    return "\n".join([finishedText(job), *job.warnings, *warnings])

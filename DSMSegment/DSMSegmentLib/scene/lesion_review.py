@@ -7,13 +7,13 @@ tolerance, since files round the geometry of a segmentation.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import slicer
 
 from dsm.core.segment_tags import ACCEPTED_TAG, COMPLETED, STATUS_TAG
-from DSMSegmentLib.scene.segment_tags import tagOf
+from DSMSegmentLib.scene.segment_tags import tagsOf
 from DSMSegmentLib.scene.tag_writer import tagAccepted, tagReviewed
 
 if TYPE_CHECKING:
@@ -37,10 +37,14 @@ def acceptedLesions(
     segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, lesions: Sequence[MeasuredLesion]
 ) -> list[MeasuredLesion]:
     """Return the lesions that are accepted: all of a segment that is reviewed."""
-    segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
-    if tagOf(segment, STATUS_TAG) == COMPLETED:
+    return acceptedByTags(tagsOf(segmentationNode.GetSegmentation().GetSegment(segmentId)), lesions)
+
+
+def acceptedByTags(tags: Mapping[str, str], lesions: Sequence[MeasuredLesion]) -> list[MeasuredLesion]:
+    """Return the lesions that are accepted by the tags of their segment."""
+    if tags.get(STATUS_TAG) == COMPLETED:
         return list(lesions)
-    marks = _parsed(tagOf(segment, ACCEPTED_TAG))
+    marks = _parsed(tags.get(ACCEPTED_TAG, ""))
     return [lesion for lesion in lesions if any(_isSame(lesion, mark) for mark in marks)]
 
 

@@ -35,7 +35,7 @@ _C7 = 25.0**7
 
 
 def distinct_color(standard: RGB, taken: Sequence[RGB]) -> RGB:
-    """Return the colour of the palette that differs most from those on display.
+    """Return the colour of the palette that differs most from those on display; of a palette used up, the rarest.
 
     Args:
         standard: Standard colour of the structure; without colours on display, the one most like it is returned.
@@ -43,7 +43,7 @@ def distinct_color(standard: RGB, taken: Sequence[RGB]) -> RGB:
     """
     if not taken:
         return min(_PALETTE, key=lambda color: difference(color, standard))
-    return max(_PALETTE, key=lambda color: min(_distance(color, other) for other in taken))
+    return max(_PALETTE, key=lambda color: (min(_distance(color, other) for other in taken), -taken.count(color)))
 
 
 @lru_cache(maxsize=4096)  # the same few colours are compared again and again

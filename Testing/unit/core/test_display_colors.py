@@ -83,3 +83,10 @@ def test_few_colors_differ_more_than_many() -> None:
 def test_color_differs_from_a_color_chosen_by_the_user() -> None:
     chosen = (119, 0, 255)
     assert difference(distinct_color((119, 0, 255), [chosen]), chosen) > 2 * LEAST_DIFFERENCE
+
+
+def test_a_palette_that_is_used_up_is_used_evenly() -> None:
+    found: list[RGB] = []
+    for _ in range(60):
+        found.append(distinct_color((200, 90, 60), found))
+    assert {found.count(color) for color in found} == {3}
