@@ -45,7 +45,7 @@ class Server:
     """The process, with the tiny model; leaving the block ends it."""
 
     def __init__(
-        self, folder: Path, *arguments: str, tokens: dict[str, str] | None = None, start_timeout_s: float = 60.0
+        self, folder: Path, *arguments: str, tokens: dict[str, str] | None = None, start_timeout_s: float = 200.0
     ) -> None:
         self.folder, self.arguments = folder, arguments
         folder.mkdir(parents=True, exist_ok=True)

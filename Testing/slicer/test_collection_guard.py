@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import pytest
 from acting_backend import ActingBackend, wait_for_cancel
+from patience import PATIENCE_S
 from phantoms import mask_of, plain_affine, volume_node
 
 import DSMSegmentLib
@@ -55,7 +56,7 @@ def thresholds() -> Iterator[tuple[int, int, int]]:
     gc.set_threshold(*before)
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
+def wait_until(condition: Callable[[], bool], timeout_s: float = PATIENCE_S) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline

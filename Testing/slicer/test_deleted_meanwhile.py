@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import slicer
 from panel_backends import PanelBackend
+from patience import PATIENCE_S
 from phantoms import mask_of, plain_affine, segment_ids, volume_node
 
 import DSMSegment as module
@@ -50,7 +51,7 @@ def panel(dsm_tiny: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch:
 
 
 def wait(panel: Any) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while panel.widget.logic.isRunning:
         assert time.monotonic() < deadline
         panel.process_events()

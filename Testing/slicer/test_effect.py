@@ -18,6 +18,7 @@ import vtk
 from acting_backend import wait_for_cancel
 from clicked_masks import clicked_mask
 from panel_backends import PanelBackend
+from patience import PATIENCE_S
 from phantoms import affine_of, browser_of_frames, mask_in, mask_of, obliqueness, tag_of, volume_node
 
 import DSMSegment as module
@@ -109,7 +110,7 @@ def apply(effect: Any, prompt: str | None = None) -> None:
     if prompt is not None:
         effect._promptEdit.setPlainText(prompt)
     effect._applyButton.click()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while not effect.runs.poll():
         assert time.monotonic() < deadline
 
@@ -481,7 +482,7 @@ def view(effect: Any) -> Any:
 
 
 def settle(effect: Any) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while effect.runs.isRunning:
         effect.runs.poll()
         assert time.monotonic() < deadline

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import slicer
 from acting_backend import ActingBackend, wait_for_cancel
+from patience import PATIENCE_S
 from phantoms import mask_in, mask_of, plain_affine, roi_node, segment_ids, volume_node
 
 from dsm.client.cancel_token import CancelToken
@@ -53,7 +54,7 @@ def scene_content() -> dict[str, int]:
 
 
 def poll_until(job: SegmentationJob, condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline, "nothing happened"
         job.poll()

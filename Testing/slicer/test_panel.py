@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import slicer
+from patience import PATIENCE_S
 from phantoms import segment_ids
 from real_runs import LARGE, body_node, counted_clients, process_until
 
@@ -251,7 +252,7 @@ def test_closing_during_a_run_leaves_no_process_and_no_file(
     pid, folder = own.workerPid, own._client.folder
     assert folder.is_dir()
     panel.close()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_S
     while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not Path(f"/proc/{pid}").exists()

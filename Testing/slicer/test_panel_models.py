@@ -12,6 +12,7 @@ import pytest
 import slicer
 from acting_backend import wait_for_cancel
 from panel_backends import PanelBackend
+from patience import PATIENCE_S
 from phantoms import mask_of, plain_affine, volume_node
 
 import DSMSegment as module
@@ -76,7 +77,7 @@ def choose(monkeypatch: pytest.MonkeyPatch, path: Path | str) -> None:
 def run(panel: Any) -> None:
     panel.ui.promptsTextEdit.setPlainText("liver")
     panel.ui.applyButton.click()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while panel.widget.logic.isRunning:
         assert time.monotonic() < deadline
         panel.process_events()

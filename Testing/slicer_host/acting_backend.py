@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 from clicked_masks import volume_mask
+from patience import PATIENCE_S
 
 from dsm.client.cancel_token import CancelToken
 from dsm.errors import JobCancelled
 from DSMSegmentLib.jobs.fake_backend import FakeBackend
-
-_PATIENCE_S = 20.0
 
 
 class ActingBackend(FakeBackend):
@@ -57,7 +56,7 @@ class ActingBackend(FakeBackend):
 
 def wait_for_cancel(cancel: CancelToken) -> None:
     """Actions of a backend that computes until it is cancelled."""
-    deadline = time.monotonic() + _PATIENCE_S
+    deadline = time.monotonic() + PATIENCE_S
     while not cancel.requested and time.monotonic() < deadline:
         time.sleep(0.005)
     raise JobCancelled("The job was cancelled.")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import slicer
+from patience import PATIENCE_S
 from phantoms import affine_of, obliqueness
 
 from dsm.client.process import WorkerClient
@@ -36,7 +37,7 @@ def node_ids() -> set[str]:
     return {slicer.mrmlScene.GetNthNode(n).GetID() for n in range(slicer.mrmlScene.GetNumberOfNodes())}
 
 
-def poll_until(job: SegmentationJob, condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
+def poll_until(job: SegmentationJob, condition: Callable[[], bool], timeout_s: float = PATIENCE_S) -> None:
     """Poll a job, as a host without a window does."""
     deadline = time.monotonic() + timeout_s
     while not condition():
@@ -44,7 +45,7 @@ def poll_until(job: SegmentationJob, condition: Callable[[], bool], timeout_s: f
         job.poll()
 
 
-def process_until(panel: Any, condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
+def process_until(panel: Any, condition: Callable[[], bool], timeout_s: float = PATIENCE_S) -> None:
     """Let the panel process its events."""
     deadline = time.monotonic() + timeout_s
     while not condition():
@@ -53,7 +54,7 @@ def process_until(panel: Any, condition: Callable[[], bool], timeout_s: float = 
         time.sleep(0.005)
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
+def wait_until(condition: Callable[[], bool], timeout_s: float = PATIENCE_S) -> None:
     """Wait for another process."""
     deadline = time.monotonic() + timeout_s
     while not condition():

@@ -69,7 +69,7 @@ class WorkerClient(JobClient):
         environment: Variables to set or replace for the worker; this process's own are never touched.
         folder_parent: Parent of the shared folder; None for the system's temporary folder.
         host: Name and version of the host, for the worker's log.
-        start_timeout_s: Timeout for the worker's first message, in s.
+        start_timeout_s: Timeout for the worker's first message, in s: importing PyTorch takes long on a busy computer.
         give_up: Set it in another thread to end a worker that is not ready yet; None for nothing.
         start_thread: See `JobClient`.
 
@@ -89,7 +89,7 @@ class WorkerClient(JobClient):
         environment: Mapping[str, str] | None = None,
         folder_parent: Path | None = None,
         host: str = "",
-        start_timeout_s: float = 60.0,
+        start_timeout_s: float = 180.0,
         give_up: threading.Event | None = None,
         start_thread: StartThread = start_thread,
     ) -> None:

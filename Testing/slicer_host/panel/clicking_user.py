@@ -30,7 +30,7 @@ class ClickingUser:
     def settle(self) -> None:
         """Wait for the answer to all clicks."""
         clicks = self.panel.widget._results._clicks._clickRuns
-        self.panel.wait_until(lambda: not clicks._pending and not self.panel.is_running, patience_s=60)
+        self.panel.wait_until(lambda: not clicks._pending and not self.panel.is_running)
 
     def click(self, world: Any) -> None:
         """Click in a slice view and wait for the answer."""

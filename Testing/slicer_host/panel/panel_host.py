@@ -19,6 +19,7 @@ from typing import Any
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "source"))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import checkout
 import ctk  # noqa: F401  (registers its stand-ins)
@@ -31,6 +32,7 @@ import qt
 import sample_data
 import scripted_module
 import slicer
+from patience import PATIENCE_S
 
 # Pictures for people are made on demand, so that a test run leaves the working tree as it was.
 _TRACKED = Path(__file__).parents[2] / "slicer" / "screens"
@@ -163,7 +165,7 @@ class Panel:
         """Let Qt do what is waiting."""
         _qt_application.processEvents()
 
-    def wait_until(self, condition: Callable[[], bool], patience_s: float = 20.0) -> None:
+    def wait_until(self, condition: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
         """Let Qt work until a condition holds; TimeoutError with what the status line says if it never does."""
         deadline = time.monotonic() + patience_s
         while not condition():
