@@ -642,7 +642,7 @@ class Application:
         return decideModality(node, ModalityChoice(self._state.modality).value).modality if node is not None else ""
 
     def _show_hints(self, **_: Any) -> None:
-        """Show for each prompt how it will be answered."""
+        """Show for each prompt how it will be segmented."""
         state = self._state
         context = PromptContext(
             modality=self._shown_modality,

@@ -1,4 +1,4 @@
-"""Clicks on the selected result: points in the slice views, and live runs that answer them."""
+"""Clicks on the selected result: points in the slice views, and live runs that apply them."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _LIST = "vtkMRMLMarkupsFiducialNode"
 
 @dataclass(frozen=True, slots=True)
 class ClickChange:
-    """Kind of a step of undo: a run that answered clicks.
+    """Kind of a step of undo: a run that applied clicks.
 
     Args:
         segment_id: Of the clicked segment.
-        before: Its clicks that had been answered before.
+        before: Its clicks that had been applied before.
     """
 
     segment_id: str
@@ -44,13 +44,13 @@ class ClickState:
 
     Args:
         clicks: Its points.
-        answered: Those that its mask answers.
+        applied: Those that its mask was made from.
         taken: What the mask took from other segments since the first click.
         starts: How many points there were when each click or drag began.
     """
 
     clicks: tuple[Click, ...] = ()
-    answered: tuple[Click, ...] = ()
+    applied: tuple[Click, ...] = ()
     taken: Taken = field(default_factory=dict)
     starts: frozenset[int] = frozenset()
 
@@ -91,7 +91,7 @@ class ClickTool:
         self._starts: dict[str, set[int]] = {}
 
     @property
-    def is_answering(self) -> bool:
+    def is_updating(self) -> bool:
         """True while clicks wait for their mask."""
         return self._current is not None or self._click_runs.isWaiting
 
@@ -114,14 +114,14 @@ class ClickTool:
             last_step: Newest step of undo; None for none.
 
         Returns:
-            Whether undoing that step does it; else the remaining clicks are answered anew.
+            Whether undoing that step does it; else the remaining clicks are applied anew.
         """
         segment_id, clicks = self._state.selected, self._clicks()
         if not clicks:
             return False
         kept = max((start for start in self._starts.get(segment_id, ()) if start < len(clicks)), default=0)
         is_step = last_step is not None and last_step.kind == ClickChange(segment_id, clicks[:kept])
-        if last_step is not None and is_step and last_step.is_kept() and not self.is_answering:
+        if last_step is not None and is_step and last_step.is_kept() and not self.is_updating:
             return True
         setClicks(clickListOf(self._viewer.segmentation_node, segment_id), self._viewer.volume_node, clicks[:kept])
         self._request(segment_id)
@@ -137,7 +137,7 @@ class ClickTool:
         return {
             id_: ClickState(
                 clicksOf(clickListOf(node, id_), self._viewer.volume_node),
-                runs.answered(node, id_),
+                runs.appliedClicks(node, id_),
                 runs.takenBy(node, id_),
                 frozenset(starts),
             )
@@ -153,7 +153,7 @@ class ClickTool:
         points.SetLocked(True)
         setClicks(points, volume, then.clicks)
         self._starts[segment_id] = set(then.starts)
-        self._click_runs.noteAnswered(node, segment_id, then.answered, then.taken)
+        self._click_runs.noteApplied(node, segment_id, then.applied, then.taken)
 
     def forget(self) -> None:
         """Forget all clicks, for another scan."""
@@ -203,8 +203,8 @@ class ClickTool:
             self._following = asyncio.ensure_future(self._follow())
 
     async def _follow(self) -> None:
-        """Answer the clicks until the latest are answered."""
-        while self.is_answering:
+        """Apply the clicks until the latest are applied."""
+        while self.is_updating:
             self._click_runs.follow()
             if self._current is not None and self._runs.poll():
                 self._end(*self._current)
@@ -212,7 +212,7 @@ class ClickTool:
             await asyncio.sleep(_POLL_S)
 
     def _start(self, request: ClickRequest) -> bool:
-        before = self._click_runs.answered(request.segmentationNode, request.segmentId)
+        before = self._click_runs.appliedClicks(request.segmentationNode, request.segmentId)
         try:
             job = self._start_job(request)
         except DSMError as error:
@@ -235,7 +235,7 @@ class ClickTool:
                 self._note_step(
                     UndoStep(lambda: self._runs.undoLast(node), change, is_kept=lambda: self._runs.canUndo(node))
                 )
-        elif not self._click_runs.isWaiting:  # nothing answers these clicks any more
+        elif not self._click_runs.isWaiting:  # nothing applies these clicks any more
             request.change.revert()
             self._state.click_error = job.error.one_line if job.error is not None else ""
         self._end_job(job)

@@ -12,7 +12,7 @@ from dsm.text.name_status import name_status
 from dsm.text.prompt import parse_prompts
 from dsm.text.vocabulary import load_vocabulary
 
-# As in the hints: learned, answered by a related name or an image rule, not known.
+# As in the hints: learned, found by a related name or an image rule, not known.
 _MARKS = {
     NameKind.LEARNED: ("mdi-check", "learned"),
     NameKind.RELATED: ("mdi-help", "related: check the mask"),

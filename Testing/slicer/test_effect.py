@@ -402,7 +402,7 @@ def test_name_is_that_of_modules_and_title_that_of_people(effect: Any) -> None:
     assert (effect.scriptedEffect.name, effect.scriptedEffect.title) == ("Text prompt", "Text prompt")
 
 
-def test_effect_of_an_editor_that_goes_answers_nobody(
+def test_effect_of_a_removed_editor_reacts_to_nothing(
     effect: Any, node: Any, volume: Any, backend: PanelBackend
 ) -> None:
     editor = segment_editor.SegmentEditor(node, volume, "liver")
@@ -595,7 +595,7 @@ def test_later_click_gives_back_what_an_earlier_one_took_from_another_segment(
     np.testing.assert_array_equal(mask_in(node, "liver", volume), before)
 
 
-def test_only_the_latest_of_quick_clicks_is_answered(
+def test_only_the_latest_of_quick_clicks_is_applied(
     effect: Any, view: Any, node: Any, volume: Any, backend: PanelBackend
 ) -> None:
     backend.after, backend.act = 0, wait_for_cancel

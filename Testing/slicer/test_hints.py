@@ -57,7 +57,7 @@ def test_of_many_lines_those_that_need_a_look_come_first() -> None:
     assert lines[8] == "…"
 
 
-def test_related_name_says_which_name_answers() -> None:
+def test_hint_says_which_related_name_is_used() -> None:
     expected = PromptHint(HintLevel.DOUBT, "liver metastasis", "segmented as liver tumor; check the mask.")
     assert hint("liver metastasis") == expected
 

@@ -220,7 +220,7 @@ def test_key_marks_the_next_clicks_as_outside(user: ClickingUser) -> None:
     assert [click.inside for click in user.clicks[-1]] == [True, False, True]
 
 
-def test_of_two_quick_clicks_only_the_latest_is_answered(user: ClickingUser, volume: Any) -> None:
+def test_of_two_quick_clicks_only_the_latest_is_applied(user: ClickingUser, volume: Any) -> None:
     node = user.panel.run("liver")
     user.press("liver")
     backend = user.backend
@@ -242,7 +242,7 @@ def test_of_two_quick_clicks_only_the_latest_is_answered(user: ClickingUser, vol
     assert user.button("liver").text == "Click", "the run that was cut short is no step of its own"
 
 
-def test_moved_and_deleted_points_are_answered(user: ClickingUser, volume: Any) -> None:
+def test_moved_and_deleted_points_are_applied(user: ClickingUser, volume: Any) -> None:
     node = user.panel.run("liver")
     user.press("liver")
     user.click(HERE)

@@ -90,7 +90,7 @@ def test_result_with_something_to_know_about_it_is_marked_also_in_an_opened_scen
     assert "names no side" in panel.item(1, "Result").toolTip()
 
 
-def test_label_tells_what_answered_also_in_an_opened_scene(
+def test_label_tells_the_source_also_in_an_opened_scene(
     panel: PanelDriver, backend: PanelBackend, host: Any, tmp_path: Path
 ) -> None:
     backend.trained = "liver", "liver tumor", "left kidney", "right kidney"

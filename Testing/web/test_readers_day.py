@@ -113,7 +113,7 @@ def dice(found: np.ndarray, truth: np.ndarray) -> float:
     return 2.0 * float((found & truth).sum()) / float(found.sum() + truth.sum())
 
 
-def wait_for_answer(page: Any, points: int) -> None:
+def wait_for_mask(page: Any, points: int) -> None:
     page.wait_for_function(
         "points => window.trame.state.state.num_clicks === points && !window.trame.state.state.running", arg=points
     )
@@ -156,18 +156,18 @@ def test_from_the_file_to_the_archive(page: Any, tmp_path: Path, record_property
     page.locator(".dsm-click-bar").wait_for()
     wait_until_sent(page)
     reader.press_at("the tumor", x, y)
-    wait_for_answer(page, 1)
+    wait_for_mask(page, 1)
 
     # Correct it, change one's mind, and change it again.
     first = row_of(page, "liver tumor")["note"]
     reader.press_at("beside the tumor", x + 40, y, key="Control")
-    wait_for_answer(page, 2)
+    wait_for_mask(page, 2)
     second = row_of(page, "liver tumor")["note"]
     reader.key("Control+z")
-    wait_for_answer(page, 1)
+    wait_for_mask(page, 1)
     assert row_of(page, "liver tumor")["note"] == first
     reader.key("Control+y")
-    wait_for_answer(page, 2)
+    wait_for_mask(page, 2)
     assert row_of(page, "liver tumor")["note"] == second
     reader.key("Escape")
 

@@ -41,7 +41,7 @@ class Backend(Protocol):
 
     @property
     def reasonNoClicks(self) -> str:
-        """Reason why clicks cannot be answered, in sentences; empty if they can, or if that is not known yet."""
+        """Reason why clicks cannot be segmented, in sentences; empty if they can, or if that is not known yet."""
 
     def segment(
         self,

@@ -37,7 +37,7 @@ class ClickRequest:
         volumeNode: That was clicked.
         prompt: Name of the segment.
         clicks: In the volume's own RAS; those that correct an organ's mask may all be outside.
-        change: Of the clicks that the mask answers, to be undone and redone with the run.
+        change: Of the clicks that the mask was made from, to be undone and redone with the run.
         taken: Voxels that the segment has taken from others since the first click.
     """
 
@@ -92,21 +92,21 @@ class ClickRuns:
 
     @property
     def isWaiting(self) -> bool:
-        """True while clicks wait for a run that answers them."""
+        """True while clicks wait for a run that applies them."""
         return bool(self._pending)
 
-    def answered(self, segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str) -> tuple[Click, ...]:
-        """Return the clicks that the present mask of a segment answers."""
+    def appliedClicks(self, segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str) -> tuple[Click, ...]:
+        """Return the clicks that the present mask of a segment was made from."""
         return self._applied.get((segmentationNode.GetID(), segmentId), ())
 
     def takenBy(self, segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str) -> Taken:
         """Return what a segment has taken from others since its first click."""
         return self._taken.get((segmentationNode.GetID(), segmentId), {})
 
-    def noteAnswered(
+    def noteApplied(
         self, segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, clicks: tuple[Click, ...], taken: Taken
     ) -> None:
-        """Note that the present mask of a segment answers these clicks, and what it took from others."""
+        """Note that the present mask of a segment was made from these clicks, and what it took from others."""
         key = segmentationNode.GetID(), segmentId
         self._applied[key], self._taken[key] = clicks, taken
 
@@ -132,11 +132,11 @@ class ClickRuns:
             if self._running is not None and _keyOf(self._running) in self._pending:
                 self._runs.cancel()
             return
-        self._answer(key, self._pending.pop(key))
+        self._apply(key, self._pending.pop(key))
 
     def rerun(self, segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str) -> None:
         """Run the clicks of a segment again, also over what was edited by hand."""
-        self._answer((segmentationNode.GetID(), segmentId), segmentationNode, overEdits=True)
+        self._apply((segmentationNode.GetID(), segmentId), segmentationNode, overEdits=True)
 
     def finished(self, job: SegmentationJob) -> None:
         """Note the end of a run, of clicks or of names."""
@@ -162,7 +162,7 @@ class ClickRuns:
         self._pending.clear()
         self._running = None
 
-    def _answer(self, key: _Key, node: slicer.vtkMRMLSegmentationNode, *, overEdits: bool = False) -> None:
+    def _apply(self, key: _Key, node: slicer.vtkMRMLSegmentationNode, *, overEdits: bool = False) -> None:
         self._noteEdits()
         segmentId = key[1]
         segment = node.GetSegmentation().GetSegment(segmentId) if node.GetScene() is not None else None
@@ -214,14 +214,14 @@ class ClickRuns:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClicksChange:
-    """Change of the clicks that the mask of a segment answers.
+    """Change of the clicks that the mask of a segment was made from.
 
     Args:
         clickRuns: Know which clicks these are.
         segmentationNode: Of the segment.
         segmentId: Of the segment.
         volumeNode: That was clicked.
-        clicks: Answered before the change.
+        clicks: Applied before the change.
         taken: Voxels that the segment had taken from others before.
     """
 
@@ -235,8 +235,8 @@ class ClicksChange:
     def revert(self) -> ClicksChange:
         """See `undo.Change.revert`: the clicks are again those of the mask, and so is what it took."""
         node, segmentId, runs = self.segmentationNode, self.segmentId, self.clickRuns
-        inverse = replace(self, clicks=runs.answered(node, segmentId), taken=runs.takenBy(node, segmentId))
-        runs.noteAnswered(node, segmentId, self.clicks, self.taken)
+        inverse = replace(self, clicks=runs.appliedClicks(node, segmentId), taken=runs.takenBy(node, segmentId))
+        runs.noteApplied(node, segmentId, self.clicks, self.taken)
         segment = node.GetSegmentation().GetSegment(segmentId) if node.GetScene() is not None else None
         if segment is not None and self.volumeNode.GetScene() is not None:
             points = clickListOf(node, segmentId)

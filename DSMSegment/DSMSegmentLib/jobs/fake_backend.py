@@ -1,4 +1,4 @@
-"""Fake in place of the network, which answers with given masks: for the self-test and the tests."""
+"""Fake in place of the network, which returns given masks: for the self-test and the tests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from DSMSegmentLib.jobs.run_estimate import Engine
 
 
 class FakeBackend:
-    """Backend that answers with given masks and computes nothing.
+    """Backend that returns given masks and computes nothing.
 
     Args:
         masks: One `[I, J, K]` mask a prompt text; prompts without one find nothing. They may be replaced between runs.
@@ -40,7 +40,7 @@ class FakeBackend:
 
     @property
     def reasonNoClicks(self) -> str:
-        """Empty: a click is answered as its name is."""
+        """Empty: a click gives the mask of its name."""
         return ""
 
     def segment(

@@ -97,7 +97,7 @@ class Runs:
             onProgress: Called with each progress, on the main thread.
             onResult: Called with each outcome, on the main thread.
             onFinished: Called with the job at its end.
-            clickChange: Change of the clicks that the run answers: it is undone and redone with the run.
+            clickChange: Change of the clicks that the run applies: it is undone and redone with the run.
 
         Returns:
             The job: its `outcomes`, `segmentationNode` and `state`.

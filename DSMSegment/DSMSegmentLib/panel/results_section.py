@@ -46,7 +46,7 @@ class ResultsSection:
         runs: Undo and thresholds.
         onRerun: Called with a volume, the prompts that are to run again on it, and the ids of their segments by
             canonical name.
-        onClicks: Called with a request when clicks have to be answered; returns whether a run started.
+        onClicks: Called with a request when clicks have to be applied; returns whether a run started.
         onPrepared: Called with the segmentation that got an empty segment to click, or that came back with a redo.
         say: Shows a sentence in the status line.
     """

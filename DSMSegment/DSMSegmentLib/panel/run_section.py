@@ -74,7 +74,7 @@ class RunSection:
             segmentationNode: Where to write; None for a new one.
             options: How to segment and write.
             all4D: Whether all items of the sequence are segmented that the volume shows.
-            clickChange: Change of the clicks that the run answers; not for a sequence.
+            clickChange: Change of the clicks that the run applies; not for a sequence.
         """
         arguments: dict[str, Any] = {
             "onProgress": self._onProgress,

@@ -51,7 +51,7 @@ class EditorClicks:
 
     @property
     def clicks(self) -> tuple[Click, ...]:
-        """Clicks in the volume's own RAS, those that are not answered yet included."""
+        """Clicks in the volume's own RAS, those that are not applied yet included."""
         return clicksOf(self._points, self._volumeNode)
 
     @property
@@ -77,7 +77,7 @@ class EditorClicks:
         return there and same
 
     def follow(self) -> None:
-        """Take the clicks of the present mask: what was not answered, or was undone, is dropped."""
+        """Take the clicks of the present mask: what was not applied, or was undone, is dropped."""
         state = self._state()
         if state is None:
             state = _State(orientedImageFromSegment(self.segmentationNode, self._segmentId), (), {})
