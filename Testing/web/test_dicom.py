@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
 
 
 def wait_for_volume_name(page: Any, name: str) -> None:
-    page.wait_for_function("name => document.querySelector('.dsm-volume').innerText === name", arg=name)
+    page.wait_for_function("name => document.querySelector('.dsm-volume')?.innerText === name", arg=name)
 
 
 def zipped_exam(folder: Path) -> tuple[Path, str, str]:

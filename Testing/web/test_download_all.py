@@ -44,7 +44,7 @@ def download_all(page: Any, folder: Path) -> Path:
 
 
 def wait_for_status(page: Any, text: str) -> None:
-    page.wait_for_function("text => document.querySelector('#dsm-status').innerText === text", arg=text)
+    page.wait_for_function("text => document.querySelector('#dsm-status')?.innerText === text", arg=text)
 
 
 def files_of(folder: Path) -> list[str]:
@@ -172,7 +172,7 @@ def test_surface_is_that_of_the_corrected_mask(page: Any, tmp_path: Path) -> Non
 def test_archive_of_a_dicom_series_has_a_dicom_seg(page: Any, tmp_path: Path) -> None:
     uid = write_series(tmp_path / "exam")
     page.set_input_files("#dsm-folder", tmp_path / "exam")
-    page.wait_for_function("name => document.querySelector('.dsm-volume').innerText === name", arg=DESCRIPTION)
+    page.wait_for_function("name => document.querySelector('.dsm-volume')?.innerText === name", arg=DESCRIPTION)
     segment(page, "liver")
     unpacked = download_all(page, tmp_path)
     (seg,) = [pydicom.dcmread(path) for path in unpacked.glob("*.dcm")]

@@ -47,7 +47,7 @@ def test_other_assumptions_are_said_and_another_scan_forgets_the_choice(page: An
     image.header["pixdim"][1:4] = 5.0  # another size than that of the sform
     nibabel.save(image, tmp_path / "plain.nii.gz")
     page.set_input_files("#dsm-file", tmp_path / "plain.nii.gz")
-    page.wait_for_function("document.querySelector('.dsm-volume').innerText === 'plain'")
+    page.wait_for_function("document.querySelector('.dsm-volume')?.innerText === 'plain'")
     said = notes(page)
     assert said[0].startswith("Taken for MR:")
     assert "pixdim" in said[1]

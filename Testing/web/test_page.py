@@ -86,12 +86,12 @@ def small_scan(path: Path) -> Path:
 def test_uploaded_scan_takes_the_place_of_the_first(page: Any, tmp_path: Path) -> None:
     scan = small_scan(tmp_path / "small.nii.gz")
     page.set_input_files("#dsm-file", scan)
-    page.wait_for_function("document.querySelector('.dsm-volume').innerText === 'small'")
+    page.wait_for_function("document.querySelector('.dsm-volume')?.innerText === 'small'")
     assert names(page) == []
     # From what the chest CT took: a hundredth of it, for a hundredth of the voxels.
     assert page.inner_text("#dsm-estimate").startswith("Encoding this volume takes about 1 s and 0.1 GB of memory")
     prompt(page, "liver")
-    page.wait_for_function("document.querySelector('#dsm-status').innerText.startsWith('Finished')")
+    page.wait_for_function("document.querySelector('#dsm-status')?.innerText.startsWith('Finished')")
     assert not page.locator("#dsm-estimate").count(), "it is encoded now"
 
 
@@ -111,5 +111,5 @@ def test_scan_is_dropped_on_the_page(page: Any, tmp_path: Path) -> None:
     page.wait_for_selector("body:not(.dsm-drop)")  # it was taken elsewhere, and comes back
     drag("dragOver")
     drag("drop")
-    page.wait_for_function("document.querySelector('.dsm-volume').innerText === 'dropped'")
+    page.wait_for_function("document.querySelector('.dsm-volume')?.innerText === 'dropped'")
     assert not page.locator("body.dsm-drop").count()

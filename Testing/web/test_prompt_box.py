@@ -95,7 +95,7 @@ def test_prompts_of_one_scan_are_not_run_on_the_next(page: Any, tmp_path: Path) 
     scan = tmp_path / "small.nii.gz"
     nibabel.save(nibabel.Nifti1Image(np.zeros((20, 24, 16), dtype=np.int16), np.diag([2.0, 2.0, 3.0, 1.0])), scan)
     page.set_input_files("#dsm-file", scan)
-    page.wait_for_function("document.querySelector('.dsm-volume').innerText === 'small'")
+    page.wait_for_function("document.querySelector('.dsm-volume')?.innerText === 'small'")
     page.locator(".dsm-prompt .v-chip").wait_for(state="detached")
     assert page.locator(".dsm-prompt input").input_value() == ""
     assert names(page) == []

@@ -139,7 +139,7 @@ def test_from_the_file_to_the_archive(page: Any, tmp_path: Path, record_property
         reader.press("Open file", page.get_by_role("button", name="Open file"))
     reader.gestures.append("choose the file")
     chooser.value.set_files(DATA / f"{CASE}_img.nii.gz")
-    page.wait_for_function("name => document.querySelector('.dsm-volume').innerText === name", arg=f"{CASE}_img")
+    page.wait_for_function("name => document.querySelector('.dsm-volume')?.innerText === name", arg=f"{CASE}_img")
 
     # All organs.
     reader.press("All learned organs", page.locator(".dsm-learned"))

@@ -137,7 +137,7 @@ def test_threshold_moves_with_the_keyboard_and_one_undo_takes_it_back(lung: Any)
     slider.focus()
     for _ in range(10):
         lung.keyboard.press("ArrowRight")
-    lung.wait_for_function("document.querySelector('.dsm-threshold').innerText === '0.60'")
+    lung.wait_for_function("document.querySelector('.dsm-threshold')?.innerText === '0.60'")
     assert wait_for_volume(lung, start) < start
     # The other nine: the rows come from the server, which is where the last of them has to be seen.
     lung.wait_for_function("Math.abs(window.trame.state.state.rows[0].threshold - 0.6) < 0.005")

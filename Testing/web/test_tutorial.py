@@ -125,7 +125,7 @@ def open_your_own_scan(page: Any, folder: Path) -> None:
     voxels = np.random.default_rng(0).integers(-1000, 300, (20, 24, 16)).astype(np.int16)
     nibabel.save(nibabel.Nifti1Image(voxels, np.diag([2.0, 2.0, 3.0, 1.0])), scan)
     page.set_input_files("#dsm-file", scan)
-    page.wait_for_function("document.querySelector('.dsm-volume').innerText === 'mine'")
+    page.wait_for_function("document.querySelector('.dsm-volume')?.innerText === 'mine'")
     page.wait_for_selector(IDLE)
 
 

@@ -84,6 +84,6 @@ def test_another_scan_takes_the_map_away(page: Any, tmp_path: Path) -> None:
     scan = tmp_path / "small.nii.gz"
     nibabel.save(nibabel.Nifti1Image(np.zeros((20, 24, 16), dtype=np.int16), np.diag([2.0, 2.0, 3.0, 1.0])), scan)
     page.set_input_files("#dsm-file", scan)
-    page.wait_for_function("document.querySelector('.dsm-volume').innerText === 'small'")
+    page.wait_for_function("document.querySelector('.dsm-volume')?.innerText === 'small'")
     assert page.get_by_text("undecided", exact=True).count() == 0
     assert (views(page).max(axis=2) - views(page).min(axis=2) > 60).mean() < 0.001, "no colour is left in the views"

@@ -23,7 +23,7 @@ class OutcomeStatus(Enum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SegmentOutcome:
-    """One row of the results table.
+    """Outcome of one prompt of a run.
 
     Args:
         prompt: As it was understood.
