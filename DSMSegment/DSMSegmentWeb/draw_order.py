@@ -20,6 +20,8 @@ def draw_above(renderer: vtk.vtkRenderer, colors: Collection[RGB]) -> None:
         renderer: Of a slice view.
         colors: Of lesions.
     """
+    if not colors:  # this runs at each drawing of each view
+        return
     props = renderer.GetViewProps()
     drawn = [
         (place, prop, color)

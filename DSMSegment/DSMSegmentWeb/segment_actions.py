@@ -12,7 +12,7 @@ from dsm.core.display_colors import RGB
 from dsm.core.segment_tags import COMPLETED, STATUS_TAG
 from dsm.errors import InputError
 from DSMSegmentLib.scene.segment_display import setOwnColor
-from DSMSegmentLib.scene.segment_state import NO_COLOR, SegmentState
+from DSMSegmentLib.scene.segment_state import NO_COLOR, SegmentState, restoreMetadata
 from DSMSegmentLib.scene.segment_tags import tagOf
 from DSMSegmentLib.scene.tag_writer import tagReviewed
 
@@ -27,10 +27,7 @@ def rename(node: Any, segment_id: str, name: str) -> Undo:
     """
     segmentation = node.GetSegmentation()
     segment, new = segmentation.GetSegment(segment_id), name.strip()
-    others = {
-        segmentation.GetSegment(id_).GetName().casefold() for id_ in segmentation.GetSegmentIDs() if id_ != segment_id
-    }
-    if not new or new.casefold() in others:
+    if not new or new.casefold() in _names(segmentation, but=segment_id):
         message = f"{new!r} is taken." if new else "The name is empty."
         raise InputError(message, code="input.edit", hint="Choose another name.")
     take_back = described_before(node, segment_id)
@@ -94,12 +91,16 @@ def toggle_reviewed(node: Any, segment_id: str) -> Undo:
 
 def free_name(segmentation: Any, name: str) -> str:
     """Return a name that no segment has: this one, or with a number."""
-    names = {segmentation.GetSegment(id_).GetName().casefold() for id_ in segmentation.GetSegmentIDs()}
-    numbered, number = name, 1
+    names, numbered, number = _names(segmentation), name, 1
     while numbered.casefold() in names:
         number += 1
         numbered = f"{name} {number}"
     return numbered
+
+
+def _names(segmentation: Any, *, but: str = "") -> set[str]:
+    """Return the names of all segments, or of all but one, for a comparison that ignores case."""
+    return {segmentation.GetSegment(id_).GetName().casefold() for id_ in segmentation.GetSegmentIDs() if id_ != but}
 
 
 def described_before(node: Any, segment_id: str) -> Undo:
@@ -112,9 +113,7 @@ def described_before(node: Any, segment_id: str) -> Undo:
         segment = segmentation.GetSegment(segment_id)
         if segment is None:
             return False
-        label = segment.GetLabelValue()  # belongs to the layer that the segment lies in now
-        segment.DeepCopyMetadata(before)
-        segment.SetLabelValue(label)
+        restoreMetadata(segment, before)
         display.SetSegmentOverrideColor(segment_id, *shown)
         return True
 

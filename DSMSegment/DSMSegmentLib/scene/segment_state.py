@@ -52,10 +52,7 @@ class SegmentState:
         isGone = segmentation.GetSegment(segmentId) is None
         if isGone:
             segmentation.AddEmptySegment(segmentId, self.metadata.GetName(), self.metadata.GetColor())
-        segment = segmentation.GetSegment(segmentId)
-        labelValue = segment.GetLabelValue()  # belongs to the layer that the segment lies in now
-        segment.DeepCopyMetadata(self.metadata)
-        segment.SetLabelValue(labelValue)
+        restoreMetadata(segmentation.GetSegment(segmentId), self.metadata)
         if self.mask.GetNumberOfPoints():
             setSegmentMask(segmentationNode, segmentId, self.mask)
         else:
@@ -70,6 +67,13 @@ class SegmentState:
     def equals(self, other: SegmentState) -> bool:
         """Return whether mask, name, color, code and tags are the same."""
         return _described(self.metadata) == _described(other.metadata) and _same(self.mask, other.mask)
+
+
+def restoreMetadata(segment: slicer.vtkSegment, metadata: slicer.vtkSegment) -> None:
+    """Give a segment the name, color, code and tags of a copy."""
+    labelValue = segment.GetLabelValue()  # belongs to the layer that the segment lies in now
+    segment.DeepCopyMetadata(metadata)
+    segment.SetLabelValue(labelValue)
 
 
 def _described(segment: slicer.vtkSegment) -> tuple[object, ...]:

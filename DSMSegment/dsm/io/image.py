@@ -22,6 +22,7 @@ from dsm.core.volume import Volume
 from dsm.errors import GeometryError, ImageError, InputError, ShapeError
 from dsm.io.compression import GZIP_MAGIC, MAX_GZIP_RATIO
 from dsm.io.dicom import Series, list_series, read_series
+from dsm.io.itk_affine import affine_of
 from dsm.io.nifti import NiftiHeader, read_nifti_voxels
 from dsm.io.nrrd_header import check_header
 from dsm.io.quiet_itk import quiet_itk
@@ -35,8 +36,6 @@ MAX_BYTES = 16 * 1024**3
 _NIFTI = (".nii", ".nii.gz")
 _SUFFIXES = (*_NIFTI, ".nrrd", ".nhdr", ".mha", ".mhd")
 _FORMATS_HINT = "Use NIfTI (.nii, .nii.gz), NRRD, MHA/MHD, or the folder of a DICOM series."
-
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def read_volume(
@@ -145,7 +144,7 @@ def _read_file(path: Path, modality: str | None) -> Volume:
             hint="Copy or export it again.",
             details=str(error),
         ) from error
-    return _volume(path, array, _affine(reader), modality, notes)
+    return _volume(path, array, affine_of(reader), modality, notes)
 
 
 def _checked_shape(path: Path, size: Sequence[int], value_bytes: int) -> Index3:
@@ -182,15 +181,6 @@ def _check_size(path: Path, num_voxels: int, num_bytes: int) -> None:
             code="bad_image.too_large",
             hint="Crop the image first; if it should be small, its header is damaged.",
         )
-
-
-def _affine(reader: sitk.ImageFileReader) -> np.ndarray:
-    dimension = reader.GetDimension()
-    directions = np.reshape(reader.GetDirection(), (dimension, dimension))[:3, :3]
-    lps = np.eye(4)
-    lps[:3, :3] = directions * np.array(reader.GetSpacing()[:3])
-    lps[:3, 3] = reader.GetOrigin()[:3]
-    return _LPS_TO_RAS @ lps
 
 
 def _check_content(path: Path) -> None:

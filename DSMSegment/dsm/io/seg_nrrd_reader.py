@@ -18,12 +18,12 @@ import SimpleITK as sitk  # noqa: N813  (the name that everyone gives it)
 
 from dsm.core.boxes import CroppedArray, Index3
 from dsm.errors import ImageError, InputError
+from dsm.io.itk_affine import affine_of
 from dsm.io.nrrd_header import check_header
 from dsm.io.quiet_itk import quiet_itk
 from dsm.io.segment_record import SegmentRecord
 
 _TERMINOLOGY = "TerminologyEntry"
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 # In voxels: files round.
 _SAME_PLACE = 0.05
 
@@ -86,11 +86,8 @@ def _start_on(reader: sitk.ImageFileReader, shape: Index3, affine: np.ndarray) -
     """Return the index on a grid of the first voxel of a file; None if the file is not a part of that grid."""
     if reader.GetDimension() != 3:
         return None
-    lps = np.eye(4)
-    lps[:3, :3] = np.reshape(reader.GetDirection(), (3, 3)) * np.array(reader.GetSpacing())
-    lps[:3, 3] = reader.GetOrigin()
     size = np.array(reader.GetSize())
-    to_grid = np.linalg.solve(affine, _LPS_TO_RAS @ lps)
+    to_grid = np.linalg.solve(affine, affine_of(reader))
     start = np.round(to_grid[:3, 3])
     shift = to_grid - np.eye(4)
     shift[:3, 3] -= start
