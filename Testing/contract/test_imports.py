@@ -55,9 +55,9 @@ def python(code: str, *arguments: str, **environment: str) -> str:
 
 
 def cpu_seconds(*arguments: str) -> float:
-    """Smallest CPU time of three runs of a Python process: wall time says more about the other load."""
+    """Smallest CPU time of seven runs of a Python process: wall time says more about the other load."""
     seconds = []
-    for _ in range(3):
+    for _ in range(7):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(
             [sys.executable, *arguments],
