@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dsm.core.boxes import Box, CroppedArray, bounding_box
+from dsm.core.boxes import Box, CroppedArray, Index3, bounding_box
 from dsm.inference.components import keep_large_components, remove_small_components
-from dsm.inference.logit_components import logit_of
+from dsm.inference.logit_components import REJECTED_LOGIT, logit_of
 from dsm.inference.working_grid import WorkingGrid
+from dsm.ops.upsample import interpolation_matrix
 
 # Feature voxels around the found ones: linear interpolation reaches one further, rounding of borders another.
 _GROW = 2
@@ -57,18 +58,23 @@ def native_mask(
         smallest_voxels: As in `remove_small_components`.
     """
     logits, stride = _without_padding(logits, grid)
-    inside = (logits > logit_of(threshold)).numpy()
-    inside = keep_large_components(inside, fraction=keep_fraction)
+    above = logits.numpy() > logit_of(threshold)
+    inside = keep_large_components(above, fraction=keep_fraction)
     found = bounding_box(inside)
     if found is None:
         return NativeMask(NOTHING, 0, float(torch.sigmoid(logits.max())))
     mean = float(torch.sigmoid(logits[found.slices][torch.from_numpy(inside[found.slices])]).mean())
-    box, coordinates = _native_box(found, logits, grid, stride)
-    mask = np.zeros(box.size, dtype=bool)
-    for start, values in _interpolated_chunks(logits, coordinates):
-        mask[start : start + len(values)] = (values > logit_of(threshold)).numpy()
+    near = found.grow(_GROW).clip(logits.shape)
+    logits_near = logits[near.slices]
+    if (dropped := above[near.slices] & ~inside[near.slices]).any():
+        logits_near = logits_near.masked_fill(torch.from_numpy(dropped), REJECTED_LOGIT)
+    start, coordinates = _view_coordinates(near, logits.shape, grid, stride)
+    planes = np.empty(_reversed_shape(coordinates), dtype=bool)
+    for first, values in _interpolated_planes(logits_near, coordinates):
+        np.greater(values, logit_of(threshold), out=planes[first : first + len(values)])
+    mask = planes.transpose()
     mask = remove_small_components(keep_large_components(mask, fraction=keep_fraction), smallest_voxels)
-    crop = _to_input(CroppedArray.from_mask(mask, box.start), grid)
+    crop = _to_input(CroppedArray.from_mask(mask, start), grid)
     count = int(np.count_nonzero(crop.array))
     return NativeMask(crop if count else NOTHING, count, mean)
 
@@ -81,14 +87,15 @@ def native_probability(logits: Tensor, grid: WorkingGrid) -> CroppedArray:
         grid: Where they lie.
     """
     logits, stride = _without_padding(logits, grid)
-    found = bounding_box((logits > logit_of(FAINTEST_PROBABILITY)).numpy())
+    found = bounding_box(logits.numpy() > logit_of(FAINTEST_PROBABILITY))
     if found is None:
         return CroppedArray(np.zeros((0, 0, 0), dtype=np.float16), (0, 0, 0))
-    box, coordinates = _native_box(found, logits, grid, stride)
-    map_ = np.zeros(box.size, dtype=np.float16)
-    for start, values in _interpolated_chunks(logits, coordinates):
-        map_[start : start + len(values)] = torch.sigmoid(values).numpy()
-    return _to_input(CroppedArray(map_, box.start), grid)
+    near = found.grow(_GROW).clip(logits.shape)
+    start, coordinates = _view_coordinates(near, logits.shape, grid, stride)
+    planes = np.empty(_reversed_shape(coordinates), dtype=np.float16)
+    for first, values in _interpolated_planes(logits[near.slices], coordinates):
+        planes[first : first + len(values)] = torch.from_numpy(values).sigmoid().numpy()
+    return _to_input(CroppedArray(planes.transpose(), start), grid)
 
 
 def native_uncertainty(mean_probability: Tensor, grid: WorkingGrid) -> CroppedArray:
@@ -124,56 +131,47 @@ def _without_padding(logits: Tensor, grid: WorkingGrid) -> tuple[Tensor, int]:
     return logits[:i, :j, :k], stride
 
 
-def _native_box(found: Box, logits: Tensor, grid: WorkingGrid, stride: int) -> tuple[Box, list[np.ndarray]]:
-    """Return the box of the view around the found features, and the feature coordinates of its voxels, an axis each."""
-    grown = found.grow(_GROW).clip(logits.shape)
-    ranges = [
-        grid.view_range(axis, grown.start[axis], grown.stop[axis], stride=stride, length=logits.shape[axis])
-        for axis in range(3)
-    ]
-    coordinates = [
-        grid.feature_coordinates(axis, start, stop, stride=stride) for axis, (start, stop) in enumerate(ranges)
-    ]
-    starts, stops = zip(*ranges, strict=True)
-    return Box(starts, stops), coordinates
+def _view_coordinates(
+    near: Box, feature_shape: Sequence[int], grid: WorkingGrid, stride: int
+) -> tuple[Index3, list[np.ndarray]]:
+    """Return the first view voxel in a box of features, and the coordinates of its voxels in it, an axis each."""
+    starts, coordinates = [], []
+    for axis in range(3):
+        first, stop = grid.view_range(
+            axis, near.start[axis], near.stop[axis], stride=stride, length=feature_shape[axis]
+        )
+        starts.append(first)
+        coordinates.append(grid.feature_coordinates(axis, first, stop, stride=stride) - near.start[axis])
+    i, j, k = starts
+    return (i, j, k), coordinates
 
 
-def _interpolated_chunks(logits: Tensor, coordinates: list[np.ndarray]) -> Iterator[tuple[int, Tensor]]:
-    """Yield `(first voxel, values)` along the first axis of the box, trilinear at the given coordinates."""
-    logits, (i, j, k) = _around(logits, coordinates)
-    # Two passes on small arrays, then the large one in chunks.
-    rows = _interpolate(_interpolate(logits, 2, k), 1, j)
-    length = max(1, _CHUNK_VOXELS // max(1, len(j) * len(k)))
-    for start in range(0, len(i), length):
-        yield start, _interpolate(rows, 0, i[start : start + length])
+def _reversed_shape(coordinates: list[np.ndarray]) -> tuple[int, ...]:
+    """Shape `(K, J, I)`: volumes are column-major, so that what is made for one needs no reordering."""
+    return tuple(len(values) for values in reversed(coordinates))
 
 
-def _around(logits: Tensor, coordinates: list[np.ndarray]) -> tuple[Tensor, list[np.ndarray]]:
-    """Crop to the features between which the coordinates lie, and return the coordinates in the crop."""
-    shifted = []
-    for axis, values in enumerate(coordinates):
-        last = logits.shape[axis] - 1
-        inside = np.clip(values, 0, last)
-        if not inside.size:  # between two thick slices
-            shifted.append(inside)
-            continue
-        first = math.floor(inside.min())
-        logits = logits.narrow(axis, first, min(last, math.floor(inside.max()) + 1) - first + 1)
-        shifted.append(inside - first)
-    return logits, shifted
+def _interpolated_planes(logits: Tensor, coordinates: list[np.ndarray]) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield `(first plane, values (planes, J, I))` along the last axis, trilinear at the given coordinates.
 
+    Args:
+        logits: `(i, j, k)`, float32, on the CPU.
+        coordinates: Of the voxels along each axis, on the grid of `logits`.
 
-def _interpolate(x: Tensor, axis: int, coordinates: np.ndarray) -> Tensor:
-    """Linear interpolation along one axis; beyond the first and the last value they are repeated."""
-    position = torch.from_numpy(np.clip(coordinates, 0, x.shape[axis] - 1))
-    low = position.floor().to(torch.int64)
-    high = (low + 1).clamp(max=x.shape[axis] - 1)
-    fraction = (position - low).to(x.dtype)
-    if not fraction.any():
-        return x.index_select(axis, low)
-    shape = [1, 1, 1]
-    shape[axis] = len(position)
-    return torch.lerp(x.index_select(axis, low), x.index_select(axis, high), fraction.view(shape))
+    Yields:
+        Values that the next ones are written over.
+    """
+    i, j, k = (interpolation_matrix(values, n) for values, n in zip(coordinates, logits.shape, strict=True))
+    # Two passes on small arrays, then the large one in chunks, each from the features that it lies between.
+    rows = (j @ (logits.permute(2, 1, 0) @ i.T)).flatten(1)
+    length = max(1, _CHUNK_VOXELS // max(1, rows.shape[1]))
+    values = torch.empty(length, rows.shape[1])
+    for first in range(0, len(k), length):
+        weights = k[first : first + length]
+        used = weights.any(dim=0).nonzero()
+        low, high = int(used[0]), int(used[-1]) + 1
+        torch.mm(weights[:, low:high], rows[low:high], out=values[: len(weights)])
+        yield first, values[: len(weights)].view(-1, len(j), len(i)).numpy()
 
 
 def _to_input(crop: CroppedArray, grid: WorkingGrid) -> CroppedArray:

@@ -1,9 +1,10 @@
-"""Trilinear interpolation as three products with small matrices."""
+"""Linear interpolation as products with small matrices."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -29,3 +30,21 @@ def _weights(length: int, size: int, device: torch.device) -> Tensor:
     """Return the matrix `(size, length)` of linear interpolation along an axis."""
     unit = torch.eye(length, device=device)[None]
     return F.interpolate(unit, size, mode="linear")[0].T
+
+
+def interpolation_matrix(coordinates: np.ndarray, length: int) -> Tensor:
+    """Return the matrix of linear interpolation at any coordinates along an axis.
+
+    Args:
+        coordinates: `(n,)`, in samples; beyond the first and the last sample their values are repeated.
+        length: Samples along the axis.
+
+    Returns:
+        `(n, length)`, float32.
+    """
+    position = torch.from_numpy(np.clip(coordinates, 0, length - 1))
+    low = position.floor().to(torch.int64)
+    fraction = (position - low).to(torch.float32)[:, None]
+    matrix = torch.zeros(len(position), length)
+    matrix.scatter_(1, low[:, None], 1 - fraction)
+    return matrix.scatter_add_(1, (low + 1).clamp(max=length - 1)[:, None], fraction)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
-from dsm.ops.upsample import upsample_trilinear
+from dsm.ops.upsample import interpolation_matrix, upsample_trilinear
 
 
 @pytest.mark.parametrize("size", [(10, 8, 14), (20, 16, 28), (7, 4, 9), (5, 4, 7), (1, 1, 1)])
@@ -33,3 +34,12 @@ def test_gives_the_gradient_of_torch() -> None:
     (theirs,) = torch.autograd.grad((F.interpolate(x, (6, 8, 10), mode="trilinear") * weight).sum(), x)
 
     torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("length", [1, 2, 7])
+def test_interpolation_at_any_coordinate_is_numpy_interp(length: int) -> None:
+    samples = np.random.default_rng(length).normal(size=length)
+    coordinates = np.linspace(-2.0, length + 1.5, 41)
+    values = interpolation_matrix(coordinates, length).double() @ torch.from_numpy(samples)
+    np.testing.assert_allclose(values, np.interp(coordinates, np.arange(length), samples), atol=1e-5)
+    assert interpolation_matrix(coordinates[:0], length).shape == (0, length)
