@@ -76,3 +76,14 @@ def test_closed_pipe_exits_quietly():
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(timeout=60) == 1
+
+
+@pytest.mark.parametrize(("chosen", "used"), [(None, "passive"), ("active", "active")])
+def test_threads_sleep_while_they_wait_unless_told_otherwise(chosen, used):
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    environment |= {"OMP_WAIT_POLICY": chosen} if chosen else {}
+    # The thread library prints its settings when it is loaded, in a process that loads torch after the command began.
+    environment["OMP_DISPLAY_ENV"] = "true"
+    program = "from dsm.cli.main import main; main(['vocabulary', 'liver']); import torch"
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert f"OMP_WAIT_POLICY = '{used.upper()}'" in done.stderr
