@@ -10,6 +10,7 @@ from dsm.inference.plane_tiles import inner_planes, plane_tiles, sliding_window
 from dsm.nn.diffusion_fusion import DiffusionFusion
 from dsm.nn.pixel_decoder import PixelDecoder
 from dsm.ops.add_doubled import add_doubled_
+from dsm.ops.gelu import gelu
 from dsm.ops.linear import linear
 from dsm.ops.semantic_diffusion import semantic_difference
 
@@ -45,7 +46,7 @@ def embed_tiled(decoder: PixelDecoder, f2: Tensor, d4: Tensor) -> Tensor:
         for start, stop in plane_tiles(last - first, _MERGED):
             begin, end = first + start, first + stop
             joined = decoder.join(f2[:, :, begin:end], up[:, :, begin // 2 : end // 2])
-            into[:, :, start:stop] = F.gelu(joined)
+            into[:, :, start:stop] = gelu(joined)
 
     for start, stop, merged in sliding_window(embedding, merge, planes=_REFINED, halo=_HALO):
         refined = inner_planes(decoder.refine, merged[:, :, _HALO - 1 : 1 - _HALO])

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from dsm.inference.fast_network import ConvAddReLU, Convolution, replace_modules
 from dsm.nn.dsm_net import DSMNet
+from dsm.ops.gelu import gelu
 from dsm.ops.int8_convolution import int8_convolution, pack
 
 _KERNEL = (3, 3, 3)
@@ -27,7 +28,7 @@ class Int8Convolution(nn.Module):
         y = int8_convolution(x, self.packed, self.bias, padding=self.padding if padding is None else padding)
         if self.activation == "relu":
             return F.relu_(y)
-        return F.gelu(y) if self.activation == "gelu" else y
+        return gelu(y) if self.activation == "gelu" else y
 
 
 class Int8SumConvolution(nn.Module):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -41,6 +42,7 @@ from dsm.inference.postprocess import (
     native_uncertainty,
     network_confidence,
 )
+from dsm.inference.retained_memory import retain_freed_memory
 from dsm.inference.visual_prompt import Sampling, decode_with_visual_prompts
 from dsm.inference.working_grid import WorkingGrid
 from dsm.models.calibration import Calibration
@@ -267,30 +269,32 @@ class Scan:
         results: list[PromptResult] = []
         check = AnatomyCheck(self.volume, self.grid.orientation.box_from_ras(self.grid.box, self.volume.shape))
         batch_size = self._batch_size()
-        for start in range(0, len(plans), batch_size):
-            batch = plans[start : start + batch_size]
-            progress("decode", start, len(plans))
-            began = time.perf_counter()
-            how = None if options.fast else sampling
-            outputs = self._decode(batch, vectors[start : start + batch_size], how, spread=options.uncertainty)
-            share = (time.perf_counter() - began) / len(batch)
-            for row, plan in enumerate(batch):
-                if row:
-                    progress("decode", start + row, len(plans))
-                result = self._result(
-                    plan,
-                    outputs[row],
-                    notes=notes[start + row],
-                    seconds=share,
-                    options=options,
-                    part_confidence=part_confidence,
-                )
-                result = self._with_flags(result, check)
-                if options.region is not None:
-                    result = self._inside(result, options.region)
-                results.append(result)
-                if on_result is not None:
-                    on_result(result)
+        # Memory that one batch leaves serves the next; a single one would pay for giving it back.
+        with retain_freed_memory() if len(plans) > batch_size else nullcontext():
+            for start in range(0, len(plans), batch_size):
+                batch = plans[start : start + batch_size]
+                progress("decode", start, len(plans))
+                began = time.perf_counter()
+                how = None if options.fast else sampling
+                outputs = self._decode(batch, vectors[start : start + batch_size], how, spread=options.uncertainty)
+                share = (time.perf_counter() - began) / len(batch)
+                for row, plan in enumerate(batch):
+                    if row:
+                        progress("decode", start + row, len(plans))
+                    result = self._result(
+                        plan,
+                        outputs[row],
+                        notes=notes[start + row],
+                        seconds=share,
+                        options=options,
+                        part_confidence=part_confidence,
+                    )
+                    result = self._with_flags(result, check)
+                    if options.region is not None:
+                        result = self._inside(result, options.region)
+                    results.append(result)
+                    if on_result is not None:
+                        on_result(result)
         progress("decode", len(plans), len(plans))
         return results
 

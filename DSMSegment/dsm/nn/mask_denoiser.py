@@ -6,10 +6,10 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from dsm.nn.attention import Attention
 from dsm.nn.kmax_layer import LevelMemory
+from dsm.ops.gelu import gelu
 from dsm.ops.row_product import row_product
 
 _TIME_CHANNELS = 32
@@ -81,8 +81,8 @@ class MaskDenoiser(nn.Module):
         scales = self.condition(_pairs(placed[0], time)).chunk(2 * len(_DILATIONS), dim=-1)
         for index, convolution in enumerate(self.convolutions):
             scale, shift = (s[:, :, None, None, None] for s in scales[2 * index : 2 * index + 2])
-            x = x + convolution(F.gelu(_unit_scale(x) * (1 + scale) + shift))
-        return self.last(F.gelu(x)).view(prompts, hypotheses, *size)
+            x = x + convolution(gelu(_unit_scale(x) * (1 + scale) + shift))
+        return self.last(gelu(x)).view(prompts, hypotheses, *size)
 
 
 def _pairs(queries: Tensor, time: Tensor) -> Tensor:

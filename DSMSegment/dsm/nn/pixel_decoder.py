@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from dsm.nn.convolution import Conv3d, NormedConvolution, normed
 from dsm.nn.diffusion_fusion import DiffusionFusion
 from dsm.ops.add_doubled import add_doubled_
+from dsm.ops.gelu import gelu
 from dsm.ops.unit_length import unit_length
 
 
@@ -73,7 +74,7 @@ class PixelDecoder(nn.Module):
 
     def embed(self, f2: Tensor, d4: Tensor) -> Tensor:
         """Make the embedding from stride-2 features and the 6 mm map; local, so it may be made in slabs too."""
-        merged = F.gelu(self.join(f2, self.up2(d4)))
+        merged = gelu(self.join(f2, self.up2(d4)))
         return unit_length(self._project(merged, normed(self.refine, self.refine_norm, merged)))
 
     def join(self, f2: Tensor, up: Tensor) -> Tensor:

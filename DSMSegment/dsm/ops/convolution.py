@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dsm.ops.onednn import is_plain
+from dsm.ops.gelu import gelu
+from dsm.ops.onednn import inference_dtype
 
 # What torch's own compiler calls. They have no public names, so another torch may lack them.
 _HAS_ONEDNN = torch.backends.mkldnn.is_available()
@@ -41,8 +42,10 @@ def convolution(
     Returns:
         `(batch, out_channels, ...)`.
     """
-    if _ONEDNN_CONVOLUTION is None or not is_plain(x, weight):
+    dtype = inference_dtype(x, weight)
+    if _ONEDNN_CONVOLUTION is None or dtype is None:
         return _activated(_convolved(x, weight, bias, stride, padding, dilation), activation)
+    x, weight, bias = _cast(dtype, x, weight, bias)
     result: Tensor = _ONEDNN_CONVOLUTION(x, weight, bias, padding, stride, dilation, 1, activation, [], "none")
     return result
 
@@ -59,12 +62,18 @@ def add_convolution(
         bias: `(out_channels,)`.
         padding: Zeros along i, j, k.
     """
-    if _ONEDNN_SUM is None or not is_plain(x, weight) or total.dtype != x.dtype:
+    dtype = inference_dtype(x, weight)
+    if _ONEDNN_SUM is None or dtype is None or total.dtype != dtype:
         return F.relu_(F.conv3d(x, weight, bias, padding=tuple(padding)).add_(total))
+    x, weight, bias = _cast(dtype, x, weight, bias)
     result: Tensor = _ONEDNN_SUM.binary(
         total, x, weight, bias, padding, _ONCE, _ONCE, 1, "add", 1.0, "relu", [], "none"
     )
     return result
+
+
+def _cast(dtype: torch.dtype, x: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    return x.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype)
 
 
 def _convolved(
@@ -82,4 +91,4 @@ def _convolved(
 
 
 def _activated(x: Tensor, activation: str) -> Tensor:
-    return {"none": lambda y: y, "relu": F.relu, "gelu": F.gelu}[activation](x)
+    return {"none": lambda y: y, "relu": F.relu, "gelu": gelu}[activation](x)

@@ -74,3 +74,35 @@ def test_other_types_fall_back_to_torch(kernel):
     with torch.autocast("cpu", torch.bfloat16):
         assert convolution(x, weight, bias).dtype == torch.bfloat16
     assert convolution(x.double(), weight.double(), bias.double()).dtype == torch.float64
+
+
+@pytest.mark.usefixtures("_library")
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@torch.inference_mode()
+def test_equals_torch_in_bfloat16_under_autocast(activation):
+    x, weight, bias = layer()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = convolution(x, weight, bias, padding=(1, 1, 1), activation=activation)
+        expected = ACTIVATIONS[activation](F.conv3d(x, weight, bias, padding=1))
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found, expected, atol=0.02, rtol=0.02)
+
+
+@torch.inference_mode()
+def test_end_of_a_residual_block_in_bfloat16_is_in_place():
+    x, weight, bias = layer(out=5)
+    total = torch.randn_like(x).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        expected = F.relu(total + F.conv3d(x, weight, bias, padding=1))
+        found = add_convolution(total, x, weight, bias, padding=(1, 1, 1))
+    torch.testing.assert_close(found, expected, atol=0.03, rtol=0.03)
+    assert found.data_ptr() == total.data_ptr()
+
+
+def test_under_autocast_gradients_flow():
+    x, weight, bias = layer()
+    weight.requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = convolution(x, weight, bias, padding=(1, 1, 1), activation="relu")
+    (gradient,) = torch.autograd.grad(found.float().sum(), weight)
+    assert gradient.abs().sum() > 0

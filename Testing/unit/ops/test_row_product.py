@@ -19,3 +19,19 @@ def test_gradient_of_a_channels_last_map_is_channels_last():
     copy.register_hook(seen.append)
     row_product(queries, copy.flatten(2)).sum().backward()
     assert seen[0].is_contiguous(memory_format=torch.channels_last_3d)
+
+
+def test_under_autocast_it_is_the_product_in_bfloat16_with_channels_last_gradients():
+    features = torch.rand(1, 8, 4, 3, 2).contiguous(memory_format=torch.channels_last_3d).requires_grad_()
+    queries = torch.rand(1, 2, 8, requires_grad=True)
+    seen = []
+    copy = features * 1.0
+    copy.register_hook(seen.append)
+    with torch.autocast("cpu", torch.bfloat16):
+        product = row_product(queries, copy.flatten(2))
+        expected = queries @ copy.flatten(2)
+    assert product.dtype == expected.dtype == torch.bfloat16
+    assert product.is_contiguous()
+    torch.testing.assert_close(product, expected, atol=0.02, rtol=0.02)
+    product.float().sum().backward()
+    assert seen[0].is_contiguous(memory_format=torch.channels_last_3d)
