@@ -11,11 +11,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from dsm.errors import ModelNotFoundError, WeightsError
+from dsm.models.click_files import CONFIG_FILE, WEIGHTS_FILE, clicks_folder
 from dsm.models.store import model_dirs
 from dsm.nn.click_refiner import ClickRefiner, ClickRefinerConfig
 
-CONFIG_FILE = "clicks.json"
-WEIGHTS_FILE = "clicks.safetensors"
 _REINSTALL = "Install the click network again."
 
 
@@ -47,13 +46,13 @@ def save_refiner(net: ClickRefiner, config: ClickRefinerConfig, folder: Path | s
 
 
 def load_refiner(folder: Path | str) -> tuple[ClickRefiner, ClickRefinerConfig]:
-    """Read the click network of a folder; float32 in memory, in evaluation mode.
+    """Read the click network of a model or of its own folder; float32 in memory, in evaluation mode.
 
     Raises:
         ModelNotFoundError: If the folder has none.
         WeightsError: If a file is damaged or belongs to another network.
     """
-    folder = Path(folder)
+    folder = clicks_folder(folder)
     for name in (CONFIG_FILE, WEIGHTS_FILE):
         if not (folder / name).is_file():
             raise ModelNotFoundError(f"{folder / name} does not exist.", hint=_REINSTALL)

@@ -13,6 +13,8 @@ from typing import Any
 from dsm.core.prompt import Prompt
 from dsm.core.user_folders import user_data_dir
 from dsm.errors import ModelError, ModelNotFoundError, WeightsError
+from dsm.models.click_files import WEIGHTS_FILE as CLICKS_FILE
+from dsm.models.click_files import click_files
 from dsm.models.config import CONFIG_FILE, ModelConfig
 from dsm.text.bank_file import BANK_FILE, bank_path
 
@@ -24,7 +26,6 @@ MODEL_DIR_VARIABLE = "DSM_MODEL_DIR"
 _WHEEL_MODELS = Path(__file__).resolve().parents[1] / "model_weights"
 _SOURCE_TREE_MODELS = Path(__file__).resolve().parents[3] / "model_weights"
 _WEIGHTS_FILE = "model.safetensors"  # as in dsm.models.weights, which imports torch
-_CLICKS_FILE = "clicks.safetensors"  # as in dsm.models.click_weights
 # What a manifest must list: without these it would vouch for nothing.
 _REQUIRED_FILES = frozenset({CONFIG_FILE, _WEIGHTS_FILE})
 _REINSTALL = "Install the model again."
@@ -152,7 +153,7 @@ def model_entry(folder: str | Path) -> ModelEntry:
         digest=_sha256_of_text("\n".join(files[name]["sha256"] for name in (CONFIG_FILE, _WEIGHTS_FILE))),
         weights_sha256=files[_WEIGHTS_FILE]["sha256"],
         text_bank_sha256=files.get(BANK_FILE, {}).get("sha256", ""),
-        clicks_sha256=files.get(_CLICKS_FILE, {}).get("sha256", ""),
+        clicks_sha256=files.get(CLICKS_FILE, {}).get("sha256", ""),
     )
 
 
@@ -182,7 +183,7 @@ def verify_model(folder: str | Path) -> ModelEntry:
 def model_files(folder: str | Path) -> dict[str, Path]:
     """Return the files that the manifest of a model lists, by their names in it; the manifest itself is not among them.
 
-    The text bank may be the shared one, outside of the folder.
+    The text bank may be the shared one, and the click network that of another model, outside of the folder.
 
     Raises:
         WeightsError: If the manifest is missing, damaged or of another version.
@@ -193,12 +194,14 @@ def model_files(folder: str | Path) -> dict[str, Path]:
 def write_manifest(folder: str | Path) -> Path:
     """Write `manifest.json` with size and SHA-256 of every other file under `folder`; call it last.
 
-    A folder without a text bank uses the shared one, which is then listed. The licence and the model card are listed
+    A folder without a text bank uses the shared one, which is then listed, as is the click network of another model
+    (`dsm.models.click_files`). The licence and the model card are listed
     too, so that an installed model always comes with them.
     """
     folder = Path(folder)
     paths = {path.relative_to(folder).as_posix(): path for path in _files(folder)}
     paths.setdefault(BANK_FILE, bank_path(folder))
+    paths |= click_files(folder)
     files = {
         name: {"sha256": sha256_of_file(path), "bytes": path.stat().st_size} for name, path in sorted(paths.items())
     }
@@ -221,7 +224,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _located(folder: Path, name: str) -> Path:
-    return bank_path(folder) if name == BANK_FILE else folder / name
+    return bank_path(folder) if name == BANK_FILE else click_files(folder).get(name, folder / name)
 
 
 def _looks_like_path(name: str) -> bool:
