@@ -249,7 +249,8 @@ class Application:
     def _start_clicks(self, request: ClickRequest) -> SegmentationJob:
         prompt = request.prompt
         into, clicks = {prompt.name: [request.segmentId]}, {prompt.name: request.clicks}
-        job = self._start(prompt.canonical_text, replace(self._job_options(), into=into, clicks=clicks), request.change)
+        options = replace(self._job_options(), into=into, clicks=clicks, lesions=request.lesions)
+        job = self._start(prompt.canonical_text, options, request.change)
         self._state.running, self._state.progress = True, -1
         return job
 

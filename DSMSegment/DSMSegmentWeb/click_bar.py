@@ -13,10 +13,7 @@ _KINDS = {
     INSIDE: ("Inside", "mdi-plus", "A click says: this belongs to it"),
     OUTSIDE: ("Outside", "mdi-minus", "A click says: this does not belong to it; or Ctrl+click"),
 }
-_REPLACES = (
-    "What you click replaces all {{ lesions.length }} lesions of this result. To keep them, click in a duplicate of it"
-    " (its menu has Duplicate)."
-)
+_STAY = "Lesions that you do not click stay as they are."
 _HELP = "Click in a slice: inside. Ctrl+click: outside. Drag: several points."
 
 
@@ -58,7 +55,7 @@ def click_bar(actions: Actions) -> None:
                 click="tool = ''",
                 raw_attrs=['title="Leave the tool (Esc)"'],
             )
-        html.Div(_REPLACES, v_if="lesions.length > 1 && !num_clicks", classes="dsm-click-note")
+        html.Div(_STAY, v_if="lesions.length && !num_clicks", classes="dsm-click-note")
         html.Div(_HELP, v_if="!click_note && !click_error", classes="dsm-small")
         html.Div("{{ click_note }}", v_if="click_note", classes="dsm-click-note", raw_attrs=['role="status"'])
         html.Div("{{ click_error }}", v_if="click_error", classes="dsm-click-error", raw_attrs=['role="alert"'])

@@ -321,14 +321,24 @@ def test_hand_made_parts_are_left_alone(user: ClickingUser, volume: Any) -> None
     assert user.button("liver").text == "Click (1)", "the refused one goes, too: it is no part of that mask"
 
 
-def test_painted_segment_that_waits_for_clicks_is_left_alone(user: ClickingUser, volume: Any) -> None:
+def test_painted_organ_that_waits_for_clicks_is_left_alone(user: ClickingUser, volume: Any) -> None:
+    slicer.util.selectModule("SegmentEditor")
+    user.ui.promptsTextEdit.setPlainText("thyroid gland")
+    mouse.click(user.ui.clickButton)
+    corrected = paint(user.panel.output, "DSM_thyroid_gland", volume)
+    user.click(HERE)
+    assert "edited by hand" in user.panel.status
+    np.testing.assert_array_equal(mask_in(user.panel.output, "DSM_thyroid_gland", volume), corrected)
+
+
+def test_click_adds_to_a_painted_tumor(user: ClickingUser, volume: Any) -> None:
     slicer.util.selectModule("SegmentEditor")
     user.ui.promptsTextEdit.setPlainText("schwannoma")
     mouse.click(user.ui.clickButton)
-    corrected = paint(user.panel.output, "DSM_schwannoma", volume)
+    painted = paint(user.panel.output, "DSM_schwannoma", volume)
     user.click(HERE)
-    assert "edited by hand" in user.panel.status
-    np.testing.assert_array_equal(mask_in(user.panel.output, "DSM_schwannoma", volume), corrected)
+    expected = painted | ball(volume, Click(HERE))
+    np.testing.assert_array_equal(mask_in(user.panel.output, "DSM_schwannoma", volume), expected)
 
 
 def test_scene_keeps_the_clicks(user: ClickingUser, host: Any, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from DSMSegmentLib.jobs.job import JobState, SegmentationJob
 from DSMSegmentLib.jobs.runs import Runs
 from DSMSegmentLib.scene.click_list import clickListOf, clicksOf, ensureClickList, setClicks
 from DSMSegmentLib.scene.journal import RunJournal
+from DSMSegmentLib.scene.lesions import KeptLesions, keepsLesions, keptLesions
 from DSMSegmentLib.scene.mrml import countVoxels, orientedImageFromSegment
 from DSMSegmentLib.scene.segment_tags import factsOf, isEditedByHand, promptOf
 from DSMSegmentLib.scene.segment_volumes import volumeOfSegment
@@ -39,6 +40,7 @@ class ClickRequest:
         clicks: In the volume's own RAS; those that correct an organ's mask may all be outside.
         change: Of the clicks that the mask was made from, to be undone and redone with the run.
         taken: Voxels that the segment has taken from others since the first click.
+        lesions: Of a tumor's segment before the clicks, to be kept; None if there are none.
     """
 
     segmentationNode: slicer.vtkMRMLSegmentationNode
@@ -48,14 +50,15 @@ class ClickRequest:
     clicks: tuple[Click, ...]
     change: ClicksChange
     taken: Taken
+    lesions: KeptLesions | None = None
 
 
 class ClickRuns:
     """Keep the masks of segments in step with their clicks.
 
-    A run that is outdated by a later click of the same segment is cancelled; any other run is waited for. Segments that
-    were edited by hand are left alone. The mask from before the first click comes back when the last one goes, as long
-    as the panel is open.
+    A run that is outdated by a later click of the same segment is cancelled; any other run is waited for. Of a tumor,
+    lesions that are not clicked stay, and all that was edited by hand; other segments that were edited by hand are left
+    alone. The mask from before the first click comes back when the last one goes, as long as the panel is open.
 
     Args:
         runs: Starts and stops runs.
@@ -80,6 +83,7 @@ class ClickRuns:
         self._say = say
         self._applied: dict[_Key, tuple[Click, ...]] = {}
         self._before: dict[_Key, RunJournal] = {}
+        self._lesions: dict[_Key, KeptLesions | None] = {}
         self._taken: dict[_Key, Taken] = {}
         self._pending: dict[_Key, slicer.vtkMRMLSegmentationNode] = {}
         self._changedS = 0.0
@@ -145,6 +149,7 @@ class ClickRuns:
             nodeId = job.segmentationNode.GetID() if job.segmentationNode is not None else ""
             for outcome in job.outcomes:  # its mask is no longer that of the clicks, nor what was before them
                 self._before.pop((nodeId, outcome.segmentId), None)
+                self._lesions.pop((nodeId, outcome.segmentId), None)
                 self._taken.pop((nodeId, outcome.segmentId), None)
                 if (nodeId, outcome.segmentId) in self._applied:
                     self._applied[nodeId, outcome.segmentId] = ()
@@ -158,6 +163,7 @@ class ClickRuns:
         """Forget all clicks, for example when the scene is closed."""
         self._applied.clear()
         self._before.clear()
+        self._lesions.clear()
         self._taken.clear()
         self._pending.clear()
         self._running = None
@@ -170,6 +176,7 @@ class ClickRuns:
         if segment is None or prompt is None:  # deleted meanwhile
             self._applied.pop(key, None)
             self._before.pop(key, None)
+            self._lesions.pop(key, None)
             return
         name = segment.GetName()
         volumeNode = volumeOfSegment(node, segmentId)
@@ -188,9 +195,12 @@ class ClickRuns:
         else:
             if not applied:
                 self._before.setdefault(key, RunJournal(node)).noteChanging(segmentId)
+            # In a scene that was opened, the mask is that of clicks already; what is not clicked stays all the same.
+            if not applied or key not in self._lesions or isEditedByHand(segment):
+                self._lesions[key] = keptLesions(node, segmentId, volumeNode)
             taken = self._taken.get(key, {})
             change = ClicksChange(self, node, segmentId, volumeNode, applied, taken)
-            request = ClickRequest(node, segmentId, volumeNode, prompt, clicks, change, taken)
+            request = ClickRequest(node, segmentId, volumeNode, prompt, clicks, change, taken, self._lesions[key])
             if self._start(request):
                 self._running = request
 
@@ -263,7 +273,8 @@ def reasonNotClickable(
         return _("The volume that {name} was made on is not in the scene.").format(name=segment.GetName())
     if reason := reasonOfVolume(volumeNode) or reasonOfVolume(segmentationNode):
         return reason
-    if not overEdits and (isEditedByHand(segment) or _isPainted(segmentationNode, segmentId)):
+    isLeftAlone = not overEdits and not keepsLesions(segmentationNode, segmentId, volumeNode)
+    if isLeftAlone and (isEditedByHand(segment) or _isPainted(segmentationNode, segmentId)):
         return _("{name} was edited by hand, which a click would replace. Run it again first.").format(
             name=segment.GetName()
         )

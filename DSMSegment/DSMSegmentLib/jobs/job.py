@@ -25,6 +25,7 @@ from DSMSegmentLib.jobs.backend import Backend
 from DSMSegmentLib.jobs.collection_guard import collectionGuard, startThread
 from DSMSegmentLib.jobs.encoding_watch import EncodingWatch
 from DSMSegmentLib.scene.journal import RunJournal
+from DSMSegmentLib.scene.lesions import KeptLesions
 from DSMSegmentLib.scene.map_store import MapStore, SegmentMap
 from DSMSegmentLib.scene.mrml import affineInSegmentation, hasLinearParent, volumeFromNode
 from DSMSegmentLib.scene.outcome import OutcomeStatus, SegmentOutcome
@@ -68,6 +69,7 @@ class JobOptions:
         clicks: Clicks of a prompt by its canonical name, in the volume's own RAS (see `clicksOf`): the mask is the
             clicked object, whatever the name.
         taken: Voxels that the segments of `into` took from others in earlier runs: what they leave now goes back.
+        lesions: Of the clicked segment, which stay where they are not clicked.
     """
 
     segment: SegmentOptions = field(default_factory=SegmentOptions)
@@ -79,6 +81,7 @@ class JobOptions:
     into: Mapping[str, Sequence[str]] = field(default_factory=dict)
     clicks: Mapping[str, Sequence[Click]] = field(default_factory=dict)
     taken: Taken = field(default_factory=dict)
+    lesions: KeptLesions | None = None
 
 
 class SegmentationJob:
@@ -325,6 +328,8 @@ class SegmentationJob:
     def _write(self, result: PromptResult) -> None:
         if self._cancel.requested:
             return
+        if result.prompt.clicks and self._options.lesions is not None:
+            result = self._options.lesions.addedTo(result, self._volume)
         try:
             self._checkTime()
             for segmentId in self._options.into.get(result.prompt.name) or ("",):

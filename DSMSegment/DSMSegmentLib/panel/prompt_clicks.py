@@ -81,6 +81,7 @@ class PromptClicks:
             into={prompt.name: [request.segmentId]},
             clicks={prompt.name: request.clicks},
             taken=request.taken,
+            lesions=request.lesions,
         )
         if self.results is not None:
             self.results.startRun(request.volumeNode, keepOutcomes=True)

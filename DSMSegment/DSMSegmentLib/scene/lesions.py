@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
 
 from dsm.core.boxes import CroppedArray, Index3
+from dsm.core.click import nearest_voxel
+from dsm.core.result import PromptResult
+from dsm.core.volume import Volume
 from DSMSegmentLib.scene.mrml import (
     affineInSegmentation,
     arrayIJK,
@@ -18,7 +22,7 @@ from DSMSegmentLib.scene.mrml import (
     segmentLayer,
     setSegmentMask,
 )
-from DSMSegmentLib.scene.segment_tags import promptOf
+from DSMSegmentLib.scene.segment_tags import factsOf, isEditedByHand, promptOf
 from DSMSegmentLib.scene.segment_volumes import volumeOfSegment
 from DSMSegmentLib.scene.tag_writer import tagEdited
 
@@ -59,6 +63,64 @@ def lesionsOf(
         return []
     mask, intensities, affine = _onGrid(image, segmentationNode, volumeOfSegment(segmentationNode, segmentId))
     return list_lesions(mask, intensities, affine, most=most)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KeptLesions:
+    """Lesions of a segment before it was clicked, to be kept.
+
+    Args:
+        mask: On the grid of the scan.
+        isEdited: Whether the segment was edited by hand: then clicks add to it and replace nothing.
+    """
+
+    mask: CroppedArray
+    isEdited: bool
+
+    def addedTo(self, result: PromptResult, volume: Volume) -> PromptResult:
+        """Return the result of clicks with the lesions that stay: those that were not clicked, or all.
+
+        Args:
+            result: Of a prompt with clicks.
+            volume: Clicked.
+        """
+        from dsm.inference.lesion_list import unclicked_lesions  # late, as in `lesionsOf`
+
+        if not result.found:
+            return result
+        voxels = [nearest_voxel(click, volume) for click in result.prompt.clicks]
+        kept = self.mask if self.isEdited else unclicked_lesions(self.mask, voxels, result.mask)
+        mask = result.mask.union(kept)
+        return replace(result, mask=mask, volume_ml=np.count_nonzero(mask.array) * volume.voxel_volume_mm3 / 1000)
+
+
+def keepsLesions(
+    segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, volumeNode: slicer.vtkMRMLScalarVolumeNode
+) -> bool:
+    """Return whether lesions of a segment that are not clicked can stay: of a tumor, on the grid of the scan."""
+    layer = segmentLayer(segmentationNode.GetSegmentation().GetSegment(segmentId))
+    if layer is None or not hasLesions(segmentationNode, segmentId):
+        return False
+    grid = affineInSegmentation(ijkToRAS(volumeNode), volumeNode, segmentationNode)
+    start, last = np.reshape(layer.GetExtent(), (3, 2)).T
+    shape = volumeNode.GetImageData().GetDimensions()
+    return bool(np.allclose(geometryOf(layer), grid, atol=_TOLERANCE) and start.min() >= 0 and (last < shape).all())
+
+
+def keptLesions(
+    segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, volumeNode: slicer.vtkMRMLScalarVolumeNode
+) -> KeptLesions | None:
+    """Return the lesions of a segment that is about to be clicked, a copy; None where none can be kept."""
+    if not keepsLesions(segmentationNode, segmentId, volumeNode):
+        return None
+    image = orientedImageFromSegment(segmentationNode, segmentId)
+    if image.GetNumberOfPoints() == 0:
+        return None
+    mask = cropFromOrientedImage(image)
+    segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
+    facts = factsOf(segment)
+    isOurs = facts is not None and bool(facts.provenance.model) and not isEditedByHand(segment)
+    return KeptLesions(CroppedArray(mask.array.copy(), mask.offset_ijk), isEdited=not isOurs)
 
 
 def noteOnSlices(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from dsm.errors import InputError
 
 if TYPE_CHECKING:
-    from dsm.core.boxes import CroppedArray
+    from dsm.core.boxes import CroppedArray, Index3
     from dsm.core.structure import Kind
     from dsm.core.volume import Volume
 
@@ -115,15 +115,19 @@ def contradicted(clicks: Sequence[Click], volume: Volume, mask: CroppedArray) ->
         mask: Non-zero inside.
     """
     wrong = []
-    for click, voxel in zip(clicks, voxels_of(clicks, volume), strict=True):
-        i, j, k = (
-            min(max(round(value), 0), length - 1) - start
-            for value, length, start in zip(voxel, volume.shape, mask.offset_ijk, strict=True)
-        )
+    for click in clicks:
+        i, j, k = (n - start for n, start in zip(nearest_voxel(click, volume), mask.offset_ijk, strict=True))
         is_held = all(0 <= n < length for n, length in zip((i, j, k), mask.array.shape, strict=True))
         if (is_held and bool(mask.array[i, j, k])) != click.inside:
             wrong.append(click)
     return wrong
+
+
+def nearest_voxel(click: Click, volume: Volume) -> Index3:
+    """Return the voxel of a volume that is nearest to a click."""
+    (voxel,) = voxels_of([click], volume)
+    i, j, k = (min(max(round(n), 0), length - 1) for n, length in zip(voxel, volume.shape, strict=True))
+    return i, j, k
 
 
 def voxels_of(clicks: Sequence[Click], volume: Volume) -> list[list[float]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull
 from scipy.spatial.distance import pdist, squareform
 
-from dsm.core.boxes import CroppedArray, Index3
+from dsm.core.boxes import Box, CroppedArray, Index3
 from dsm.errors import ShapeError
 from dsm.inference.components import label_components
 
@@ -201,6 +201,32 @@ def lesion_at(mask: CroppedArray, voxel_ijk: Index3) -> CroppedArray:
         return CroppedArray(np.zeros((0, 0, 0), np.uint8), (0, 0, 0))
     parts, _ = label_components(mask.array != 0)
     return CroppedArray.from_mask((parts == parts[i, j, k]).astype(np.uint8), mask.offset_ijk)
+
+
+def unclicked_lesions(mask: CroppedArray, voxels: Iterable[Index3], clicked: CroppedArray) -> CroppedArray:
+    """Return the lesions of a mask that were not clicked, uint8.
+
+    Args:
+        mask: Any number dtype, not 0 inside.
+        voxels: That were clicked, on the grid of the scan.
+        clicked: Mask of the clicked lesion: those that share a voxel with it are other outlines of the same one.
+    """
+    parts, count = label_components(mask.array != 0)
+    is_left = np.ones(count + 1, dtype=bool)
+    is_left[0] = False
+    numbers = CroppedArray(parts, mask.offset_ijk)
+    for voxel in voxels:
+        here = numbers.inside(Box(voxel, _next(voxel)))
+        is_left[here.array.ravel()] = False
+    common = clicked.inside(mask.box)
+    if common.array.size:
+        is_left[numbers.inside(common.box).array[common.array != 0]] = False
+    return CroppedArray.from_mask(is_left[parts].astype(np.uint8), mask.offset_ijk)
+
+
+def _next(voxel: Index3) -> Index3:
+    i, j, k = voxel
+    return i + 1, j + 1, k + 1
 
 
 def _measured(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dsm.core.boxes import CroppedArray
 from dsm.errors import ShapeError
-from dsm.inference.lesion_list import axial_slices, lesion_at, list_lesions
+from dsm.inference.lesion_list import axial_slices, lesion_at, list_lesions, unclicked_lesions
 
 UNIT = np.eye(4)
 angles = st.tuples(*[st.floats(-180.0, 180.0)] * 3)
@@ -312,3 +312,23 @@ def test_slices_with_uncertain_diameters_have_a_note(angles_deg, spacing, said):
     note = axial_slices(affine).note
     assert said in note
     assert bool(note) == bool(said)
+
+
+def test_unclicked_lesions_hold_no_click_and_share_no_voxel_with_the_clicked_one():
+    mask = np.zeros((12, 10, 8), np.uint8)
+    boxes = [(slice(0, 2),) * 3, (slice(4, 6),) * 3, (slice(8, 10), slice(0, 2), slice(5, 7))]
+    for box in boxes:
+        mask[box] = 1
+    touching = np.zeros_like(mask)
+    touching[5:8, 5:8, 4:6] = 1
+
+    def left(voxels, clicked):
+        crop = unclicked_lesions(CroppedArray.from_mask(mask), voxels, CroppedArray.from_mask(clicked))
+        return [bool(crop.paste_into(mask.shape)[box].all()) for box in boxes]
+
+    nothing = np.zeros_like(mask)
+    assert left([], nothing) == [True, True, True]
+    assert left([(1, 1, 1)], nothing) == [False, True, True]
+    assert left([(11, 9, 7), (8, 1, 6)], nothing) == [True, True, False]
+    assert left([], touching) == [True, False, True]
+    assert left([(0, 0, 0), (9, 0, 5)], touching) == [False, False, False]
