@@ -100,7 +100,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _run_clicks(options: argparse.Namespace) -> int:
     """Click on every object, print the mean Dice after 1, 2, 3, 5 clicks, write the report."""
-    from dsm.evaluation.click_report import click_table, write_click_report
+    from dsm.evaluation.click_report import click_table, several_lesions_text, write_click_report
     from dsm.evaluation.evaluate_clicks import evaluate_clicks
     from dsm.inference.click_scan import ClickSegmenter
     from dsm.inference.segmenter import Segmenter
@@ -120,6 +120,8 @@ def _run_clicks(options: argparse.Namespace) -> int:
     )
     write_click_report(report, options.output)
     print(click_table(report))
+    if text := several_lesions_text(report):
+        print(text)
     return 0
 
 

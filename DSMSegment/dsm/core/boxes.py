@@ -139,6 +139,12 @@ class CroppedArray:
             return CroppedArray(self.array[:0, :0, :0], (0, 0, 0))
         return CroppedArray(self.array[_slices_from(self.offset_ijk, box)], box.start)
 
+    def holds(self, voxel: Index3) -> bool:
+        """Return whether a voxel of the full grid is not 0."""
+        i, j, k = (n - start for n, start in zip(voxel, self.offset_ijk, strict=True))
+        is_in_box = min(i, j, k) >= 0 and all(n < size for n, size in zip((i, j, k), self.array.shape, strict=True))
+        return is_in_box and bool(self.array[i, j, k])
+
     def union(self, other: CroppedArray) -> CroppedArray:
         """Return the voxels that are not 0 in this mask or another one, uint8."""
         masks = [mask for mask in (self, other) if mask.array.size]

@@ -114,13 +114,7 @@ def contradicted(clicks: Sequence[Click], volume: Volume, mask: CroppedArray) ->
         volume: Grid of the mask.
         mask: Non-zero inside.
     """
-    wrong = []
-    for click in clicks:
-        i, j, k = (n - start for n, start in zip(nearest_voxel(click, volume), mask.offset_ijk, strict=True))
-        is_held = all(0 <= n < length for n, length in zip((i, j, k), mask.array.shape, strict=True))
-        if (is_held and bool(mask.array[i, j, k])) != click.inside:
-            wrong.append(click)
-    return wrong
+    return [click for click in clicks if mask.holds(nearest_voxel(click, volume)) != click.inside]
 
 
 def nearest_voxel(click: Click, volume: Volume) -> Index3:

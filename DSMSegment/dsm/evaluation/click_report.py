@@ -21,7 +21,8 @@ def write_click_report(report: Mapping[str, Any], out: Path) -> None:
         part.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     with atomic_output(out.with_suffix(".md")) as part:
         title = f"# Clicks: {report['model']['name']} on {report['dataset']}"
-        part.write_text("\n\n".join([title, click_table(report), _NOTES.replace("\n", " ")]) + "\n", encoding="utf-8")
+        texts = [title, click_table(report), several_lesions_text(report), _NOTES.replace("\n", " ")]
+        part.write_text("\n\n".join(filter(None, texts)) + "\n", encoding="utf-8")
 
 
 def click_table(report: Mapping[str, Any]) -> str:
@@ -40,3 +41,13 @@ def click_table(report: Mapping[str, Any]) -> str:
             ]
             lines.append("| " + " | ".join([name, method, *cells]) + " |")
     return "\n".join(lines)
+
+
+def several_lesions_text(report: Mapping[str, Any]) -> str:
+    """One line a method on cases with several lesions of a name; empty where there are none."""
+    rows = report["several_lesions"]
+    return "\n".join(
+        f"One click in each of {sum(row['lesions'] for row in rows)} lesions of {len(rows)} cases, {method}: mean Dice "
+        f"{sum(row[method]['dice'] for row in rows) / len(rows):.2f}"
+        for method in (report["methods"] if rows else ())
+    )

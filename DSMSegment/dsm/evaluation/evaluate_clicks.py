@@ -7,6 +7,7 @@ import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +24,7 @@ from dsm.evaluation.evaluate import check_files, exact_prompt, read_case, select
 from dsm.evaluation.mask_pair import MaskPair, overlap
 from dsm.evaluation.montage import draw_montage
 from dsm.evaluation.simulated_clicks import first_click, next_click
+from dsm.inference.click_lesions import ClickedLesions
 from dsm.inference.click_scan import ClickScan, ClickSegmenter
 from dsm.inference.components import label_components
 from dsm.inference.expected_volume import expected_ml
@@ -86,12 +88,14 @@ def evaluate_clicks(
     methods = ["with_text"] if model is not None else []
     methods += ["without_text", *(["baseline"] if baseline else [])]
     rows: list[dict[str, Any]] = []
+    several: list[dict[str, Any]] = []
     worst = _Worst(Path(montages)) if montages is not None else None
     for entry in entries:
         volume, label = read_case(entry)
         openers = _openers(volume, click_model, model, methods)
         own, masks = click_rows(entry, volume, label, openers, clicks=clicks, names=names)
         rows += own
+        several += several_rows(entry, volume, label, openers, names=names)
         if worst is not None:
             worst.keep(entry, own, masks, methods[0])
         if own:
@@ -110,6 +114,7 @@ def evaluate_clicks(
         "methods": methods,
         **summarize_clicks(rows, methods),
         "objects": rows,
+        "several_lesions": several,
     }
 
 
@@ -117,17 +122,23 @@ def _openers(
     volume: Volume, click_model: ClickSegmenter, model: Segmenter | None, methods: Sequence[str]
 ) -> dict[str, Callable[[str], Clicked]]:
     """Return the opener of each method for a structure."""
+
+    def open_alone(name: str) -> Clicked:
+        opened = click_model.open(volume, expected_ml=expected_ml(name))
+        return opened if corrects_text_mask(exact_prompt(name).kind) else ClickedLesions(opened)
+
     openers: dict[str, Callable[[str], Clicked]] = {}
     if model is not None:
         scan = model.encode(volume)
 
         def open_with_text(name: str) -> Clicked:
             prompt = exact_prompt(name)
-            text = scan.segment([prompt])[0].mask if corrects_text_mask(prompt.kind) else None
-            return click_model.open(volume, text=text, expected_ml=expected_ml(name))
+            if not corrects_text_mask(prompt.kind):
+                return open_alone(name)
+            return click_model.open(volume, text=scan.segment([prompt])[0].mask, expected_ml=expected_ml(name))
 
         openers["with_text"] = open_with_text
-    openers["without_text"] = lambda name: click_model.open(volume, expected_ml=expected_ml(name))
+    openers["without_text"] = open_alone
     if "baseline" in methods:
         openers["baseline"] = lambda _: ClickScan.of(volume, GeodesicLook())
     return openers
@@ -188,6 +199,41 @@ def click_rows(
     return rows, masks
 
 
+def several_rows(
+    entry: CaseEntry,
+    volume: Volume,
+    label: np.ndarray,
+    methods: Mapping[str, Callable[[str], Clicked]],
+    *,
+    names: Sequence[str] | None = None,
+) -> list[dict[str, Any]]:
+    """Click once in each lesion of a case that has several of one name; arguments as in `click_rows`.
+
+    Returns:
+        A row a name: `case`, `name`, how many `lesions`, and for each method the `dice` of all of them together.
+    """
+    rows = []
+    for name, label_ids in entry.targets.items():
+        if (names is not None and name not in names) or corrects_text_mask(exact_prompt(name).kind):
+            continue
+        lesions = _objects(entry, volume, name, np.isin(label, label_ids))
+        if len(lesions) < 2:
+            continue
+        rng = np.random.default_rng(zlib.crc32(f"{entry.case_id}/{name}".encode()))
+        clicks = [_first_click(volume, lesion, rng) for lesion in lesions]
+        truth = reduce(CroppedArray.union, [lesion.mask for lesion in lesions])
+        row: dict[str, Any] = {"case": entry.case_id, "name": name, "lesions": len(lesions)}
+        for method, open_for in methods.items():
+            row[method] = {"dice": _dice(MaskPair.of(truth, open_for(name).segment(clicks).mask, volume.spacing_mm))}
+        rows.append(row)
+    return rows
+
+
+def _first_click(volume: Volume, target: _Object, rng: np.random.Generator) -> Click:
+    voxel = first_click(target.mask.array != 0, rng, depth=_FIRST_DEPTH, spacing=volume.spacing_mm)
+    return _click(volume, voxel, target.mask.offset_ijk, inside=True)
+
+
 def _objects(entry: CaseEntry, volume: Volume, name: str, mask: np.ndarray) -> list[_Object]:
     crop = CroppedArray.from_mask(mask)
     if not crop.array.size:
@@ -210,8 +256,7 @@ def _click_through(
 ) -> tuple[dict[str, Any], CroppedArray]:
     """Click until the mask has been good and `clicks` were made, or ten; the mask is that of `clicks`."""
     spacing = volume.spacing_mm
-    voxel = first_click(target.mask.array != 0, rng, depth=_FIRST_DEPTH, spacing=spacing)
-    made = [_click(volume, voxel, target.mask.offset_ijk, inside=True)]
+    made = [_first_click(volume, target, rng)]
     dice: list[float] = []
     nsd: list[float] = []
     seconds: list[float] = []

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 
 from dsm.core.boxes import CroppedArray
-from dsm.core.click import Click, contradicted
+from dsm.core.click import Click, contradicted, corrects_text_mask
 from dsm.core.prompt import Prompt
 from dsm.core.result import PromptResult
 from dsm.core.volume import Volume
+from dsm.inference.click_lesions import ClickedLesions
 from dsm.inference.click_scan import ClickScan, Looker
 from dsm.inference.click_window import soft_tissue_units
 from dsm.inference.expected_volume import expected_ml
@@ -29,7 +30,7 @@ class ClickedObjects:
     def __init__(self, volume: Volume, network: Looker) -> None:
         self._volume = volume
         self._network = network
-        self._scans: OrderedDict[tuple[str, str, bool], ClickScan] = OrderedDict()
+        self._scans: OrderedDict[tuple[str, str, bool], ClickScan | ClickedLesions] = OrderedDict()
 
     def segment(
         self,
@@ -76,11 +77,12 @@ class ClickedObjects:
             return ()
         return (f"Check: the mask contradicts {wrong} of {len(clicks)} clicks; click there once more, or paint.",)
 
-    def _opened(self, prompt: Prompt, find_text_mask: Callable[[], CroppedArray] | None) -> ClickScan:
+    def _opened(self, prompt: Prompt, find_text_mask: Callable[[], CroppedArray] | None) -> ClickScan | ClickedLesions:
         text = None if find_text_mask is None else find_text_mask()
-        return ClickScan.of(
+        scan = ClickScan.of(
             self._volume, self._network, text=text, expected_ml=expected_ml(prompt.name), units=self._units
         )
+        return scan if corrects_text_mask(prompt.kind) else ClickedLesions(scan)
 
     @cached_property
     def _units(self) -> tuple[float, float]:

@@ -195,11 +195,10 @@ def lesion_at(mask: CroppedArray, voxel_ijk: Index3) -> CroppedArray:
         mask: Any number dtype, not 0 inside.
         voxel_ijk: On the grid of the scan.
     """
-    i, j, k = (a - b for a, b in zip(voxel_ijk, mask.offset_ijk, strict=True))
-    is_in_box = min(i, j, k) >= 0 and all(a < size for a, size in zip((i, j, k), mask.array.shape, strict=True))
-    if not is_in_box or not mask.array[i, j, k]:
+    if not mask.holds(voxel_ijk):
         return CroppedArray(np.zeros((0, 0, 0), np.uint8), (0, 0, 0))
     parts, _ = label_components(mask.array != 0)
+    i, j, k = (a - b for a, b in zip(voxel_ijk, mask.offset_ijk, strict=True))
     return CroppedArray.from_mask((parts == parts[i, j, k]).astype(np.uint8), mask.offset_ijk)
 
 

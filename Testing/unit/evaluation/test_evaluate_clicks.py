@@ -56,6 +56,15 @@ def test_at_most_three_objects_per_case_of_at_least_0_3_ml(report):
     assert all(row["ml"] >= 0.3 for row in found["objects"])
 
 
+def test_one_click_in_each_lesion_of_the_case_with_several(report, balls, tmp_path):
+    (row,) = report[0]["several_lesions"]
+    assert (row["case"], row["name"], row["lesions"]) == ("case_0", "liver tumor", 3)
+    assert all(0 <= row[method]["dice"] <= 1 for method in report[0]["methods"])
+    assert row["baseline"]["dice"] > 0.5, "bright balls on a dark ground"
+    write_click_report(report[0], tmp_path / "report.json")
+    assert "One click in each of 3 lesions of 1 cases, baseline" in (tmp_path / "report.md").read_text()
+
+
 def test_report_structure(report):
     label = report[0]["labels"]["liver tumor"]
     for own in (label, label["baseline"]):

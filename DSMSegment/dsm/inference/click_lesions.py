@@ -1,0 +1,97 @@
+"""Several clicked lesions of one name: each is segmented from its own clicks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+
+import numpy as np
+
+from dsm.core.boxes import CroppedArray
+from dsm.core.click import Click, check_in_volume, check_inside, nearest_voxel
+from dsm.inference.click_scan import ClickResult, ClickScan
+
+# Between clicks of one lesion, whatever the masks say: those of a drag are 6 mm apart.
+_SAME_MM = 8.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClickedLesions:
+    """Clicks of a name that many things in a volume may have.
+
+    The click network takes all clicks for those of one object: with clicks in two lesions, it marks what lies between.
+    So a click inside begins another lesion where the masks of the lesions so far do not hold it, no click is near, and
+    the mask of it alone touches none of theirs.
+
+    Args:
+        scan: Prepared volume, without a mask to correct.
+    """
+
+    scan: ClickScan
+
+    def segment(self, clicks: Sequence[Click], *, on_look: Callable[[], None] = lambda: None) -> ClickResult:
+        """Segment the clicked lesions.
+
+        Args:
+            clicks: In their order; at least one is inside.
+            on_look: As in `ClickScan.segment`.
+
+        Returns:
+            Mask and volume of all lesions; the rest is that of the lesion that was clicked last.
+
+        Raises:
+            InputError: As in `ClickScan.segment`.
+        """
+        check_inside(clicks)
+        check_in_volume(clicks, self.scan.volume)
+        first = 1 + next(row for row, click in enumerate(clicks) if click.inside)
+        lesions, row = [tuple(clicks[:first])], 0
+        for click in clicks[first:]:
+            row = self._lesion_of(click, lesions, on_look)
+            if row == len(lesions):
+                lesions.append((click,))
+            else:
+                lesions[row] = (*lesions[row], click)
+        results = [self.scan.segment(lesion, on_look=on_look) for lesion in lesions]
+        if len(results) == 1:
+            return results[0]
+        mask = reduce(CroppedArray.union, [result.mask for result in results])
+        volume_ml = np.count_nonzero(mask.array) * self.scan.volume.voxel_volume_mm3 / 1000
+        return replace(results[row], mask=mask, volume_ml=volume_ml)
+
+    def _lesion_of(self, click: Click, lesions: Sequence[tuple[Click, ...]], on_look: Callable[[], None]) -> int:
+        """Return the number of the lesion that a click belongs to; that of the next one where it begins another."""
+        distances = [min(math.dist(click.ras_mm, one.ras_mm) for one in lesion if one.inside) for lesion in lesions]
+        nearest = int(np.argmin(distances))
+        if distances[nearest] <= _SAME_MM or (not click.inside and len(lesions) == 1):
+            return nearest
+        masks = [self.scan.segment(lesion, on_look=on_look).mask for lesion in lesions]
+        voxel = nearest_voxel(click, self.scan.volume)
+        holding = [row for row, mask in enumerate(masks) if mask.holds(voxel)]
+        if holding or not click.inside:
+            return min(holding, key=distances.__getitem__, default=nearest)
+        alone = self.scan.segment((click,), on_look=on_look).mask
+        if not alone.array.size:
+            return nearest
+        shared = [_shared_voxels(_grown(alone), mask) for mask in masks]
+        return int(np.argmax(shared)) if any(shared) else len(lesions)
+
+
+def _grown(mask: CroppedArray) -> CroppedArray:
+    """Add the voxels that touch a mask, if only at a corner."""
+    starts = [min(1, start) for start in mask.offset_ijk]  # the grid ends there
+    grown = np.pad(mask.array != 0, [(start, 1) for start in starts])
+    for axis in range(3):
+        inner = grown.swapaxes(0, axis)
+        before = inner.copy()
+        inner[1:] |= before[:-1]
+        inner[:-1] |= before[1:]
+    i, j, k = (offset - start for offset, start in zip(mask.offset_ijk, starts, strict=True))
+    return CroppedArray(grown, (i, j, k))
+
+
+def _shared_voxels(a: CroppedArray, b: CroppedArray) -> int:
+    ours, theirs = a.inside(b.box), b.inside(a.box)
+    return int(np.count_nonzero((ours.array != 0) & (theirs.array != 0))) if ours.array.size else 0
