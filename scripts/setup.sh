@@ -24,8 +24,9 @@ if [ ${#missing[@]} -gt 0 ]; then
   fi
 fi
 
-# Programs without which tests are skipped: a browser for those of the page, a validator of DICOM.
-for pair in chromium:chromium dciodvfy:dicom3tools; do
+# Programs without which tests are skipped: a browser for those of the page, a validator of DICOM, a reader of RT
+# structure sets.
+for pair in chromium:chromium dciodvfy:dicom3tools plastimatch:plastimatch; do
   if ! command -v "${pair%%:*}" >/dev/null && can_install; then
     apt-get update -qq && apt-get install -y -qq --no-install-recommends "${pair##*:}" fonts-dejavu-core >/dev/null \
       || echo "${pair##*:} was not installed; the tests that need it will be skipped." >&2

@@ -24,7 +24,6 @@ from DSMSegmentWeb.surface_files import write_stl
 ARCHIVE = "zip"
 # Compressed already.
 _STORED = (".gz", ".nrrd", ".png")
-_NOT_WRITTEN = ("RTSTRUCT: not supported. Convert the DICOM SEG or the label map.",)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,6 +82,10 @@ class Contents:
             if (reason := self._reason_against(one)) or (reason := self._refusal(one, folder / f"{stem}{one.suffix}")):
                 left_out.append(f"{one.label}: {reason}")
                 continue
+            if not one.empty and (empty := [record.name for record in self.records if not record.mask.array.any()]):
+                left_out.append(
+                    f"{one.label}: no {', '.join(empty)}, which {'is' if len(empty) == 1 else 'are'} empty."
+                )
             texts = (one.label, f"names, colours and codes of the values of the {one.label.lower()}")
             yield from zip(one.files(folder / f"{stem}{one.suffix}"), texts, strict=False)
         for number, record in enumerate(self.records):
@@ -118,5 +121,5 @@ class Contents:
 
     def _described(self, lines: Sequence[str], left_out: Sequence[str]) -> str:
         heading = f"{self.name}: results of DSMSegment {__version__}. Research use only. Not a medical device."
-        missing = ["Not here:", *left_out, *_NOT_WRITTEN]
-        return "\n".join([heading, "", *lines, "", *missing, ""])
+        missing = ["", "Not here:", *left_out] if left_out else []
+        return "\n".join([heading, "", *lines, *missing, ""])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dsm.errors import InputError, OutputError
-from dsm.io.formats import FORMATS, SEG_NRRD, SegmentationFormat
+from dsm.io.formats import FORMATS, SEG_NRRD, SegmentationFormat, no_series
 from DSMSegmentLib import volumeFromNode
 from DSMSegmentLib.scene.exporting import recordsOf, writeSegNrrd
 from DSMSegmentLib.scene.layer_packer import packLayers
@@ -79,8 +79,7 @@ def _write(
     if chosen is SEG_NRRD:  # by Slicer, which keeps what is not a binary mask
         return (_checked(writeSegNrrd(segmentation_node, path), path),)
     if chosen.needs_series and not dicom_files:
-        message = "The scan is no DICOM series, so there is nothing that a DICOM SEG could refer to."
-        raise InputError(message, code="input.no_dicom", hint="Open the DICOM series, or choose another type.")
+        raise no_series(chosen, "The scan", hint="Open the DICOM series, or choose another type.")
     return chosen.write(path, recordsOf(segmentation_node), volumeFromNode(volume_node), dicom_files)
 
 

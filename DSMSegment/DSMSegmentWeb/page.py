@@ -41,8 +41,8 @@ _EXPORTS = {
     SCENE: ("Slicer scene", "volume_name && !running"),
 }
 _ALL_TITLE = (
-    "One .zip: .seg.nrrd, label map and names, DICOM SEG (of a DICOM series), surfaces (.stl), tables of the"
-    " results and of lesions (.csv) and a picture of the views (.png)"
+    "One .zip: .seg.nrrd, label map and names, DICOM SEG and RT Structure Set (of a DICOM series), surfaces (.stl),"
+    " tables of the results and of lesions (.csv) and a picture of the views (.png)"
 )
 # Options of a prompt that are on or off, with the words of the panel in 3D Slicer.
 SWITCHES = {

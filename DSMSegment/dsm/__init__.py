@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from dsm.io.image import read_volume
     from dsm.io.labelmap import write_labelmap
     from dsm.io.probabilities import write_probabilities
+    from dsm.io.rtstruct import write_rtstruct
     from dsm.io.seg_nrrd import write_seg_nrrd
     from dsm.io.seg_nrrd_reader import read_segments
     from dsm.io.segment_record import SegmentRecord
@@ -64,6 +65,7 @@ __all__ = [
     "write_dicom_seg",
     "write_labelmap",
     "write_probabilities",
+    "write_rtstruct",
     "write_seg_nrrd",
 ]
 
@@ -94,6 +96,7 @@ _MODULES = {
     "write_dicom_seg": "dsm.io.dicom_seg",
     "write_labelmap": "dsm.io.labelmap",
     "write_probabilities": "dsm.io.probabilities",
+    "write_rtstruct": "dsm.io.rtstruct",
     "write_seg_nrrd": "dsm.io.seg_nrrd",
 }
 

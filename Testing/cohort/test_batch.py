@@ -182,7 +182,8 @@ def test_concurrent_run_in_the_same_folder_is_refused(tmp_path: Path, batch: Bat
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--format", "dcm"), "no DICOM series"),
+        (("--format", "dcm"), "a DICOM SEG could refer to"),
+        (("--format", "rtstruct.dcm"), "a DICOM RT Structure Set could refer to"),
         (("--workers", "0"), "0 workers"),
         (("--threshold", "2"), "between 0 and 1"),
         (("--model", "dsm-none"), "No model"),

@@ -15,7 +15,7 @@ pytest.importorskip("highdicom")
 pytest.importorskip("PIL")
 
 _WRITERS = Path(__file__).with_name("writers.py")
-_NAMES = ("seg.nrrd", "nii.gz", "dcm", "probabilities", "outcome", "table", "thumbnail", "pages")
+_NAMES = ("seg.nrrd", "nii.gz", "dcm", "rtstruct.dcm", "probabilities", "outcome", "table", "thumbnail", "pages")
 
 
 @pytest.fixture

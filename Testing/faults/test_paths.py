@@ -29,7 +29,7 @@ def every_score_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scan_module, "_LEAST_CONFIDENCE", 0.0)
 
 
-@pytest.mark.parametrize("suffix", ["seg.nrrd", "nii.gz", "dcm"])
+@pytest.mark.parametrize("suffix", ["seg.nrrd", "nii.gz", "dcm", "rtstruct.dcm"])
 @pytest.mark.parametrize("name", UNUSUAL_NAMES)
 def test_segment_command_reads_and_writes_unusual_paths(
     tmp_path: Path, series: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, name: str, suffix: str

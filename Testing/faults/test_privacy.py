@@ -45,7 +45,7 @@ def test_cohort_with_debug_logs_shows_no_patient_data(tmp_path: Path, dsm_tiny: 
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:pydicom")  # when the invalid file is written
-@pytest.mark.parametrize("suffix", ["dcm", "seg.nrrd", "nii.gz"])
+@pytest.mark.parametrize("suffix", ["dcm", "rtstruct.dcm", "seg.nrrd", "nii.gz"])
 def test_segment_command_with_debug_logs_shows_no_patient_data(tmp_path: Path, dsm_tiny: Path, suffix: str) -> None:
     write_series(tmp_path / "series", change=set_invalid_patient_data)
     arguments = ["segment", "series", "-p", "liver", "-o", f"out.{suffix}", "--report", "run.json", "--debug"]
@@ -60,6 +60,6 @@ def test_segment_command_with_debug_logs_shows_no_patient_data(tmp_path: Path, d
     )
     assert done.returncode == 0, done.stderr
     texts = [done.stdout, done.stderr, (tmp_path / "run.json").read_text("utf-8")]
-    if suffix != "dcm":  # a DICOM SEG belongs to a patient: it has to name them
+    if not suffix.endswith("dcm"):  # DICOM belongs to a patient: it has to name them
         texts.append((tmp_path / f"out.{suffix}").read_bytes().decode("latin-1"))
     assert_no_patient_data(*texts)

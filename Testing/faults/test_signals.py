@@ -22,14 +22,14 @@ import writers
 import numpy as np
 from dsm.core.boxes import CroppedArray
 from dsm.io.segment_record import SegmentRecord
-from dsm.io.segmentation import *
+from dsm.io.formats import format_of
 kind, out = sys.argv[1], pathlib.Path(sys.argv[3])
 series = pathlib.Path(os.environ["DSM_TEST_SERIES"])
-scan = writers.read_volume(series) if kind == "dcm" else writers.volume()
+scan = writers.read_volume(series) if kind.endswith("dcm") else writers.volume()
 mask = CroppedArray(writers.random_mask(scan.shape), (0, 0, 0))
 both = [[SegmentRecord(name, mask, (1, 2, 3))] for name in ("one", "two")]
-write = {"dcm": lambda r: write_dicom_seg(out, r, scan, sorted(series.iterdir())),
-         "seg.nrrd": lambda r: write_seg_nrrd(out, r, scan), "nii.gz": lambda r: write_labelmap(out, r, scan)}[kind]
+files = [str(path) for path in sorted(series.iterdir())]
+write = lambda r: format_of(out).write(out, r, scan, files)
 write(both[0])
 print("begun", flush=True)
 try:
@@ -43,6 +43,10 @@ except KeyboardInterrupt:
 def is_complete(path: Path) -> bool:
     import SimpleITK
 
+    if path.name.endswith(".rtstruct.dcm"):
+        import pydicom
+
+        return pydicom.dcmread(path).StructureSetROISequence[0].ROIName in ("one", "two")
     if path.suffix == ".dcm":
         import highdicom
 
@@ -51,7 +55,7 @@ def is_complete(path: Path) -> bool:
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-@pytest.mark.parametrize("kind", ["seg.nrrd", "nii.gz", "dcm"])
+@pytest.mark.parametrize("kind", ["seg.nrrd", "nii.gz", "dcm", "rtstruct.dcm"])
 def test_interrupted_writer_leaves_a_complete_result(
     tmp_path: Path, series: Path, kind: str, how: signal.Signals
 ) -> None:

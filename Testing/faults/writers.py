@@ -21,9 +21,10 @@ from dsm.cohort.thumbnail import draw_pages, draw_thumbnail  # noqa: E402
 from dsm.core.boxes import CroppedArray  # noqa: E402
 from dsm.core.volume import Volume  # noqa: E402
 from dsm.errors import DSMError  # noqa: E402
+from dsm.io.formats import format_of  # noqa: E402
 from dsm.io.image import read_volume  # noqa: E402
 from dsm.io.segment_record import SegmentRecord  # noqa: E402
-from dsm.io.segmentation import write_dicom_seg, write_labelmap, write_probabilities, write_seg_nrrd  # noqa: E402
+from dsm.io.segmentation import write_labelmap, write_probabilities, write_seg_nrrd  # noqa: E402
 
 
 def random_mask(shape: tuple[int, int, int]) -> np.ndarray:
@@ -40,10 +41,10 @@ def records(scan: Volume) -> list[SegmentRecord]:
     return [SegmentRecord("liver", CroppedArray(random_mask(scan.shape), (0, 0, 0)), (200, 100, 50))]
 
 
-def _dicom(folder: Path) -> None:
+def _dicom(file: Path) -> None:
     series = Path(os.environ["DSM_TEST_SERIES"])
     scan = read_volume(series)
-    write_dicom_seg(folder / "out.dcm", records(scan), scan, sorted(series.iterdir()))
+    format_of(file).write(file, records(scan), scan, [str(path) for path in sorted(series.iterdir())])
 
 
 def _table(folder: Path) -> None:
@@ -59,7 +60,8 @@ def _pages(folder: Path) -> None:
 WRITERS: dict[str, Callable[[Path], object]] = {
     "seg.nrrd": lambda folder: write_seg_nrrd(folder / "out.seg.nrrd", records(volume()), volume()),
     "nii.gz": lambda folder: write_labelmap(folder / "out.nii.gz", records(volume()), volume()),
-    "dcm": _dicom,
+    "dcm": lambda folder: _dicom(folder / "out.dcm"),
+    "rtstruct.dcm": lambda folder: _dicom(folder / "out.rtstruct.dcm"),
     "probabilities": lambda folder: write_probabilities(
         folder, [("liver", CroppedArray(volume().array.astype(np.float16), (0, 0, 0)))], volume()
     ),

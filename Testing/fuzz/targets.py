@@ -18,7 +18,7 @@ sys.path[:0] = [str(_TESTING / "dicom_phantoms"), str(_TESTING.parent / "DSMSegm
 from dsm.client.connection import Address  # noqa: E402
 from dsm.cohort.outcome import OK, Outcome, read_outcome, write_outcome  # noqa: E402
 from dsm.errors import DSMError, ProtocolError  # noqa: E402
-from dsm.io.dicom_seg import _codes  # noqa: E402
+from dsm.io.dicom_terms import codes_of  # noqa: E402
 from dsm.io.image import read_volume  # noqa: E402
 from dsm.io.manifest import read_manifest  # noqa: E402
 from dsm.models.config import ModelConfig  # noqa: E402
@@ -70,7 +70,7 @@ def address(data: bytes) -> None:
 
 def terminology(data: bytes) -> None:
     """The tag of a segment, as a scene may hold it."""
-    _codes(data.decode("utf-8", "replace"))
+    codes_of(data.decode("utf-8", "replace"))
 
 
 def model_manifest(data: bytes) -> None:

@@ -11,6 +11,7 @@ import types
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import slicer
 from dicom_exporter import DICOMSegmentationExporter
@@ -21,6 +22,9 @@ from DSMSegmentLib import SegmentationJob
 from DSMSegmentLib.jobs.fake_backend import FakeBackend
 from DSMSegmentLib.scene.dicom_export import dicomProblems, exportDicom
 from DSMSegmentLib.scene.exporting import exportSegmentation
+from DSMSegmentLib.scene.mrml import volumeFromNode
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "dicom_phantoms"))
 
 MASKS = {"liver": mask_of(seed=1), "liver tumor": mask_of(seed=2), "grey thing": mask_of(seed=3)}
 
@@ -127,6 +131,53 @@ def test_slicer_without_an_exporter_is_said(
     with pytest.raises(OutputError) as caught:
         exportDicom(node, volume, tmp_path / "liver.dcm")
     assert "QuantitativeReporting" in caught.value.hint
+
+
+def test_structure_set_refers_to_the_files_of_the_database(
+    node: Any, volume: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pydicom = pytest.importorskip("pydicom")
+    write_images(tmp_path / "database", volume)
+    files = sorted((tmp_path / "database").iterdir())
+    uids = {str(pydicom.dcmread(file).SOPInstanceUID): str(file) for file in files}
+    database = types.SimpleNamespace(fileForInstance=lambda uid: uids.get(uid, ""))
+    monkeypatch.setattr(slicer, "dicomDatabase", database, raising=False)
+    volume.SetAttribute("DICOM.instanceUIDs", " ".join(uids))
+    exportSegmentation(node, volume, tmp_path / "liver.rtstruct.dcm")
+    data = pydicom.dcmread(tmp_path / "liver.rtstruct.dcm")
+    assert [item.ROIName for item in data.StructureSetROISequence] == ["liver", "liver tumor", "gray thing"]
+    volumes = [float(item.ROIVolume) for item in data.StructureSetROISequence]
+    voxel_ml = abs(np.linalg.det(plain_affine()[:3, :3])) / 1000
+    assert volumes == pytest.approx([mask.sum() * voxel_ml for mask in MASKS.values()], rel=1e-4)
+    referred = {
+        contour.ContourImageSequence[0].ReferencedSOPInstanceUID
+        for region in data.ROIContourSequence
+        for contour in region.ContourSequence
+    }
+    assert referred <= set(uids)
+
+    volume.SetAttribute("DICOM.instanceUIDs", "1.2.3")
+    with pytest.raises(InputError, match="not in the DICOM database"):
+        exportSegmentation(node, volume, tmp_path / "other.rtstruct.dcm")
+    assert not (tmp_path / "other.rtstruct.dcm").exists()
+
+
+def write_images(folder: Path, node: Any) -> None:
+    """Write the slices of a volume, axial and without shear, as a DICOM series."""
+    import dicom_series
+
+    volume = volumeFromNode(node)
+    to_lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ volume.affine
+    spacing = np.linalg.norm(to_lps[:3, :3], axis=0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dicom_series, "ROW", tuple(to_lps[:3, 0] / spacing[0]))
+        patch.setattr(dicom_series, "COLUMN", tuple(to_lps[:3, 1] / spacing[1]))
+        patch.setattr(dicom_series, "ORIGIN", tuple(to_lps[:3, 3]))
+        patch.setattr(dicom_series, "SPACING", tuple(spacing))
+        depths = (
+            np.arange(volume.shape[2]) * (to_lps[:3, 2] @ np.cross(to_lps[:3, 0], to_lps[:3, 1])) / spacing[:2].prod()
+        )
+        dicom_series.write_series(folder, voxels=np.zeros(volume.shape, np.int16), depths=list(depths))
 
 
 def test_volume_that_is_not_dicom_is_said(node: Any, volume: Any, exported: list[Any], tmp_path: Path) -> None:

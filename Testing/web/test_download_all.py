@@ -65,6 +65,12 @@ def surface_of(path: Path) -> tuple[float, np.ndarray]:
     return measured.GetVolume() / 1000.0, np.reshape(reader.GetOutput().GetBounds(), (3, 2))
 
 
+def area_mm2(contour: Any) -> float:
+    """Area of a closed contour in an axial slice."""
+    x, y, _ = np.reshape(np.array(contour, float), (-1, 3)).T
+    return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)
+
+
 def box_mm(path: Path, value: int) -> np.ndarray:
     """Bounds of the voxels with a value in an image, `(3, 2)` in LPS mm, as SimpleITK reads it."""
     image = sitk.ReadImage(str(path))
@@ -145,9 +151,9 @@ def test_every_member_is_read_back(page: Any, tmp_path: Path) -> None:
     legend = np.abs(picture - list(bytes.fromhex(color[1:]))).max(axis=2) <= 2
     assert legend[-24:].sum() > 100, "the legend has the colour of the page"
     told = (unpacked / "contents.txt").read_text()
-    assert "DICOM SEG: the scan is no DICOM series." in told
-    assert "RTSTRUCT" in told
-    wait_for_status(page, "CTChest4.zip lacks:\nDICOM SEG: the scan is no DICOM series.")
+    reasons = [f"{label}: the scan is no DICOM series." for label in ("DICOM SEG", "DICOM RT Structure Set")]
+    assert told.split("Not here:\n")[1].splitlines() == reasons
+    wait_for_status(page, "\n".join(["CTChest4.zip lacks:", *reasons]))
     assert violations(page) == []
 
 
@@ -169,18 +175,27 @@ def test_surface_is_that_of_the_corrected_mask(page: Any, tmp_path: Path) -> Non
     assert float(table_of(unpacked / "CTChest4.csv")[0]["volume_ml"]) == pytest.approx(erased, abs=0.1)
 
 
-def test_archive_of_a_dicom_series_has_a_dicom_seg(page: Any, tmp_path: Path) -> None:
+def test_archive_of_a_dicom_series_has_dicom_seg_and_structure_set(page: Any, tmp_path: Path) -> None:
     uid = write_series(tmp_path / "exam")
     page.set_input_files("#dsm-folder", tmp_path / "exam")
     page.wait_for_function("name => document.querySelector('.dsm-volume')?.innerText === name", arg=DESCRIPTION)
     segment(page, "liver")
     unpacked = download_all(page, tmp_path)
-    (seg,) = [pydicom.dcmread(path) for path in unpacked.glob("*.dcm")]
-    assert seg.Modality == "SEG"
+    structures, seg = (pydicom.dcmread(path) for path in sorted(unpacked.glob("*.dcm"), reverse=True))
+    assert (structures.Modality, seg.Modality) == ("RTSTRUCT", "SEG")
+    assert [item.ROIName for item in structures.StructureSetROISequence] == ["liver"]
+    assert structures.PatientID == PATIENT_ID
+    (reference,) = structures.ReferencedFrameOfReferenceSequence
+    assert reference.RTReferencedStudySequence[0].RTReferencedSeriesSequence[0].SeriesInstanceUID == uid
+    # The largest contour encloses as many pixels as the largest slice of the other file, less its corners.
+    enclosed = max(area_mm2(contour.ContourData) for contour in structures.ROIContourSequence[0].ContourSequence)
+    spacing = seg.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].PixelSpacing
+    pixels = int(seg.pixel_array.reshape(-1, seg.Rows, seg.Columns).sum(axis=(1, 2)).max())
+    assert enclosed == pytest.approx(pixels * spacing[0] * spacing[1], rel=0.02)
     assert seg.PatientID == PATIENT_ID
     assert seg.ReferencedSeriesSequence[0].SeriesInstanceUID == uid
     assert [item.SegmentLabel for item in seg.SegmentSequence] == ["liver"]
     assert not (unpacked / "lesions.csv").exists(), "no tumor"
     assert seg.pixel_array.any()
     wait_for_status(page, f"{DESCRIPTION.replace(' ', '_')}.zip is complete.")
-    assert "DICOM SEG" not in (unpacked / "contents.txt").read_text().split("Not here:")[1].split("RTSTRUCT")[0]
+    assert "Not here" not in (unpacked / "contents.txt").read_text()

@@ -1,4 +1,4 @@
-"""DICOM SEG export with Slicer's exporter, after checking its requirements."""
+"""DICOM SEG export with Slicer's exporter, after checking its requirements, and the files of a DICOM series."""
 
 from __future__ import annotations
 
@@ -82,6 +82,24 @@ def exportDicom(
         if error := exporter.export(exportables):
             raise OutputError(_("DICOM export failed: {error}").format(error=error), code="output.dicom")
         _moveOnly(Path(folder), path)
+
+
+def seriesFiles(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> tuple[str, ...]:
+    """Return the files that a volume was loaded from, as the DICOM database of the application has them.
+
+    Raises:
+        InputError: If the volume was not loaded from DICOM, or a file is not in the database any more.
+    """
+    files = tuple(slicer.dicomDatabase.fileForInstance(uid) for uid in _instanceUids(volumeNode).split())
+    if files and all(files):
+        return files
+    raise InputError(
+        _("The slices of {name} are not in the DICOM database, so there is nothing to refer to.").format(
+            name=volumeNode.GetName()
+        ),
+        code="input.no_dicom",
+        hint=_("Load the volume with the module DICOM, or export .seg.nrrd."),
+    )
 
 
 def _exporter() -> Any:

@@ -12,7 +12,7 @@ import slicer
 from dsm.errors import InputError, OutputError
 from dsm.io.formats import DICOM_SEG, FORMATS, LABEL_MAP, SEG_NRRD, format_of
 from dsm.io.segment_record import SegmentRecord
-from DSMSegmentLib.scene.dicom_export import exportDicom
+from DSMSegmentLib.scene.dicom_export import exportDicom, seriesFiles
 from DSMSegmentLib.scene.layer_packer import packLayers
 from DSMSegmentLib.scene.mrml import cropFromOrientedImage, maskOnVolume, orientedImageFromSegment, volumeFromNode
 from DSMSegmentLib.scene.segment_tags import tagsOf
@@ -53,7 +53,9 @@ def exportSegmentation(
     elif volumeNode is None:
         raise InputError("The volume is not in the scene.", code="input.volume", hint="Export .seg.nrrd instead.")
     else:
-        format_of(path).write(path, recordsOf(segmentationNode, volumeNode), volumeFromNode(volumeNode))
+        chosen = format_of(path)
+        files = seriesFiles(volumeNode) if chosen.needs_series else ()
+        chosen.write(path, recordsOf(segmentationNode, volumeNode), volumeFromNode(volumeNode), files)
 
 
 def recordsOf(

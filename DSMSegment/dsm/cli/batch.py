@@ -13,7 +13,7 @@ from dsm.cli.output_check import require_package
 from dsm.cli.precision_argument import add_precision_argument
 from dsm.cli.prompt_argument import add_prompt_argument
 from dsm.cli.segment_options import add_segment_options, segment_options
-from dsm.io.formats import DICOM_SEG, FORMATS, NAMES, SEG_NRRD
+from dsm.io.formats import DICOM_SEG, FORMATS, IN_ARCHIVES, NAMES, SEG_NRRD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +73,7 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
         help="processes of this machine, or a Ray cluster (RAY_ADDRESS) with the same paths (default: local)",
     )
     parser.add_argument(
-        "--send", action="store_true", help="also store each result, a DICOM SEG, on the DICOMweb server of its scan"
+        "--send", action="store_true", help="also store each result, in DICOM, on the DICOMweb server of its scan"
     )
     parser.add_argument("--retry-failed", action="store_true", help="do again what failed in an earlier run")
     add_dicomweb_arguments(parser)
@@ -150,8 +150,9 @@ def _archive(options: argparse.Namespace, addresses: Sequence[DicomwebAddress]) 
 
     if options.engine != "local":
         raise InputError("Only --engine local reads from a server.", hint="Fetch the series by `dsm dicomweb get`.")
-    if options.send and options.format not in ("auto", DICOM_SEG.name):
-        raise InputError(f"--send stores DICOM SEG, not {options.format}.", hint="Leave out --format.")
+    if options.send and options.format not in ("auto", *(one.name for one in IN_ARCHIVES)):
+        storable = " or ".join(one.label for one in IN_ARCHIVES)
+        raise InputError(f"--send stores {storable}, not {options.format}.", hint="Leave out --format.")
     if len({address.server for address in addresses}) > 1:
         raise InputError("The addresses are of several servers.", hint="Run `dsm batch` for each of them.")
     server = open_server(options, addresses[0])

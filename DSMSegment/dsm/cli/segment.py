@@ -19,7 +19,7 @@ from dsm.cli.prompt_argument import add_prompt_argument
 from dsm.cli.segment_options import add_segment_options
 from dsm.core.name_status import NameKind, ResultLabel, result_label
 from dsm.errors import ImageError, InputError
-from dsm.io.formats import SUFFIXES, described, format_of
+from dsm.io.formats import DICOM_SEG, IN_ARCHIVES, RTSTRUCT, SUFFIXES, described, format_of, no_series
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -70,7 +70,7 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
         "-y", "--yes", action="store_true", help="agree that the scan is sent to --server, without being asked"
     )
     parser.add_argument(
-        "--send", action="store_true", help="store the result, a DICOM SEG, on the DICOMweb server of INPUT"
+        "--send", action="store_true", help="store the result, by default a DICOM SEG, on the DICOMweb server of INPUT"
     )
     parser.add_argument("--report", metavar="FILE", type=Path, help="also write what was found and how, as .json")
     parser.add_argument("--probabilities", metavar="DIR", type=Path, help="also write a probability map a prompt")
@@ -106,13 +106,15 @@ def run(options: argparse.Namespace) -> int:
         raise InputError(
             "--send needs the DICOMweb address of a series as INPUT.",
             code="dicomweb.address",
-            hint="Send a DICOM SEG of a local series by `dsm dicomweb send FILE --to ADDRESS`.",
+            hint="Send the result of a local series by `dsm dicomweb send FILE --to ADDRESS`.",
         )
     if options.output is None and not (options.send or options.estimate):
         raise InputError("There is no file for the result.", hint="Give -o FILE.")
     if options.send and options.output is not None and not format_of(options.output).needs_series:
+        storable = " or ".join(one.label for one in IN_ARCHIVES)
         raise InputError(
-            f"{options.output} is no DICOM SEG, which is what --send stores.", hint="Give -o FILE.dcm, or leave it out."
+            f"{options.output} is no {storable}, which is what --send stores.",
+            hint=f"Give -o FILE{DICOM_SEG.suffix} or FILE{RTSTRUCT.suffix}, or leave it out.",
         )
     if isinstance(source, Path) and source.is_dir() and options.series is None:
         options.input = _series_folder(source)
@@ -168,10 +170,8 @@ def _run(options: argparse.Namespace, fetch: Callable[[], None], source: str) ->
             progress("load", 0, 4)
             volume = _read(options)
             _check_room(options, volume)
-            if format_of(options.output).needs_series:
-                from dsm.io.dicom_seg import check_source
-
-                check_source(volume, _series_files(options))
+            if (chosen := format_of(options.output)).needs_series:
+                chosen.check_source(volume, _series_files(options))
             progress("load", 1, 4)
             if options.estimate:
                 estimate = load_segmenter(options, progress).estimate(volume)
@@ -205,11 +205,7 @@ def _check_outputs(options: argparse.Namespace, prompts: Sequence[Prompt]) -> No
     if chosen.package:
         require_package(chosen.package, extra=chosen.extra)
     if chosen.needs_series and options.input.is_file():
-        raise InputError(
-            f"{options.input} is no DICOM series, so there is nothing that a DICOM SEG could refer to.",
-            code="input.no_dicom",
-            hint="Give the folder of a series, or write .seg.nrrd.",
-        )
+        raise no_series(chosen, str(options.input), hint="Give the folder of a series, or write .seg.nrrd.")
     for companion in chosen.files(options.output)[1:]:
         check_output(companion, suffixes=(chosen.companion_suffix,))
     if options.report is not None:

@@ -17,10 +17,10 @@ from dsm.cohort.outcome import FAILED, OK, Outcome, read_outcome, write_outcome
 from dsm.cohort.settings import CohortSettings
 from dsm.cohort.table import write_tables
 from dsm.cohort.thumbnail import draw_pages
-from dsm.errors import InputError, OutputError
+from dsm.errors import OutputError
 from dsm.io.atomic import PART_PREFIX, atomic_output
 from dsm.io.folder_lock import folder_lock
-from dsm.io.formats import FORMATS
+from dsm.io.formats import FORMATS, no_series
 from dsm.text.prompt import parse_prompts
 
 OnOutcome = Callable[[Outcome, int, int], None]
@@ -80,13 +80,9 @@ def run_cohort(
     cases = find_cases(scans, out=folder) if isinstance(scans, Path) else list(scans)
     check_case_clicks(settings.clicks, cases)
     cases = [case for case in cases if settings.prompts_of(case)]
-    needs_series = any(one.name == settings.format and one.needs_series for one in FORMATS)
-    if needs_series and (lone := next((case for case in cases if case.series_uid is None), None)):
-        raise InputError(
-            f"{lone.path} is no DICOM series, so there is nothing that a DICOM SEG could refer to.",
-            code="input.no_dicom",
-            hint="Choose --format auto or seg.nrrd.",
-        )
+    chosen = next((one for one in FORMATS if one.name == settings.format and one.needs_series), None)
+    if chosen and (lone := next((case for case in cases if case.series_uid is None), None)):
+        raise no_series(chosen, str(lone.path), hint="Choose --format auto or seg.nrrd.")
     _make_folders(folder)
     with folder_lock(folder):
         _sweep(folder)

@@ -319,7 +319,7 @@ class DicomwebServer:
         return RemoteError(
             f"{self._server} has not stored {file.name}: {why}.",
             code="dicomweb.not_stored",
-            hint="Ask the administrator of the server whether it takes DICOM SEG from you.",
+            hint="Ask the administrator of the server whether it takes such objects from you.",
         )
 
     @contextmanager

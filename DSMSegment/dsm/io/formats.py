@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dsm.errors import OutputError
+from dsm.errors import InputError, OutputError
 
 if TYPE_CHECKING:
     from dsm.core.volume import Volume
@@ -29,8 +29,9 @@ class SegmentationFormat:
             the DICOM series where `needs_series`.
         overlaps: Whether segments that overlap are kept as they are.
         terminology: Whether the codes of segments are kept.
-        empty: Whether a result without any segment can be written.
-        needs_series: Whether it refers to a DICOM series, which must be the input.
+        empty: Whether empty segments, and a result without any segment, can be written.
+        needs_series: Whether it refers to a DICOM series, which must be the input; the module of its writer has a
+            function `check_source(volume, files)`, too.
         package: Optional package that the writer imports; empty for none.
         extra: The extra of `dsmsegment` that brings the package.
         companion_suffix: Of a second file that the writer puts beside it, e.g. `".json"`; empty for none.
@@ -83,6 +84,26 @@ class SegmentationFormat:
             write(path, records, volume)
         return self.files(path)
 
+    def check_source(self, volume: Volume, series_files: Sequence[str]) -> None:
+        """Check, before a long run, that the format can refer to a series, where it needs one; raises as `write`."""
+        if self.needs_series:
+            import_module(self.writer.split(":")[0]).check_source(volume, series_files)
+
+
+def no_series(chosen: SegmentationFormat, what: str, *, hint: str) -> InputError:
+    """Return the error for a format that needs a DICOM series, and a scan that is none.
+
+    Args:
+        chosen: The format.
+        what: The scan.
+        hint: What to do instead.
+    """
+    return InputError(
+        f"{what} is no DICOM series, so there is nothing that a {chosen.label} could refer to.",
+        code="input.no_dicom",
+        hint=hint,
+    )
+
 
 SEG_NRRD = SegmentationFormat(
     ".seg.nrrd", "Slicer segmentation", "dsm.io.seg_nrrd:write_seg_nrrd", overlaps=True, terminology=True
@@ -106,20 +127,33 @@ DICOM_SEG = SegmentationFormat(
     package="highdicom",
     extra="dicom",
 )
-FORMATS = (SEG_NRRD, LABEL_MAP, DICOM_SEG)
+RTSTRUCT = SegmentationFormat(
+    ".rtstruct.dcm",
+    "DICOM RT Structure Set",
+    "dsm.io.rtstruct:write_rtstruct",
+    overlaps=True,
+    terminology=True,
+    empty=False,
+    needs_series=True,
+    package="contourpy",
+    extra="dicom",
+)
+FORMATS = (SEG_NRRD, LABEL_MAP, DICOM_SEG, RTSTRUCT)
 SUFFIXES = tuple(one.suffix for one in FORMATS)
 NAMES = tuple(one.name for one in FORMATS)
+# What an archive of DICOM can hold.
+IN_ARCHIVES = tuple(one for one in FORMATS if one.needs_series)
 
 
 def format_of(path: Path) -> SegmentationFormat:
-    """Return the format of a file by the end of its name.
+    """Return the format of a file by the end of its name; of two that match, the longer one.
 
     Raises:
         OutputError: If no format has it (`output.format`).
     """
-    for one in FORMATS:
-        if path.name.endswith(one.suffix):
-            return one
+    matching = [one for one in FORMATS if path.name.endswith(one.suffix)]
+    if matching:
+        return max(matching, key=lambda one: len(one.suffix))
     raise OutputError(f"{path} has no known file type.", code="output.format", hint=f"Name it {' or '.join(SUFFIXES)}.")
 
 

@@ -147,9 +147,7 @@ class Archive:
         volume = read_volume(folder)
         files = [str(file) for file in sorted(folder.iterdir())]
         if job.spec.send:
-            from dsm.io.dicom_seg import check_source  # noqa: PLC0415  (highdicom, seconds)
-
-            check_source(volume, files)
+            DICOM_SEG.check_source(volume, files)
         for note in volume.notes:
             job.emit({"type": "note", "code": note.code, "text": note.text})
         self._check_wanted(job)

@@ -17,6 +17,7 @@ from dsm.io.formats import DICOM_SEG, FORMATS, LABEL_MAP, NAMES, SUFFIXES, Segme
 def test_writer_exists(one: SegmentationFormat) -> None:
     module, function = one.writer.split(":")
     assert callable(getattr(import_module(module), function))
+    assert not one.needs_series or callable(import_module(module).check_source)
 
 
 def test_longest_suffix_takes_precedence() -> None:
