@@ -54,6 +54,9 @@ def test_wheel_has_the_default_model_and_its_licence(wheel: Path) -> None:
     assert {Path(name).parent.name for name in names if name.endswith("model.safetensors")} == {"dsm-small"}
     assert "License-Expression: Apache-2.0 AND CC-BY-NC-SA-4.0" in metadata
     assert any("licenses" in name and name.endswith("MODEL_CARD.md") for name in names)
+    assert {f"dsm/text/{name}" for name in ("vocabulary.json", "foreign_names.tsv", "text_bank.safetensors")} <= set(
+        names
+    )
 
 
 def test_wheel_and_extension_include_py_typed(wheel: Path) -> None:

@@ -290,7 +290,10 @@ def _name_other_models(results: Sequence[PromptResult], modality: str) -> None:
 
 
 def print_table(results: Sequence[PromptResult]) -> None:
-    """Print a line for each result."""
+    """Print a line for each result, and as what a German, French or Spanish name was read."""
+    from dsm.text.vocabulary import load_vocabulary
+
+    vocabulary = load_vocabulary()
     labels = [result_label(result.source, found=result.found, warnings=result.warnings) for result in results]
     width = max(len("prompt"), *(len(result.prompt.name) for result in results))
     label_width = max(map(len, ("result", *labels)))
@@ -299,6 +302,8 @@ def print_table(results: Sequence[PromptResult]) -> None:
         score = "–" if result.score is None else f"{result.score:.2f}"
         numbers = f"{result.volume_ml:9.1f}  {score:>5}  {result.seconds:7.2f}"
         print(f"{result.prompt.name:{width}}  {label:{label_width}}  {numbers}")
+        if reading := vocabulary.reading(result.prompt.text):
+            print(f"{'':{width}}  note: '{result.prompt.text}' was read as '{reading}'.")
         for warning in result.warnings:
             print(f"{'':{width}}  note: {warning}")
     if ResultLabel.NOT_KNOWN in labels:

@@ -10,6 +10,8 @@ from dsm.core.default_model import DEFAULT_MODEL
 from dsm.errors import PromptError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dsm.core.name_status import NameStatus
     from dsm.core.structure import Structure
 
@@ -58,11 +60,16 @@ def run(options: argparse.Namespace) -> int:
             rows.append((structure, status, "" if structure.name in learned else model_that_learned(prompt, models)))
     rows.sort(key=lambda row: order.index(row[1].kind))
     if options.json:
-        print(json.dumps([_described(*row) for row in rows], indent=1, ensure_ascii=False))
+        print(
+            json.dumps(
+                [_described(*row, vocabulary.foreign_names(row[0])) for row in rows], indent=1, ensure_ascii=False
+            )
+        )
         return 0
     width = max((len(structure.name) for structure, *_ in rows), default=0)
     for structure, status, model in rows:
-        synonyms = f"  ({', '.join(structure.synonyms)})" if options.word and structure.synonyms else ""
+        names = (*structure.synonyms, *vocabulary.foreign_names(structure)) if options.word else ()
+        synonyms = f"  ({', '.join(names)})" if names else ""
         code = structure.terminology.type
         print(f"{structure.name:{width}}  {_kind(status, model):24}  {code.scheme} {code.value:12}{synonyms}".rstrip())
     return 0
@@ -90,7 +97,7 @@ def _kind(status: NameStatus, model: str) -> str:
     return f"learned by {model}" if model else str(status.kind)
 
 
-def _described(structure: Structure, status: NameStatus, model: str) -> dict[str, Any]:
+def _described(structure: Structure, status: NameStatus, model: str, foreign: Sequence[str]) -> dict[str, Any]:
     code = structure.terminology.type
     return {
         "name": structure.name,
@@ -100,6 +107,7 @@ def _described(structure: Structure, status: NameStatus, model: str) -> dict[str
         "learned_by": model or None,
         "kind": structure.kind,
         "synonyms": list(structure.synonyms),
+        "foreign_names": list(foreign),
         "hosts": list(structure.hosts),
         "laterality": structure.laterality,
         "modalities": list(structure.modalities),

@@ -24,7 +24,7 @@ MAX_PROMPTS = 200
 MAX_PROMPT_CHARACTERS = 300
 
 _SEPARATORS = re.compile(r"[;\r\n]+")
-_LIST_SEPARATORS = re.compile(r"\s*(?:[,&+/]|\band\b)\s*")
+_LIST_SEPARATORS = re.compile(r"\s*(?:[,&+/]|\b(?:and|und|et|y|e)\b)\s*")
 _PARENTHESES = re.compile(r"\(([^()]*)\)")
 # Where something is in relation to an organ is beyond the model: see `_unknown`.
 _JOINS = re.compile(r"[&+/]|\b(?:and|or)\b", re.IGNORECASE)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from dsm.core.structure import Code, Structure, Terminology
 from dsm.errors import ConfigError
-from dsm.text.foreign_names import ARTICLES, FOREIGN_NAMES
+from dsm.text.foreign_names import foreign_table, in_english
 from dsm.text.lesion_index import LesionIndex
 from dsm.text.vocabulary_file import read_structures
-from dsm.text.words import Side, key, normalise, split_side
+from dsm.text.words import Side, has_foreign_side, key, normalise, split_side, without_accents
 
 __all__ = ["Code", "Structure", "Terminology", "Vocabulary", "load_vocabulary"]
 
@@ -53,13 +53,27 @@ class Vocabulary:
         return found[0] if len(found) == 1 else None
 
     def find_all(self, text: str) -> list[Structure]:
-        """Return the structures that `text` names in any spelling: none, one, or a left and a right one."""
-        names = self._lookup(*_key(text)) or self._foreign_lookup(text)
-        return [self._by_name[name] for name in names]
+        """Return the structures that `text` names in any spelling: none, one, or a left and a right one.
+
+        English and Latin go before German, French and Spanish, except beside a side in one of these: "auricula
+        sinistra" is the appendage of the left atrium, "aurícula izquierda" the atrium.
+        """
+        return [structure for english in self._english(text) for structure in self.find_english(english)]
+
+    def find_english(self, text: str) -> list[Structure]:
+        """Return the structures that `text` names in English or Latin."""
+        return [self._by_name[name] for name in self._lookup(*_key(text))]
+
+    def reading(self, text: str) -> str:
+        """Return the English name as which a German, French or Spanish one is read; empty if it is not one of these."""
+        english = self._english(text)
+        return "" if english == [text] else " and ".join(english)
 
     def is_part(self, text: str) -> bool:
         """Return whether `text` names a part of a structure rather than the whole."""
-        side, words = _key(text)
+        return any(self._is_part(*_key(english)) for english in self._english(text))
+
+    def _is_part(self, side: Side | None, words: tuple[str, ...]) -> bool:
         if (side, words) in self._whole_keys:
             return False
         return any((one, words) in self._part_keys for one in {side, None, "left", "right"} - {"both"})
@@ -79,16 +93,21 @@ class Vocabulary:
         return list(dict.fromkeys(names))[:n]
 
     def search(self, word: str) -> list[Structure]:
-        """Return structures with `word` in their name, synonyms or parts; all of them for an empty word."""
+        """Return structures with `word` in a name, in any language, or in a part; all of them for an empty word."""
         wanted = normalise(word)
         return [
             structure
             for structure in self.structures
             if any(wanted in normalise(text) for text in (structure.name, *structure.synonyms, *structure.parts))
+            or any(wanted in normalise(text) for text in self.foreign_names(structure))
         ]
 
     def complete(self, prefix: str, limit: int = 20) -> list[str]:
-        """Return canonical names that complete a prompt: prefix matches first, then those with such a word."""
+        """Return canonical names that complete a prompt.
+
+        Names that begin with it are first, then those with such a word, then those whose German, French or Spanish
+        name begins with it.
+        """
         wanted = " ".join(prefix.casefold().split())
         if not wanted:
             return [structure.name for structure in self.structures][:limit]
@@ -98,7 +117,13 @@ class Vocabulary:
             for structure in self.structures
             if any(f" {wanted}" in f" {text.casefold()}" for text in (structure.name, *structure.synonyms))
         ]
-        return list(dict.fromkeys(begins + has_word))[:limit]
+        plain = without_accents(wanted)
+        foreign = [name for name, texts in self._plain_foreign_names if any(text.startswith(plain) for text in texts)]
+        return list(dict.fromkeys(begins + has_word + foreign))[:limit]
+
+    def foreign_names(self, structure: Structure) -> tuple[str, ...]:
+        """Return the German, French and Spanish names of a structure, without sides."""
+        return self._foreign_names.get(structure.name, ())
 
     def _lookup(self, side: Side | None, words: tuple[str, ...]) -> list[str]:
         """Names for a side and words: that side; else the unsided structure; else both sides."""
@@ -113,26 +138,25 @@ class Vocabulary:
         pair = [self._index.get((one, words)) for one in ("left", "right")]
         return [name for name in pair if name]
 
-    def _foreign_lookup(self, text: str) -> list[str]:
-        """Return names for German, French or Spanish words: whole ("linker Vorhof"), or of one side or both."""
-        words = [word for word in normalise(text).split() if word not in ARTICLES]
-        whole = self._foreign_names.get(tuple(sorted(words)))
-        if whole in self._by_name:
-            return [whole]
-        side, rest = split_side(words)
-        name = self._foreign_names.get(tuple(sorted(rest)))
-        if name is None:
-            return []
-        names = self._lookup(side, key(name.split()))
-        return [found for found in names if found in (name, f"left {name}", f"right {name}")]
+    def _english(self, text: str) -> list[str]:
+        """English for a text in any language: the text itself, or none to two names."""
+        if has_foreign_side(text):
+            return in_english(text) or [text]
+        return [text] if self._lookup(*_key(text)) else in_english(text)
 
     @cached_property
-    def _foreign_names(self) -> dict[tuple[str, ...], str]:
-        return {
-            tuple(sorted(word for word in normalise(text).split() if word not in ARTICLES)): name
-            for name, texts in FOREIGN_NAMES.items()
-            for text in texts
-        }
+    def _foreign_names(self) -> dict[str, tuple[str, ...]]:
+        names: dict[str, list[str]] = {}
+        for name, columns in foreign_table().items():
+            if not self.is_part(name):
+                for found in self._lookup(*_key(name)):
+                    names.setdefault(found, []).extend(one for column in columns for forms in column for one in forms)
+        return {name: tuple(texts) for name, texts in names.items()}
+
+    @cached_property
+    def _plain_foreign_names(self) -> list[tuple[str, tuple[str, ...]]]:
+        named = [(structure.name, self.foreign_names(structure)) for structure in self.structures]
+        return [(name, tuple(map(without_accents, texts))) for name, texts in named if texts]
 
     @cached_property
     def _index(self) -> dict[_Key, str]:

@@ -13,11 +13,17 @@ _SIDES: dict[str, Side] = {
     **dict.fromkeys(("left", "l", "lt", "lft", "sinister", "sinistra", "sinistrum"), "left"),
     **dict.fromkeys(("right", "r", "rt", "rgt", "dexter", "dextra", "dextrum"), "right"),
     **dict.fromkeys(("both", "bilateral"), "both"),
-    # German, French, Spanish, as `normalise` leaves them: without a plural's "s".
-    **dict.fromkeys(("link", "linke", "linker", "linken", "gauche", "izquierdo", "izquierda"), "left"),
-    **dict.fromkeys(("recht", "rechte", "rechter", "rechten", "droit", "droite", "derecho", "derecha"), "right"),
-    **dict.fromkeys(("beide", "beidseitig", "ambo", "amba"), "both"),
 }
+# German, French, Spanish, as `normalise` leaves them: without a plural's "s".
+_FOREIGN_SIDES: dict[str, Side] = {
+    **dict.fromkeys(("link", "linke", "linker", "linken", "linkem", "linksseitig", "linksseitige"), "left"),
+    **dict.fromkeys(("gauche", "izquierdo", "izquierda", "izq", "izdo", "izda"), "left"),
+    **dict.fromkeys(("recht", "rechte", "rechter", "rechten", "rechtem", "rechtsseitig", "rechtsseitige"), "right"),
+    **dict.fromkeys(("droit", "droite", "derecho", "derecha", "dcho", "dcha"), "right"),
+    **dict.fromkeys(("beide", "beider", "beiden", "beidseit", "beidseitig", "beidseitige"), "both"),
+    **dict.fromkeys(("deux", "ambos", "amba"), "both"),
+}
+_SIDES.update(_FOREIGN_SIDES)
 
 _FILLERS = frozenset(
     [
@@ -155,17 +161,24 @@ _ELISION = re.compile(r"\b[ld]['’](?=\w)")  # "l'estomac": no "L" for left
 _WORD = re.compile(r"[^\W_]+")
 
 
+@lru_cache(maxsize=8192)
 def normalise(text: str) -> str:
     """Normalise words: `"Oesophageal  Tumours"` and `"esophageal tumor"` give the same result.
 
     Returns:
         Lower-case singular words with one space between; empty if there is no letter or digit.
     """
-    plain = "".join(char for char in unicodedata.normalize("NFKD", text).casefold() if not unicodedata.combining(char))
+    plain = without_accents(text)
     plain = _SPINE.sub(r"\1spine", plain)
     plain = _ELISION.sub("", plain)
     plain = plain.replace("'s ", " ").replace("’s ", " ")
     return " ".join(_one_form(word) for word in _WORD.findall(plain))
+
+
+def without_accents(text: str) -> str:
+    """Return a text in lower case, with "œ" as "oe" and without accents."""
+    plain = "".join(char for char in unicodedata.normalize("NFKD", text).casefold() if not unicodedata.combining(char))
+    return plain.replace("œ", "oe").replace("æ", "ae")
 
 
 def negation(text: str) -> str:
@@ -187,6 +200,11 @@ def split_side(words: list[str]) -> tuple[Side | None, list[str]]:
     if len(sides) > 1:
         return "both", [word for word in rest if word != "and"]
     return (sides.pop() if sides else None), rest
+
+
+def has_foreign_side(text: str) -> bool:
+    """Return whether a German, French or Spanish word for a side is in a text: then the rest is of that language."""
+    return not _FOREIGN_SIDES.keys().isdisjoint(normalise(text).split())
 
 
 def drop_fillers(words: list[str]) -> list[str]:

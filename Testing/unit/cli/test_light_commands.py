@@ -120,6 +120,13 @@ class TestVocabulary:
     def test_search_shows_synonyms(self, capsys):
         assert any(line.startswith("liver") for line in output(capsys, "vocabulary", "liver").splitlines())
 
+    def test_german_french_and_spanish_names_are_found_and_shown(self, capsys):
+        for word in ("Milz", "rate", "bazo"):
+            lines = output(capsys, "vocabulary", word).splitlines()
+            assert any(line.startswith("spleen  ") and "Milz, rate, bazo" in line for line in lines)
+        found = {item["name"]: item for item in json.loads(output(capsys, "vocabulary", "Milz", "--json"))}
+        assert found["spleen"]["foreign_names"] == ["Milz", "rate", "bazo"]
+
     def test_json_contains_terminology_codes(self, capsys):
         found = {item["name"]: item for item in json.loads(output(capsys, "vocabulary", "liver", "--json"))}
         assert found["liver"]["code"] == {"value": "10200004", "scheme": "SCT", "meaning": "Liver"}

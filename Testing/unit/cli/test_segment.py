@@ -34,6 +34,16 @@ def names_found(table):
     return {row[1] for row in rows if row}
 
 
+def test_table_says_as_what_a_foreign_name_was_read(scan_file, tiny_model, tmp_path, capsys):
+    prompts = "Leber und linke Niere; aorta"
+    assert (
+        main(["segment", str(scan_file), "-p", prompts, "--model", str(tiny_model), "-o", str(tmp_path / "o.seg.nrrd")])
+        == 0
+    )
+    notes = [line.strip() for line in capsys.readouterr().out.splitlines() if "was read as" in line]
+    assert notes == ["note: 'leber' was read as 'liver'.", "note: 'linke niere' was read as 'left kidney'."]
+
+
 def test_slicer_segmentation(scan_file, tiny_model, tmp_path, capsys, listing):
     out = tmp_path / "out.seg.nrrd"
     assert segment(scan_file, tiny_model, "-o", out, "--threshold", "0.1") == 0
