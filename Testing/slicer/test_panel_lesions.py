@@ -193,6 +193,36 @@ def test_last_lesion_can_be_rejected(panel: PanelDriver, node: Any) -> None:
     assert len(column(panel, NUMBER)) == 1
 
 
+def test_undo_of_a_rejection_keeps_what_was_accepted_since(panel: PanelDriver, node: Any) -> None:
+    def is_reviewed() -> bool:
+        return bool(panel.item(1, "Reviewed").checkState() == qt.Qt.Checked)
+
+    accept(panel, 1)
+    reject(panel, 1)
+    accept(panel, 0)
+    assert accepted(panel) == [True, False]
+    mouse.click(panel.ui.undoButton)
+    assert accepted(panel) == [True, True, False]
+    assert not is_reviewed()
+    mouse.click(panel.ui.redoButton)
+    assert accepted(panel) == [True, False]
+    accept(panel, 1)
+    assert is_reviewed()
+    mouse.click(panel.ui.undoButton)
+    assert accepted(panel) == [True, True, True]
+    assert is_reviewed()
+
+
+def test_undo_of_a_rejection_brings_back_a_lesion_that_is_not_accepted(panel: PanelDriver, node: Any) -> None:
+    reject(panel, 1)
+    for row in (0, 1):
+        accept(panel, row)
+    assert panel.item(1, "Reviewed").checkState() == qt.Qt.Checked
+    mouse.click(panel.ui.undoButton)
+    assert accepted(panel) == [True, False, True]
+    assert panel.item(1, "Reviewed").checkState() == qt.Qt.Unchecked
+
+
 def test_result_is_reviewed_when_all_its_lesions_are_accepted(panel: PanelDriver, node: Any) -> None:
     def is_reviewed() -> bool:
         return bool(panel.item(1, "Reviewed").checkState() == qt.Qt.Checked)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import slicer
 
-from dsm.core.boxes import Index3
 from dsm.core.click import Click
 from dsm.core.options import SegmentOptions
 from dsm.errors import DSMError, InputError
@@ -21,11 +21,15 @@ from DSMSegmentLib.scene.lesions import removeLesion
 from DSMSegmentLib.scene.map_store import Key, MapsChange, MapStore, SegmentMap
 from DSMSegmentLib.scene.mrml import ijkToRAS
 from DSMSegmentLib.scene.outcome import SegmentOutcome
+from DSMSegmentLib.scene.rejection import Rejection
 from DSMSegmentLib.scene.rethreshold import setThreshold
 from DSMSegmentLib.scene.segment_tags import isEdited
 from DSMSegmentLib.scene.sequence_item import timeOf
 from DSMSegmentLib.scene.undo import Change, UndoHistory
 from DSMSegmentLib.scene.writer import SegmentationWriter
+
+if TYPE_CHECKING:
+    from dsm.inference.lesion_list import MeasuredLesion
 
 # Of probability and of uncertainty.
 Maps = tuple[Mapping[Key, SegmentMap], Mapping[Key, SegmentMap]]
@@ -246,11 +250,18 @@ class Runs:
         )
         return job
 
-    def removeLesion(self, segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, voxel: Index3) -> bool:
-        """Remove the lesion that has a voxel from a segment (see `scene.lesions`); `undoLast` brings it back.
+    def removeLesion(
+        self,
+        segmentationNode: slicer.vtkMRMLSegmentationNode,
+        segmentId: str,
+        lesion: MeasuredLesion,
+        *,
+        wasAccepted: bool = False,
+    ) -> bool:
+        """Remove a lesion from a segment (see `scene.lesions`); `undoLast` brings it back, accepted if it was.
 
         Returns:
-            False if the segment has no such voxel (any more): nothing is changed.
+            False if the segment has no such lesion (any more): nothing is changed.
 
         Raises:
             InputError: If a run is going on.
@@ -258,9 +269,10 @@ class Runs:
         self._checkIdle()
         journal = RunJournal(segmentationNode)
         journal.noteChanging(segmentId)
-        isRemoved = removeLesion(segmentationNode, segmentId, voxel)
+        isRemoved = removeLesion(segmentationNode, segmentId, lesion.voxel_ijk)
         if isRemoved:
-            self._history.add(segmentationNode, journal, isRun=False)
+            rejection = Rejection(journal, segmentationNode, segmentId, lesion, wasAccepted=wasAccepted)
+            self._history.add(segmentationNode, rejection, isRun=False)
         return isRemoved
 
     def _forgetMapsOf(self, job: SegmentationJob) -> None:

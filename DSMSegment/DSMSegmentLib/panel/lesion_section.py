@@ -243,8 +243,10 @@ class LesionSection:
         if lesion is not None and not self._runs.isRunning:
             node, segmentId = self._node, self._segmentId
             left = [one for one in self._lesions if one is not lesion]
-            accepted = [one for one in acceptedLesions(node, segmentId, self._lesions) if one is not lesion]
-            if self._runs.removeLesion(node, segmentId, lesion.voxel_ijk):
+            accepted = acceptedLesions(node, segmentId, self._lesions)
+            wasAccepted = lesion in accepted
+            accepted = [one for one in accepted if one is not lesion]
+            if self._runs.removeLesion(node, segmentId, lesion, wasAccepted=wasAccepted):
                 self._noteEdits()  # first: a segment that was edited is reviewed no more
                 acceptLesions(node, segmentId, left, accepted)
                 self._say(_("Lesion {number} was removed; Undo brings it back.").format(number=number + 1))

@@ -33,6 +33,11 @@ def lesionMark(lesion: MeasuredLesion) -> str:
     return ",".join([*(f"{value:.2f}" for value in lesion.center_ras_mm), f"{lesion.volume_ml:.5g}"])
 
 
+def isSameLesion(lesion: MeasuredLesion, other: MeasuredLesion) -> bool:
+    """Return whether a lesion is the same as one that was measured before."""
+    return _isSame(lesion, (*other.center_ras_mm, other.volume_ml))
+
+
 def acceptedLesions(
     segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, lesions: Sequence[MeasuredLesion]
 ) -> list[MeasuredLesion]:
