@@ -296,26 +296,25 @@ def _window(actions: Actions) -> None:
 
 
 def _exports() -> None:
-    with html.Div(classes="dsm-export"):
-        with html.Div(classes="dsm-line"):
-            html.H2("Export", classes="dsm-grow")
+    with html.Div(classes="dsm-export"), html.Div(classes="dsm-buttons"):
+        html.H2("Export")
+        for kind, (title, condition) in _EXPORTS.items():
             v3.VBtn(
-                "Download all",
-                href=f"export/{ARCHIVE}",
+                f".{kind}",
+                href=f"export/{kind}",
                 size="small",
-                color="primary",
                 variant="tonal",
-                loading=("writing",),
-                disabled=(f"writing || !({_HAS_SEGMENT})",),
-                raw_attrs=["download", f'title="{_ALL_TITLE}"'],
+                disabled=(f"!({condition})",),
+                raw_attrs=["download", f'title="{title}"'],
             )
-        with html.Div(classes="dsm-buttons"):
-            for kind, (title, condition) in _EXPORTS.items():
-                v3.VBtn(
-                    f".{kind}",
-                    href=f"export/{kind}",
-                    size="small",
-                    variant="tonal",
-                    disabled=(f"!({condition})",),
-                    raw_attrs=["download", f'title="{title}"'],
-                )
+        v3.VBtn(
+            "Download all",
+            classes="dsm-last",
+            href=f"export/{ARCHIVE}",
+            size="small",
+            color="primary",
+            variant="tonal",
+            loading=("writing",),
+            disabled=(f"writing || !({_HAS_SEGMENT})",),
+            raw_attrs=["download", f'title="{_ALL_TITLE}"'],
+        )

@@ -72,8 +72,12 @@ def test_all_is_within_reach_at_1280_by_800(page: Any) -> None:
         button.scroll_into_view_if_needed()
         box = button.bounding_box()
         assert box["x"] >= 0 and box["x"] + box["width"] <= 330 and box["y"] + box["height"] <= 800, name  # noqa: PT018
-    for name in ("seg.nrrd", "nii.gz", "json", "dcm", "mrb"):
-        page.get_by_role("link", name=f".{name}", exact=True).scroll_into_view_if_needed()
+    lines = set()
+    for name in (".seg.nrrd", ".nii.gz", ".json", ".dcm", ".rtstruct.dcm", ".mrb", "Download all"):
+        button = page.get_by_role("link", name=name, exact=True)
+        button.scroll_into_view_if_needed()
+        lines.add(button.bounding_box()["y"])
+    assert len(lines) == 2, "no more room than that is taken from the tools above"
 
 
 def test_notice_of_a_closed_scene(page: Any, address: str) -> None:
