@@ -26,9 +26,14 @@ class LesionTool:
     def __init__(self, state: Any, viewer: Viewer) -> None:
         self._state = state
         self._viewer = viewer
-        self._listed: list[MeasuredLesion] = []
+        # One more than are listed, so that a result with more lesions is not reviewed by what is listed.
+        self._largest: list[MeasuredLesion] = []
         # Segment, mask and scan that the list is of.
         self._source: tuple[str, int, int] | None = None
+
+    @property
+    def _listed(self) -> list[MeasuredLesion]:
+        return self._largest[:MOST_LESIONS]
 
     def show(self) -> None:
         """Update the list after a change of the masks or the selection."""
@@ -36,7 +41,7 @@ class LesionTool:
         is_tumor = bool(state.selected) and hasLesions(node, state.selected)
         source = self._source_of(state.selected) if is_tumor else None
         if source != self._source:
-            self._listed = lesionsOf(node, state.selected, most=MOST_LESIONS) if is_tumor else []
+            self._largest = lesionsOf(node, state.selected, most=MOST_LESIONS + 1) if is_tumor else []
             self._source = source
         accepted = self._accepted() if is_tumor else []
         state.lesions = [
@@ -49,7 +54,7 @@ class LesionTool:
 
     def forget(self) -> None:
         """Forget the list, for another scan."""
-        self._listed, self._source = [], None
+        self._largest, self._source = [], None
         self._state.lesions, self._state.shown_lesion, self._state.lesion_note = [], "", ""
 
     def jump(self, lesion_id: str) -> None:
@@ -69,7 +74,7 @@ class LesionTool:
         take_back = described_before(node, segment_id)
         accepted = self._accepted()
         others = [one for one in accepted if one is not lesion]
-        acceptLesions(node, segment_id, self._listed, others if lesion in accepted else [*others, lesion])
+        acceptLesions(node, segment_id, self._largest, others if lesion in accepted else [*others, lesion])
         return take_back
 
     def reject(self, lesion_id: str) -> Undo:
@@ -79,10 +84,10 @@ class LesionTool:
             InputError: If the list is older than the mask.
         """
         lesion, node, segment_id = self._found(lesion_id), self._viewer.segmentation_node, self._state.selected
-        take_back, accepted = journaled(node, segment_id), self._accepted()
+        take_back, accepted = journaled(node, segment_id), acceptedLesions(node, segment_id, self._largest)
         if not removeLesion(node, segment_id, lesion.voxel_ijk):
             raise _gone()
-        left = [one for one in self._listed if one is not lesion]
+        left = [one for one in self._largest if one is not lesion]
         acceptLesions(node, segment_id, left, [one for one in accepted if one is not lesion])
         return take_back
 

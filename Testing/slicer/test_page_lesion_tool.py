@@ -140,6 +140,20 @@ def test_accepting_and_rejecting_can_be_taken_back_with_what_was_accepted() -> N
     assert page.accepted == [False, False]
 
 
+def test_lesions_that_are_not_listed_are_not_reviewed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lesion_tool, "MOST_LESIONS", 1)
+    page = Page()
+    segment = page.node.GetSegmentation().GetSegment(page.state.selected)
+    page.accept(0)
+    assert page.accepted == [True]
+    assert tag_of(segment, "Segmentation.Status") != "completed"
+    page.tool.reject(page.state.lesions[0]["id"])
+    page.tool.show()
+    assert page.accepted == [False], "the next lesion is listed"
+    page.accept(0)
+    assert tag_of(segment, "Segmentation.Status") == "completed"
+
+
 def test_opened_segments_have_names_of_their_own_and_can_be_taken_back(tmp_path: Path) -> None:
     page = Page()
     segment_actions.recolor(page.node, page.state.selected, (1, 2, 3))

@@ -15,6 +15,7 @@ from phantoms import SHAPE, mask_in, segment_ids, segment_of
 from scene_host import SceneHost
 
 from dsm.core.boxes import CroppedArray
+from DSMSegmentLib.panel import lesion_section
 from DSMSegmentLib.scene.lesions import lesionsOf
 from DSMSegmentLib.scene.map_store import SegmentMap
 from DSMSegmentLib.scene.mrml import ijkToRAS
@@ -191,6 +192,24 @@ def test_last_lesion_can_be_rejected(panel: PanelDriver, node: Any) -> None:
     assert segment_ids(node) == ["DSM_liver", "DSM_liver_tumor"]
     mouse.click(panel.ui.undoButton)
     assert len(column(panel, NUMBER)) == 1
+
+
+def test_lesions_that_are_not_listed_are_not_reviewed(panel: PanelDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lesion_section, "MOST_LESIONS", 2)
+    panel.run("liver\nliver tumor")
+    unfold(panel)
+    assert section(panel).text == "The 2 largest lesions of liver tumor"
+    for row in (0, 1):
+        accept(panel, row)
+    assert accepted(panel) == [True, True]
+    assert panel.item(1, "Reviewed").checkState() == qt.Qt.Unchecked
+    assert panel.status.startswith("All listed lesions are accepted; there are smaller ones that are not listed.")
+    reject(panel, 0)
+    assert section(panel).text == "2 lesions of liver tumor"
+    assert accepted(panel) == [True, False]
+    assert panel.item(1, "Reviewed").checkState() == qt.Qt.Unchecked
+    accept(panel, 1)
+    assert panel.item(1, "Reviewed").checkState() == qt.Qt.Checked
 
 
 def test_undo_of_a_rejection_keeps_what_was_accepted_since(panel: PanelDriver, node: Any) -> None:

@@ -48,7 +48,8 @@ class LesionSection:
         self._node: Any = None
         self._segmentId = ""
         self._measured: tuple[Any, ...] = ()
-        self._lesions: list[MeasuredLesion] = []
+        # One more than are listed, so that a result with more lesions is not reviewed by what is listed.
+        self._largest: list[MeasuredLesion] = []
         self._listed: tuple[Any, ...] = ()
         self._marks: list[str] = []
         self._problem = ""
@@ -93,18 +94,28 @@ class LesionSection:
         if segmentId and segmentId == self._segmentId:
             self._button.collapsed = False
 
+    @property
+    def _lesions(self) -> list[MeasuredLesion]:
+        """Lesions that are listed."""
+        return self._largest[:MOST_LESIONS]
+
+    @property
+    def _hasMore(self) -> bool:
+        """True if the segment has lesions that are not listed."""
+        return len(self._largest) > MOST_LESIONS
+
     def _measure(self) -> None:
         """Measure the lesions anew if the mask or the scan has changed."""
         self._timer.stop()
         mask = self._maskAndScan()
         if mask == self._measured:
             return
-        self._measured, self._lesions, self._problem = mask, [], ""
+        self._measured, self._largest, self._problem = mask, [], ""
         if self._node is None:
             return
         start = time.perf_counter()
         try:
-            self._lesions = lesionsOf(self._node, self._segmentId, most=MOST_LESIONS)
+            self._largest = lesionsOf(self._node, self._segmentId, most=MOST_LESIONS + 1)
         except DSMError as error:
             self._problem = error.one_line
         self._seconds = time.perf_counter() - start
@@ -206,7 +217,7 @@ class LesionSection:
         if self._problem:
             return _("Lesions of {name}").format(name=name)
         count = len(self._lesions)
-        if count == MOST_LESIONS:
+        if self._hasMore:
             text = _("The {count} largest lesions of {name}")
         else:
             text = _("{count} lesion of {name}") if count == 1 else _("{count} lesions of {name}")
@@ -235,15 +246,23 @@ class LesionSection:
         lesion = self._current(wanted)
         if lesion is not None:
             others = [one for one in acceptedLesions(self._node, self._segmentId, self._lesions) if one is not lesion]
-            acceptLesions(self._node, self._segmentId, self._lesions, [*others, lesion] if isAccepted else others)
+            accepted = [*others, lesion] if isAccepted else others
+            acceptLesions(self._node, self._segmentId, self._largest, accepted)
+            if self._hasMore and len(accepted) == len(self._lesions):
+                self._say(
+                    _(
+                        "All listed lesions are accepted; there are smaller ones that are not listed. Mark the result "
+                        "as reviewed in the table of results when you have seen them."
+                    )
+                )
         self._noteEdits()
 
     def _onReject(self, number: int, _checked: bool = False) -> None:
         lesion = self._current(self._lesions[number]) if number < len(self._lesions) else None
         if lesion is not None and not self._runs.isRunning:
             node, segmentId = self._node, self._segmentId
-            left = [one for one in self._lesions if one is not lesion]
-            accepted = acceptedLesions(node, segmentId, self._lesions)
+            left = [one for one in self._largest if one is not lesion]
+            accepted = acceptedLesions(node, segmentId, self._largest)
             wasAccepted = lesion in accepted
             accepted = [one for one in accepted if one is not lesion]
             if self._runs.removeLesion(node, segmentId, lesion, wasAccepted=wasAccepted):

@@ -64,7 +64,7 @@ def acceptLesions(
     Args:
         segmentationNode: Of the segment.
         segmentId: Of the segment.
-        lesions: All of the segment.
+        lesions: All of the segment, or more than can be accepted.
         accepted: Some of them.
     """
     tagAccepted(segmentationNode, segmentId, " ".join(map(lesionMark, accepted)))
