@@ -36,6 +36,7 @@ panel_host = pytest.importorskip("panel_host", reason="PySide6 is not installed"
 import mouse  # noqa: E402
 import qt  # noqa: E402
 from clicking_user import ClickingUser  # noqa: E402
+from PySide6.QtTest import QTest  # noqa: E402
 
 if TYPE_CHECKING:
     from panel_driver import PanelDriver
@@ -455,3 +456,25 @@ def test_a_run_that_failed_leaves_the_click_to_try_again(
     user.backend.act = None
     user.click(THERE)
     assert_mask(node, "DSM_liver", volume, Click(HERE), Click(THERE))
+
+
+def test_undo_key_works_in_the_whole_panel_while_clicks_are_placed(user: ClickingUser, volume: Any) -> None:
+    panel = user.panel
+    panel.start("schwannoma")
+    panel.wait_for_end()
+    user.press("schwannoma")
+    user.click(HERE)
+    assert user.button("schwannoma").text == "Click (1)"
+    panel.window.activateWindow()
+    for widget, labels in ((panel.ui.resultsTable, "click on it"), (panel.ui.learnedOrgansButton, "click on it")):
+        assert panel.labels == ["found by click"]
+        widget.setFocus()
+        panel.process_events()
+        QTest.keyClick(widget, qt.Qt.Key_Z, qt.Qt.ControlModifier)
+        assert panel.labels == [labels]
+        QTest.keyClick(widget, qt.Qt.Key_Y, qt.Qt.ControlModifier)
+        QTest.keyRelease(widget, qt.Qt.Key_Control)
+    user.press("schwannoma")
+    panel.ui.learnedOrgansButton.setFocus()
+    QTest.keyClick(panel.ui.learnedOrgansButton, qt.Qt.Key_Z, qt.Qt.ControlModifier)
+    assert panel.labels == ["found by click"], "no clicks are placed any more"

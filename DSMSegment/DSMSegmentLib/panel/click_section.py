@@ -62,6 +62,11 @@ class ClickSection:
         ui.takeBackClickButton.clicked.connect(self.takeBack)
         self._setKeys(placing=False)
 
+    @property
+    def isPlacing(self) -> bool:
+        """True while a click in a view is one of a result."""
+        return self._placing is not None
+
     def watch(self) -> None:
         """Follow the clicks of the scene from now on."""
         self._watch.watchAll()

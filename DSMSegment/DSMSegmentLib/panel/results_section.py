@@ -98,14 +98,22 @@ class ResultsSection:
             (ui.saveCorrectionButton, self._onSaveCorrection),
         ):
             button.clicked.connect(partial(self._onClicked, button, act))
-        # Only while the keyboard belongs to this section: text fields and the Segment Editor have undo of their own.
-        self._shortcuts = []
-        for keys, button in (("Ctrl+Z", ui.undoButton), ("Ctrl+Y", ui.redoButton), ("Ctrl+Shift+Z", ui.redoButton)):
-            shortcut = qt.QShortcut(qt.QKeySequence(keys), ui.resultsCollapsibleButton)
+        # Only while the keyboard belongs to this section, or to the panel while clicks are placed: text fields and the
+        # Segment Editor have undo of their own.
+        self._keysOfSection = self._keys(ui.resultsCollapsibleButton)
+        self._keysOfPanel = self._keys(ui.resultsCollapsibleButton.parentWidget())
+        self.update()
+
+    def _keys(self, widget: Any) -> list[Any]:
+        """Make the keys of undo and redo for a widget and what is in it."""
+        undo, redo = self._ui.undoButton, self._ui.redoButton
+        shortcuts = []
+        for keys, button in (("Ctrl+Z", undo), ("Ctrl+Y", redo), ("Ctrl+Shift+Z", redo)):
+            shortcut = qt.QShortcut(qt.QKeySequence(keys), widget)
             shortcut.setContext(qt.Qt.WidgetWithChildrenShortcut)
             shortcut.activated.connect(button.click)
-            self._shortcuts.append(shortcut)
-        self.update()
+            shortcuts.append(shortcut)
+        return shortcuts
 
     def setNode(self, segmentationNode: Any) -> None:
         """Show the results of another segmentation, or of none."""
@@ -230,6 +238,10 @@ class ResultsSection:
         ):
             enableOrExplain(button, not reason, reason)
         self._ui.uncertaintyButton.setChecked(self._overlay.isShown)
+        placing = self._clicks.isPlacing
+        for ofSection, ofPanel in zip(self._keysOfSection, self._keysOfPanel, strict=True):
+            ofSection.setEnabled(not placing)  # two for one key would be ambiguous
+            ofPanel.setEnabled(placing)
         self._clicks.update(node, self._reasonNoVolume())
         self._threshold.update()
         self._lesions.update(node, self._table.rows, selected)
@@ -252,7 +264,7 @@ class ResultsSection:
         """Stop observing for good, when the module is unloaded."""
         self.close()
         self._clicks.unload()
-        for shortcut in self._shortcuts:
+        for shortcut in (*self._keysOfSection, *self._keysOfPanel):
             shortcut.setEnabled(False)
 
     def watch(self) -> None:
