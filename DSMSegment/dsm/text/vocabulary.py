@@ -17,6 +17,8 @@ from dsm.text.words import Side, has_foreign_side, key, normalise, split_side, w
 
 __all__ = ["Code", "Structure", "Terminology", "Vocabulary", "load_vocabulary"]
 
+# Thoracic vertebrae and ribs.
+_MOST_NUMBERED = 12
 _Key = tuple[Side | None, tuple[str, ...]]
 
 
@@ -148,9 +150,12 @@ class Vocabulary:
     def _foreign_names(self) -> dict[str, tuple[str, ...]]:
         names: dict[str, list[str]] = {}
         for name, columns in foreign_table().items():
-            if not self.is_part(name):
-                for found in self._lookup(*_key(name)):
-                    names.setdefault(found, []).extend(one for column in columns for forms in column for one in forms)
+            if self.is_part(name):
+                continue
+            spellings = [one for column in columns for forms in column for one in forms]
+            for number in map(str, range(1, _MOST_NUMBERED + 1)) if "#" in name else [""]:
+                for found in self._lookup(*_key(name.replace("#", number))):
+                    names.setdefault(found, []).extend(one.replace("#", number) for one in spellings)
         return {name: tuple(texts) for name, texts in names.items()}
 
     @cached_property

@@ -304,6 +304,16 @@ def test_completion_and_search_know_foreign_names() -> None:
     assert "left kidney" in [structure.name for structure in vocabulary.search("Nieren")]
 
 
+def test_foreign_names_of_a_structure_have_its_number() -> None:
+    vocabulary = load_vocabulary()
+    names = {structure.name: vocabulary.foreign_names(structure) for structure in vocabulary.structures}
+    assert {"3. Lendenwirbel", "LWK3", "vertèbre L3"} <= set(names["L3 vertebra"])
+    assert "12. Rippe" in names["left rib 12"]
+    assert names["spleen"] == ("Milz", "rate", "bazo")
+    assert not any("#" in text for texts in names.values() for text in texts)
+    assert "Lendenwirbel" not in " ".join(names["vertebra"])
+
+
 def test_documentation_states_the_number_of_foreign_names() -> None:
     page = (ROOT / "docs" / "reference" / "problems.md").read_text(encoding="utf-8")
     assert f"\n{len(foreign_table())} structures " in page
