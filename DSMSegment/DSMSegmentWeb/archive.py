@@ -1,12 +1,15 @@
-"""Safe extraction of an uploaded zip of a DICOM series."""
+"""Safe extraction of an uploaded zip: of a DICOM series, or of the results of one scan."""
 
 from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from dsm.errors import ImageError
+from dsm.io.formats import SEG_NRRD
 from dsm.io.free_space import free_bytes
 
 #: A series of 5000 slices, unpacked.
@@ -35,17 +38,49 @@ def unpack(archive: Path, folder: Path, *, max_bytes: int = MAX_UNPACKED_BYTES, 
     Raises:
         ImageError: If it is no zip, damaged or encrypted, or holds more than is allowed.
     """
+    with _opened(archive, max_files) as (packed, entries):
+        room = min(max_bytes, free_bytes(folder) // 2)
+        for number, entry in enumerate(entries):
+            room -= _unpack_one(packed, entry, folder / f"{number:05}", room)
+            if room < 0:
+                raise _too_much(archive, f"more than {max_bytes / (1 << 20):.0f} MiB")
+
+
+def unpack_segments(archive: Path, folder: Path, *, max_bytes: int = MAX_UNPACKED_BYTES) -> Path | None:
+    """Extract the `.seg.nrrd` of a zip that holds one, as that of *Download all* does, as `segments.seg.nrrd`.
+
+    Args:
+        archive: The zip.
+        folder: An empty one.
+        max_bytes: Of the file.
+
+    Returns:
+        The file; None where there is none, or more than one.
+
+    Raises:
+        ImageError: As `unpack`.
+    """
+    with _opened(archive, MAX_FILES) as (packed, entries):
+        found = [entry for entry in entries if entry.filename.lower().endswith(SEG_NRRD.suffix)]
+        if len(found) != 1:
+            return None
+        path = folder / f"segments{SEG_NRRD.suffix}"
+        room = min(max_bytes, free_bytes(folder) // 2)
+        if _unpack_one(packed, found[0], path, room) > room:
+            raise _too_much(archive, f"more than {max_bytes / (1 << 20):.0f} MiB")
+        return path
+
+
+@contextmanager
+def _opened(archive: Path, max_files: int) -> Iterator[tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]]:
+    """Open a zip, with the entries of its files; errors while it is open are those of `unpack`."""
     _check_directory(archive)
     try:
         with zipfile.ZipFile(archive) as packed:
             entries = [entry for entry in packed.infolist() if not entry.is_dir()]
             if len(entries) > max_files:
                 raise _too_much(archive, f"{len(entries)} files; the limit is {max_files}")
-            room = min(max_bytes, free_bytes(folder) // 2)
-            for number, entry in enumerate(entries):
-                room -= _unpack_one(packed, entry, folder / f"{number:05}", room)
-                if room < 0:
-                    raise _too_much(archive, f"more than {max_bytes / (1 << 20):.0f} MiB")
+            yield packed, entries
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         # RuntimeError: encrypted. NotImplementedError: a compression that Python does not know.
         raise ImageError(

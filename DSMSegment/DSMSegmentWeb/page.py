@@ -60,7 +60,7 @@ SWITCHES = {
     ),
     "uncertainty": ("Uncertainty maps", "Also compute an uncertainty map; takes more time and memory."),
 }
-_OPEN_TITLE = f"A scan ({', '.join(SUFFIXES)} of a DICOM series), or a .seg.nrrd of the scan that is open"
+_OPEN_TITLE = f"A scan ({', '.join(SUFFIXES)} of a DICOM series), or results of the scan that is open (.seg.nrrd, .zip)"
 _MODALITY_TITLE = "Take the scan for CT (Hounsfield units) or MR, whatever its header and values say."
 # Width and middle in HU.
 _CT_WINDOWS = {"Soft tissue": (400, 40), "Lung": (1500, -600), "Bone": (1800, 400)}

@@ -11,7 +11,8 @@ from typing import Protocol
 from aiohttp import BodyPartReader, web
 
 from dsm.errors import DSMError
-from DSMSegmentWeb.archive import unpack
+from dsm.io.formats import SEG_NRRD
+from DSMSegmentWeb.archive import unpack, unpack_segments
 from DSMSegmentWeb.uploads import (
     MAX_UPLOAD_BYTES,
     check_self_contained,
@@ -70,9 +71,13 @@ class Transfer:
                 return path
             unpacked = folder / "unpacked"
             unpacked.mkdir()
-            await asyncio.to_thread(unpack, path, unpacked)
+            if segments := await asyncio.to_thread(unpack_segments, path, unpacked):
+                segments = segments.rename(folder / f"{path.stem}{SEG_NRRD.suffix}")
+                check_self_contained(segments)
+            else:
+                await asyncio.to_thread(unpack, path, unpacked)
             path.unlink()
-            return unpacked
+            return segments or unpacked
 
         return await self._open(save)
 

@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 import scipy.ndimage
 import SimpleITK as sitk
-from page_driver import prompt, segment, violations, volume_ml, wait_until_sent
+from page_driver import press, prompt, segment, violations, volume_ml, wait_until_sent
 from PIL import Image
 
 pydicom = pytest.importorskip("pydicom", reason="pydicom is not installed")
 vtk = pytest.importorskip("vtk", reason="vtk is not installed")
 slicerio = pytest.importorskip("slicerio", reason="slicerio is not installed")
 sys.path.insert(0, str(Path(__file__).parents[1] / "dicom_phantoms"))
-from dicom_series import DESCRIPTION, PATIENT_ID, write_series  # noqa: E402
+from dicom_series import DESCRIPTION, PATIENT_ID, phantom, write_series  # noqa: E402
 
 pytestmark = [pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
 BACKEND = "clicking scene"
@@ -199,3 +199,24 @@ def test_archive_of_a_dicom_series_has_dicom_seg_and_structure_set(page: Any, tm
     assert seg.pixel_array.any()
     wait_for_status(page, f"{DESCRIPTION.replace(' ', '_')}.zip is complete.")
     assert "Not here" not in (unpacked / "contents.txt").read_text()
+
+
+def test_archive_is_opened_again_for_its_scan_alone(page: Any, tmp_path: Path) -> None:
+    with page.expect_download() as started:
+        page.get_by_role("link", name="Download all").click()
+    archive = tmp_path / "results.zip"
+    started.value.save_as(archive)
+    page.set_input_files("#dsm-file", archive)
+    wait_for_status(page, "1 segment of results.seg.nrrd was added.")
+    again = page.get_by_role("button", name="liver 2", exact=True)
+    again.wait_for()
+    press(page, "Undo")
+    again.wait_for(state="detached")
+
+    write_series(tmp_path / "other", voxels=phantom((40, 44, 20)))
+    page.set_input_files("#dsm-folder", tmp_path / "other")
+    liver = page.get_by_role("button", name="liver", exact=True)
+    liver.wait_for(state="detached")
+    page.set_input_files("#dsm-file", archive)
+    page.locator(".dsm-error").get_by_text("on another grid than the scan").wait_for()
+    assert liver.count() == 0

@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("aiohttp", reason="trame is not installed")
 from dsm.errors import ImageError
-from DSMSegmentWeb.archive import unpack
+from DSMSegmentWeb.archive import unpack, unpack_segments
 from DSMSegmentWeb.uploads import receive_folder
 
 
@@ -125,3 +125,26 @@ def test_too_large_folder_is_refused(tmp_path: Path) -> None:
         asyncio.run(receive_folder(files(b"x" * 600, b"x" * 600), tmp_path, max_bytes=1000))
     with pytest.raises(ImageError, match="more than 1 files"):
         asyncio.run(receive_folder(files(b"a", b"b"), tmp_path, max_files=1))
+
+
+@pytest.mark.parametrize("name", ["CT.seg.nrrd", "results/CT.SEG.NRRD", "../../CT.seg.nrrd"])
+def test_segments_of_an_archive_of_results_are_found(tmp_path: Path, name: str) -> None:
+    archive = packed(tmp_path / "a.zip", **{"contents.txt": b"x", name: b"NRRD0004", "CT.nii.gz": b"y"})
+    (tmp_path / "out").mkdir()
+    assert unpack_segments(archive, tmp_path / "out") == tmp_path / "out" / "segments.seg.nrrd"
+    assert (tmp_path / "out" / "segments.seg.nrrd").read_bytes() == b"NRRD0004"
+    assert len(list(tmp_path.rglob("*"))) == 3
+
+
+@pytest.mark.parametrize("files", [{"IM1": b"x"}, {"a.seg.nrrd": b"x", "b.seg.nrrd": b"y"}])
+def test_archive_without_one_file_of_segments_has_none(tmp_path: Path, files: dict[str, bytes]) -> None:
+    (tmp_path / "out").mkdir()
+    assert unpack_segments(packed(tmp_path / "a.zip", **files), tmp_path / "out") is None
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_bomb_of_segments_is_stopped(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    archive = packed(tmp_path / "a.zip", **{"a.seg.nrrd": bytes(4 << 20)})
+    with pytest.raises(ImageError, match="more than 1 MiB"):
+        unpack_segments(archive, tmp_path / "out", max_bytes=1 << 20)
