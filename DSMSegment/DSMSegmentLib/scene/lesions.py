@@ -88,10 +88,11 @@ class KeptLesions:
 
         if not result.found:
             return result
-        voxels = [nearest_voxel(click, volume) for click in result.prompt.clicks]
-        kept = self.mask if self.isEdited else unclicked_lesions(self.mask, voxels, result.mask)
+        clicked = [nearest_voxel(click, volume) for click in result.prompt.clicks]
+        kept = self.mask if self.isEdited else unclicked_lesions(self.mask, clicked, result.mask)
         mask = result.mask.union(kept)
-        return replace(result, mask=mask, volume_ml=np.count_nonzero(mask.array) * volume.voxel_volume_mm3 / 1000)
+        voxels = int(np.count_nonzero(mask.array))
+        return replace(result, mask=mask, volume_ml=voxels * volume.voxel_volume_mm3 / 1000)
 
 
 def keepsLesions(

@@ -58,7 +58,7 @@ class ClickedLesions:
         if len(results) == 1:
             return results[0]
         mask = reduce(CroppedArray.union, [result.mask for result in results])
-        volume_ml = np.count_nonzero(mask.array) * self.scan.volume.voxel_volume_mm3 / 1000
+        volume_ml = int(np.count_nonzero(mask.array)) * self.scan.volume.voxel_volume_mm3 / 1000
         return replace(results[row], mask=mask, volume_ml=volume_ml)
 
     def _lesion_of(self, click: Click, lesions: Sequence[tuple[Click, ...]], on_look: Callable[[], None]) -> int:

@@ -84,6 +84,7 @@ def test_each_clicked_lesion_is_found_and_nothing_between(lesions: ClickedLesion
 def test_volume_is_that_of_all_lesions(lesions: ClickedLesions) -> None:
     one, two = lesions.segment([at(LEFT)]), lesions.segment([at(LEFT), at(RIGHT)])
     assert two.volume_ml == pytest.approx(2 * one.volume_ml, rel=0.1)
+    assert type(two.volume_ml) is float, "it goes over the wire as JSON"
 
 
 def test_more_clicks_change_their_own_lesion(lesions: ClickedLesions) -> None:
