@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 
 import numpy as np
@@ -15,6 +16,8 @@ from dsm.inference.click_scan import ClickResult, ClickScan
 
 # Between clicks of one lesion, whatever the masks say: those of a drag are 6 mm apart.
 _SAME_MM = 8.0
+_MOST_GROUPED = 32  # lists of clicks
+_Clicks = tuple[Click, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,6 +33,7 @@ class ClickedLesions:
     """
 
     scan: ClickScan
+    _grouped: OrderedDict[_Clicks, tuple[_Clicks, ...]] = field(default_factory=OrderedDict, repr=False)
 
     def segment(self, clicks: Sequence[Click], *, on_look: Callable[[], None] = lambda: None) -> ClickResult:
         """Segment the clicked lesions.
@@ -46,22 +50,29 @@ class ClickedLesions:
         """
         check_inside(clicks)
         check_in_volume(clicks, self.scan.volume)
-        first = 1 + next(row for row, click in enumerate(clicks) if click.inside)
-        lesions, row = [tuple(clicks[:first])], 0
-        for click in clicks[first:]:
-            row = self._lesion_of(click, lesions, on_look)
-            if row == len(lesions):
-                lesions.append((click,))
-            else:
-                lesions[row] = (*lesions[row], click)
+        lesions = self._lesions(tuple(clicks), on_look)
         results = [self.scan.segment(lesion, on_look=on_look) for lesion in lesions]
         if len(results) == 1:
             return results[0]
         mask = reduce(CroppedArray.union, [result.mask for result in results])
         volume_ml = int(np.count_nonzero(mask.array)) * self.scan.volume.voxel_volume_mm3 / 1000
-        return replace(results[row], mask=mask, volume_ml=volume_ml)
+        last = next(row for row, lesion in enumerate(lesions) if clicks[-1] in lesion)
+        return replace(results[last], mask=mask, volume_ml=volume_ml)
 
-    def _lesion_of(self, click: Click, lesions: Sequence[tuple[Click, ...]], on_look: Callable[[], None]) -> int:
+    def _lesions(self, clicks: _Clicks, on_look: Callable[[], None]) -> tuple[_Clicks, ...]:
+        """Group clicks, from the groups of the longest beginning of them that is known."""
+        first = 1 + next(row for row, click in enumerate(clicks) if click.inside)
+        known = next((n for n in range(len(clicks), first, -1) if clicks[:n] in self._grouped), first)
+        lesions = list(self._grouped.get(clicks[:known], (clicks[:first],)))
+        for click in clicks[known:]:
+            row = self._lesion_of(click, lesions, on_look)
+            lesions[row : row + 1] = [(*lesions[row], click) if row < len(lesions) else (click,)]
+        self._grouped[clicks] = tuple(lesions)
+        while len(self._grouped) > _MOST_GROUPED:
+            self._grouped.popitem(last=False)
+        return self._grouped[clicks]
+
+    def _lesion_of(self, click: Click, lesions: Sequence[_Clicks], on_look: Callable[[], None]) -> int:
         """Return the number of the lesion that a click belongs to; that of the next one where it begins another."""
         distances = [min(math.dist(click.ras_mm, one.ras_mm) for one in lesion if one.inside) for lesion in lesions]
         nearest = int(np.argmin(distances))

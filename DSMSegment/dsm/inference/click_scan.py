@@ -36,7 +36,7 @@ _GROWTH = 1.4
 _COARSEST_MM = 10.0
 _MOST_LOOKS = 8
 _MOST_REPLAYED = 10  # clicks that are taken one after the other
-_MOST_KEPT = 32  # masks that earlier clicks gave
+_MOST_KEPT = 64  # masks that earlier clicks gave, used last; each of several lesions has its own
 _MARGIN = 2  # voxels of the window around what was found, else it is too small
 _SMALL = 0.4  # of the window: what is smaller is looked at again finer
 _FILLED = 0.6  # of the window that the object fills in that look
@@ -136,7 +136,7 @@ class ClickSegmenter:
 class ClickScan:
     """Volume prepared for click prompts.
 
-    The masks of the last 32 lists of clicks are kept, so that one more click costs one click, and taking it back costs
+    The masks of the last 64 lists of clicks are kept, so that one more click costs one click, and taking it back costs
     nothing.
 
     Args:
@@ -190,6 +190,8 @@ class ClickScan:
         points = [self._point(click) for click in clicks]
         known = next((n for n in range(len(clicks), 0, -1) if tuple(clicks[:n]) in self._known), 0)
         first = 1 if corrects else 1 + next(row for row, click in enumerate(clicks) if click.inside)
+        if known:
+            self._known.move_to_end(tuple(clicks[:known]))
         counts = list(range(max(known + 1, first), len(clicks) + 1))
         if len(counts) > _MOST_REPLAYED and not corrects:  # a scribble; corrections are one by one
             counts = counts[-1:]

@@ -123,3 +123,19 @@ def test_it_can_be_cancelled_between_looks(lesions: ClickedLesions) -> None:
     with pytest.raises(JobCancelled):
         lesions.segment([at(LEFT), at(RIGHT), at(FAR)], on_look=on_look)
     assert share(lesions, [at(LEFT), at(RIGHT)], LEFT, RIGHT) > 0.9
+
+
+def test_one_more_lesion_costs_one_click_however_many_there_are(predictor: BrightBalls) -> None:
+    middles = [(10 + 20 * a, 10 + 20 * b, 10 + 20 * c) for a in range(5) for b in range(4) for c in range(2)]
+    grid = np.indices((104, 84, 44)).transpose(1, 2, 3, 0)
+    array = np.zeros(grid.shape[:3], np.float32)
+    for middle in middles:
+        array[np.linalg.norm(grid - middle, axis=-1) <= 4] = 100
+    lesions = ClickedLesions(ClickScan.of(Volume(array, np.diag([1.5, 1.5, 1.5, 1.0])), predictor, units=(0.0, 100.0)))
+    costs = []
+    for count in range(1, len(middles) + 1):
+        predictor.asked.clear()
+        found = lesions.segment([at(middle) for middle in middles[:count]]).mask
+        costs.append(len(predictor.asked))
+    assert max(costs[1:]) <= 2 * costs[0]
+    assert all(found.holds(middle) for middle in middles)
