@@ -17,7 +17,7 @@ from DSMSegmentLib.scene.click_list import clickListOf, clicksOf, ensureClickLis
 from DSMSegmentLib.scene.journal import RunJournal
 from DSMSegmentLib.scene.lesions import KeptLesions, keepsLesions, keptLesions
 from DSMSegmentLib.scene.mrml import countVoxels, orientedImageFromSegment
-from DSMSegmentLib.scene.segment_tags import factsOf, isEditedByHand, promptOf
+from DSMSegmentLib.scene.segment_tags import isEditedByHand, isWithoutRun, promptOf
 from DSMSegmentLib.scene.segment_volumes import volumeOfSegment
 from DSMSegmentLib.scene.sequence_item import browserOf
 from DSMSegmentLib.scene.tag_writer import tagReturn
@@ -301,10 +301,8 @@ def isCorrectable(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: s
 
 def _isPainted(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str) -> bool:
     """Return whether a segment that was made for clicks has voxels that no run gave it."""
-    facts = factsOf(segmentationNode.GetSegmentation().GetSegment(segmentId))
-    if facts is None or facts.provenance.model:
-        return False
-    return _hasVoxels(segmentationNode, segmentId)
+    segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
+    return isWithoutRun(segment) and _hasVoxels(segmentationNode, segmentId)
 
 
 def _hasVoxels(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str) -> bool:

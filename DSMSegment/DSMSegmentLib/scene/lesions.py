@@ -22,7 +22,7 @@ from DSMSegmentLib.scene.mrml import (
     segmentLayer,
     setSegmentMask,
 )
-from DSMSegmentLib.scene.segment_tags import factsOf, isEditedByHand, promptOf
+from DSMSegmentLib.scene.segment_tags import isEditedByHand, isWithoutRun, promptOf
 from DSMSegmentLib.scene.segment_volumes import volumeOfSegment
 from DSMSegmentLib.scene.tag_writer import tagEdited
 
@@ -102,10 +102,7 @@ def keepsLesions(
     layer = segmentLayer(segmentationNode.GetSegmentation().GetSegment(segmentId))
     if layer is None or not hasLesions(segmentationNode, segmentId):
         return False
-    grid = affineInSegmentation(ijkToRAS(volumeNode), volumeNode, segmentationNode)
-    start, last = np.reshape(layer.GetExtent(), (3, 2)).T
-    shape = volumeNode.GetImageData().GetDimensions()
-    return bool(np.allclose(geometryOf(layer), grid, atol=_TOLERANCE) and start.min() >= 0 and (last < shape).all())
+    return _isOnGrid(layer, volumeNode, affineInSegmentation(ijkToRAS(volumeNode), volumeNode, segmentationNode))
 
 
 def keptLesions(
@@ -119,9 +116,8 @@ def keptLesions(
         return None
     mask = cropFromOrientedImage(image)
     segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
-    facts = factsOf(segment)
-    isOurs = facts is not None and bool(facts.provenance.model) and not isEditedByHand(segment)
-    return KeptLesions(CroppedArray(mask.array.copy(), mask.offset_ijk), isEdited=not isOurs)
+    isEdited = isEditedByHand(segment) or isWithoutRun(segment)
+    return KeptLesions(CroppedArray(mask.array.copy(), mask.offset_ijk), isEdited=isEdited)
 
 
 def noteOnSlices(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str) -> str:
@@ -164,17 +160,23 @@ def _onGrid(
 ) -> tuple[CroppedArray, np.ndarray, np.ndarray]:
     """Return a mask, the intensities of its grid `[I, J, K]`, and the affine from that to the segmentation's frame."""
     affine = geometryOf(image)
-    start, last = np.reshape(image.GetExtent(), (3, 2)).T
+    start = np.array(image.GetExtent()[::2])
     array, grid = None, None
     if volumeNode is not None and volumeNode.GetImageData() is not None:
         array = arrayIJK(volumeNode.GetImageData())
         grid = affineInSegmentation(ijkToRAS(volumeNode), volumeNode, segmentationNode)
-        isOnGrid = np.allclose(affine, grid, atol=_TOLERANCE) and start.min() >= 0 and (last < array.shape).all()
-        if isOnGrid:
+        if _isOnGrid(image, volumeNode, grid):
             return cropFromOrientedImage(image), array, grid
     affine[:3, 3] += affine[:3, :3] @ start
     mask = CroppedArray(arrayIJK(image), (0, 0, 0))
     return mask, _sampled(mask.array, affine, array, grid), affine
+
+
+def _isOnGrid(image: slicer.vtkOrientedImageData, volumeNode: slicer.vtkMRMLScalarVolumeNode, grid: np.ndarray) -> bool:
+    """Return whether the voxels of a mask are voxels of a scan, whose affine in the frame of the mask is given."""
+    start, last = np.reshape(image.GetExtent(), (3, 2)).T
+    shape = volumeNode.GetImageData().GetDimensions()
+    return bool(np.allclose(geometryOf(image), grid, atol=_TOLERANCE) and start.min() >= 0 and (last < shape).all())
 
 
 def _sampled(mask: np.ndarray, affine: np.ndarray, array: np.ndarray | None, grid: np.ndarray | None) -> np.ndarray:

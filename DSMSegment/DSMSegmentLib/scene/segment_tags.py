@@ -40,6 +40,12 @@ def factsOf(segment: slicer.vtkSegment) -> SegmentFacts | None:
     return from_tags(tagsOf(segment))
 
 
+def isWithoutRun(segment: slicer.vtkSegment) -> bool:
+    """Return whether a segment was made for a prompt, to be clicked or drawn, and no run gave it a mask."""
+    facts = factsOf(segment)
+    return facts is not None and not facts.provenance.model
+
+
 def isEdited(segment: slicer.vtkSegment) -> bool:
     """Return whether a segment of the network was edited by a person."""
     return tagOf(segment, ALGORITHM_TYPE_TAG) == MANUALLY_CHANGED

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -139,11 +140,15 @@ class CroppedArray:
             return CroppedArray(self.array[:0, :0, :0], (0, 0, 0))
         return CroppedArray(self.array[_slices_from(self.offset_ijk, box)], box.start)
 
-    def holds(self, voxel: Index3) -> bool:
-        """Return whether a voxel of the full grid is not 0."""
+    def value_at(self, voxel: Index3) -> Any:
+        """Return the value of a voxel of the full grid, 0 outside the box."""
         i, j, k = (n - start for n, start in zip(voxel, self.offset_ijk, strict=True))
         is_in_box = min(i, j, k) >= 0 and all(n < size for n, size in zip((i, j, k), self.array.shape, strict=True))
-        return is_in_box and bool(self.array[i, j, k])
+        return self.array[i, j, k] if is_in_box else 0
+
+    def holds(self, voxel: Index3) -> bool:
+        """Return whether a voxel of the full grid is not 0."""
+        return bool(self.value_at(voxel))
 
     def union(self, other: CroppedArray) -> CroppedArray:
         """Return the voxels that are not 0 in this mask or another one, uint8."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -24,7 +24,7 @@ from dsm.evaluation.evaluate import check_files, exact_prompt, read_case, select
 from dsm.evaluation.mask_pair import MaskPair, overlap
 from dsm.evaluation.montage import draw_montage
 from dsm.evaluation.simulated_clicks import first_click, next_click
-from dsm.inference.click_lesions import ClickedLesions
+from dsm.inference.click_lesions import by_lesion
 from dsm.inference.click_scan import ClickScan, ClickSegmenter
 from dsm.inference.components import label_components
 from dsm.inference.expected_volume import expected_ml
@@ -123,9 +123,8 @@ def _openers(
 ) -> dict[str, Callable[[str], Clicked]]:
     """Return the opener of each method for a structure."""
 
-    def open_alone(name: str) -> Clicked:
-        opened = click_model.open(volume, expected_ml=expected_ml(name))
-        return opened if corrects_text_mask(exact_prompt(name).kind) else ClickedLesions(opened)
+    def opened(name: str, text: CroppedArray | None = None) -> Clicked:
+        return by_lesion(click_model.open(volume, text=text, expected_ml=expected_ml(name)), exact_prompt(name).kind)
 
     openers: dict[str, Callable[[str], Clicked]] = {}
     if model is not None:
@@ -133,12 +132,10 @@ def _openers(
 
         def open_with_text(name: str) -> Clicked:
             prompt = exact_prompt(name)
-            if not corrects_text_mask(prompt.kind):
-                return open_alone(name)
-            return click_model.open(volume, text=scan.segment([prompt])[0].mask, expected_ml=expected_ml(name))
+            return opened(name, scan.segment([prompt])[0].mask if corrects_text_mask(prompt.kind) else None)
 
         openers["with_text"] = open_with_text
-    openers["without_text"] = open_alone
+    openers["without_text"] = opened
     if "baseline" in methods:
         openers["baseline"] = lambda _: ClickScan.of(volume, GeodesicLook())
     return openers
@@ -184,10 +181,8 @@ def click_rows(
         `seconds` a click. And a pair of masks an object: the truth, and what the first method found by `clicks`.
     """
     rows, masks = [], []
-    for name, label_ids in entry.targets.items():
-        if names is not None and name not in names:
-            continue
-        for number, found in enumerate(_objects(entry, volume, name, np.isin(label, label_ids))):
+    for name, objects in _objects_by_name(entry, volume, label, names):
+        for number, found in enumerate(objects):
             row: dict[str, Any] = {"case": entry.case_id, "name": name, "ml": round(found.ml, 2)}
             pairs = []
             for method, open_for in methods.items():
@@ -213,11 +208,8 @@ def several_rows(
         A row a name: `case`, `name`, how many `lesions`, and for each method the `dice` of all of them together.
     """
     rows = []
-    for name, label_ids in entry.targets.items():
-        if (names is not None and name not in names) or corrects_text_mask(exact_prompt(name).kind):
-            continue
-        lesions = _objects(entry, volume, name, np.isin(label, label_ids))
-        if len(lesions) < 2:
+    for name, lesions in _objects_by_name(entry, volume, label, names):
+        if len(lesions) < 2 or corrects_text_mask(exact_prompt(name).kind):
             continue
         rng = np.random.default_rng(zlib.crc32(f"{entry.case_id}/{name}".encode()))
         clicks = [_first_click(volume, lesion, rng) for lesion in lesions]
@@ -232,6 +224,14 @@ def several_rows(
 def _first_click(volume: Volume, target: _Object, rng: np.random.Generator) -> Click:
     voxel = first_click(target.mask.array != 0, rng, depth=_FIRST_DEPTH, spacing=volume.spacing_mm)
     return _click(volume, voxel, target.mask.offset_ijk, inside=True)
+
+
+def _objects_by_name(
+    entry: CaseEntry, volume: Volume, label: np.ndarray, names: Sequence[str] | None
+) -> Iterator[tuple[str, list[_Object]]]:
+    for name, label_ids in entry.targets.items():
+        if names is None or name in names:
+            yield name, _objects(entry, volume, name, np.isin(label, label_ids))
 
 
 def _objects(entry: CaseEntry, volume: Volume, name: str, mask: np.ndarray) -> list[_Object]:

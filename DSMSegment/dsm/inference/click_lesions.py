@@ -11,7 +11,8 @@ from functools import reduce
 import numpy as np
 
 from dsm.core.boxes import CroppedArray
-from dsm.core.click import Click, check_in_volume, check_inside, nearest_voxel
+from dsm.core.click import Click, check_in_volume, check_inside, corrects_text_mask, nearest_voxel
+from dsm.core.structure import Kind
 from dsm.inference.click_scan import ClickResult, ClickScan
 
 # Between clicks of one lesion, whatever the masks say: those of a drag are 6 mm apart.
@@ -88,6 +89,11 @@ class ClickedLesions:
             return nearest
         shared = [_shared_voxels(_grown(alone), mask) for mask in masks]
         return int(np.argmax(shared)) if any(shared) else len(lesions)
+
+
+def by_lesion(scan: ClickScan, kind: Kind) -> ClickScan | ClickedLesions:
+    """Return what segments the clicks of a prompt of a kind: an organ is one object, of lesions there may be many."""
+    return scan if corrects_text_mask(kind) else ClickedLesions(scan)
 
 
 def _grown(mask: CroppedArray) -> CroppedArray:

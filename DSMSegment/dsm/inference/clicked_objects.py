@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 
 from dsm.core.boxes import CroppedArray
-from dsm.core.click import Click, contradicted, corrects_text_mask
+from dsm.core.click import Click, contradicted
 from dsm.core.prompt import Prompt
 from dsm.core.result import PromptResult
 from dsm.core.volume import Volume
-from dsm.inference.click_lesions import ClickedLesions
+from dsm.inference.click_lesions import ClickedLesions, by_lesion
 from dsm.inference.click_scan import ClickScan, Looker
 from dsm.inference.click_window import soft_tissue_units
 from dsm.inference.expected_volume import expected_ml
@@ -82,7 +82,7 @@ class ClickedObjects:
         scan = ClickScan.of(
             self._volume, self._network, text=text, expected_ml=expected_ml(prompt.name), units=self._units
         )
-        return scan if corrects_text_mask(prompt.kind) else ClickedLesions(scan)
+        return by_lesion(scan, prompt.kind)
 
     @cached_property
     def _units(self) -> tuple[float, float]:

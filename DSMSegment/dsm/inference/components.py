@@ -74,9 +74,8 @@ def label_components(mask: np.ndarray) -> tuple[np.ndarray, int]:
     """Label the connected components of a mask from 1 (26-connectivity); return their number, too."""
     if cc3d is not None:
         if not mask.flags.forc:
-            mask = mask.copy(
-                order="K"
-            )  # cc3d would copy it in row-major order, ten times slower for a column-major one
+            # cc3d would copy it in row-major order, ten times slower for a column-major one.
+            mask = mask.copy(order="K")
         # cc3d 4.1 has room for one label too few where a mask has as many parts as can be, as in 1 0 1.
         with suppress(RuntimeError):
             parts, count = cc3d.connected_components(mask, connectivity=26, return_N=True)

@@ -10,7 +10,7 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull
 from scipy.spatial.distance import pdist, squareform
 
-from dsm.core.boxes import Box, CroppedArray, Index3
+from dsm.core.boxes import CroppedArray, Index3
 from dsm.errors import ShapeError
 from dsm.inference.components import label_components
 
@@ -198,8 +198,8 @@ def lesion_at(mask: CroppedArray, voxel_ijk: Index3) -> CroppedArray:
     if not mask.holds(voxel_ijk):
         return CroppedArray(np.zeros((0, 0, 0), np.uint8), (0, 0, 0))
     parts, _ = label_components(mask.array != 0)
-    i, j, k = (a - b for a, b in zip(voxel_ijk, mask.offset_ijk, strict=True))
-    return CroppedArray.from_mask((parts == parts[i, j, k]).astype(np.uint8), mask.offset_ijk)
+    number = CroppedArray(parts, mask.offset_ijk).value_at(voxel_ijk)
+    return CroppedArray.from_mask((parts == number).astype(np.uint8), mask.offset_ijk)
 
 
 def unclicked_lesions(mask: CroppedArray, voxels: Iterable[Index3], clicked: CroppedArray) -> CroppedArray:
@@ -214,18 +214,11 @@ def unclicked_lesions(mask: CroppedArray, voxels: Iterable[Index3], clicked: Cro
     is_left = np.ones(count + 1, dtype=bool)
     is_left[0] = False
     numbers = CroppedArray(parts, mask.offset_ijk)
-    for voxel in voxels:
-        here = numbers.inside(Box(voxel, _next(voxel)))
-        is_left[here.array.ravel()] = False
+    is_left[[numbers.value_at(voxel) for voxel in voxels]] = False
     common = clicked.inside(mask.box)
     if common.array.size:
         is_left[numbers.inside(common.box).array[common.array != 0]] = False
     return CroppedArray.from_mask(is_left[parts].astype(np.uint8), mask.offset_ijk)
-
-
-def _next(voxel: Index3) -> Index3:
-    i, j, k = voxel
-    return i + 1, j + 1, k + 1
 
 
 def _measured(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from dsm.core.boxes import Box, CroppedArray, Index3, bounding_box
+from dsm.core.boxes import Box, CroppedArray, bounding_box
 from dsm.inference.components import keep_large_components, remove_small_components
 from dsm.inference.logit_components import REJECTED_LOGIT, logit_of
 from dsm.inference.working_grid import WorkingGrid
@@ -68,13 +69,9 @@ def native_mask(
     logits_near = logits[near.slices]
     if (dropped := above[near.slices] & ~inside[near.slices]).any():
         logits_near = logits_near.masked_fill(torch.from_numpy(dropped), REJECTED_LOGIT)
-    start, coordinates = _view_coordinates(near, logits.shape, grid, stride)
-    planes = np.empty(_reversed_shape(coordinates), dtype=bool)
-    for first, values in _interpolated_planes(logits_near, coordinates):
-        np.greater(values, logit_of(threshold), out=planes[first : first + len(values)])
-    mask = planes.transpose()
-    mask = remove_small_components(keep_large_components(mask, fraction=keep_fraction), smallest_voxels)
-    crop = _to_input(CroppedArray.from_mask(mask, start), grid)
+    view = _on_view(logits_near, near, logits.shape, grid, stride, bool, lambda values: values > logit_of(threshold))
+    mask = remove_small_components(keep_large_components(view.array, fraction=keep_fraction), smallest_voxels)
+    crop = _to_input(CroppedArray.from_mask(mask, view.offset_ijk), grid)
     count = int(np.count_nonzero(crop.array))
     return NativeMask(crop if count else NOTHING, count, mean)
 
@@ -91,11 +88,8 @@ def native_probability(logits: Tensor, grid: WorkingGrid) -> CroppedArray:
     if found is None:
         return CroppedArray(np.zeros((0, 0, 0), dtype=np.float16), (0, 0, 0))
     near = found.grow(_GROW).clip(logits.shape)
-    start, coordinates = _view_coordinates(near, logits.shape, grid, stride)
-    planes = np.empty(_reversed_shape(coordinates), dtype=np.float16)
-    for first, values in _interpolated_planes(logits[near.slices], coordinates):
-        planes[first : first + len(values)] = torch.from_numpy(values).sigmoid().numpy()
-    return _to_input(CroppedArray(planes.transpose(), start), grid)
+    view = _on_view(logits[near.slices], near, logits.shape, grid, stride, np.float16, _sigmoid)
+    return _to_input(view, grid)
 
 
 def native_uncertainty(mean_probability: Tensor, grid: WorkingGrid) -> CroppedArray:
@@ -131,10 +125,30 @@ def _without_padding(logits: Tensor, grid: WorkingGrid) -> tuple[Tensor, int]:
     return logits[:i, :j, :k], stride
 
 
-def _view_coordinates(
-    near: Box, feature_shape: Sequence[int], grid: WorkingGrid, stride: int
-) -> tuple[Index3, list[np.ndarray]]:
-    """Return the first view voxel in a box of features, and the coordinates of its voxels in it, an axis each."""
+def _sigmoid(logits: np.ndarray) -> np.ndarray:
+    return np.asarray(torch.from_numpy(logits).sigmoid().numpy())
+
+
+def _on_view(
+    logits: Tensor,
+    near: Box,
+    feature_shape: Sequence[int],
+    grid: WorkingGrid,
+    stride: int,
+    dtype: npt.DTypeLike,
+    convert: Callable[[np.ndarray], np.ndarray],
+) -> CroppedArray:
+    """Interpolate logits to the voxels of the view, column-major as volumes are.
+
+    Args:
+        logits: Those in `near`, float32, on the CPU.
+        near: Box of features.
+        feature_shape: Of the features that `near` is a box of.
+        grid: Where they lie.
+        stride: Working voxels a feature.
+        dtype: Of the result.
+        convert: Makes its values from interpolated logits.
+    """
     starts, coordinates = [], []
     for axis in range(3):
         first, stop = grid.view_range(
@@ -142,13 +156,11 @@ def _view_coordinates(
         )
         starts.append(first)
         coordinates.append(grid.feature_coordinates(axis, first, stop, stride=stride) - near.start[axis])
+    planes = np.empty([len(values) for values in reversed(coordinates)], dtype)
+    for first, values in _interpolated_planes(logits, coordinates):
+        planes[first : first + len(values)] = convert(values)
     i, j, k = starts
-    return (i, j, k), coordinates
-
-
-def _reversed_shape(coordinates: list[np.ndarray]) -> tuple[int, ...]:
-    """Shape `(K, J, I)`: volumes are column-major, so that what is made for one needs no reordering."""
-    return tuple(len(values) for values in reversed(coordinates))
+    return CroppedArray(planes.transpose(), (i, j, k))
 
 
 def _interpolated_planes(logits: Tensor, coordinates: list[np.ndarray]) -> Iterator[tuple[int, np.ndarray]]:

@@ -12,9 +12,9 @@ from dsm._version import __version__
 from dsm.core.boxes import Box, CroppedArray
 from dsm.core.extras import install_hint
 from dsm.core.volume import Volume
-from dsm.errors import MissingDependencyError, OutputError
+from dsm.errors import MissingDependencyError
 from dsm.io.atomic import atomic_output
-from dsm.io.dicom_source import explained, source_frames
+from dsm.io.dicom_source import explained, nothing_found, source_frames
 from dsm.io.dicom_terms import (
     MAX_LABEL,
     algorithm_name,
@@ -63,11 +63,7 @@ def write_dicom_seg(
     check_records(records, volume)
     drawn = [record for record in records if record.mask.array.any()]
     if not drawn:
-        raise OutputError(
-            "Nothing was found, and DICOM SEG cannot hold an empty result.",
-            code="output.nothing_found",
-            hint="Write .seg.nrrd or .nii.gz, or look for something else.",
-        )
+        raise nothing_found("DICOM SEG")
     segmentation = _segmentation(drawn, volume, files, description)
     with explained(_WHAT), atomic_output(path) as part:
         segmentation.save_as(part)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dsm.core.volume import Volume
-from dsm.errors import GeometryError, ImageError
+from dsm.errors import GeometryError, ImageError, OutputError
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -75,6 +75,15 @@ def explained(what: str) -> Iterator[None]:
             hint="Export it again with all header fields, or write .seg.nrrd.",
             details=f"{type(error).__name__} in {Path(where.filename).name}:{where.lineno}",
         ) from None
+
+
+def nothing_found(what: str) -> OutputError:
+    """Return the error for segments that are all empty; `what` is the object that cannot hold them."""
+    return OutputError(
+        f"Nothing was found, and {what} cannot hold an empty result.",
+        code="output.nothing_found",
+        hint="Write .seg.nrrd or .nii.gz, or look for something else.",
+    )
 
 
 def source_frames(files: Sequence[str | os.PathLike[str]], volume: Volume) -> list[SourceFrame]:

@@ -15,9 +15,9 @@ from dsm._version import __version__
 from dsm.core.boxes import CroppedArray
 from dsm.core.extras import install_hint
 from dsm.core.volume import Volume
-from dsm.errors import MissingDependencyError, OutputError
+from dsm.errors import MissingDependencyError
 from dsm.io.atomic import atomic_output
-from dsm.io.dicom_source import TYPE_2, SourceFrame, explained, source_frames
+from dsm.io.dicom_source import TYPE_2, SourceFrame, explained, nothing_found, source_frames
 from dsm.io.dicom_terms import (
     TISSUE,
     Codes,
@@ -94,11 +94,7 @@ def write_rtstruct(
     check_records(records, volume)
     _check_packages()
     if not any(record.mask.array.any() for record in records):
-        raise OutputError(
-            "Nothing was found, and a DICOM RT Structure Set cannot hold an empty result.",
-            code="output.nothing_found",
-            hint="Write .seg.nrrd or .nii.gz, or look for something else.",
-        )
+        raise nothing_found(_WHAT)
     frames = source_frames(files, volume)
     with explained(_WHAT):
         dataset = _structure_set(records, volume, frames, description)

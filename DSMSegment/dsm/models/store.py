@@ -166,8 +166,9 @@ def verify_model(folder: str | Path) -> ModelEntry:
     """
     folder = Path(folder)
     ModelConfig.load(folder)  # another schema version is a better answer than "was changed"
-    for name, item in _read_manifest(folder).items():
-        path = _located(folder, name)
+    files = _read_manifest(folder)
+    for name, path in _located(folder, files).items():
+        item = files[name]
         if not path.is_file():
             raise WeightsError(f"{path} of the model is missing.", hint=_REINSTALL)
         size = path.stat().st_size
@@ -188,7 +189,7 @@ def model_files(folder: str | Path) -> dict[str, Path]:
     Raises:
         WeightsError: If the manifest is missing, damaged or of another version.
     """
-    return {name: _located(Path(folder), name) for name in _read_manifest(Path(folder))}
+    return _located(Path(folder), _read_manifest(Path(folder)))
 
 
 def write_manifest(folder: str | Path) -> Path:
@@ -223,8 +224,9 @@ def _files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _located(folder: Path, name: str) -> Path:
-    return bank_path(folder) if name == BANK_FILE else click_files(folder).get(name, folder / name)
+def _located(folder: Path, names: Iterable[str]) -> dict[str, Path]:
+    elsewhere = {BANK_FILE: bank_path(folder), **click_files(folder)}
+    return {name: elsewhere.get(name, folder / name) for name in names}
 
 
 def _looks_like_path(name: str) -> bool:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dsm.ops.onednn import is_plain
+from dsm.ops.onednn import inference_dtype
 
 # What torch's own compiler calls. It has no public name, so another torch may lack it.
 _ONEDNN_LINEAR = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch.backends.mkldnn.is_available() else None
@@ -25,7 +25,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     Returns:
         `(..., out_channels)`.
     """
-    if _ONEDNN_LINEAR is None or not is_plain(x, weight):
+    if _ONEDNN_LINEAR is None or inference_dtype(x, weight) is not torch.float32:
         return F.linear(x, weight, bias)
     rows = x.reshape(-1, x.shape[-1])
     if len(rows) <= _MOST_ROWS:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 
 def upsample_trilinear(x: Tensor, size: Sequence[int]) -> Tensor:
@@ -21,15 +20,14 @@ def upsample_trilinear(x: Tensor, size: Sequence[int]) -> Tensor:
         `(batch, channels, *size)`, float32, under autocast too.
     """
     with torch.autocast(x.device.type, enabled=False):
-        i, j, k = (_weights(length, out, x.device) for length, out in zip(x.shape[2:], size, strict=True))
+        i, j, k = (_weights(length, out).to(x.device) for length, out in zip(x.shape[2:], size, strict=True))
         planes = i @ (j @ (x.float() @ k.T)).flatten(3)
         return planes.unflatten(3, (size[1], size[2]))
 
 
-def _weights(length: int, size: int, device: torch.device) -> Tensor:
-    """Return the matrix `(size, length)` of linear interpolation along an axis."""
-    unit = torch.eye(length, device=device)[None]
-    return F.interpolate(unit, size, mode="linear")[0].T
+def _weights(length: int, size: int) -> Tensor:
+    """Return the matrix `(size, length)` of linear interpolation along an axis to another number of samples."""
+    return interpolation_matrix((np.arange(size) + 0.5) * length / size - 0.5, length)
 
 
 def interpolation_matrix(coordinates: np.ndarray, length: int) -> Tensor:

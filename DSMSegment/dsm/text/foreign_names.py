@@ -70,7 +70,7 @@ def in_english(text: str) -> list[str]:
     """Return the English names for a text in German, French or Spanish.
 
     Returns:
-        None, one ("linke Niere": "left kidney"), or that of the left and that of the right ("Vorhof": "left atrium",
+        No name, one ("linke Niere": "left kidney"), or that of the left and that of the right ("Vorhof": "left atrium",
         "right atrium").
     """
     for reading in (text, text.replace("-", "")):

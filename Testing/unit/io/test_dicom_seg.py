@@ -8,35 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dsm.core.boxes import CroppedArray
 from dsm.core.name_status import CUT_OFF
 from dsm.core.volume import Volume
 from dsm.errors import GeometryError, ImageError, OutputError
 from dsm.io.dicom import choose_series
 from dsm.io.dicom_seg import check_source, write_dicom_seg
 from dsm.io.image import read_volume
-from dsm.io.segment_record import SegmentRecord
-from dsm.text.vocabulary import load_vocabulary
 
 hd = pytest.importorskip("highdicom")
 sys.path.insert(0, str(Path(__file__).parents[2] / "dicom_phantoms"))
 from dicom_series import PATIENT, PATIENT_ID, write_enhanced, write_series  # noqa: E402
-
-TAGS = {
-    "DICOM.SegmentAlgorithmType": "AUTOMATIC",
-    "DICOM.SegmentAlgorithmName": "DSMSegment dsm-tiny 0.1",
-    "DSM.Version": "0.1",
-    "DSM.Prompt": "left kidney",
-    "DSM.Device": "",
-}
-
-
-def record(name: str, array: np.ndarray, **changes: object) -> SegmentRecord:
-    structure = load_vocabulary().find(name)
-    terminology = structure.terminology.to_tag() if structure else ""
-    mask = CroppedArray.from_mask(array)
-    fields = {"color": (200, 100, 50), "terminology_tag": terminology, "tags": TAGS} | changes
-    return SegmentRecord(name, mask, **fields)
+from segment_records import TAGS, record  # noqa: E402
 
 
 def masks(volume: Volume) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -14,7 +14,6 @@ import pytest
 import scipy.ndimage
 import SimpleITK as sitk
 
-from dsm.core.boxes import CroppedArray
 from dsm.core.volume import Volume
 from dsm.errors import GeometryError, ImageError, MissingDependencyError, OutputError, ShapeError
 from dsm.io.dicom import choose_series
@@ -23,7 +22,6 @@ from dsm.io.image import read_volume
 from dsm.io.labelmap import write_labelmap
 from dsm.io.rtstruct import check_source, write_rtstruct
 from dsm.io.segment_record import SegmentRecord
-from dsm.text.vocabulary import load_vocabulary
 
 pydicom = pytest.importorskip("pydicom")
 pytest.importorskip("contourpy")
@@ -32,21 +30,9 @@ mpl = pytest.importorskip("matplotlib.path")
 sys.path.insert(0, str(Path(__file__).parents[2] / "dicom_phantoms"))
 import dicom_series  # noqa: E402
 from dicom_series import PATIENT, PATIENT_ID, write_enhanced, write_series  # noqa: E402
+from segment_records import TAGS, record  # noqa: E402
 
 SHAPE = (48, 44, 20)
-TAGS = {
-    "DICOM.SegmentAlgorithmType": "AUTOMATIC",
-    "DICOM.SegmentAlgorithmName": "DSMSegment dsm-tiny 0.1",
-    "DSM.Version": "0.1",
-    "DSM.Prompt": "left kidney",
-}
-
-
-def record(name: str, mask: np.ndarray, **changes: object) -> SegmentRecord:
-    structure = load_vocabulary().find(name)
-    fields = {"color": (200, 100, 50), "tags": TAGS} | changes
-    terminology = structure.terminology.to_tag() if structure else ""
-    return SegmentRecord(name, CroppedArray.from_mask(mask), terminology_tag=terminology, **fields)
 
 
 def masks() -> dict[str, np.ndarray]:

@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from dsm.ops.row_product import row_product
@@ -11,22 +12,24 @@ def test_gradcheck():
     assert torch.autograd.gradcheck(row_product, (queries, columns))
 
 
-def test_gradient_of_a_channels_last_map_is_channels_last():
+@pytest.fixture
+def watched():
+    """Queries, a channels-last map, and the gradients that the map gets."""
     features = torch.rand(1, 8, 4, 3, 2).contiguous(memory_format=torch.channels_last_3d).requires_grad_()
-    queries = torch.rand(1, 2, 8, requires_grad=True)
     seen = []
     copy = features * 1.0
     copy.register_hook(seen.append)
+    return torch.rand(1, 2, 8, requires_grad=True), copy, seen
+
+
+def test_gradient_of_a_channels_last_map_is_channels_last(watched):
+    queries, copy, seen = watched
     row_product(queries, copy.flatten(2)).sum().backward()
     assert seen[0].is_contiguous(memory_format=torch.channels_last_3d)
 
 
-def test_under_autocast_it_is_the_product_in_bfloat16_with_channels_last_gradients():
-    features = torch.rand(1, 8, 4, 3, 2).contiguous(memory_format=torch.channels_last_3d).requires_grad_()
-    queries = torch.rand(1, 2, 8, requires_grad=True)
-    seen = []
-    copy = features * 1.0
-    copy.register_hook(seen.append)
+def test_under_autocast_it_is_the_product_in_bfloat16_with_channels_last_gradients(watched):
+    queries, copy, seen = watched
     with torch.autocast("cpu", torch.bfloat16):
         product = row_product(queries, copy.flatten(2))
         expected = queries @ copy.flatten(2)
