@@ -40,8 +40,11 @@ def test_cancel_while_encoding(host: Host) -> None:
 
 
 def test_cancel_while_decoding_keeps_finished_results(encoded: Host) -> None:
-    names = ["liver", "spleen", "left kidney", "right kidney", "pancreas", "liver tumor", "kidney tumor"]
-    job = encoded.segment(*names, threshold=0.3, maps=True)
+    # Not that of the other tests, which have to encode it.
+    encoded.wait(encoded.set_volume(phantom(LARGE) + 1, key="decoded"), timeout_s=200)
+    # Enough that the worker is still at it when a host that had to wait for its turn asks.
+    names = ["liver", "spleen", "left kidney", "right kidney", "pancreas", "liver tumor", "kidney tumor"] * 10
+    job = encoded.segment(*names, key="decoded", threshold=0.3, maps=True)
     seconds, events = cancel_at(encoded, job, lambda e: isinstance(e, Result))
     results = [event for event in events if isinstance(event, Result)]
     assert seconds < 2

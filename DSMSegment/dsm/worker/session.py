@@ -254,8 +254,8 @@ class Session:
         waiting = {_identity(prompt): wanted for prompt, wanted in items}
 
         def send_result(result: PromptResult) -> None:
-            progress.check()
             for item in waiting.pop(_identity(result.prompt)):
+                progress.check()
                 self._send(self._write(result, item, job.id, volume.voxel_volume_mm3))
 
         volume.scan.segment(
