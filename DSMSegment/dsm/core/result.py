@@ -64,9 +64,12 @@ class PromptResult:
     @property
     def touches_edge(self) -> bool:
         """True if the mask has a voxel in the first or last plane of the scan along some axis."""
-        box = CroppedArray.from_mask(self.mask.array, self.mask.offset_ijk).box
-        ends = any(a >= b for a, b in zip(box.stop, self.shape, strict=True))
-        return not box.is_empty and (min(box.start) == 0 or ends)
+        box = self.mask.box
+        for axis, (start, stop, length) in enumerate(zip(box.start, box.stop, self.shape, strict=True)):
+            planes = np.moveaxis(self.mask.array, axis, 0)
+            if (start == 0 and planes[:1].any()) or (stop >= length and planes[-1:].any()):
+                return True
+        return False
 
     def full_mask(self) -> np.ndarray:
         """Return the mask on the whole input grid, uint8 `[I, J, K]`."""

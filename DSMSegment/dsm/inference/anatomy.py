@@ -86,6 +86,7 @@ _CENTROID_VOXELS = 200_000  # of a bounding box; of a larger one a regular sampl
 class _Finding:
     name: str
     mask: CroppedArray
+    voxels: int  # inside
 
 
 class AnatomyCheck:
@@ -117,8 +118,9 @@ class AnatomyCheck:
             self._volume_flags(name, mask, volume_ml) + self._side_flags(name, mask) + self._density_flags(name, mask)
         )
         if name in VOLUME_ML:
-            flags += self._overlap_flags(name, mask)
-            self._findings.append(_Finding(name, mask))
+            finding = _Finding(name, mask, int(np.count_nonzero(mask.array)))
+            flags += self._overlap_flags(finding)
+            self._findings.append(finding)
         return tuple(flags)
 
     def _volume_flags(self, name: str, mask: CroppedArray, volume_ml: float) -> list[str]:
@@ -159,17 +161,17 @@ class AnatomyCheck:
             return []
         return [f"Check: its median of {median:.0f} HU is not that of the {name} ({low:.0f} to {high:.0f} HU)."]
 
-    def _overlap_flags(self, name: str, mask: CroppedArray) -> list[str]:
+    def _overlap_flags(self, finding: _Finding) -> list[str]:
         flags = []
+        name = finding.name
         for other in self._findings:
             if other.name == name or other.name in _WHOLES.get(name, ()) or name in _WHOLES.get(other.name, ()):
                 continue
-            common = mask.box.intersect(other.mask.box)
-            if common.is_empty:
+            common = finding.mask.box.intersect(other.mask.box)
+            most = _MOST * min(finding.voxels, other.voxels)
+            if common.num_voxels <= most:
                 continue
-            both = np.count_nonzero(mask.inside(common).array & other.mask.inside(common).array)
-            smaller = min(np.count_nonzero(mask.array), np.count_nonzero(other.mask.array))
-            if both > _MOST * smaller:
+            if np.count_nonzero(finding.mask.inside(common).array & other.mask.inside(common).array) > most:
                 flags.append(f"Check: the mask and that of {other.name} are mostly the same voxels.")
         return flags
 
@@ -181,11 +183,11 @@ def _sampling_step(mask: CroppedArray) -> int:
 def _centroid(mask: CroppedArray) -> np.ndarray:
     """Return the centre of a mask in voxels of the scan `(3,)`; of a large one from every n-th voxel of each axis."""
     step = _sampling_step(mask)
-    voxels = step * np.argwhere(mask.array[::step, ::step, ::step])
-    if not len(voxels):
-        voxels = np.argwhere(mask.array)
-    centre: np.ndarray = voxels.mean(axis=0) + mask.box.start
-    return centre
+    inside = mask.array[::step, ::step, ::step]
+    if not inside.any():
+        step, inside = 1, mask.array
+    planes = [np.count_nonzero(inside, axis=axes) for axes in ((1, 2), (0, 2), (0, 1))]
+    return np.array([step * np.average(np.arange(len(n)), weights=n) for n in planes]) + mask.box.start
 
 
 def _middle_of_body(volume: Volume) -> float | None:

@@ -295,6 +295,7 @@ class Scan:
                     results.append(result)
                     if on_result is not None:
                         on_result(result)
+                outputs.clear()  # the next batch is decoded into their memory
         progress("decode", len(plans), len(plans))
         return results
 

@@ -191,7 +191,7 @@ class DSMNet(nn.Module):
             hint = self.anomaly_weight * (upsample_trilinear(encoding.anomalies[-1][:, None], size) - 0.5)
             if visual_prompts is not None and self.denoiser is not None:
                 hint = hint + self.visual_weight * (upsample_trilinear(visual_prompts, size) - 0.5)
-            logits = logits.index_add(1, is_tumor, hint.expand(-1, len(is_tumor), -1, -1, -1).to(logits.dtype))
+            logits.index_add_(1, is_tumor, hint.expand(-1, len(is_tumor), -1, -1, -1).to(logits.dtype))
         return Decoded(logits, self.presence_head(queries), queries)
 
     def predict_clean_masks(self, encoding: Encoding, prompts: PromptBatch, noisy: Tensor, time: Tensor) -> Tensor:

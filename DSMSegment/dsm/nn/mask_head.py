@@ -31,13 +31,11 @@ class MaskHead(nn.Module):
         weights, bias = self.mlp(queries).split([embedding.shape[1], 1], dim=-1)
         weights, voxels = self.gamma * weights, embedding.flatten(2)
         if voxels.dtype == torch.float16 and weights.dtype == torch.float32:
-            # An embedding that was stored small (memory is short) is to_float32 a part at a time.
-            parts = voxels.split(_PART_VOXELS, dim=2)
-            logits = torch.cat([torch.baddbmm(bias, weights, part.float()) for part in parts], dim=2)
+            # An embedding that was stored small (memory is short) is converted a part at a time.
+            logits = torch.cat([weights @ part.float() for part in voxels.split(_PART_VOXELS, dim=2)], dim=2)
         else:
-            logits = (
-                row_product(weights, voxels) + bias if torch.is_grad_enabled() else torch.baddbmm(bias, weights, voxels)
-            )
+            logits = row_product(weights, voxels)
+        logits += bias  # `baddbmm` would write the bias everywhere first, and read it again
         return logits.unflatten(-1, embedding.shape[2:])
 
 
