@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from dsm.core.segment_tags import COMPLETED, STATUS_TAG, from_tags
 from dsm.core.volume import Volume
 from dsm.io.csv_table import write_csv
@@ -33,10 +31,9 @@ def write_result_table(path: Path, records: Sequence[SegmentRecord], missing: Se
 
 
 def _segments(records: Sequence[SegmentRecord], volume: Volume) -> Iterator[dict[str, Any]]:
-    voxel_ml = float(np.prod(volume.spacing_mm)) / 1000.0
     for record in records:
         facts = from_tags(record.tags)
-        volume_ml = np.count_nonzero(record.mask.array) * voxel_ml
+        volume_ml = volume.ml_of(record.mask.num_voxels)
         yield {
             "name": record.name,
             "structure": facts.name if facts is not None else "",

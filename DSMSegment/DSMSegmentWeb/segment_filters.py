@@ -8,7 +8,7 @@ import numpy as np
 import slicer
 import vtk
 
-from DSMSegmentLib.scene.mrml import arrayIJK, cropFromOrientedImage
+from DSMSegmentLib.scene.mrml import arrayIJK, cropFromOrientedImage, voxelVolumeMl
 
 # Millilitres; smaller components are noise of a network more often than anatomy.
 _SMALLEST_ML = 1.0
@@ -28,9 +28,8 @@ def largest_component(image: slicer.vtkOrientedImageData) -> slicer.vtkOrientedI
 
 def without_small_components(image: slicer.vtkOrientedImageData) -> slicer.vtkOrientedImageData:
     """Return a mask without components of less than a millilitre; the largest one always stays."""
-    voxel_ml = abs(float(np.prod(image.GetSpacing()))) / 1000.0
-    largest = int(np.count_nonzero(cropFromOrientedImage(largest_component(image)).array))
-    return _numbered_components(image, min_voxels=min(round(_SMALLEST_ML / voxel_ml), largest))
+    largest = cropFromOrientedImage(largest_component(image)).num_voxels
+    return _numbered_components(image, min_voxels=min(round(_SMALLEST_ML / voxelVolumeMl(image)), largest))
 
 
 def smoother(image: slicer.vtkOrientedImageData) -> slicer.vtkOrientedImageData:

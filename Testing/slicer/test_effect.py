@@ -116,7 +116,7 @@ def apply(effect: Any, prompt: str | None = None) -> None:
 
 
 def ml(volume: Any, mask: np.ndarray) -> Any:
-    return pytest.approx(np.count_nonzero(mask) * volumeFromNode(volume).voxel_volume_mm3 / 1000, abs=1e-4)
+    return pytest.approx(np.count_nonzero(mask) * volumeFromNode(volume).voxel_ml, abs=1e-4)
 
 
 def test_selected_segment_gets_what_its_name_says(effect: Any, node: Any, volume: Any) -> None:

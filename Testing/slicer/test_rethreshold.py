@@ -200,7 +200,7 @@ def test_what_a_segment_has_outside_of_the_region_of_its_run_stays() -> None:
     before = mask_in(node, "DSM_liver", volume)
     volume_ml = runs.setThreshold(node, "DSM_liver", 0.4)
     np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), before)
-    assert volume_ml == pytest.approx(before.sum() * volumeFromNode(volume).voxel_volume_mm3 / 1000)
+    assert volume_ml == pytest.approx(before.sum() * volumeFromNode(volume).voxel_ml)
     runs._probabilities.put(node, "DSM_liver", replace(runs._probabilities.get(node, "DSM_liver"), values=NOTHING))
     runs.setThreshold(node, "DSM_liver", 0.4)
     before[3:6, 4:8, 3:5] = 0

@@ -34,7 +34,7 @@ def rows_of(node: Any) -> dict[str, Any]:
 
 
 def ml(volume: Any, mask: np.ndarray) -> Any:
-    return pytest.approx(np.count_nonzero(mask) * volumeFromNode(volume).voxel_volume_mm3 / 1000, abs=1e-4)
+    return pytest.approx(np.count_nonzero(mask) * volumeFromNode(volume).voxel_ml, abs=1e-4)
 
 
 def paint(node: Any, segment_id: str, volume: Any, mask: np.ndarray) -> None:

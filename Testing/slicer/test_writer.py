@@ -90,7 +90,7 @@ class TestNeighbours:
         outcome = write(writer_for(volume, handmade, overlap=OverlapPolicy.KEEP_EXISTING), "spleen", box(5, 12))
         np.testing.assert_array_equal(mask_in(handmade, outcome.segmentId, volume), box(8, 12))
         np.testing.assert_array_equal(mask_in(handmade, "mine", volume), box(2, 8))
-        voxel_ml = volumeFromNode(volume).voxel_volume_mm3 / 1000
+        voxel_ml = volumeFromNode(volume).voxel_ml
         assert outcome.volumeMl == pytest.approx(np.count_nonzero(box(8, 12)) * voxel_ml)
 
     def test_keep_existing_reports_what_nothing_is_left_of(self, volume: Any, handmade: Any) -> None:

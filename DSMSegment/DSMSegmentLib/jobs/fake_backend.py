@@ -65,7 +65,7 @@ class FakeBackend:
                     shape=volume.shape,
                     found=found,
                     score=0.9 if found else None,
-                    volume_ml=float(np.count_nonzero(mask)) * volume.voxel_volume_mm3 / 1000.0,
+                    volume_ml=volume.ml_of(np.count_nonzero(mask)),
                     seconds=0.0,
                     threshold=options.threshold,
                     probability=_map(mask) if options.probabilities else None,

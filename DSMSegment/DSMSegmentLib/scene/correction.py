@@ -77,7 +77,7 @@ def saveCorrection(
                 "modality": volume.modality,
                 "prompt": prompt.text,
                 "model": tagOf(segment, MODEL_TAG),
-                "present": {prompt.name: int(np.count_nonzero(mask.array))},
+                "present": {prompt.name: mask.num_voxels},
             }
         )
         with atomic_output(folder / MANIFEST) as part:

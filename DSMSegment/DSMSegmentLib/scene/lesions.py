@@ -91,8 +91,7 @@ class KeptLesions:
         clicked = [nearest_voxel(click, volume) for click in result.prompt.clicks]
         kept = self.mask if self.isEdited else unclicked_lesions(self.mask, clicked, result.mask)
         mask = result.mask.union(kept)
-        voxels = int(np.count_nonzero(mask.array))
-        return replace(result, mask=mask, volume_ml=voxels * volume.voxel_volume_mm3 / 1000)
+        return replace(result, mask=mask, volume_ml=volume.ml_of(mask.num_voxels))
 
 
 def keepsLesions(

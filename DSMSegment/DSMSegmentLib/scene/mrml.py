@@ -16,7 +16,7 @@ from vtk.util import numpy_support
 from dsm.core.boxes import Box, CroppedArray
 from dsm.core.input_note import InputNote
 from dsm.core.modality import MODALITIES, ModalityGuess, guess_modality
-from dsm.core.volume import Volume
+from dsm.core.volume import Volume, voxel_ml
 from dsm.errors import GeometryError, InputError
 
 BINARY_LABELMAP = "Binary labelmap"
@@ -294,8 +294,7 @@ def segmentLayer(segment: slicer.vtkSegment) -> slicer.vtkOrientedImageData | No
 
 def voxelVolumeMl(image: slicer.vtkOrientedImageData) -> float:
     """Return the volume of one voxel."""
-    i, j, k = image.GetSpacing()
-    return abs(i * j * k) / 1000.0
+    return voxel_ml(geometryOf(image))
 
 
 def segmentVolumeMl(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str) -> float:

@@ -7,6 +7,7 @@ import slicer
 
 from dsm.core.boxes import CroppedArray
 from dsm.core.options import check_threshold
+from dsm.core.volume import voxel_ml
 from dsm.errors import OutputError
 from dsm.inference.component_policy import kept_fraction, smallest_part_ml
 from DSMSegmentLib.scene.islands import keepIslands
@@ -51,11 +52,10 @@ def setThreshold(
     """
     check_threshold(threshold)
     segmentation = segmentationNode.GetSegmentation()
-    voxelMl = float(abs(np.linalg.det(probability.affine[:3, :3]))) / 1000.0
     mask = _above(probability.values.array, threshold)
     prompt = promptOf(segmentation.GetSegment(segmentId))
     if postprocess and prompt is not None:
-        smallest = round(smallest_part_ml(prompt) / voxelMl)
+        smallest = round(smallest_part_ml(prompt) / voxel_ml(probability.affine))
         mask = keepIslands(mask, fraction=kept_fraction(prompt), smallest=smallest)
     image = _onFullGrid(mask, probability)
     if probability.region is not None:

@@ -133,6 +133,11 @@ class CroppedArray:
         i, j, k = (o + s for o, s in zip(self.offset_ijk, self.array.shape, strict=True))
         return Box(self.offset_ijk, (i, j, k))
 
+    @property
+    def num_voxels(self) -> int:
+        """Voxels that are not 0."""
+        return int(np.count_nonzero(self.array))
+
     def inside(self, region: Box) -> CroppedArray:
         """Return the part that lies in `region` (a view); an array of no voxels where they do not meet."""
         box = self.box.intersect(region)

@@ -56,9 +56,23 @@ class Volume:
         return float(i), float(j), float(k)
 
     @property
-    def voxel_volume_mm3(self) -> float:
+    def voxel_ml(self) -> float:
         """Volume of one voxel."""
-        return float(abs(np.linalg.det(self.affine[:3, :3])))
+        return voxel_ml(self.affine)
+
+    def ml_of(self, num_voxels: int | np.integer) -> float:
+        """Return the volume of a number of voxels in ml, as a plain number also where NumPy counted them."""
+        return float(num_voxels) * self.voxel_ml
+
+
+def voxel_ml(affine: np.ndarray) -> float:
+    """Return the volume of one voxel in ml.
+
+    Args:
+        affine: From voxel index to millimetres: `(4, 4)`, or its axes alone, `(3, 3)`.
+    """
+    x, y, z = affine[:3, :3]
+    return float(abs(x @ np.cross(y, z))) / 1000  # of 2×1×5 mm exactly 0.01, which `np.linalg.det` misses
 
 
 def _check_array(array: np.ndarray) -> None:

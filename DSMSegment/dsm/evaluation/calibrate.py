@@ -166,7 +166,7 @@ def _sample(
     truth = np.isin(ids, entry.targets[name])
     is_there = _is_there(np.isin(label, entry.targets[name]), truth, whole=case[2] == "whole")
     dice = overlap(MaskPair.of(CroppedArray.from_mask(truth), result.mask, image.spacing_mm)).dice
-    true_ml = round(float(np.count_nonzero(truth)) * image.voxel_volume_mm3 / 1000, 3)
+    true_ml = round(image.ml_of(np.count_nonzero(truth)), 3)
     return Sample(case, name, is_there, 0.0 if dice is None else round(dice, 4), true_ml, result.evidence)
 
 

@@ -243,7 +243,7 @@ def _objects(entry: CaseEntry, volume: Volume, name: str, mask: np.ndarray) -> l
     sizes[0] = 0
     found = []
     for part in np.argsort(-sizes, kind="stable")[:PARTS]:
-        ml = float(sizes[part]) * volume.voxel_volume_mm3 / 1000
+        ml = volume.ml_of(sizes[part])
         if ml < SMALLEST_ML:
             break
         inner = CroppedArray.from_mask(parts == part, crop.offset_ijk)

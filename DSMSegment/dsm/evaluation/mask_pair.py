@@ -12,6 +12,7 @@ from monai.metrics import compute_dice, compute_hausdorff_distance, compute_surf
 from torch import Tensor
 
 from dsm.core.boxes import Box, CroppedArray
+from dsm.core.volume import voxel_ml
 
 NSD_TOLERANCE_MM = 2.0
 
@@ -48,7 +49,7 @@ class MaskPair:
     @property
     def voxel_ml(self) -> float:
         """Volume of a voxel."""
-        return float(np.prod(self.spacing_mm)) / 1000
+        return voxel_ml(np.diag(self.spacing_mm))
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,7 @@ class AnatomyCheck:
             self._volume_flags(name, mask, volume_ml) + self._side_flags(name, mask) + self._density_flags(name, mask)
         )
         if name in VOLUME_ML:
-            finding = _Finding(name, mask, int(np.count_nonzero(mask.array)))
+            finding = _Finding(name, mask, mask.num_voxels)
             flags += self._overlap_flags(finding)
             self._findings.append(finding)
         return tuple(flags)

@@ -56,9 +56,8 @@ class ClickedLesions:
         if len(results) == 1:
             return results[0]
         mask = reduce(CroppedArray.union, [result.mask for result in results])
-        volume_ml = int(np.count_nonzero(mask.array)) * self.scan.volume.voxel_volume_mm3 / 1000
         last = next(row for row, lesion in enumerate(lesions) if clicks[-1] in lesion)
-        return replace(results[last], mask=mask, volume_ml=volume_ml)
+        return replace(results[last], mask=mask, volume_ml=self.scan.volume.ml_of(mask.num_voxels))
 
     def _lesions(self, clicks: _Clicks, on_look: Callable[[], None]) -> tuple[_Clicks, ...]:
         """Group clicks, from the groups of the longest beginning of them that is known."""

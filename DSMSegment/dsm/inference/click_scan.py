@@ -228,10 +228,10 @@ class ClickScan:
             mask, window, looks = self._correct(marks, earlier.mask if earlier else self.text, on_look)
         else:
             mask, window, looks = self._find(marks, earlier.mask if earlier else NOTHING, on_look)
-        voxels = int(np.count_nonzero(mask.array))
+        mask = _tight(mask) if mask.num_voxels else NOTHING
         return ClickResult(
-            mask=_tight(mask) if voxels else NOTHING,
-            volume_ml=voxels * self.volume.voxel_volume_mm3 / 1000,
+            mask=mask,
+            volume_ml=self.volume.ml_of(mask.num_voxels),
             spacing_mm=window.spacing_mm,
             looks=looks,
             seconds=time.perf_counter() - began,
@@ -279,12 +279,12 @@ class ClickScan:
 
         Many voxels are undecided where the object is too small or too large for the window.
         """
-        spacing_mm, _, logits, found = look
+        _, window, logits, found = look
         count = int(np.count_nonzero(found))
         if not count:
             return math.inf
         undecided = int((logits.abs() < _UNDECIDED).sum())
-        return undecided / count * surprise(count * spacing_mm**3 / 1000, self.expected_ml)
+        return undecided / count * surprise(count * window.voxel_ml, self.expected_ml)
 
     def _correct(
         self, marks: Sequence[WindowClick], before: CroppedArray, on_look: Callable[[], None]
@@ -323,8 +323,7 @@ class ClickScan:
         logits = (1 if is_inside else -1) * self._logits(window, near, previous)
         is_wrong = ((previous > 0.5) != is_inside) & window.inside()
         error = parts_at(((logits > 0) & is_wrong).numpy(), [point])
-        before_mm3 = np.count_nonzero(before.array) * self.volume.voxel_volume_mm3
-        if 0 < np.count_nonzero(error) * window.spacing_mm**3 <= before_mm3:
+        if 0 < np.count_nonzero(error) * window.voxel_ml <= self.volume.ml_of(before.num_voxels):
             return logits, error
         voxel = tuple(min(max(round(p), 0), n - 1) for p, n in zip(point, logits.shape, strict=True))
         is_alike = logits >= logits[voxel].clamp_max(0)

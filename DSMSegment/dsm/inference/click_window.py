@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dsm.core.boxes import Box, CroppedArray, Index3
 from dsm.core.orientation import Orientation
-from dsm.core.volume import Volume
+from dsm.core.volume import Volume, voxel_ml
 from dsm.inference.body_box import find_body
 from dsm.inference.click_channels import SOFT_TISSUE_HU
 from dsm.inference.preprocess import as_tensor
@@ -57,6 +57,11 @@ class ClickWindow:
         x, y, z = (volume.spacing_mm[axis] for axis in orientation.axes)
         i, j, k = (float(c) for c in center)
         return cls(orientation, volume.shape, (x, y, z), (i, j, k), spacing_mm, size)
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of one voxel of the window."""
+        return voxel_ml(self.spacing_mm * np.eye(3))
 
     @property
     def view_shape(self) -> Index3:

@@ -11,6 +11,7 @@ from scipy.spatial import ConvexHull
 from scipy.spatial.distance import pdist, squareform
 
 from dsm.core.boxes import CroppedArray, Index3
+from dsm.core.volume import voxel_ml
 from dsm.errors import ShapeError
 from dsm.inference.components import label_components
 
@@ -247,7 +248,7 @@ def _measured(
     values = values.astype(np.float64)
     i, j, k = (int(index) for index in voxels[0])
     return MeasuredLesion(
-        volume_ml=len(voxels) * float(abs(np.linalg.det(affine[:3, :3]))) / 1000.0,
+        volume_ml=len(voxels) * voxel_ml(affine),
         longest_mm=found.longest_mm,
         perpendicular_mm=found.perpendicular_mm,
         slice_number=number + 1,

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from dsm.core.input_note import InputNote
-from dsm.core.volume import Volume
+from dsm.core.volume import Volume, voxel_ml
 from dsm.inference.anatomy import VOLUME_ML
 from dsm.inference.body_box import find_body
 from dsm.inference.working_grid import WorkingGrid
@@ -127,7 +127,7 @@ def sketch_organs(
     for name, logits in zip(names, net.mask_head(encoding.organ_queries, some)[0].float().cpu(), strict=True):
         inside = logits > 0
         low, high = VOLUME_ML.get(name, (np.inf, 0.0))
-        volume_ml = float(np.count_nonzero(inside) * np.prod(sizes_mm) / 1000)
+        volume_ml = float(np.count_nonzero(inside)) * voxel_ml(np.diag(sizes_mm))
         if low <= volume_ml <= high:
             centre_mm = np.argwhere(inside.numpy()).mean(axis=0) * sizes_mm
             organs[name] = SketchedOrgan(centre_mm, volume_ml, float(logits[inside].sigmoid().mean()))

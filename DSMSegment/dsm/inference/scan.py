@@ -344,7 +344,7 @@ class Scan:
         return vectors, notes
 
     def _smallest_voxels(self, prompt: Prompt) -> int:
-        return round(smallest_part_ml(prompt) * 1000 / self.volume.voxel_volume_mm3)
+        return round(smallest_part_ml(prompt) / self.volume.voxel_ml)
 
     def _result(
         self,
@@ -382,7 +382,7 @@ class Scan:
             keep_fraction=kept_fraction(prompt) if postprocess else 0.0,
             smallest_voxels=self._smallest_voxels(prompt) if postprocess else 0,
         )
-        volume_ml = native.num_voxels * self.volume.voxel_volume_mm3 / 1000
+        volume_ml = self.volume.ml_of(native.num_voxels)
         evidence = None
         if output.presence is not None and native.num_voxels:
             evidence = Evidence(output.presence, native.mean_probability, volume_ml)
@@ -441,13 +441,13 @@ class Scan:
     def _inside(self, result: PromptResult, region: Box) -> PromptResult:
         """Return the part of a result in a region; what lies outside of it alone is not found."""
         mask = result.mask.inside(region)
-        num_voxels = int(np.count_nonzero(mask.array))
+        num_voxels = mask.num_voxels
         return replace(
             result,
             mask=mask,
             found=num_voxels > 0,
             score=result.score if num_voxels else None,
-            volume_ml=num_voxels * self.volume.voxel_volume_mm3 / 1000,
+            volume_ml=self.volume.ml_of(num_voxels),
             probability=result.probability and result.probability.inside(region),
             uncertainty=result.uncertainty and result.uncertainty.inside(region),
         )

@@ -70,7 +70,7 @@ def _paint(records: Sequence[SegmentRecord], volume: Volume) -> np.ndarray:
 def _describe(target: Path, records: Sequence[SegmentRecord], labels: np.ndarray) -> dict[str, Any]:
     described = []
     for value, record in enumerate(records, start=1):
-        voxels = int(np.count_nonzero(record.mask.array))
+        voxels = record.mask.num_voxels
         seen = int(np.count_nonzero(labels[record.mask.box.slices] == value))
         described.append(
             {

@@ -220,7 +220,7 @@ def _region(number: int, record: SegmentRecord, volume: Volume, reference: str) 
         ReferencedFrameOfReferenceUID=reference,
         ROIName=label_of(record.name),
         ROIGenerationAlgorithm=kind,
-        ROIVolume=f"{np.count_nonzero(record.mask.array) * volume.voxel_volume_mm3 / 1000:.7g}",
+        ROIVolume=f"{volume.ml_of(record.mask.num_voxels):.7g}",
     )
     if flags := flags_of(record):
         item.ROIDescription = flags

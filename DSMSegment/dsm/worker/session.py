@@ -120,13 +120,6 @@ class _Model:
         return self.digest, self.text_bank_sha256, self.clicks_sha256, self.wanted_device, self.wanted_precision
 
 
-@dataclass(frozen=True, slots=True)
-class _KeptVolume:
-    scan: WorkerScan
-    shape: tuple[int, int, int]
-    voxel_volume_mm3: float
-
-
 class Session:
     """Session of one host, with one job at a time.
 
@@ -149,7 +142,7 @@ class Session:
         self._send = send
         self._load_engine = load_engine
         self._model: _Model | None = None
-        self._volumes: VolumeCache[_KeptVolume] = VolumeCache(max_volumes)
+        self._volumes: VolumeCache[WorkerScan] = VolumeCache(max_volumes)
 
     def run(self, job: Request, is_cancelled: Callable[[], bool]) -> Done:
         """Run a job; its progress and results are sent, the closing message is returned.
@@ -219,36 +212,36 @@ class Session:
         if region is not None and region.is_empty:
             raise InputError("The region lies outside of the volume.", code="input.roi")
         whole = self._volumes.find(content)
-        if (whole and whole.scan.is_encoded) or job.modality != "CT":  # an MR image is encoded whole in any case
+        if (whole and whole.is_encoded) or job.modality != "CT":  # an MR image is encoded whole in any case
             region = None
         if region is not None:
             content = f"{content} {region.start} {region.stop}"
         if not self._volumes.name(job.key, content):
             self._volumes.make_room()
-            kept = _KeptVolume(model.engine.open(volume, region=region), volume.shape, volume.voxel_volume_mm3)
-            self._encode(kept, job, progress)
-            self._volumes.put(job.key, content, kept)
+            scan = model.engine.open(volume, region=region)
+            self._encode(scan, job, progress)
+            self._volumes.put(job.key, content, scan)
             return False
         return self._encode(self._kept(job.key), job, progress)
 
-    def _encode(self, kept: _KeptVolume, job: SetVolume, progress: JobProgress) -> bool:
+    def _encode(self, scan: WorkerScan, job: SetVolume, progress: JobProgress) -> bool:
         """Encode a volume if that is asked for; returns whether it was encoded already."""
-        if kept.scan.is_encoded:
+        if scan.is_encoded:
             return True
         if job.encode:
-            kept.scan.encode(progress)
+            scan.encode(progress)
         return False
 
-    def _kept(self, key: str) -> _KeptVolume:
-        volume = self._volumes.get(key)
-        if volume is None:
+    def _kept(self, key: str) -> WorkerScan:
+        scan = self._volumes.get(key)
+        if scan is None:
             raise InputError(
                 f"The volume '{key[:80]}' is not kept (any more).", code="no_volume", hint="Send it again."
             )
-        return volume
+        return scan
 
     def _segment(self, job: Segment, progress: JobProgress) -> bool:
-        volume = self._kept(job.volume_key)
+        scan = self._kept(job.volume_key)
         job.check_prompts()
         items = _items_by_prompt(job.prompts, self._folder)
         waiting = {_identity(prompt): wanted for prompt, wanted in items}
@@ -256,9 +249,9 @@ class Session:
         def send_result(result: PromptResult) -> None:
             for item in waiting.pop(_identity(result.prompt)):
                 progress.check()
-                self._send(self._write(result, item, job.id, volume.voxel_volume_mm3))
+                self._send(self._write(result, item, job.id))
 
-        volume.scan.segment(
+        scan.segment(
             [prompt for prompt, _ in items],
             job.options,
             progress=progress,
@@ -266,9 +259,9 @@ class Session:
         )
         return False
 
-    def _write(self, result: PromptResult, item: PromptItem, job_id: str, voxel_volume_mm3: float) -> Result:
+    def _write(self, result: PromptResult, item: PromptItem, job_id: str) -> Result:
         mask = CroppedArray.from_mask(result.mask.array, result.mask.offset_ijk)
-        voxels = int(np.count_nonzero(mask.array))
+        voxels = mask.num_voxels
         if voxels:
             write_mask(self._folder, item.file + MASK_SUFFIX, mask.array)
         probability_file, probability_offset = self._write_map(item.file + PROBABILITY_SUFFIX, result.probability)
@@ -282,7 +275,7 @@ class Session:
             offset_ijk=mask.offset_ijk if voxels else (0, 0, 0),
             size=mask.box.size,
             voxels=voxels,
-            volume_mm3=voxels * voxel_volume_mm3,
+            volume_mm3=result.volume_ml * 1000,
             score=None if result.score is None else float(result.score),
             found=result.found,
             threshold=float(result.threshold),

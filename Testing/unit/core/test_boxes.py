@@ -78,6 +78,13 @@ def test_crop_is_pasted_at_its_offset() -> None:
     np.testing.assert_array_equal(crop.paste_into(mask.shape), mask)
 
 
+def test_voxels_of_a_crop_are_those_that_are_not_zero() -> None:
+    crop = CroppedArray(np.array([[[0, 3], [-1, 0]]], dtype=np.int8), (2, 3, 1))
+    assert crop.num_voxels == 2
+    assert type(crop.num_voxels) is int
+    assert CroppedArray.from_mask(np.zeros((3, 3, 3), np.uint8)).num_voxels == 0
+
+
 def test_crop_of_a_crop_has_its_offset_in_the_full_grid() -> None:
     full = np.zeros((6, 7, 8), dtype=np.uint8)
     full[3:4, 4:5, 2:8] = 1

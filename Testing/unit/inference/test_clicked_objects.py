@@ -68,7 +68,7 @@ def test_clicks_only_need_no_encoding(segmenter, volume):
     assert (result.prompt.name, result.prompt.clicks) == ("schwannoma", (MIDDLE,))
     assert (result.found, result.score, result.source) == (True, None, ResultSource.CLICK)
     assert result.full_mask()[20, 18, 10]
-    assert result.volume_ml == pytest.approx(result.full_mask().sum() * volume.voxel_volume_mm3 / 1000)
+    assert result.volume_ml == pytest.approx(result.full_mask().sum() * volume.voxel_ml)
 
 
 def test_mask_is_on_the_grid_of_the_volume(segmenter, volume):
