@@ -1,4 +1,14 @@
-"""Volume that an object is expected to have by its name."""
+"""Volume that a clicked object is expected to have by its name.
+
+It is another number than the typical volume of a model's calibration (`dsm.models.calibration`), on purpose:
+
+- It is that of one object, a clicked lesion, and the calibration's that of all that has the name in a scan: 2.6 and
+  6.7 ml of liver tumor.
+- It serves any model, and names that no model has learned. The calibration's belongs to the weights that were fitted
+  with it, and changes with them alone.
+- It comes from training cases and from plausible ranges, the calibration's from validation cases, on which clicks are
+  evaluated.
+"""
 
 from __future__ import annotations
 

@@ -24,7 +24,8 @@ class Calibration:
 
     Args:
         model_digest: `ModelEntry.digest` of configuration and weights that it was fitted for.
-        typical_ml: Median labelled volume of each learned name.
+        typical_ml: Median labelled volume of each learned name in a whole scan; fitted together with the weights, and
+            no prior for one object (`dsm.inference.expected_volume` says why).
         presence: Weights of `features` for "the structure is in the scan".
         least_presence: A structure is found from this probability on.
         score: Weights of `features` for "Dice is 0.5 or more".
