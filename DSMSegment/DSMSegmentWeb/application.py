@@ -174,7 +174,7 @@ class Application:
         except Exception as error:
             self._show_defect("run", error)
         finally:
-            state.running = self._runs.isRunning
+            state.running = self._is_running
             self._show_rows()
             state.flush()
 
@@ -256,14 +256,24 @@ class Application:
 
     def _end_clicks(self, job: SegmentationJob) -> None:
         state = self._state
-        state.running = self._runs.isRunning
-        state.status = resultText(job) if job.state is JobState.FINISHED else ""
-        self._show_rows()
+        state.running = self._is_running
+        if job.state is JobState.FINISHED:
+            state.status = resultText(job)
+            self._show_rows()
+            return
+        state.status = "Cancelled." if job.state is JobState.CANCELLED and not state.running else ""
+        self._show_segments()  # what it had written is gone
 
     def cancel(self) -> None:
         """See `Actions`."""
-        self._state.status = "Cancelling..."
+        if self._runs.isRunning:
+            self._state.status = "Cancelling..."
+        self._clicks.cancel()
         self._runs.cancel()
+
+    @property
+    def _is_running(self) -> bool:
+        return self._runs.isRunning or self._clicks.is_updating
 
     def undo(self) -> None:
         """See `Actions`."""

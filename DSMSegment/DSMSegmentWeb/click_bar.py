@@ -56,6 +56,23 @@ def click_bar(actions: Actions) -> None:
                 raw_attrs=['title="Leave the tool (Esc)"'],
             )
         html.Div(_STAY, v_if="lesions.length && !num_clicks", classes="dsm-click-note")
-        html.Div(_HELP, v_if="!click_note && !click_error", classes="dsm-small")
+        with html.Div(v_if="running", classes="dsm-line dsm-click-run"):
+            html.Span("{{ status }}{{ elapsed_s > 2 ? ` ${elapsed_s} s` : '' }}", classes="dsm-small dsm-grow")
+            v3.VBtn(
+                "Cancel",
+                id="dsm-click-cancel",
+                size="small",
+                color="warning",
+                click=actions.cancel,
+                raw_attrs=['title="Cancel the run (Esc)"'],
+            )
+        v3.VProgressLinear(
+            v_if="running",
+            indeterminate=("progress < 0",),
+            model_value=("progress",),
+            color="primary",
+            raw_attrs=['aria-label="Progress of the click"'],
+        )
+        html.Div(_HELP, v_if="!running && !click_note && !click_error", classes="dsm-small")
         html.Div("{{ click_note }}", v_if="click_note", classes="dsm-click-note", raw_attrs=['role="status"'])
         html.Div("{{ click_error }}", v_if="click_error", classes="dsm-click-error", raw_attrs=['role="alert"'])

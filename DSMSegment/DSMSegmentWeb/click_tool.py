@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -86,6 +87,7 @@ class ClickTool:
         # Edits are tagged as they are made (`edits.py`).
         self._click_runs = ClickRuns(runs, self._start, lambda: None, lambda _node: on_restored(), self._say)
         self._current: tuple[SegmentationJob, ClickRequest, tuple[Click, ...]] | None = None
+        self._began_s = 0.0
         self._following: asyncio.Future[None] | None = None
         # Of each segment: how many points there were when each click or drag began.
         self._starts: dict[str, set[int]] = {}
@@ -126,6 +128,11 @@ class ClickTool:
         setClicks(clickListOf(self._viewer.segmentation_node, segment_id), self._viewer.volume_node, clicks[:kept])
         self._request(segment_id)
         return False
+
+    def cancel(self) -> None:
+        """Stop the run of clicks, and take all clicks back that have no mask yet."""
+        self._click_runs.cancel()
+        self.show()
 
     def finished(self, job: SegmentationJob) -> None:
         """Note the end of a run of names, which may have replaced what was clicked."""
@@ -198,18 +205,25 @@ class ClickTool:
     def _request(self, segment_id: str) -> None:
         self.clear_messages()
         self._click_runs.request(self._viewer.segmentation_node, segment_id)
+        self._state.running = True  # can be cancelled from now on
         self.show()
         if self._following is None or self._following.done():
             self._following = asyncio.ensure_future(self._follow())
 
     async def _follow(self) -> None:
         """Apply the clicks until the latest are applied."""
-        while self.is_updating:
-            self._click_runs.follow()
-            if self._current is not None and self._runs.poll():
-                self._end(*self._current)
+        try:
+            while self.is_updating:
+                self._click_runs.follow()
+                if self._current is not None:
+                    self._state.elapsed_s = int(time.monotonic() - self._began_s)
+                    if self._runs.poll():
+                        self._end(*self._current)
+                self._state.flush()
+                await asyncio.sleep(_POLL_S)
+        finally:
+            self._state.running = self._runs.isRunning
             self._state.flush()
-            await asyncio.sleep(_POLL_S)
 
     def _start(self, request: ClickRequest) -> bool:
         before = self._click_runs.appliedClicks(request.segmentationNode, request.segmentId)
@@ -219,7 +233,7 @@ class ClickTool:
             self._state.click_error = error.one_line
             request.change.revert()
             return False
-        self._current = job, request, before
+        self._current, self._began_s = (job, request, before), time.monotonic()
         return True
 
     def _end(self, job: SegmentationJob, request: ClickRequest, before: tuple[Click, ...]) -> None:

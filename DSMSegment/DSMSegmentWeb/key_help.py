@@ -19,7 +19,7 @@ _KEYS = {
     "Click tool: click, Ctrl+click": "inside, outside",
     "Click tool: drag": "several points",
     "Click tool: Backspace": "take the last click back",
-    "Esc": "leave the tool",
+    "Esc": "cancel the run, or leave the tool",
     "?": "this list",
 }
 

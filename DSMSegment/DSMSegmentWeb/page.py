@@ -196,7 +196,15 @@ def _prompt(actions: Actions) -> None:
             click=(actions.segment, "[prompts, typed || '']"),
             raw_attrs=['title="Ctrl+Enter"'],
         )
-        v3.VBtn("Cancel", v_else=True, color="warning", classes="dsm-grow dsm-cancel", click=actions.cancel)
+        v3.VBtn(
+            "Cancel",
+            v_else=True,
+            id="dsm-cancel",
+            color="warning",
+            classes="dsm-grow",
+            click=actions.cancel,
+            raw_attrs=['title="Esc"'],
+        )
         with html.Span(v_if="!running", title=(f"no_clicks || '{_CLICK_TITLE}'",)):
             v3.VBtn(
                 "Click",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import slicer
-from acting_backend import ActingBackend
+from acting_backend import ActingBackend, wait_for_cancel
 from clicked_masks import clicked_mask
 from painting import paint
 from panel_backends import MASKS
@@ -17,9 +17,11 @@ from phantoms import SHAPE, mask_in, segment_ids, segment_of, tag_of
 from dsm.core.click import Click
 from dsm.core.segment_tags import ALGORITHM_TYPE_TAG
 from dsm.errors import InputError
-from DSMSegmentLib.jobs.job import JobOptions
+from DSMSegmentLib.jobs.click_runs import ClickRequest, ClickRuns
+from DSMSegmentLib.jobs.job import JobOptions, JobState
 from DSMSegmentLib.jobs.runs import Runs
 from DSMSegmentLib.panel.result_rows import resultRows
+from DSMSegmentLib.scene.click_list import clicksOf, ensureClickList, setClicks
 from DSMSegmentLib.scene.editor_bridge import EditWatch
 from DSMSegmentLib.scene.mrml import ijkToRAS
 from DSMSegmentLib.scene.segment_tags import isEditedByHand
@@ -97,6 +99,71 @@ def test_each_run_of_clicks_is_undone_and_redone_alone(runs: Runs, volume: Any) 
     np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), ball(volume, clicks))
     assert tag_of(segment_of(node, "DSM_liver"), ALGORITHM_TYPE_TAG) == "SEMIAUTOMATIC"
     assert noted == ["undo second", "undo first", "redo first", "redo second"]
+
+
+class HangingBackend(ActingBackend):
+    """Delivers the mask of clicks, and then has no end while it `hangs`."""
+
+    hangs = True
+
+    def segment(self, volume: Any, prompts: Any, options: Any, *, cancel: Any, **callbacks: Any) -> None:
+        super().segment(volume, prompts, options, cancel=cancel, **callbacks)
+        if self.hangs and any(prompt.clicks for prompt in prompts):
+            wait_for_cancel(cancel)
+
+
+def test_run_of_clicks_that_is_cancelled_after_its_result_leaves_nothing(volume: Any) -> None:
+    runs, noted, arrived = Runs(HangingBackend(dict(MASKS))), [], []
+    node = runs.segment(volume, "liver", wait=True, interactive=True).segmentationNode
+    options = JobOptions(into={"liver": ["DSM_liver"]}, clicks={"liver": (Click(HERE),)})
+    change = NotedChange("click", noted)
+    job = runs.segment(volume, "liver", node, options, interactive=True, clickChange=change, onResult=arrived.append)
+    while not arrived:
+        runs.poll()
+    np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), ball(volume, [Click(HERE)]))
+    runs.cancel()
+    while not runs.poll():
+        pass
+    assert (job.state, job.outcomes) == (JobState.CANCELLED, [])
+    np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), MASKS["liver"])
+    assert tag_of(segment_of(node, "DSM_liver"), ALGORITHM_TYPE_TAG) == "AUTOMATIC"
+    assert runs.canSetThreshold(node, "DSM_liver")
+    assert runs.undoLast(node), "the run of the name"
+    assert noted == []
+    assert slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSegmentationNode") is None
+
+
+def test_last_click_that_goes_brings_back_what_was_before_it_and_not_before_a_cancelled_one(volume: Any) -> None:
+    backend, said = HangingBackend(dict(MASKS)), []
+    runs = Runs(backend)
+    node = runs.segment(volume, "liver", wait=True, interactive=True).segmentationNode
+    points = ensureClickList(node, "DSM_liver", volume)
+
+    def start(request: ClickRequest) -> bool:
+        options = JobOptions(into={"liver": ["DSM_liver"]}, clicks={"liver": request.clicks})
+        callbacks = {"onResult": lambda _: backend.hangs and clicks.cancel(), "onFinished": clicks.finished}
+        runs.segment(volume, "liver", node, options, interactive=True, clickChange=request.change, **callbacks)
+        return True
+
+    clicks = ClickRuns(runs, start, lambda: None, lambda _: None, said.append)
+
+    def answer(*wanted: Click) -> None:
+        setClicks(points, volume, wanted)
+        clicks.request(node, "DSM_liver")
+        while clicks.isWaiting or clicks.isRunning:
+            clicks.follow()
+            runs.poll()
+
+    answer(Click(HERE))
+    assert "Cancelled" in said[-1]
+    assert clicksOf(points, volume) == ()
+    np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), MASKS["liver"])
+    backend.hangs, backend.masks = False, {"liver": MASKS["spleen"]}
+    runs.segment(volume, "liver", node, JobOptions(into={"liver": ["DSM_liver"]}), wait=True, interactive=True)
+    answer(Click(HERE))
+    np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), ball(volume, [Click(HERE)]))
+    answer()
+    np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), MASKS["spleen"])
 
 
 def test_click_outside_of_the_volume_changes_nothing(runs: Runs, volume: Any) -> None:

@@ -1,12 +1,13 @@
 """One scene and its page, as `DSMSegmentWeb.scene_process`, with a backend that answers clicks strictly and at once.
 
 Its mask is a ball around each click inside, less a ball around each one outside; names have the masks given here, of
-which clicks outside alone take away.
+which clicks outside alone take away. What is meant by `UNANSWERED` has no end, and goes only when it is cancelled.
 """
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,10 +16,13 @@ import numpy as np
 from dsm.core.click import Click
 from dsm.core.volume import Volume
 from dsm.errors import InputError
+from dsm.wire.messages import Progress
 from DSMSegmentLib.jobs.fake_backend import FakeBackend
 from DSMSegmentWeb import scene_process
 
 RADIUS_MM = 18.0
+# The name itself, and clicks of it of which the last one is outside.
+UNANSWERED = "chordoma"
 BOXES = {
     "liver": [np.s_[30:70, 40:80, 5:15]],
     "lung tumor": [np.s_[32:38, 50:54, 20:23], np.s_[90:100, 60:66, 18:22], np.s_[60:62, 80:82, 8:9]],
@@ -31,6 +35,11 @@ class ClickingBackend(FakeBackend):
     def segment(self, volume: Volume, prompts: Sequence[Any], options: Any, **callbacks: Any) -> None:
         """See `Backend.segment`."""
         for prompt in prompts:
+            if prompt.name == UNANSWERED and not (prompt.clicks and prompt.clicks[-1].inside):
+                callbacks["onProgress"](Progress(id="", stage="decode", done=0, total=2))
+                while True:
+                    callbacks["cancel"].check()
+                    time.sleep(0.01)
             named = np.zeros(volume.shape, np.uint8)
             for box in BOXES.get(prompt.name, ()):
                 named[box] = 1

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
 def test_run_that_is_cancelled_at_its_start_leaves_no_segment(page: Any) -> None:
     # First in this file: only a run that has to start the worker lasts long enough to be cancelled.
     prompt(page, "spleen; liver")
-    page.locator(".dsm-cancel").click()
+    page.locator("#dsm-cancel").click()
     page.wait_for_selector(IDLE)
     assert page.inner_text("#dsm-status").startswith("Cancelled")
     assert names(page) == []

@@ -143,7 +143,7 @@ def test_from_the_file_to_the_archive(page: Any, tmp_path: Path, record_property
 
     # All organs.
     reader.press("All learned organs", page.locator(".dsm-learned"))
-    page.locator(".dsm-cancel").wait_for()
+    page.locator("#dsm-cancel").wait_for()
     page.wait_for_selector(IDLE, timeout=900_000)
     assert row_of(page, "liver")["id"]
 

@@ -138,6 +138,23 @@ class ClickRuns:
             return
         self._apply(key, self._pending.pop(key))
 
+    def cancel(self) -> None:
+        """Take back all clicks that have no mask yet, and stop the run that would apply them."""
+        changed = [(segmentId, node) for (_nodeId, segmentId), node in self._pending.items()]
+        if self._running is not None:
+            changed.append((self._running.segmentId, self._running.segmentationNode))
+            self._runs.cancel()
+        if not changed:
+            return
+        self._pending.clear()
+        for segmentId, node in changed:
+            points = clickListOf(node, segmentId)
+            isThere = node.GetSegmentation().GetSegment(segmentId) is not None
+            volumeNode = volumeOfSegment(node, segmentId) if isThere else None
+            if points is not None and volumeNode is not None:
+                setClicks(points, volumeNode, self.appliedClicks(node, segmentId))
+        self._say(_("Cancelled: mask and clicks are as they were before."))
+
     def rerun(self, segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str) -> None:
         """Run the clicks of a segment again, also over what was edited by hand."""
         self._apply((segmentationNode.GetID(), segmentId), segmentationNode, overEdits=True)
@@ -194,7 +211,8 @@ class ClickRuns:
             self._say(_("Click inside of {name} first: outside clicks alone mark nothing.").format(name=name))
         else:
             if not applied:
-                self._before.setdefault(key, RunJournal(node)).noteChanging(segmentId)
+                self._before[key] = RunJournal(node)
+                self._before[key].noteChanging(segmentId)
             # In a scene that was opened, the mask is that of clicks already; what is not clicked stays all the same.
             if not applied or key not in self._lesions or isEditedByHand(segment):
                 self._lesions[key] = keptLesions(node, segmentId, volumeNode)

@@ -285,6 +285,12 @@ class SegmentationJob:
         self._earlier = tuple(outcomes)
         self.seconds += seconds
 
+    def takeBack(self) -> None:
+        """Undo what the job has written, once it is over."""
+        if self.journal is not None:
+            self.journal.revert()
+        self.outcomes.clear()
+
     def fail(self, error: DSMError) -> None:
         """Mark a finished job as failed, for a run of several that could not go on; the scene stays as it is."""
         self.error = error

@@ -101,7 +101,8 @@ class Runs:
             onProgress: Called with each progress, on the main thread.
             onResult: Called with each outcome, on the main thread.
             onFinished: Called with the job at its end.
-            clickChange: Change of the clicks that the run applies: it is undone and redone with the run.
+            clickChange: Change of the clicks that the run applies: it is undone and redone with the run, which leaves
+                nothing if it is cancelled or fails.
 
         Returns:
             The job: its `outcomes`, `segmentationNode` and `state`.
@@ -111,9 +112,13 @@ class Runs:
             DSMError: With `wait`, if the run failed; what was finished before is in the scene.
         """
         self._checkIdle()
+        mapsBefore = self.savedMaps() if clickChange is not None else ({}, {})
 
         def finished(job: SegmentationJob) -> None:
-            if job.segmentationNode is not None and job.journal is not None:
+            if clickChange is not None and job.state is not JobState.FINISHED:
+                job.takeBack()  # a mask of clicks goes with them
+                self.restoreMaps(mapsBefore, self.savedMaps())
+            elif job.segmentationNode is not None and job.journal is not None:
                 # Not the job itself: it would keep the voxels of its volume in memory.
                 nodeId = job.segmentationNode.GetID()
                 segmentIds = [outcome.segmentId for outcome in job.outcomes if outcome.segmentId]

@@ -88,8 +88,9 @@
   document.addEventListener("keydown", (event) => {
     if (event.target.matches("input:not([type=range], [type=checkbox]), textarea, select")) return;
     const key = (event.ctrlKey || event.metaKey ? "Ctrl+" : "") + event.key;
+    if (key === "Escape" && document.querySelector(".v-overlay--active")) return; // it closes a dialog or a menu
     const button = {
-      Backspace: "dsm-click-back", Escape: "dsm-click-done", "?": "dsm-show-keys",
+      Backspace: "dsm-click-back", Escape: state().get("running") ? "dsm-cancel" : "dsm-click-done", "?": "dsm-show-keys",
       "Ctrl+z": "dsm-undo", "Ctrl+y": "dsm-redo", "Ctrl+Z": "dsm-redo",
     }[key];
     if (button) {
