@@ -41,7 +41,7 @@ def wait_for_progress(page: Any) -> None:
 
 @pytest.fixture(scope="module")
 def clicked(page: Any) -> str:
-    """What the page says after two clicks, the second of which was undone."""
+    """Words of the page after two clicks, the second of which was undone."""
     page.locator(".dsm-prompt input").click()
     page.keyboard.type(UNANSWERED)
     page.locator(".dsm-hints").get_by_text(UNANSWERED).wait_for()
