@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from phantoms import SHAPE, mask_in, segment_of, tag_of
 
 from dsm.core.click import Click
 from dsm.core.segment_tags import ALGORITHM_TYPE_TAG
+from dsm.inference.lesion_list import LabelledLesions
 from DSMSegmentLib.scene.mrml import ijkToRAS
 
 panel_host = pytest.importorskip("panel_host", reason="PySide6 is not installed")
@@ -83,6 +85,25 @@ def test_a_missed_lesion_is_added_and_its_clicks_change_it_alone(user: ClickingU
     mouse.click(user.ui.takeBackClickButton)
     user.settle()
     assert_mask(node, volume, lesions(FIRST, LAST))
+
+
+def test_lesions_are_labelled_once_and_the_window_does_not_wait_for_it(
+    user: ClickingUser, volume: Any, node: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[LabelledLesions, threading.Thread]] = []
+    unclicked = LabelledLesions.unclicked
+
+    def record(lesions: LabelledLesions, *args: Any) -> Any:
+        asked.append((lesions, threading.current_thread()))
+        return unclicked(lesions, *args)
+
+    monkeypatch.setattr(LabelledLesions, "unclicked", record)
+    user.press("liver tumor")
+    user.click(at(volume, MISSED))
+    user.click(at(volume, NEXT_TO_IT))
+    (one, _), (other, _) = asked
+    assert one is other
+    assert threading.main_thread() not in [thread for _, thread in asked]
 
 
 def test_volume_counts_all_lesions(user: ClickingUser, volume: Any, node: Any) -> None:

@@ -311,7 +311,7 @@ class SegmentationJob:
                     self._prompts,
                     self._how,
                     onProgress=self._arrived,
-                    onResult=lambda result: self._events.put(partial(self._write, result)),
+                    onResult=lambda result: self._events.put(partial(self._write, self._withLesions(result))),
                     cancel=self._cancel,
                 )
         except DSMError as caught:
@@ -326,6 +326,11 @@ class SegmentationJob:
         self._watch.note(progress)
         self._events.put(partial(self._report, progress))
 
+    def _withLesions(self, result: PromptResult) -> PromptResult:
+        """Add the lesions to be kept, on the helper thread: where they are many, it takes a tenth of a second."""
+        lesions = self._options.lesions
+        return lesions.addedTo(result, self._volume) if lesions is not None and result.prompt.clicks else result
+
     def _report(self, progress: Progress) -> None:
         self.progress = progress
         if self._onProgress is not None:
@@ -334,8 +339,6 @@ class SegmentationJob:
     def _write(self, result: PromptResult) -> None:
         if self._cancel.requested:
             return
-        if result.prompt.clicks and self._options.lesions is not None:
-            result = self._options.lesions.addedTo(result, self._volume)
         try:
             self._checkTime()
             for segmentId in self._options.into.get(result.prompt.name) or ("",):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,7 +28,7 @@ from DSMSegmentLib.scene.segment_volumes import volumeOfSegment
 from DSMSegmentLib.scene.tag_writer import tagEdited
 
 if TYPE_CHECKING:
-    from dsm.inference.lesion_list import MeasuredLesion
+    from dsm.inference.lesion_list import LabelledLesions, MeasuredLesion
 
 # Elements of the affines of one grid, in mm.
 _TOLERANCE = 1e-3
@@ -65,9 +66,9 @@ def lesionsOf(
     return list_lesions(mask, intensities, affine, most=most)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class KeptLesions:
-    """Lesions of a segment before it was clicked, to be kept.
+    """Lesions of a segment before it was clicked, to be kept; a copy that any thread may read.
 
     Args:
         mask: On the grid of the scan.
@@ -84,14 +85,18 @@ class KeptLesions:
             result: Of a prompt with clicks.
             volume: Clicked.
         """
-        from dsm.inference.lesion_list import unclicked_lesions  # late, as in `lesionsOf`
-
         if not result.found:
             return result
         clicked = [nearest_voxel(click, volume) for click in result.prompt.clicks]
-        kept = self.mask if self.isEdited else unclicked_lesions(self.mask, clicked, result.mask)
+        kept = self.mask if self.isEdited else self._labelled.unclicked(clicked, result.mask)
         mask = result.mask.union(kept)
         return replace(result, mask=mask, volume_ml=volume.ml_of(mask.num_voxels))
+
+    @cached_property
+    def _labelled(self) -> LabelledLesions:
+        from dsm.inference.lesion_list import LabelledLesions  # late, as in `lesionsOf`
+
+        return LabelledLesions(self.mask)
 
 
 def keepsLesions(
@@ -116,7 +121,7 @@ def keptLesions(
     mask = cropFromOrientedImage(image)
     segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
     isEdited = isEditedByHand(segment) or isWithoutRun(segment)
-    return KeptLesions(CroppedArray(mask.array.copy(), mask.offset_ijk), isEdited=isEdited)
+    return KeptLesions(CroppedArray(mask.array.copy(order="K"), mask.offset_ijk), isEdited=isEdited)
 
 
 def noteOnSlices(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str) -> str:

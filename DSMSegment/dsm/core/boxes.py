@@ -162,7 +162,7 @@ class CroppedArray:
             return other
         start = _index3(np.min([mask.box.start for mask in masks], axis=0))
         whole = Box(start, _index3(np.max([mask.box.stop for mask in masks], axis=0)))
-        array = np.zeros(whole.size, np.uint8)
+        array = np.zeros(whole.size, np.uint8, order="F")  # as `paste_into`
         for mask in masks:
             array[_slices_from(start, mask.box)] |= mask.array != 0
         return CroppedArray(array, start)

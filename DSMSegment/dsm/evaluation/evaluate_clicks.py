@@ -26,7 +26,7 @@ from dsm.evaluation.montage import draw_montage
 from dsm.evaluation.simulated_clicks import first_click, next_click
 from dsm.inference.click_lesions import by_lesion
 from dsm.inference.click_scan import ClickScan, ClickSegmenter
-from dsm.inference.components import label_components
+from dsm.inference.components import component_sizes, label_components
 from dsm.inference.expected_volume import expected_ml
 from dsm.inference.postprocess import NOTHING
 from dsm.inference.segmenter import Segmenter
@@ -239,8 +239,7 @@ def _objects(entry: CaseEntry, volume: Volume, name: str, mask: np.ndarray) -> l
     if not crop.array.size:
         return []
     parts, count = label_components(crop.array)
-    sizes = np.bincount(parts.reshape(-1), minlength=count + 1)
-    sizes[0] = 0
+    sizes = component_sizes(parts, crop.array != 0, count)
     found = []
     for part in np.argsort(-sizes, kind="stable")[:PARTS]:
         ml = volume.ml_of(sizes[part])

@@ -55,19 +55,12 @@ def _chosen_parts(mask: np.ndarray, choose: Callable[[np.ndarray], np.ndarray]) 
     parts, count = label_components(inside)
     if count < 2:
         return mask
-    chosen = choose(_part_sizes(parts, inside, count))
+    chosen = choose(component_sizes(parts, inside, count))
     chosen[0] = False
     labels = np.flatnonzero(chosen)
     kept = np.zeros_like(mask)
     kept[box.slices] = parts == labels[0] if len(labels) == 1 else chosen[parts]  # the comparison is 10 times faster
     return kept
-
-
-def _part_sizes(parts: np.ndarray, inside: np.ndarray, count: int) -> np.ndarray:
-    """Count the voxels of each part, by number; 0 for the background."""
-    if count <= _FEW_PARTS:
-        return np.array([0, *(np.count_nonzero(parts == number) for number in range(1, count + 1))])
-    return np.bincount(parts[inside], minlength=count + 1)
 
 
 def label_components(mask: np.ndarray) -> tuple[np.ndarray, int]:
@@ -82,3 +75,23 @@ def label_components(mask: np.ndarray) -> tuple[np.ndarray, int]:
             return np.asarray(parts), int(count)
     parts, count = ndimage.label(mask, structure=np.ones((3, 3, 3), dtype=bool))
     return np.asarray(parts), int(count)
+
+
+def component_sizes(parts: np.ndarray, inside: np.ndarray, count: int) -> np.ndarray:
+    """Count the voxels of each component, by number; 0 for the background.
+
+    Args:
+        parts: From `label_components`.
+        inside: Mask that was labelled, bool.
+        count: Number of components.
+    """
+    if count <= _FEW_PARTS:
+        return np.array([0, *(np.count_nonzero(parts == number) for number in range(1, count + 1))])
+    return np.bincount(parts[inside], minlength=count + 1)
+
+
+def component_boxes(parts: np.ndarray) -> list[tuple[slice, ...]]:
+    """Return the bounding box of each component of `label_components`, that of number 1 first."""
+    if parts.flags.f_contiguous:  # SciPy goes through rows, which takes twice as long against the order of the voxels
+        return [box[::-1] for box in ndimage.find_objects(parts.T)]
+    return list(ndimage.find_objects(parts))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import ndimage
@@ -13,7 +14,7 @@ from scipy.spatial.distance import pdist, squareform
 from dsm.core.boxes import CroppedArray, Index3
 from dsm.core.volume import voxel_ml
 from dsm.errors import ShapeError
-from dsm.inference.components import label_components
+from dsm.inference.components import component_boxes, component_sizes, label_components
 
 Point = tuple[float, float, float]
 
@@ -175,9 +176,10 @@ def list_lesions(
         raise ShapeError(f"The mask {mask.box} reaches outside of the scan {array.shape}.", code="input.box")
     if mask.array.size == 0:
         return []
-    parts, count = label_components(mask.array != 0)
-    sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:]
-    boxes = ndimage.find_objects(parts)
+    is_inside = mask.array != 0
+    parts, count = label_components(is_inside)
+    sizes = component_sizes(parts, is_inside, count)[1:]
+    boxes = component_boxes(parts)
     slices = axial_slices(affine)
     values = array[mask.box.slices]
     lesions = []
@@ -203,23 +205,40 @@ def lesion_at(mask: CroppedArray, voxel_ijk: Index3) -> CroppedArray:
     return CroppedArray.from_mask((parts == number).astype(np.uint8), mask.offset_ijk)
 
 
-def unclicked_lesions(mask: CroppedArray, voxels: Iterable[Index3], clicked: CroppedArray) -> CroppedArray:
-    """Return the lesions of a mask that were not clicked, uint8.
+@dataclass(frozen=True, eq=False)
+class LabelledLesions:
+    """Lesions of a mask that is clicked again and again: they are labelled once.
 
     Args:
-        mask: Any number dtype, not 0 inside.
-        voxels: That were clicked, on the grid of the scan.
-        clicked: Mask of the clicked lesion: those that share a voxel with it are other outlines of the same one.
+        mask: Any number dtype, not 0 inside; it must not change.
     """
-    parts, count = label_components(mask.array != 0)
-    is_left = np.ones(count + 1, dtype=bool)
-    is_left[0] = False
-    numbers = CroppedArray(parts, mask.offset_ijk)
-    is_left[[numbers.value_at(voxel) for voxel in voxels]] = False
-    common = clicked.inside(mask.box)
-    if common.array.size:
-        is_left[numbers.inside(common.box).array[common.array != 0]] = False
-    return CroppedArray.from_mask(is_left[parts].astype(np.uint8), mask.offset_ijk)
+
+    mask: CroppedArray
+
+    def unclicked(self, voxels: Iterable[Index3], clicked: CroppedArray) -> CroppedArray:
+        """Return the lesions that were not clicked, uint8.
+
+        Args:
+            voxels: That were clicked, on the grid of the scan.
+            clicked: Mask of the clicked lesion: those that share a voxel with it are other outlines of the same one.
+        """
+        labels, boxes = self._labels
+        numbers = {int(labels.value_at(voxel)) for voxel in voxels}
+        common = clicked.inside(self.mask.box)
+        if common.array.size:
+            numbers.update(np.unique(labels.inside(common.box).array[common.array != 0]).tolist())
+        left = (self.mask.array != 0).astype(np.uint8)
+        for number in numbers - {0}:
+            box = boxes[number - 1]
+            left[box][labels.array[box] == number] = 0
+        return CroppedArray.from_mask(left, self.mask.offset_ijk)
+
+    @cached_property
+    def _labels(self) -> tuple[CroppedArray, list[tuple[slice, ...]]]:
+        """Number of the lesion of each voxel, in the smallest dtype, and the box of each lesion within the mask."""
+        parts, count = label_components(self.mask.array != 0)
+        parts = parts.astype(np.min_scalar_type(count), copy=False)
+        return CroppedArray(parts, self.mask.offset_ijk), component_boxes(parts)
 
 
 def _measured(

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from dsm.core.boxes import CroppedArray
 from dsm.errors import ShapeError
-from dsm.inference.lesion_list import axial_slices, lesion_at, list_lesions, unclicked_lesions
+from dsm.inference import lesion_list
+from dsm.inference.components import label_components
+from dsm.inference.lesion_list import LabelledLesions, axial_slices, lesion_at, list_lesions
 
 UNIT = np.eye(4)
 angles = st.tuples(*[st.floats(-180.0, 180.0)] * 3)
@@ -322,8 +324,10 @@ def test_unclicked_lesions_hold_no_click_and_share_no_voxel_with_the_clicked_one
     touching = np.zeros_like(mask)
     touching[5:8, 5:8, 4:6] = 1
 
+    labelled = LabelledLesions(CroppedArray.from_mask(mask))
+
     def left(voxels, clicked):
-        crop = unclicked_lesions(CroppedArray.from_mask(mask), voxels, CroppedArray.from_mask(clicked))
+        crop = labelled.unclicked(voxels, CroppedArray.from_mask(clicked))
         return [bool(crop.paste_into(mask.shape)[box].all()) for box in boxes]
 
     nothing = np.zeros_like(mask)
@@ -332,3 +336,23 @@ def test_unclicked_lesions_hold_no_click_and_share_no_voxel_with_the_clicked_one
     assert left([(11, 9, 7), (8, 1, 6)], nothing) == [True, True, False]
     assert left([], touching) == [True, False, True]
     assert left([(0, 0, 0), (9, 0, 5)], touching) == [False, False, False]
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_lesions_are_labelled_once_for_all_clicks(monkeypatch, order):
+    labelled_masks = []
+
+    def label(mask):
+        labelled_masks.append(mask)
+        return label_components(mask)
+
+    monkeypatch.setattr(lesion_list, "label_components", label)
+    mask = np.zeros((30, 8, 9), np.uint8, order=order)
+    mask[::3, 2:4, 5:8] = 1
+    lesions = LabelledLesions(CroppedArray(mask, (2, 0, 0)))
+    nothing = CroppedArray.from_mask(np.zeros_like(mask))
+    for number in (0, 4, 9):
+        left = lesions.unclicked([(2 + 3 * number, 3, 6)], nothing).paste_into((40, 8, 9))[2:32]
+        assert np.array_equal(np.flatnonzero(left.any(axis=(1, 2))), np.setdiff1d(np.arange(0, 30, 3), [3 * number]))
+        assert left.sum() == 9 * 6
+    assert len(labelled_masks) == 1
