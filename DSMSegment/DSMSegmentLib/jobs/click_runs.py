@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import slicer
 
@@ -53,6 +53,25 @@ class ClickRequest:
     lesions: KeptLesions | None = None
 
 
+@dataclass(slots=True, eq=False)
+class _ClickedSegment:
+    """State of a segment that was clicked.
+
+    Args:
+        applied: Clicks that its present mask was made from.
+        before: Its mask from before the first click; None if that is not in memory.
+        lesions: Its lesions to be kept; None if there are none.
+        lesionsAreRead: Whether `lesions` was read from the mask.
+        taken: Voxels that it has taken from others since its first click.
+    """
+
+    applied: tuple[Click, ...] = ()
+    before: RunJournal | None = None
+    lesions: KeptLesions | None = None
+    lesionsAreRead: bool = False
+    taken: Taken = field(default_factory=dict)
+
+
 class ClickRuns:
     """Keep the masks of segments in step with their clicks.
 
@@ -81,10 +100,8 @@ class ClickRuns:
         self._noteEdits = noteEdits
         self._onRestored = onRestored
         self._say = say
-        self._applied: dict[_Key, tuple[Click, ...]] = {}
-        self._before: dict[_Key, RunJournal] = {}
-        self._lesions: dict[_Key, KeptLesions | None] = {}
-        self._taken: dict[_Key, Taken] = {}
+        self._clicked: dict[_Key, _ClickedSegment] = {}
+        # Segments whose clicks have changed, the latest change last.
         self._pending: dict[_Key, slicer.vtkMRMLSegmentationNode] = {}
         self._changedS = 0.0
         self._running: ClickRequest | None = None
@@ -101,24 +118,26 @@ class ClickRuns:
 
     def appliedClicks(self, segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str) -> tuple[Click, ...]:
         """Return the clicks that the present mask of a segment was made from."""
-        return self._applied.get((segmentationNode.GetID(), segmentId), ())
+        clicked = self._clicked.get((segmentationNode.GetID(), segmentId))
+        return clicked.applied if clicked is not None else ()
 
     def takenBy(self, segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str) -> Taken:
         """Return what a segment has taken from others since its first click."""
-        return self._taken.get((segmentationNode.GetID(), segmentId), {})
+        clicked = self._clicked.get((segmentationNode.GetID(), segmentId))
+        return clicked.taken if clicked is not None else {}
 
     def noteApplied(
         self, segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, clicks: tuple[Click, ...], taken: Taken
     ) -> None:
         """Note that the present mask of a segment was made from these clicks, and what it took from others."""
-        key = segmentationNode.GetID(), segmentId
-        self._applied[key], self._taken[key] = clicks, taken
+        clicked = self._clicked.setdefault((segmentationNode.GetID(), segmentId), _ClickedSegment())
+        clicked.applied, clicked.taken = clicks, taken
 
     def adopt(
         self, segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, clicks: tuple[Click, ...]
     ) -> None:
         """Take clicks for those of the present mask, as in a scene that was opened."""
-        self._applied.setdefault((segmentationNode.GetID(), segmentId), clicks)
+        self._clicked.setdefault((segmentationNode.GetID(), segmentId), _ClickedSegment(clicks))
 
     def request(self, segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str) -> None:
         """Note that the clicks of a segment have changed; `follow` starts the run."""
@@ -165,23 +184,18 @@ class ClickRuns:
         if request is None:
             nodeId = job.segmentationNode.GetID() if job.segmentationNode is not None else ""
             for outcome in job.outcomes:  # its mask is no longer that of the clicks, nor what was before them
-                self._before.pop((nodeId, outcome.segmentId), None)
-                self._lesions.pop((nodeId, outcome.segmentId), None)
-                self._taken.pop((nodeId, outcome.segmentId), None)
-                if (nodeId, outcome.segmentId) in self._applied:
-                    self._applied[nodeId, outcome.segmentId] = ()
+                if (nodeId, outcome.segmentId) in self._clicked:
+                    self._clicked[nodeId, outcome.segmentId] = _ClickedSegment()
         elif job.state is JobState.FINISHED:
-            self._applied[_keyOf(request)] = request.clicks
+            clicked = self._clicked.setdefault(_keyOf(request), _ClickedSegment())
+            clicked.applied = request.clicks
             for outcome in job.outcomes:
                 if outcome.segmentId == request.segmentId:
-                    self._taken[_keyOf(request)] = outcome.taken
+                    clicked.taken = outcome.taken
 
     def clear(self) -> None:
         """Forget all clicks, for example when the scene is closed."""
-        self._applied.clear()
-        self._before.clear()
-        self._lesions.clear()
-        self._taken.clear()
+        self._clicked.clear()
         self._pending.clear()
         self._running = None
 
@@ -191,47 +205,45 @@ class ClickRuns:
         segment = node.GetSegmentation().GetSegment(segmentId) if node.GetScene() is not None else None
         prompt = promptOf(segment) if segment is not None else None
         if segment is None or prompt is None:  # deleted meanwhile
-            self._applied.pop(key, None)
-            self._before.pop(key, None)
-            self._lesions.pop(key, None)
+            self._clicked.pop(key, None)
             return
         name = segment.GetName()
         volumeNode = volumeOfSegment(node, segmentId)
         if volumeNode is None:
             self._say(_("The volume that {name} was made on is not in the scene.").format(name=name))
             return
-        applied, clicks = self._applied.get(key, ()), clicksOf(clickListOf(node, segmentId), volumeNode)
+        clicked = self._clicked.setdefault(key, _ClickedSegment())
+        applied, clicks = clicked.applied, clicksOf(clickListOf(node, segmentId), volumeNode)
         if clicks == applied and not overEdits:
             return
         if reason := reasonNotClickable(node, segmentId, overEdits=overEdits):
             self._say(reason)
         elif not clicks:
-            self._restore(key, node, name)
+            self._restore(clicked, node, name)
         elif not any(click.inside for click in clicks) and not isCorrectable(node, segmentId, prompt):
             self._say(_("Click inside of {name} first: outside clicks alone mark nothing.").format(name=name))
         else:
             if not applied:
-                self._before[key] = RunJournal(node)
-                self._before[key].noteChanging(segmentId)
+                clicked.before = RunJournal(node)
+                clicked.before.noteChanging(segmentId)
             # In a scene that was opened, the mask is that of clicks already; what is not clicked stays all the same.
-            if not applied or key not in self._lesions or isEditedByHand(segment):
-                self._lesions[key] = keptLesions(node, segmentId, volumeNode)
-            taken = self._taken.get(key, {})
-            change = ClicksChange(self, node, segmentId, volumeNode, applied, taken)
-            request = ClickRequest(node, segmentId, volumeNode, prompt, clicks, change, taken, self._lesions[key])
+            if not applied or not clicked.lesionsAreRead or isEditedByHand(segment):
+                clicked.lesions, clicked.lesionsAreRead = keptLesions(node, segmentId, volumeNode), True
+            change = ClicksChange(self, node, segmentId, volumeNode, applied, clicked.taken)
+            request = ClickRequest(node, segmentId, volumeNode, prompt, clicks, change, clicked.taken, clicked.lesions)
             if self._start(request):
                 self._running = request
 
-    def _restore(self, key: _Key, node: slicer.vtkMRMLSegmentationNode, name: str) -> None:
+    def _restore(self, clicked: _ClickedSegment, node: slicer.vtkMRMLSegmentationNode, name: str) -> None:
         """Give a segment the mask from before its first click."""
-        self._applied[key] = ()
-        before = self._before.pop(key, None)
+        before = clicked.before
+        clicked.applied, clicked.before = (), None
         if before is None:
             self._say(_("{name} stays as it is: its mask before the clicks is not in memory.").format(name=name))
             return
         before.revert()
         self._runs.forgetRedo(node)
-        taken = self._taken.pop(key, {})
+        taken, clicked.taken = clicked.taken, {}
         giveBack(node, taken)
         for other in taken:
             if node.GetSegmentation().GetSegment(other) is not None:
