@@ -643,7 +643,7 @@ class Application:
         """Update the completions, whose kinds depend on model and modality, and whether names can be clicked."""
         self._state.no_clicks = self._runs.backend.reasonNoClicks
         trained = self._engine.trained_in(self._shown_modality)
-        self._state.vocabulary = completions(trained, self._shown_modality, self._engine.models)
+        self._state.vocabulary = completions(trained, self._shown_modality, self._engine.models, self._engine.others)
         self._state.learned_organs = list(learnedOrgans(trained))
 
     @property
@@ -663,6 +663,7 @@ class Application:
             clicks=not state.no_clicks,
             draws=True,
             models=self._engine.models,
+            others=self._engine.others,
             onlyIn=self._engine.trained_only_in,
         )
         hints = promptHints("; ".join([*state.prompts, state.typed or ""]), context)

@@ -20,13 +20,16 @@ _MARKS = {
 }
 
 
-def completions(learned: Collection[str], modality: str, models: Sequence[ModelEntry] = ()) -> list[dict[str, Any]]:
+def completions(
+    learned: Collection[str], modality: str, models: Sequence[ModelEntry] = (), others: Sequence[ModelEntry] = ()
+) -> list[dict[str, Any]]:
     """Return the names, the learned ones first and last those that no model has learned.
 
     Args:
         learned: Names that the model has learned; empty if unknown, then no name has a mark.
         modality: `"CT"` or `"MR"`; empty where unknown.
         models: Models that could be chosen.
+        others: Models that segment the names that they have learned and the chosen one has not.
     """
     names = [structure.name for structure in load_vocabulary().structures]
     if not learned:
@@ -35,6 +38,9 @@ def completions(learned: Collection[str], modality: str, models: Sequence[ModelE
     for name in names:
         (prompt,) = parse_prompts(name)
         kind = name_status(prompt, learned, modality=modality).kind
+        if kind is not NameKind.LEARNED and (other := model_that_learned(prompt, others, modality=modality)):
+            ranked.append((order.index(NameKind.LEARNED), False, _item(name, NameKind.LEARNED, other)))
+            continue
         model = model_that_learned(prompt, models, modality=modality) if kind is NameKind.UNKNOWN else ""
         ranked.append((order.index(kind), not model, _item(name, kind, model)))
     return [item for *_, item in sorted(ranked, key=lambda row: row[:2])]
@@ -42,5 +48,6 @@ def completions(learned: Collection[str], modality: str, models: Sequence[ModelE
 
 def _item(name: str, kind: NameKind | None = None, model: str = "") -> dict[str, Any]:
     icon, said = _MARKS[kind] if kind is not None else ("", "")
-    said += f"; {model} has learned it" if model else ""
+    if model:
+        said += f" by {model}" if kind is NameKind.LEARNED else f"; {model} has learned it"
     return {"title": name, "value": name, "props": {"append-icon": icon, "aria-description": said} if icon else {}}

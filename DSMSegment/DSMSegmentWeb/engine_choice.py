@@ -12,6 +12,7 @@ from trame_server.state import State
 
 from dsm.core.precision import AUTO, PRECISIONS
 from dsm.errors import DSMError
+from dsm.models.learned_elsewhere import other_models
 from dsm.models.library import ModelLibrary, names_of_one_modality, trained_names
 from dsm.models.store import ModelEntry, find_model, model_entry
 from dsm.wire.messages import Device
@@ -56,6 +57,7 @@ class EngineChoice:
         self._on_changed = on_changed
         self._library = ModelLibrary().models()
         self._models = self._available(initial.model) if isinstance(backend, WorkerBackend) else {}
+        self._others = self._others_of(next(iter(self._models), ""))
         self._devices = {_AUTO_DEVICE, initial.device}
         state.update(
             {
@@ -94,6 +96,11 @@ class EngineChoice:
         """Models to choose from; none with a server, which has its own."""
         return tuple(self._models.values())
 
+    @property
+    def others(self) -> tuple[ModelEntry, ...]:
+        """Models that segment what they have learned and the chosen one has not; unknown of a server."""
+        return self._others
+
     async def find_devices(self) -> None:
         """Offer the devices of this computer; asking for them may take seconds."""
         if not self._models:
@@ -112,6 +119,10 @@ class EngineChoice:
             return {}
         return {first.name: first} | {entry.name: entry for entry in self._library if entry.name != first.name}
 
+    def _others_of(self, model: str) -> tuple[ModelEntry, ...]:
+        entry = self._models.get(model)
+        return other_models(entry.path) if entry else ()
+
     def _choose(self, model: str, device: str, precision: str, **_: Any) -> None:
         entry = self._models.get(model)
         # Of a browser, anything may come.
@@ -119,6 +130,7 @@ class EngineChoice:
             return
         if isinstance(self._backend, WorkerBackend):
             self._backend.choose(str(entry.path.resolve()), device, precision)
+            self._others = self._others_of(model)
         self._on_changed()
 
 

@@ -73,6 +73,8 @@ SCHEMA = {
         "guess": "=bool",
         "probability_offset_ijk": "=Index3",
         "uncertainty_offset_ijk": "=Index3",
+        "model": "=str",
+        "model_sha256": "=str",
         "id": "str",
         "prompt_id": "str",
         "file": "str",

@@ -150,5 +150,14 @@ def test_another_model_that_has_learned_a_name_is_named(body_model: Path) -> Non
     assert hint("sternum", replace(context, trained=())).model == "", "what the model has learned is not known"
 
 
+def test_name_that_another_model_will_segment_is_good(body_model: Path) -> None:
+    entry = model_entry(body_model)
+    context = replace(CT, models=(entry,), others=(entry,), onlyIn={"MR": ("skull",)})
+    assert str(hint("breast bone", context)) == "✓ sternum: learned by dsm-body."
+    assert hint("skull", context).level is HintLevel.GOOD, "in this modality by that model"
+    assert hint("liver", replace(context, trained=("liver",))) == PromptHint(HintLevel.GOOD, "liver")
+    assert hint("aneurysm", context).level is HintLevel.PROBLEM
+
+
 def test_html_shows_no_letter_as_markup() -> None:
     assert PromptHint(HintLevel.GOOD, "a<b", "c & d").html == "✓ a&lt;b: c &amp; d"

@@ -54,6 +54,12 @@ def body_model_beside(shipped: Path, make_body_model: Callable[[Path], Path]) ->
 
 
 @pytest.fixture
+def body_model_of_the_user(shipped: Path, make_body_model: Callable[[Path], Path]) -> None:
+    """Another model, installed in the panel: where the worker does not look for more than the chosen one."""
+    make_body_model(installed_models())
+
+
+@pytest.fixture
 def panel(shipped: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     volume_node(plain_affine())
     monkeypatch.setattr(module, "WorkerBackend", lambda **_: PanelBackend({"liver": mask_of(seed=1)}))
@@ -97,9 +103,17 @@ def test_click_button_follows_what_the_chosen_model_can_do(shipped: Path, with_c
 
 
 @pytest.mark.usefixtures("body_model_beside")
-def test_link_of_a_hint_chooses_the_model_that_has_learned_the_name(panel: Any) -> None:
+def test_name_that_another_model_will_segment_is_good(panel: Any) -> None:
     panel.ui.promptsTextEdit.setPlainText("liver\nsternum")
     panel.screenshot(panel_host.SCREENS / "other_model.png")
+    assert panel.ui.hintsLabel.text == "\N{CHECK MARK} sternum: learned by dsm-body."
+    panel.ui.placeComboBox.setCurrentIndex(1)
+    assert "dsm-body" not in panel.ui.hintsLabel.text, "a server has models of its own"
+
+
+@pytest.mark.usefixtures("body_model_of_the_user")
+def test_link_of_a_hint_chooses_the_model_that_has_learned_the_name(panel: Any) -> None:
+    panel.ui.promptsTextEdit.setPlainText("liver\nsternum")
     mouse.click_link(panel.ui.hintsLabel)
     assert panel.ui.modelComboBox.currentText.startswith("dsm-body (")
     assert "sternum" not in panel.ui.hintsLabel.text
@@ -125,7 +139,7 @@ def test_name_learned_in_the_other_modality_only_is_said_and_is_none_of_all_lear
     assert panel.ui.promptsTextEdit.plainText == "heart"
 
 
-@pytest.mark.usefixtures("body_model_beside", "questions")
+@pytest.mark.usefixtures("body_model_of_the_user", "questions")
 def test_model_is_not_changed_during_a_run(panel: Any) -> None:
     backend = panel.widget.logic.backend
     backend.after, backend.act = 0, wait_for_cancel
@@ -198,6 +212,7 @@ def test_licence_is_asked_again_only_when_weights_or_licence_change(
         return len(questions)
 
     assert ask("| Licence of the weights | Public domain |\n\nA tyop.\n") == 1
+    assert all(name in questions[0] for name in ("dsm-test", "dsm-small", "dsm-head-heart")), "all that a run may use"
     assert ask("| Licence of the weights | Public domain |\n\nA typo.\n") == 1
     assert ask("| Licence of the weights | Private |\n") == 2
     with (shipped / "model.safetensors").open("ab") as file:

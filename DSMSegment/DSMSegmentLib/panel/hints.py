@@ -40,6 +40,7 @@ class PromptContext:
         guess: Whether the network may guess at names that it has not learned.
         clicks: Whether the model segments what is clicked.
         models: Models that could be chosen.
+        others: Models that segment the names that they have learned and the chosen one has not.
         onlyIn: For `"CT"` and `"MR"`, the names that the model was trained on in that modality alone.
         draws: Whether a name without a result can be drawn.
     """
@@ -50,6 +51,7 @@ class PromptContext:
     guess: bool = False
     clicks: bool = True
     models: tuple[ModelEntry, ...] = ()
+    others: tuple[ModelEntry, ...] = ()
     onlyIn: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     draws: bool = False
 
@@ -129,6 +131,8 @@ def _hint(prompt: Prompt, context: PromptContext) -> PromptHint:
     status = name_status(prompt, context.trained, modality=context.modality, only_in=context.onlyIn)
     source = status.source(guess=context.guess) if context.isModelKnown else None
     isElsewhere = context.isModelKnown and status.kind is not NameKind.LEARNED
+    if isElsewhere and (other := model_that_learned(prompt, context.others, modality=context.modality)):
+        return PromptHint(HintLevel.GOOD, prompt.name, _("learned by {model}.").format(model=other))
     model = model_that_learned(prompt, context.models, modality=context.modality) if isElsewhere else ""
     if prompt.structure is None or source in (ResultSource.NONE, ResultSource.GUESS):
         level, text = _unlearnedHint(prompt, context, source)

@@ -12,6 +12,7 @@ import slicer
 from dsm.core.precision import AUTO, PRECISIONS
 from dsm.errors import DSMError
 from dsm.models.card import licence_key, licence_of
+from dsm.models.learned_elsewhere import other_models
 from dsm.models.library import ModelLibrary, names_of_one_modality, trained_names
 from dsm.models.store import MANIFEST_FILE, ModelEntry
 from dsm.wire.messages import Device, Ready
@@ -62,6 +63,7 @@ class SetupSection:
         # Beside the user's settings: an update of the extension replaces its own folder.
         self._library = ModelLibrary(Path(slicer.app.slicerUserSettingsFilePath).parent / "DSMSegment" / "models")
         self._models: list[ModelEntry] = []
+        self._others: tuple[ModelEntry, ...] = ()  # that help the chosen one
         self._devices: tuple[Device, ...] = ()
         self._call: BackgroundCall[Ready] | BackgroundCall[float] | None = None
         self._missing, self._missingFreeText = dependencies.missingRequirements(), free_text.missingForFreeText()
@@ -110,6 +112,7 @@ class SetupSection:
             guess=guess,
             clicks=clicks,
             models=() if isRemote else tuple(self._models),  # a server has its own
+            others=() if isRemote else self._others,
             onlyIn=names_of_one_modality(model) if model else {},
         )
 
@@ -135,17 +138,23 @@ class SetupSection:
         return "" if self._confirmLicence() else _("The licence of the model was not accepted.")
 
     def _confirmLicence(self) -> bool:
-        """Ask for the acceptance of the licence, again only when weights or licence have changed."""
-        entry = self.model
-        if entry is None or self._settings.isLicenceAccepted(licence_key(entry)):
+        """Ask for the acceptance of the licences, again only when weights or licence of a model have changed."""
+        models = [self.model, *self._others] if self.model else []
+        entries = [entry for entry in models if not self._settings.isLicenceAccepted(licence_key(entry))]
+        if not entries:
             return True
-        text = _(
-            "The weights of {name} have the licence:\n\n{licence}\n\nThey are for research use only and not a medical "
-            "device. Do you accept?"
-        ).format(name=entry.name, licence=licence_of(entry.path) or _("see the model card"))
+        licences = [
+            _("The weights of {name} have the licence:\n\n{licence}").format(
+                name=entry.name, licence=licence_of(entry.path) or _("see the model card")
+            )
+            for entry in entries
+        ]
+        question = _("They are for research use only and not a medical device. Do you accept?")
+        text = "\n\n".join([*licences, question])
         if not slicer.util.confirmOkCancelDisplay(text, windowTitle=_("Licence of the model")):
             return False
-        self._settings.acceptLicence(licence_key(entry))
+        for entry in entries:
+            self._settings.acceptLicence(licence_key(entry))
         return True
 
     def choose(self, model: str) -> None:
@@ -230,6 +239,7 @@ class SetupSection:
     def _apply(self) -> None:
         if self.model is not None:
             self._backend.choose(str(self.model.path), self._settings.device, self._settings.precision)
+            self._others = other_models(self.model.path)
         self._update()
         self._onChanged()
 

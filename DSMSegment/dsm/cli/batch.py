@@ -86,6 +86,7 @@ def run(options: argparse.Namespace) -> int:
     from dsm.cohort.run import run_cohort
     from dsm.cohort.settings import CohortSettings
     from dsm.errors import InputError
+    from dsm.models.learned_elsewhere import other_models
     from dsm.models.store import find_model, no_click_network, verify_model
 
     require_package("PIL", extra="cohort")
@@ -104,6 +105,7 @@ def run(options: argparse.Namespace) -> int:
         clicks=clicks,
         model=options.model,
         model_sha256=entry.digest,
+        other_models=tuple(other.digest for other in other_models(entry.path)),
         options=segment_options(options),
         modality=options.modality,
         precision=options.precision,

@@ -80,6 +80,7 @@ def _described(result: PromptResult, volume: Volume) -> dict[str, Any]:
         "learned_name": status.learned_name or None if status else None,
         "rule": status.rule if status else None,
         "near": list(status.near) if status else [],
+        "model": {"name": result.model, "sha256": result.model_sha256} if result.model else None,
         "guess": result.guess,
         "source": result.source,
         "clicks": [{"ras_mm": list(click.ras_mm), "inside": click.inside} for click in result.prompt.clicks],

@@ -283,7 +283,7 @@ def _name_other_models(results: Sequence[PromptResult], modality: str) -> None:
     models = ModelLibrary().models()
     for result in results:
         status = result.name_status
-        if status is None or status.kind is NameKind.LEARNED:
+        if status is None or status.kind is NameKind.LEARNED:  # by this model or, if it is installed, by another one
             continue
         if model := model_that_learned(result.prompt, models, modality=modality):
             print(f"{model} has learned {result.prompt.name}: give --model {shlex.quote(model)}.")
@@ -304,6 +304,8 @@ def print_table(results: Sequence[PromptResult]) -> None:
         print(f"{result.prompt.name:{width}}  {label:{label_width}}  {numbers}")
         if reading := vocabulary.reading(result.prompt.text):
             print(f"{'':{width}}  note: '{result.prompt.text}' was read as '{reading}'.")
+        if result.model:
+            print(f"{'':{width}}  note: Segmented by {result.model}, which has learned it.")
         for warning in result.warnings:
             print(f"{'':{width}}  note: {warning}")
     if ResultLabel.NOT_KNOWN in labels:

@@ -56,9 +56,11 @@ def run(options: argparse.Namespace) -> int:
     for structure in found:
         (prompt,) = parse_prompts(structure.name)
         status = name_status(prompt, learned)
-        if options.kind in (None, status.kind):
-            rows.append((structure, status, "" if structure.name in learned else model_that_learned(prompt, models)))
-    rows.sort(key=lambda row: order.index(row[1].kind))
+        model = "" if structure.name in learned else model_that_learned(prompt, models)
+        kind = NameKind.LEARNED if model else status.kind
+        if options.kind in (None, kind):
+            rows.append((structure, status, model))
+    rows.sort(key=lambda row: order.index(NameKind.LEARNED if row[2] else row[1].kind))
     if options.json:
         print(
             json.dumps(

@@ -293,4 +293,6 @@ def prompt_result(
         warnings=message.warnings,
         name_status=message.name_status,
         guess=message.guess,
+        model=message.model,
+        model_sha256=message.model_sha256,
     )

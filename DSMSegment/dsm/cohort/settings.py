@@ -24,6 +24,7 @@ class CohortSettings:
         prompts: Texts, as typed.
         model: Name of the model.
         model_sha256: Its digest.
+        other_models: Digests of the models that segment names which it has not learned.
         options: Options of the prompts.
         clicks: Clicks in single cases.
         modality: `"CT"` or `"MR"` instead of what the files say; None as a rule.
@@ -36,6 +37,7 @@ class CohortSettings:
     prompts: tuple[str, ...]
     model: str
     model_sha256: str
+    other_models: tuple[str, ...] = ()
     options: SegmentOptions = field(default_factory=SegmentOptions)
     clicks: tuple[CaseClick, ...] = ()
     modality: str | None = None

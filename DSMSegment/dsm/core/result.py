@@ -32,6 +32,8 @@ class PromptResult:
         name_status: Kind of the name for the model; None where no name was asked for.
         guess: The network's guess at a name that it has not learned.
         evidence: Output of the network that presence and score were decided on; None without a mask, or by a rule.
+        model: Name of the model that segmented it, where it is not the chosen one (`dsm.inference.other_models`).
+        model_sha256: Digest of that model.
     """
 
     prompt: Prompt
@@ -48,6 +50,8 @@ class PromptResult:
     name_status: NameStatus | None = None
     guess: bool = False
     evidence: Evidence | None = None
+    model: str = ""
+    model_sha256: str = ""
 
     @property
     def source(self) -> ResultSource:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -138,9 +138,11 @@ class SegmentFacts:
 
         Args:
             result: Result with the mask of the segment.
-            provenance: What made it.
+            provenance: What made it; another model of the result takes the place of this one.
             edited: Whether a person had a part in the mask beside the clicks.
         """
+        if result.model:
+            provenance = replace(provenance, model=result.model, model_sha256=result.model_sha256)
         return cls(
             prompt=result.prompt.text,
             name=result.prompt.name,

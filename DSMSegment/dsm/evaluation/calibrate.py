@@ -312,7 +312,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         recipe = yaml.safe_load(options.recipe.read_text(encoding="utf-8"))
         folder = find_model(options.model)
-        segmenter = Segmenter.from_pretrained(folder)
+        segmenter = Segmenter.from_pretrained(folder, others=())
         samples = read_samples(options.samples)
         if not options.fit_only:
             done = frozenset(sample.case for sample in samples)

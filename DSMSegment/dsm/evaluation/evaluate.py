@@ -90,15 +90,18 @@ def evaluate_dataset(
     segmenter = _as_if_unseen(segmenter, unseen) if unseen else segmenter
     rows: dict[str, dict[str, dict[str, Any]]] = {}
     seconds: dict[str, dict[str, float]] = {}
+    others: dict[str, str] = {}
     for entry in entries:
-        rows[entry.case_id], seconds[entry.case_id] = _evaluate_case(
+        rows[entry.case_id], seconds[entry.case_id], by_name = _evaluate_case(
             segmenter, entry, prompts, montages, fast=fast, guess=guess
         )
+        others |= by_name
         dice = [row["dice"] for row in rows[entry.case_id].values() if row["dice"] is not None]
         mean = float(np.mean(dice)) if dice else float("nan")
         logger.info("%s: mean Dice %.3f, %.1f s", entry.case_id, mean, sum(seconds[entry.case_id].values()))
     report = {
         "model": {"name": segmenter.config.name, "dsm": __version__, "precision": segmenter.precision},
+        "other_models": others,
         "dataset": folder.name,
         "split": split or "all",
         "fast": fast,
@@ -165,8 +168,8 @@ def _evaluate_case(
     *,
     fast: bool,
     guess: bool,
-) -> tuple[dict[str, dict[str, Any]], dict[str, float]]:
-    """Rows by name, and the seconds that the network and the metrics took."""
+) -> tuple[dict[str, dict[str, Any]], dict[str, float], dict[str, str]]:
+    """Rows by name, the seconds that the network and the metrics took, and the names that another model segmented."""
     volume, label = read_case(entry)
     wanted = {name: exact_prompt(name) for name in entry.targets if prompts is None or name in prompts}
     began = time.perf_counter()
@@ -183,7 +186,8 @@ def _evaluate_case(
             for name, result in results.items()
         }
         draw_montage(volume, masks, Path(montages) / f"{entry.case_id}.png")
-    return rows, {"network": round(network, 2), "metrics": round(metrics, 2)}
+    others = {name: result.model for name, result in results.items() if result.model}
+    return rows, {"network": round(network, 2), "metrics": round(metrics, 2)}, others
 
 
 def read_case(entry: CaseEntry) -> tuple[Volume, np.ndarray]:

@@ -104,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         recipe = yaml.safe_load(options.recipe.read_text(encoding="utf-8"))
         folder = find_model(options.model)
-        segmenter = Segmenter.from_pretrained(folder)
+        segmenter = Segmenter.from_pretrained(folder, others=())
         if segmenter.calibration is None:
             raise ConfigError(f"{folder} has no calibration.", hint="Run dsm.evaluation.calibrate first.")
         rows = read_rows(options.rows)

@@ -176,7 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sets = [one for one in labelled_sets(recipe["sets"]) if not options.sets or one.folder in options.sets]
         rows = read_rows(options.rows)
         done = frozenset(row.case for row in rows)
-        segmenter = Segmenter.from_pretrained(options.model)
+        segmenter = Segmenter.from_pretrained(options.model, others=())
         for new in collect(segmenter, Path(recipe["data_root"]), sets, num_cases=options.cases, done=done):
             append_lines(options.rows, new)
             rows += new

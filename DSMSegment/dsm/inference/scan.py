@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -33,6 +34,7 @@ from dsm.inference.logit_components import REJECTED_LOGIT, keep_sure_parts
 from dsm.inference.lung_nodules import nodule_logits
 from dsm.inference.organ_order import SketchedOrgan
 from dsm.inference.organ_outliers import deviation_logits
+from dsm.inference.other_models import OtherScans
 from dsm.inference.postprocess import (
     FAINTEST_PROBABILITY,
     NOTHING,
@@ -47,7 +49,7 @@ from dsm.inference.visual_prompt import Sampling, decode_with_visual_prompts
 from dsm.inference.working_grid import WorkingGrid
 from dsm.models.calibration import Calibration
 from dsm.models.config import ModelConfig
-from dsm.models.store import no_click_network
+from dsm.models.store import ModelEntry, no_click_network
 from dsm.nn.dsm_net import DSMNet, Encoding
 from dsm.nn.prompt_batch import PromptBatch
 from dsm.progress import ProgressCallback, ignore_progress
@@ -109,6 +111,7 @@ class Scan:
     _input_notes: tuple[InputNote, ...] = ()
     _calibration: Calibration | None = field(default=None, repr=False)
     _clicked: ClickedObjects | None = field(default=None, repr=False)
+    _others: OtherScans | None = field(default=None, repr=False)
     _encoded: EncodedVolume | None = field(default=None, repr=False)
     _host_regions: dict[tuple[int, ...], np.ndarray] = field(default_factory=dict, repr=False)
     _deviations: dict[tuple[int, ...], Tensor | None] = field(default_factory=dict, repr=False)
@@ -171,7 +174,8 @@ class Scan:
         """Segment the prompted structures.
 
         A prompt with clicks gives the clicked object, whatever its name; clicks on a learned organ correct its mask if
-        the volume is encoded. Names alone need the encoding.
+        the volume is encoded. Names alone need the encoding. A name that this model has not learned is segmented by
+        another model of the segmenter that has, which encodes the volume for itself.
 
         Args:
             prompts: Text (`;` or a new line separates prompts), several texts, or parsed prompts.
@@ -184,7 +188,7 @@ class Scan:
             sampling: How visual prompts are drawn.
             part_confidence: Least mean probability of a part of a trained tumor; by default what the model says.
             progress: Stages of the encoding if there is none yet, `"text"` and `"decode"`; may raise `JobCancelled`.
-            on_result: Called with each result as soon as it is there, clicked ones first.
+            on_result: Called with each result as soon as it is there, clicked ones first, those of other models last.
 
         Returns:
             One result a prompt, in their order.
@@ -199,6 +203,40 @@ class Scan:
             scan.segment("schwannoma", clicks=[Click((12.5, -30, 88)), Click((20, -30, 88), inside=False)])
         """
         parsed = _clicked(_parsed(prompts), clicks)
+        results: dict[int, PromptResult] = {}
+        others = self._others
+        for entry, rows in self._rows_by_model(parsed).items():
+            segment = self._segment_own if entry is None or others is None else partial(others.segment, entry)
+            found = segment(
+                [parsed[row] for row in rows],
+                options,
+                sampling=sampling,
+                part_confidence=part_confidence,
+                progress=progress,
+                on_result=on_result,
+            )
+            results.update(zip(rows, found, strict=True))
+        return [results[row] for row in range(len(parsed))]
+
+    def _rows_by_model(self, prompts: Sequence[Prompt]) -> dict[ModelEntry | None, list[int]]:
+        """Return the prompts of each model by their numbers, first those of this one (None)."""
+        rows: dict[ModelEntry | None, list[int]] = {}
+        for row, prompt in enumerate(prompts):
+            is_own = self._others is None or self._plan(prompt, guess=False).status.kind is NameKind.LEARNED
+            rows.setdefault(None if is_own or self._others is None else self._others.model_for(prompt), []).append(row)
+        return dict(sorted(rows.items(), key=lambda item: item[0] is not None))
+
+    def _segment_own(
+        self,
+        parsed: Sequence[Prompt],
+        options: SegmentOptions,
+        *,
+        sampling: Sampling,
+        part_confidence: float | None,
+        progress: ProgressCallback,
+        on_result: Callable[[PromptResult], None] | None,
+    ) -> list[PromptResult]:
+        """Segment prompts by this model; see `segment`."""
         clicked_objects = self._clickable(parsed)
         named = [row for row, prompt in enumerate(parsed) if not prompt.clicks]
         if named:

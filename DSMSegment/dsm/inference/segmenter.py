@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -24,12 +24,14 @@ from dsm.inference.estimate import Estimate, estimate_encoding, seconds_per_mega
 from dsm.inference.fast_network import fast_on_cpu
 from dsm.inference.int8_network import int8_on_cpu
 from dsm.inference.organ_order import body_notes, laterality_notes, order_notes, sketch_organs
+from dsm.inference.other_models import OtherModels, OtherScans
 from dsm.inference.precision import autocast_for, check_precision, is_available, to_float32
 from dsm.inference.preprocess import prepare
 from dsm.inference.retained_memory import retain_freed_memory
 from dsm.inference.scan import Scan
 from dsm.models.calibration import Calibration
 from dsm.models.config import ModelConfig
+from dsm.models.learned_elsewhere import other_models
 from dsm.models.store import ModelEntry, find_model, verify_model
 from dsm.models.weights import load_model
 from dsm.nn.dsm_net import DSMNet, Encoding
@@ -54,6 +56,7 @@ class Segmenter:
         precision: Of the encoding and of the denoiser of visual prompts, see `dsm.inference.precision`.
         calibration: Presence decision and score of learned names; without one, both are the network's own opinion.
         click_network: Segments clicked objects; None for a model that takes no clicks.
+        others: Models that segment the names that they have learned and this one has not; None for no such models.
 
     Example:
         >>> from dsm import read_volume
@@ -74,6 +77,7 @@ class Segmenter:
         precision: str = "float32",
         calibration: Calibration | None = None,
         click_network: ClickSegmenter | None = None,
+        others: OtherModels | None = None,
     ) -> None:
         self.net = net
         self.config = config
@@ -83,6 +87,7 @@ class Segmenter:
         self.precision = precision
         self.calibration = calibration
         self.click_network = click_network
+        self.others = others
 
     @classmethod
     def from_pretrained(
@@ -91,6 +96,7 @@ class Segmenter:
         *,
         device: str | torch.device = "cpu",
         precision: str = AUTO,
+        others: Sequence[ModelEntry] | None = None,
         progress: ProgressCallback = ignore_progress,
     ) -> Segmenter:
         """Load a model after checking every file of it.
@@ -102,6 +108,9 @@ class Segmenter:
                 a Dice of 0.995; `"bfloat16"` where the device computes in it, as much cheaper, with 0.999
                 (`docs/explanation/performance.md`); or `"auto"` for the fastest on this device: measured the first
                 time, in a few seconds, and remembered (`dsm.inference.auto_precision`).
+            others: Models that segment the names that they have learned and this one has not: each is loaded, and
+                encodes the volume, when such a name is prompted. By default the other installed ones; none for a model
+                that is not installed, but given as a folder.
             progress: Stages `"load"` and, the first time, `"measure"`; may raise `JobCancelled`.
 
         Raises:
@@ -125,6 +134,10 @@ class Segmenter:
             net = int8 if precision == "int8" and int8 is not None else net
         embedder = PromptEmbedder(EmbeddingBank.of_model(folder), tower=config.text_tower)
         progress("load", 2, 2)
+
+        def load_other(other: ModelEntry) -> Segmenter:
+            return cls.from_pretrained(other.path, device=checked, precision=precision, others=())
+
         return cls(
             net,
             config,
@@ -133,6 +146,7 @@ class Segmenter:
             precision=precision,
             calibration=Calibration.load(folder, model_digest=entry.digest),
             click_network=ClickSegmenter.from_folder(folder) if entry.has_clicks else None,
+            others=OtherModels(tuple(other_models(folder) if others is None else others), load_other),
         )
 
     @property
@@ -205,6 +219,7 @@ class Segmenter:
             _precision=self.precision,
             _calibration=self.calibration,
             _clicked=ClickedObjects(volume, self.click_network) if self.click_network is not None else None,
+            _others=OtherScans(self.others, volume, region) if self.others is not None else None,
         )
 
     def _encoded(

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from dsm.core.prompt import Prompt
 from dsm.errors import DSMError
-from dsm.models.library import trained_names
+from dsm.models.library import ModelLibrary, trained_names
 from dsm.models.store import ModelEntry
 
 
-def model_that_learned(prompt: Prompt, models: Iterable[ModelEntry], *, modality: str = "") -> str:
-    """Return the name of the first model that has learned the name of a prompt; empty if there is none.
+def other_models(folder: Path) -> tuple[ModelEntry, ...]:
+    """Return the installed models beside the one in `folder`; none for a folder that is not among them."""
+    models = ModelLibrary().models()
+    chosen = folder.resolve()
+    others = tuple(model for model in models if model.path.resolve() != chosen)
+    return others if len(others) < len(models) else ()
+
+
+def entry_that_learned(prompt: Prompt, models: Iterable[ModelEntry], *, modality: str = "") -> ModelEntry | None:
+    """Return the first model that has learned the name of a prompt; None if there is none.
 
     Args:
         prompt: Parsed.
@@ -20,8 +29,14 @@ def model_that_learned(prompt: Prompt, models: Iterable[ModelEntry], *, modality
     """
     structure = prompt.structure
     if structure is None:
-        return ""
-    return next((one.name for one in models if structure.name in _trained(one, modality)), "")
+        return None
+    return next((one for one in models if structure.name in _trained(one, modality)), None)
+
+
+def model_that_learned(prompt: Prompt, models: Iterable[ModelEntry], *, modality: str = "") -> str:
+    """Return the name of the model of `entry_that_learned`; empty if there is none."""
+    entry = entry_that_learned(prompt, models, modality=modality)
+    return entry.name if entry else ""
 
 
 def _trained(model: ModelEntry, modality: str) -> tuple[str, ...]:

@@ -253,6 +253,8 @@ class ResultMetadata:
         guess: Whether the mask is the network's guess at a name that it has not learned.
         probability_offset_ijk: Voxel of the volume where the probability map starts.
         uncertainty_offset_ijk: Voxel of the volume where the uncertainty map starts.
+        model: Name of the model that segmented it, where it is another one than the loaded.
+        model_sha256: Digest of that model.
     """
 
     name: str
@@ -271,6 +273,8 @@ class ResultMetadata:
     guess: bool = False
     probability_offset_ijk: Index3 = (0, 0, 0)
     uncertainty_offset_ijk: Index3 = (0, 0, 0)
+    model: str = ""
+    model_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

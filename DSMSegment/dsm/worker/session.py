@@ -285,6 +285,8 @@ class Session:
             name_status=result.name_status,
             guess=result.guess,
             probability_file=probability_file,
+            model=result.model,
+            model_sha256=result.model_sha256,
             probability_offset_ijk=probability_offset,
             uncertainty_file=uncertainty_file,
             uncertainty_offset_ijk=uncertainty_offset,

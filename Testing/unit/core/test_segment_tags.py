@@ -104,6 +104,8 @@ def test_facts_of_a_result() -> None:
     assert facts == replace(FACTS, **expected, source=ResultSource.CLICK, created="", edited=False)
     by_name = replace(result, prompt=replace(prompt, clicks=()))
     assert [SegmentFacts.of(by_name, FACTS.provenance, edited=hand).edited for hand in (False, True)] == [False, True]
+    of_other = SegmentFacts.of(replace(result, model="dsm-body", model_sha256="ab"), FACTS.provenance)
+    assert of_other.provenance == replace(FACTS.provenance, model="dsm-body", model_sha256="ab")
 
 
 def test_guess_is_one_where_the_tag_of_the_source_once_named_a_volume() -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from dsm.core.prompt import Prompt
 from dsm.models.config import CONFIG_FILE, ModelConfig
-from dsm.models.learned_elsewhere import model_that_learned
+from dsm.models.learned_elsewhere import model_that_learned, other_models
 from dsm.models.library import ModelLibrary
-from dsm.models.store import model_entry, write_manifest
+from dsm.models.store import find_model, model_entry, write_manifest
 from dsm.text.prompt import parse_prompts
 
 
@@ -47,6 +48,16 @@ def test_name_learned_in_the_other_modality_only_does_not_count(body_model: Path
     config.save(body_model)
     write_manifest(body_model)
     assert model_that_learned(prompt("skull"), [model_entry(body_model)], modality=modality) == model
+
+
+def test_installed_models_help_each_other_and_a_folder_elsewhere_stands_alone(
+    body_model: Path, make_body_model: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    assert {one.name for one in other_models(body_model)} >= {"dsm-small"}
+    assert "dsm-body" not in {one.name for one in other_models(body_model)}
+    assert "dsm-body" in {one.name for one in other_models(find_model("dsm-small"))}
+    assert other_models(find_model("dsm-tiny")) == ()
+    assert other_models(make_body_model(tmp_path / "elsewhere")) == ()
 
 
 def test_damaged_model_is_skipped(body_model: Path) -> None:

@@ -1,0 +1,24 @@
+"""Names that the prompt box offers, with the kind that they are for the models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dsm.models.store import model_entry
+from DSMSegmentWeb.completions import completions
+
+
+def test_names_of_another_model_that_segments_them_are_learned(body_model: Path) -> None:
+    entry = model_entry(body_model)
+    offered = completions(("liver",), "CT", (entry,), (entry,))
+    said = {one["title"]: one["props"]["aria-description"] for one in offered}
+    assert said["sternum"] == "learned by dsm-body"
+    assert said["liver"] == "learned"
+    assert said["spleen"] == "not known to this model"
+    assert {one["title"] for one in offered[:3]} == {"liver", "sternum", "skull"}
+
+
+def test_model_that_has_to_be_chosen_is_named(body_model: Path) -> None:
+    offered = completions(("liver",), "CT", (model_entry(body_model),))
+    said = {one["title"]: one["props"]["aria-description"] for one in offered}
+    assert said["sternum"] == "not known to this model; dsm-body has learned it"
