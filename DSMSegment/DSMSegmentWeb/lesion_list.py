@@ -5,7 +5,7 @@ from __future__ import annotations
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 
-from DSMSegmentLib.panel.lesion_text import MOST_LESIONS
+from DSMSegmentLib.scene.listed_lesions import MOST_LESIONS
 from DSMSegmentWeb.actions import Actions
 
 _COLUMNS = {"number": "", "diameters": "mm", "volume": "ml", "intensity": "{{ is_ct ? 'HU' : 'intensity' }}"}

@@ -6,9 +6,10 @@ from typing import Any
 
 from dsm.errors import InputError
 from dsm.inference.lesion_list import MeasuredLesion, axial_slices
-from DSMSegmentLib.panel.lesion_text import MOST_LESIONS, diametersText, intensityText, lesionVolumeText
+from DSMSegmentLib.panel.lesion_text import diametersText, intensityText, lesionVolumeText
 from DSMSegmentLib.scene.lesion_review import acceptedLesions, acceptLesions
-from DSMSegmentLib.scene.lesions import hasLesions, lesionsOf, removeLesion
+from DSMSegmentLib.scene.lesions import hasLesions, removeLesion
+from DSMSegmentLib.scene.listed_lesions import ListedLesions
 from DSMSegmentLib.scene.mrml import ijkToRAS, maskTime
 from DSMSegmentWeb.edits import journaled
 from DSMSegmentWeb.segment_actions import Undo, described_before
@@ -26,14 +27,9 @@ class LesionTool:
     def __init__(self, state: Any, viewer: Viewer) -> None:
         self._state = state
         self._viewer = viewer
-        # One more than are listed, so that a result with more lesions is not reviewed by what is listed.
-        self._largest: list[MeasuredLesion] = []
+        self._lesions = ListedLesions()
         # Segment, mask and scan that the list is of.
         self._source: tuple[str, int, int] | None = None
-
-    @property
-    def _listed(self) -> list[MeasuredLesion]:
-        return self._largest[:MOST_LESIONS]
 
     def show(self) -> None:
         """Update the list after a change of the masks or the selection."""
@@ -41,20 +37,20 @@ class LesionTool:
         is_tumor = bool(state.selected) and hasLesions(node, state.selected)
         source = self._source_of(state.selected) if is_tumor else None
         if source != self._source:
-            self._largest = lesionsOf(node, state.selected, most=MOST_LESIONS + 1) if is_tumor else []
+            self._lesions = ListedLesions.of(node, state.selected) if is_tumor else ListedLesions()
             self._source = source
         accepted = self._accepted() if is_tumor else []
         state.lesions = [
             self._row(number, lesion, accepted=lesion in accepted)
-            for number, lesion in enumerate(self._listed, start=1)
+            for number, lesion in enumerate(self._lesions.listed, start=1)
         ]
         if state.shown_lesion not in [row["id"] for row in state.lesions]:
             state.shown_lesion = ""
-        state.lesion_note = axial_slices(ijkToRAS(self._viewer.volume_node)).note if self._listed else ""
+        state.lesion_note = axial_slices(ijkToRAS(self._viewer.volume_node)).note if self._lesions.listed else ""
 
     def forget(self) -> None:
         """Forget the list, for another scan."""
-        self._largest, self._source = [], None
+        self._lesions, self._source = ListedLesions(), None
         self._state.lesions, self._state.shown_lesion, self._state.lesion_note = [], "", ""
 
     def jump(self, lesion_id: str) -> None:
@@ -74,7 +70,7 @@ class LesionTool:
         take_back = described_before(node, segment_id)
         accepted = self._accepted()
         others = [one for one in accepted if one is not lesion]
-        acceptLesions(node, segment_id, self._largest, others if lesion in accepted else [*others, lesion])
+        acceptLesions(node, segment_id, self._lesions.largest, others if lesion in accepted else [*others, lesion])
         return take_back
 
     def reject(self, lesion_id: str) -> Undo:
@@ -84,10 +80,10 @@ class LesionTool:
             InputError: If the list is older than the mask.
         """
         lesion, node, segment_id = self._found(lesion_id), self._viewer.segmentation_node, self._state.selected
-        take_back, accepted = journaled(node, segment_id), acceptedLesions(node, segment_id, self._largest)
+        take_back, accepted = journaled(node, segment_id), acceptedLesions(node, segment_id, self._lesions.largest)
         if not removeLesion(node, segment_id, lesion.voxel_ijk):
             raise _gone()
-        left = [one for one in self._largest if one is not lesion]
+        left = [one for one in self._lesions.largest if one is not lesion]
         acceptLesions(node, segment_id, left, [one for one in accepted if one is not lesion])
         return take_back
 
@@ -96,7 +92,7 @@ class LesionTool:
         return segment_id, mask, self._viewer.volume_node.GetImageData().GetMTime()
 
     def _find(self, lesion_id: str) -> MeasuredLesion | None:
-        return next((lesion for lesion in self._listed if _id(lesion) == lesion_id), None)
+        return next((lesion for lesion in self._lesions.listed if _id(lesion) == lesion_id), None)
 
     def _found(self, lesion_id: str) -> MeasuredLesion:
         lesion = self._find(lesion_id)
@@ -105,7 +101,7 @@ class LesionTool:
         return lesion
 
     def _accepted(self) -> list[MeasuredLesion]:
-        return acceptedLesions(self._viewer.segmentation_node, self._state.selected, self._listed)
+        return acceptedLesions(self._viewer.segmentation_node, self._state.selected, self._lesions.listed)
 
     def _row(self, number: int, lesion: MeasuredLesion, *, accepted: bool) -> dict[str, Any]:
         return {

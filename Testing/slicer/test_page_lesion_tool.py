@@ -18,6 +18,7 @@ pytest.importorskip("trame_slicer", reason="trame-slicer is not installed")
 from dsm.io.seg_nrrd_reader import read_segments_of
 from DSMSegmentLib import Runs, volumeFromNode
 from DSMSegmentLib.jobs.fake_backend import FakeBackend
+from DSMSegmentLib.scene import listed_lesions
 from DSMSegmentLib.scene.exporting import recordsOf, writeSegNrrd
 from DSMSegmentLib.scene.lesion_review import acceptedLesions, acceptLesions
 from DSMSegmentLib.scene.lesions import lesionsOf
@@ -141,7 +142,7 @@ def test_accepting_and_rejecting_can_be_taken_back_with_what_was_accepted() -> N
 
 
 def test_lesions_that_are_not_listed_are_not_reviewed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lesion_tool, "MOST_LESIONS", 1)
+    monkeypatch.setattr(listed_lesions, "MOST_LESIONS", 1)
     page = Page()
     segment = page.node.GetSegmentation().GetSegment(page.state.selected)
     page.accept(0)
@@ -180,13 +181,13 @@ def test_masks_are_measured_when_they_change_and_only_then(monkeypatch: pytest.M
     state = SimpleNamespace(selected=tumor, is_ct=True, lesions=[], shown_lesion="", lesion_note="")
     tool = lesion_tool.LesionTool(state, SimpleNamespace(segmentation_node=node, volume_node=volume))
     measured: list[str] = []
-    real = lesion_tool.lesionsOf
+    real = listed_lesions.lesionsOf
 
     def counting(node: Any, segment_id: str, **options: Any) -> Any:
         measured.append(segment_id)
         return real(node, segment_id, **options)
 
-    monkeypatch.setattr(lesion_tool, "lesionsOf", counting)
+    monkeypatch.setattr(listed_lesions, "lesionsOf", counting)
     tool.show()
     assert (len(state.lesions), measured) == (2, [tumor])
     display = node.GetDisplayNode()

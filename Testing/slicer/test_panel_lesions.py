@@ -15,7 +15,7 @@ from phantoms import SHAPE, mask_in, segment_ids, segment_of
 from scene_host import SceneHost
 
 from dsm.core.boxes import CroppedArray
-from DSMSegmentLib.panel import lesion_section
+from DSMSegmentLib.scene import listed_lesions
 from DSMSegmentLib.scene.lesions import lesionsOf
 from DSMSegmentLib.scene.map_store import SegmentMap
 from DSMSegmentLib.scene.mrml import ijkToRAS
@@ -195,7 +195,7 @@ def test_last_lesion_can_be_rejected(panel: PanelDriver, node: Any) -> None:
 
 
 def test_lesions_that_are_not_listed_are_not_reviewed(panel: PanelDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lesion_section, "MOST_LESIONS", 2)
+    monkeypatch.setattr(listed_lesions, "MOST_LESIONS", 2)
     panel.run("liver\nliver tumor")
     unfold(panel)
     assert section(panel).text == "The 2 largest lesions of liver tumor"

@@ -12,11 +12,12 @@ from DSMSegmentLib.application import qt
 from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.jobs.runs import Runs
 from DSMSegmentLib.panel.button_reason import enableOrExplain, reasonToWait
-from DSMSegmentLib.panel.lesion_text import MOST_LESIONS, diametersText, intensityText, lesionVolumeText
+from DSMSegmentLib.panel.lesion_text import diametersText, intensityText, lesionVolumeText
 from DSMSegmentLib.panel.result_rows import ResultRow
 from DSMSegmentLib.panel.row_table import setUpRowTable
 from DSMSegmentLib.scene.lesion_review import acceptedLesions, acceptLesions, lesionMark
-from DSMSegmentLib.scene.lesions import hasLesions, lesionsOf, noteOnSlices
+from DSMSegmentLib.scene.lesions import hasLesions, noteOnSlices
+from DSMSegmentLib.scene.listed_lesions import ListedLesions
 from DSMSegmentLib.scene.mrml import maskTime, modalityOfNode
 from DSMSegmentLib.scene.segment_volumes import volumeOfSegment
 from DSMSegmentLib.scene.sequence_item import timeOf
@@ -48,9 +49,8 @@ class LesionSection:
         self._node: Any = None
         self._segmentId = ""
         self._measured: tuple[Any, ...] = ()
-        # One more than are listed, so that a result with more lesions is not reviewed by what is listed.
-        self._largest: list[MeasuredLesion] = []
-        self._listed: tuple[Any, ...] = ()
+        self._lesions = ListedLesions()
+        self._filled: tuple[Any, ...] = ()
         self._marks: list[str] = []
         self._problem = ""
         self._seconds = 0.0
@@ -82,7 +82,7 @@ class LesionSection:
         if not self._timer.active or self._maskAndScan()[:2] != self._measured[:2]:
             self._measure()
         self._fill()
-        self._button.visible = bool(self._lesions or self._problem)
+        self._button.visible = bool(self._lesions.listed or self._problem)
 
     def maskMoves(self) -> None:
         """Wait with a slow measurement until the mask stays, as while its threshold is moved."""
@@ -94,28 +94,18 @@ class LesionSection:
         if segmentId and segmentId == self._segmentId:
             self._button.collapsed = False
 
-    @property
-    def _lesions(self) -> list[MeasuredLesion]:
-        """Lesions that are listed."""
-        return self._largest[:MOST_LESIONS]
-
-    @property
-    def _hasMore(self) -> bool:
-        """True if the segment has lesions that are not listed."""
-        return len(self._largest) > MOST_LESIONS
-
     def _measure(self) -> None:
         """Measure the lesions anew if the mask or the scan has changed."""
         self._timer.stop()
         mask = self._maskAndScan()
         if mask == self._measured:
             return
-        self._measured, self._largest, self._problem = mask, [], ""
+        self._measured, self._lesions, self._problem = mask, ListedLesions(), ""
         if self._node is None:
             return
         start = time.perf_counter()
         try:
-            self._largest = lesionsOf(self._node, self._segmentId, most=MOST_LESIONS + 1)
+            self._lesions = ListedLesions.of(self._node, self._segmentId)
         except DSMError as error:
             self._problem = error.one_line
         self._seconds = time.perf_counter() - start
@@ -150,17 +140,18 @@ class LesionSection:
     def _fill(self) -> None:
         """Fill the table; the selection follows its lesion, and moves no view."""
         if self._node is None:
-            self._listed, self._marks = (), []
+            self._filled, self._marks = (), []
             self._table.setRowCount(0)
             return
         table, name = self._table, self._node.GetSegmentation().GetSegment(self._segmentId).GetName()
-        accepted = {lesionMark(one) for one in acceptedLesions(self._node, self._segmentId, self._lesions)}
+        lesions = self._lesions.listed
+        accepted = {lesionMark(one) for one in acceptedLesions(self._node, self._segmentId, lesions)}
         isCT = modalityOfNode(volumeOfSegment(self._node, self._segmentId)) != "MR"
-        listed = (self._measured, name, accepted, isCT, self._runs.isRunning)
-        if listed == self._listed:
+        filled = (self._measured, name, accepted, isCT, self._runs.isRunning)
+        if filled == self._filled:
             return
         chosen = {self._marks[number] for number in self._selectedRows() if number < len(self._marks)}
-        self._listed, self._marks = listed, [lesionMark(lesion) for lesion in self._lesions]
+        self._filled, self._marks = filled, [lesionMark(lesion) for lesion in lesions]
         self._button.text = self._title(name)
         self._label.text = self._problem or noteOnSlices(self._node, self._segmentId)
         self._showNote()
@@ -168,8 +159,8 @@ class LesionSection:
         self._filling = True
         table.setHorizontalHeaderLabels(titles)
         table.clearSelection()
-        table.setRowCount(len(self._lesions))
-        for number, (lesion, mark) in enumerate(zip(self._lesions, self._marks, strict=True)):
+        table.setRowCount(len(lesions))
+        for number, (lesion, mark) in enumerate(zip(lesions, self._marks, strict=True)):
             self._fillRow(number, lesion, isAccepted=mark in accepted, isCT=isCT)
             if mark in chosen:
                 table.selectRow(number)
@@ -216,8 +207,8 @@ class LesionSection:
     def _title(self, name: str) -> str:
         if self._problem:
             return _("Lesions of {name}").format(name=name)
-        count = len(self._lesions)
-        if self._hasMore:
+        count = len(self._lesions.listed)
+        if self._lesions.hasMore:
             text = _("The {count} largest lesions of {name}")
         else:
             text = _("{count} lesion of {name}") if count == 1 else _("{count} lesions of {name}")
@@ -236,19 +227,21 @@ class LesionSection:
         self._jump(number)
 
     def _jump(self, number: int) -> None:
-        if number < len(self._lesions) and self._node is not None and self._node.GetScene() is not None:
-            jumpTo(self._node, self._lesions[number].view_ras_mm)
+        lesions = self._lesions.listed
+        if number < len(lesions) and self._node is not None and self._node.GetScene() is not None:
+            jumpTo(self._node, lesions[number].view_ras_mm)
 
     def _onItemChanged(self, item: Any) -> None:
-        if self._filling or item.column() != _ACCEPTED or item.row() >= len(self._lesions):
+        if self._filling or item.column() != _ACCEPTED or item.row() >= len(self._lesions.listed):
             return
-        wanted, isAccepted = self._lesions[item.row()], item.checkState() == qt.Qt.Checked
-        lesion = self._current(wanted)
+        isAccepted = item.checkState() == qt.Qt.Checked
+        lesion = self._current(self._lesions.listed[item.row()])
         if lesion is not None:
-            others = [one for one in acceptedLesions(self._node, self._segmentId, self._lesions) if one is not lesion]
+            lesions = self._lesions
+            others = [one for one in acceptedLesions(self._node, self._segmentId, lesions.listed) if one is not lesion]
             accepted = [*others, lesion] if isAccepted else others
-            acceptLesions(self._node, self._segmentId, self._largest, accepted)
-            if self._hasMore and len(accepted) == len(self._lesions):
+            acceptLesions(self._node, self._segmentId, lesions.largest, accepted)
+            if lesions.hasMore and len(accepted) == len(lesions.listed):
                 self._say(
                     _(
                         "All listed lesions are accepted; there are smaller ones that are not listed. Mark the result "
@@ -258,11 +251,12 @@ class LesionSection:
         self._noteEdits()
 
     def _onReject(self, number: int, _checked: bool = False) -> None:
-        lesion = self._current(self._lesions[number]) if number < len(self._lesions) else None
+        listed = self._lesions.listed
+        lesion = self._current(listed[number]) if number < len(listed) else None
         if lesion is not None and not self._runs.isRunning:
             node, segmentId = self._node, self._segmentId
-            left = [one for one in self._largest if one is not lesion]
-            accepted = acceptedLesions(node, segmentId, self._largest)
+            left = [one for one in self._lesions.largest if one is not lesion]
+            accepted = acceptedLesions(node, segmentId, self._lesions.largest)
             wasAccepted = lesion in accepted
             accepted = [one for one in accepted if one is not lesion]
             if self._runs.removeLesion(node, segmentId, lesion, wasAccepted=wasAccepted):
@@ -276,7 +270,7 @@ class LesionSection:
         if self._isThere:
             self._measure()
             mark = lesionMark(lesion)
-            found = next((one for one in self._lesions if lesionMark(one) == mark), None)
+            found = next((one for one in self._lesions.listed if lesionMark(one) == mark), None)
             if found is not None:
                 return found
         self._say(_("The lesion has changed since it was listed: look at it again."))

@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from dsm.inference.lesion_list import MeasuredLesion
 
-# A mask of noise has thousands of parts, of which nobody reads a list.
-MOST_LESIONS = 100
-
 
 def diametersText(lesion: MeasuredLesion) -> str:
     """Return the longest diameter and the one perpendicular to it in mm, e.g. `"34 × 21"`."""
