@@ -20,9 +20,10 @@ _FILTERS = {
     "largest": ("Keep largest", "Keep only the largest island"),
     "small": ("Remove small", "Remove islands of less than a millilitre"),
     "smooth": ("Smooth", "Median filter of 3 × 3 × 3 voxels"),
-    "fill": ("Fill between slices", "Contours for slices that were left out between painted ones"),
 }
-_MARGINS = {
+# Beside the millimetres, which are of the last two.
+_FILLS = {
+    "fill": ("Fill between slices", "Contours for slices that were left out between painted ones"),
     "grow": ("Grow", "Add what is within the distance, alike in all directions; other segments stay as they are"),
     "shrink": ("Shrink", "Remove what is within the distance of the surface; an end of the scan counts as surface"),
 }
@@ -62,9 +63,8 @@ def correction_tools(actions: Actions) -> None:
             for name, (text, title) in _FILTERS.items():
                 _filter_button(actions, name, text, title)
         with html.Div(classes="dsm-buttons"):
-            for name, (text, title) in _MARGINS.items():
+            for name, (text, title) in _FILLS.items():
                 _filter_button(actions, name, text, title)
-            html.Span("by", classes="dsm-number")
             _number_box("margin_mm", "Millimetres to grow or shrink by", low=0.1, high=MOST_MM, step=0.1)
             html.Span("mm", classes="dsm-number")
 

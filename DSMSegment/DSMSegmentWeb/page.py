@@ -118,7 +118,7 @@ def _heading() -> None:
         html.Div("{{ volume_name || 'No scan is open' }}", classes="dsm-grow dsm-volume", title=("volume_name",))
         _open_button("Open file", "dsm-file", _OPEN_TITLE)
         _open_button("Folder", "dsm-folder", "Folder of a DICOM series")
-    html.Div("{{ note }}", v_for="note in input_notes", key="note", classes="dsm-small dsm-input-note")
+    html.Div("{{ note }}", v_for="note in input_notes", key="note", title=("note",), classes="dsm-small dsm-input-note")
     html.Div("Or drop a file or a folder on the page.", v_if="!rows.length && !running", classes="dsm-small")
     # Not shown: the buttons press them.
     with html.Div(style="display: none"):
@@ -295,12 +295,13 @@ def _window(actions: Actions) -> None:
                 click=actions.auto_window,
                 raw_attrs=['title="From the darkest to the brightest tissue, without the extremes"'],
             )
-        with html.Div(classes="dsm-line"):
-            html.Span("Window", classes="dsm-number dsm-label")
-            slider("shown_window", 1, ("value_high - value_low + 1",), step=1, label="Window")
-        with html.Div(classes="dsm-line"):
-            html.Span("Level", classes="dsm-number dsm-label")
-            slider("shown_level", ("value_low",), ("value_high",), step=1, label="Level")
+        with html.Div(classes="dsm-sliders"):
+            with html.Div(classes="dsm-line"):
+                html.Span("Window", classes="dsm-number dsm-label")
+                slider("shown_window", 1, ("value_high - value_low + 1",), step=1, label="Window")
+            with html.Div(classes="dsm-line"):
+                html.Span("Level", classes="dsm-number dsm-label")
+                slider("shown_level", ("value_low",), ("value_high",), step=1, label="Level")
 
 
 def _exports() -> None:

@@ -18,7 +18,8 @@ def result_list(actions: Actions) -> None:
     """Add the list; hidden while there is no result."""
     with html.Div(v_if="rows.length", classes="dsm-results"):
         html.H2("Results")
-        client.ClientStateChange(value="selected", change="window.dsmShowSelected()")
+        for cause in ("selected", "tool"):  # a brush takes room from the list
+            client.ClientStateChange(value=cause, change="window.dsmShowSelected()")
         with html.Ul(classes="dsm-rows"):
             with html.Li(
                 v_for="row in rows",
