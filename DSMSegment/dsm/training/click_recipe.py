@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dsm.errors import ConfigError
 from dsm.training.click_samples import SampleRules
@@ -62,7 +62,9 @@ class ClickRecipe:
         validate_every: Steps.
         validation_windows: Windows of validation cases that are looked at.
         checkpoint_every: Steps.
-        start_from: Folder of a run to start with, relative to the recipes' parent.
+        start_from: Model folder whose click network the run starts with, relative to the recipes' parent; its
+            widths may be smaller.
+        precision: `"float32"`, or `"bfloat16"` for the products of the network, where the CPU has instructions for it.
         out: Folder of the run, relative to the recipes' parent.
     """
 
@@ -84,7 +86,12 @@ class ClickRecipe:
     validation_windows: int = 40
     checkpoint_every: int = 100
     start_from: str | None = None
+    precision: Literal["float32", "bfloat16"] = "float32"
     out: str = "runs/clicks"
+
+    def __post_init__(self) -> None:
+        if self.precision not in ("float32", "bfloat16"):
+            raise ConfigError(f"The precision is {self.precision!r}; it must be float32 or bfloat16.")
 
     @classmethod
     def load(cls, path: Path | str) -> ClickRecipe:

@@ -16,10 +16,10 @@ from dsm.evaluation.simulated_clicks import first_click
 from dsm.training.click_cases import ClickCase, ClickObject
 
 _SPACING_MM = (0.5, 8.0)
-_SMALLEST_SHARE = 60  # voxels of the window that an object must have
+_SMALLEST_SHARE = 15  # voxels of the window that an object must have
 _TRIES = 10
-# Extent of an object in window edges: the first look does not know the size, so objects may leave the window far.
-_SHARE = (0.2, 3.5)
+# Extent of an object in window edges: the first looks do not know the size, so it may be a dot or leave the window far.
+_SHARE = (0.1, 3.2)
 _COARSE = 0.4  # share of degraded masks that are the truth at a lower resolution
 _TRUNCATED = 0.4  # share of masks to correct that end where an earlier, smaller window ended
 

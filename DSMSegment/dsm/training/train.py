@@ -121,7 +121,7 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(
             _groups(self.net, self.alignment, recipe.weight_decay), lr=1e-3, betas=(0.9, 0.99)
         )
-        self.autocast = recipe.precision != "float32" and _has_bfloat16()
+        self.autocast = recipe.precision != "float32" and has_bfloat16()
         self._is_precision_chosen = False
         self.step = 0
         self.cases: list[Case] = []
@@ -483,7 +483,7 @@ def random_class_embeddings(bank: EmbeddingBank) -> EmbeddingBank:
     return EmbeddingBank(bank.names, np.stack(codes).astype(np.float32), np.zeros_like(bank.mean), CODES)
 
 
-def _has_bfloat16() -> bool:
+def has_bfloat16() -> bool:
     """Return whether the CPU has bfloat16 instructions; emulated it would be slower than float32."""
     return bool(torch.cpu.get_capabilities().get("avx512_bf16") or torch.cpu.get_capabilities().get("amx_bf16"))
 

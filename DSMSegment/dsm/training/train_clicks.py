@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,15 +18,15 @@ from dsm.errors import ConfigError
 from dsm.evaluation.simulated_clicks import next_click
 from dsm.inference.click_channels import WindowClick, click_channels
 from dsm.io.manifest import CaseEntry, read_manifest
-from dsm.models.click_weights import save_refiner
+from dsm.models.click_weights import load_refiner, save_refiner
 from dsm.nn.click_refiner import ClickRefiner, ClickRefinerConfig
-from dsm.training.checkpoint import CHECKPOINT, Stateful, resume, save_checkpoint
+from dsm.training.checkpoint import Stateful, resume, save_checkpoint
 from dsm.training.click_cases import ClickCase, load_click_case, read_click_cases, save_click_cases
 from dsm.training.click_recipe import ClickPhase, ClickRecipe
 from dsm.training.click_samples import ClickSample, SampleRules, draw_sample
 from dsm.training.curves import curves
 from dsm.training.schedule import set_learning_rate
-from dsm.training.train import freeze_norm, provenance
+from dsm.training.train import freeze_norm, has_bfloat16, provenance
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class ClickTrainer:
         recipe: Settings.
         run: Folder for the log, checkpoints and the network.
         data_root: Folder that the sources' folders are relative to.
-        start_from: Folder of a run whose weights this one starts with.
+        start_from: Model folder whose click network this one starts with; its widths may be smaller.
     """
 
     def __init__(self, recipe: ClickRecipe, run: Path, *, data_root: Path, start_from: Path | None = None) -> None:
@@ -108,11 +108,9 @@ class ClickTrainer:
             self.net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.ema_decay), use_buffers=True
         )
         if start_from is not None:
-            state = torch.load(start_from / CHECKPOINT, weights_only=True)
-            self.average.load_state_dict(state["average"])
-            self.net.load_state_dict(self.averaged_net.state_dict())
-            self.average.n_averaged.zero_()
+            load_widened(self.net, load_refiner(start_from)[0].state_dict())
         self.optimizer = torch.optim.AdamW(_groups(self.net, recipe.weight_decay), lr=1e-3, betas=(0.9, 0.99))
+        self.autocast = recipe.precision == "bfloat16" and has_bfloat16()
         self.step = 0
         self.cases: list[ClickCase] = []
         record = provenance(recipe, [source.folder for source in recipe.sources], data_root)
@@ -161,7 +159,9 @@ class ClickTrainer:
             self.net.train()
             if phase.freeze_norm:
                 freeze_norm(self.net)
-            logits = self.net(rollout.channels())
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
+                logits = self.net(rollout.channels())
+            logits = logits.float()
             loss, dice = click_loss(logits, rollout.truth)
             self.optimizer.zero_grad(set_to_none=True)
             (loss * (self.recipe.first_weight if look == 0 else 1.0)).backward()
@@ -239,6 +239,23 @@ class ClickTrainer:
     @property
     def _parts(self) -> dict[str, Stateful]:
         return {"net": self.net, "average": self.average, "optimizer": self.optimizer}
+
+
+def load_widened(net: nn.Module, narrow: Mapping[str, Tensor]) -> None:
+    """Load the weights of a network of the same shape with as many or fewer channels; the outputs stay the same.
+
+    Channels that are new keep their initial weights, and nothing that was there listens to them at first.
+
+    Args:
+        net: Network to load into.
+        narrow: State of the other one.
+    """
+    for name, value in net.state_dict().items():
+        old = narrow[name]
+        kept = tuple(slice(0, length) for length in old.shape)
+        if value.ndim > 1:
+            value[kept[0]] = 0.0
+        value[kept] = old
 
 
 def click_loss(logits: Tensor, truth: Tensor) -> tuple[Tensor, float]:

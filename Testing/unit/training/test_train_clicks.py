@@ -6,9 +6,10 @@ import torch
 
 from dsm.errors import ConfigError
 from dsm.models.click_weights import load_refiner
+from dsm.nn.click_refiner import CHANNELS, ClickRefiner, ClickRefinerConfig
 from dsm.training.click_recipe import ClickRecipe
 from dsm.training.click_samples import ClickSample
-from dsm.training.train_clicks import Rollout, click_loss, main
+from dsm.training.train_clicks import Rollout, click_loss, load_widened, main
 
 RECIPE = """
 kind: clicks
@@ -57,6 +58,39 @@ def test_run_is_resumed(recipe, tmp_path):
     after = torch.load(run / "checkpoint.pt", weights_only=True)
     assert (before["step"], after["step"]) == (2, 6)
     assert int(after["average"]["n_averaged"]) == 5
+
+
+def refiner(*channels):
+    return ClickRefiner(ClickRefinerConfig(channels=channels, detail=2, window=16)).eval()
+
+
+def test_wider_network_begins_as_the_narrow_one_and_learns_with_all_its_channels():
+    torch.manual_seed(0)
+    narrow, wide = refiner(4, 4, 6, 8), refiner(6, 8, 6, 16)
+    load_widened(wide, narrow.state_dict())
+    x = torch.rand(2, len(CHANNELS), 16, 16, 16)
+    assert torch.allclose(wide(x), narrow(x), atol=1e-6)
+    wide(x).square().sum().backward()
+    assert all((parameter.grad != 0).any() for parameter in wide.parameters() if parameter.ndim > 1)
+
+
+def test_run_starts_from_a_narrower_network(recipe, tmp_path):
+    main(recipe(2), out=tmp_path / "narrow")
+    path = recipe(2)
+    text = path.read_text().replace("[8, 8, 8, 8]", "[8, 16, 8, 8]").replace("lr: 0.003", "lr: 0.0")
+    path.write_text(f"{text}start_from: narrow\nprecision: bfloat16\n")
+    wide = load_refiner(main(path, out=tmp_path / "wide"))[0].state_dict()
+    narrow = load_refiner(tmp_path / "narrow")[0].state_dict()
+    name = "down4.0.weight"
+    assert wide[name].shape[0] == 16
+    assert torch.allclose(wide[name][:8], narrow[name], atol=1e-3)
+
+
+def test_unknown_precision_is_refused(recipe):
+    path = recipe(2)
+    path.write_text(path.read_text() + "precision: half\n")
+    with pytest.raises(ConfigError, match="half"):
+        ClickRecipe.load(path)
 
 
 def test_dsm_train_runs_a_click_recipe(recipe, tmp_path):
