@@ -34,7 +34,7 @@ def address(
     folder = tmp_path_factory.mktemp("models")
     make_body_model(folder)
     other = Path(shutil.copytree(dsm_tiny, folder / "dsm-other"))
-    replace(ModelConfig.load(other), only_in={"CT": ("spleen",)}).save(other)
+    replace(ModelConfig.load(other), only_in={"CT": ("duodenum",)}).save(other)
     write_manifest(other)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DSM_MODEL_DIR", str(folder))
@@ -102,8 +102,8 @@ def test_another_model_that_has_learned_a_name_is_named(page: Any) -> None:
 
 def test_name_that_the_chosen_model_learned_in_the_other_modality_only_says_so(page: Any) -> None:
     page.locator("#dsm-model").select_option("dsm-other")
-    page.locator(".dsm-prompt input").fill("spleen")
-    page.locator(".dsm-hints").get_by_text("spleen: learned in CT only, this volume is MR").wait_for()
+    page.locator(".dsm-prompt input").fill("duodenum")
+    page.locator(".dsm-hints").get_by_text("duodenum: learned in CT only, this volume is MR").wait_for()
     page.locator(".dsm-prompt input").fill("")
     page.locator("h1").click()
     page.locator("#dsm-model").select_option("dsm-tiny")
