@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from dsm._version import __version__
-from dsm.core.boxes import Box, CroppedArray
+from dsm.core.boxes import Box
 from dsm.core.extras import install_hint
 from dsm.core.volume import Volume
 from dsm.errors import MissingDependencyError
 from dsm.io.atomic import atomic_output
-from dsm.io.dicom_source import explained, nothing_found, source_frames
+from dsm.io.dicom_source import PROBE, explained, nothing_found, source_frames
 from dsm.io.dicom_terms import (
     MAX_LABEL,
     algorithm_name,
@@ -71,8 +71,7 @@ def write_dicom_seg(
 
 def check_source(volume: Volume, files: Sequence[str | os.PathLike[str]]) -> None:
     """Check, before a long run, that a DICOM SEG can reference a series; raises as `write_dicom_seg`."""
-    probe = SegmentRecord("probe", CroppedArray(np.ones((1, 1, 1), np.uint8), (0, 0, 0)), (128, 128, 128))
-    _segmentation([probe], volume, files, "probe")
+    _segmentation([PROBE], volume, files, PROBE.name)
 
 
 def _segmentation(

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dsm.core.boxes import CroppedArray
 from dsm.core.volume import Volume
 from dsm.errors import GeometryError, ImageError, OutputError
+from dsm.io.segment_record import SegmentRecord
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -22,6 +24,9 @@ _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 # Voxels; headers round positions, and a slice is a whole voxel away from the next.
 _MAX_OFFSET = 0.2
+
+# One voxel, in the place of segments that are yet to be made, to find out whether they could be written.
+PROBE = SegmentRecord("probe", CroppedArray(np.ones((1, 1, 1), np.uint8), (0, 0, 0)), (128, 128, 128))
 
 # What the standard wants in every image, though it may be empty; exported files lack one or the other.
 TYPE_2 = (

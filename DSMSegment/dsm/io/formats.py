@@ -9,13 +9,34 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from dsm.errors import InputError, OutputError
 
 if TYPE_CHECKING:
     from dsm.core.volume import Volume
     from dsm.io.segment_record import SegmentRecord
+
+
+class Writer(Protocol):
+    """Protocol of what writes segments to a file."""
+
+    def __call__(self, path: Path, records: Sequence[SegmentRecord], volume: Volume, /) -> object:
+        """Write segments, whose masks are on the grid of `volume`; raises `DSMError`."""
+
+
+class SeriesWriter(Protocol):
+    """Protocol of what writes segments that refer to the files of a DICOM series, which `volume` was read from."""
+
+    def __call__(self, path: Path, records: Sequence[SegmentRecord], volume: Volume, files: Sequence[str], /) -> object:
+        """Write segments; raises `DSMError`."""
+
+
+class SeriesModule(Protocol):
+    """Protocol of the module of a `SeriesWriter`."""
+
+    def check_source(self, volume: Volume, files: Sequence[str], /) -> None:
+        """Check, before a long run, that segments can refer to a series; raises as the writer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +46,12 @@ class SegmentationFormat:
     Args:
         suffix: End of the file name, with the dot.
         label: Name for menus and help texts.
-        writer: `"module:function"`, imported on first use; called with path, segments and volume, and with the files of
-            the DICOM series where `needs_series`.
+        writer: `"module:function"`, a `Writer`, or a `SeriesWriter` where `needs_series`; imported on first use.
         overlaps: Whether segments that overlap are kept as they are.
         terminology: Whether the codes of segments are kept.
         empty: Whether empty segments, and a result without any segment, can be written.
-        needs_series: Whether it refers to a DICOM series, which must be the input; the module of its writer has a
-            function `check_source(volume, files)`, too.
+        needs_series: Whether it refers to a DICOM series, which must be the input; the module of its writer is a
+            `SeriesModule`.
         package: Optional package that the writer imports; empty for none.
         extra: The extra of `dsmsegment` that brings the package.
         companion_suffix: Of a second file that the writer puts beside it, e.g. `".json"`; empty for none.
@@ -77,17 +97,19 @@ class SegmentationFormat:
             DSMError: As the writer does.
         """
         module, function = self.writer.split(":")
-        write = getattr(import_module(module), function)
         if self.needs_series:
-            write(path, records, volume, series_files)
+            write_series: SeriesWriter = getattr(import_module(module), function)
+            write_series(path, records, volume, series_files)
         else:
+            write: Writer = getattr(import_module(module), function)
             write(path, records, volume)
         return self.files(path)
 
     def check_source(self, volume: Volume, series_files: Sequence[str]) -> None:
         """Check, before a long run, that the format can refer to a series, where it needs one; raises as `write`."""
         if self.needs_series:
-            import_module(self.writer.split(":")[0]).check_source(volume, series_files)
+            module: SeriesModule = import_module(self.writer.split(":")[0])
+            module.check_source(volume, series_files)
 
 
 def no_series(chosen: SegmentationFormat, what: str, *, hint: str) -> InputError:

@@ -17,7 +17,7 @@ from dsm.core.extras import install_hint
 from dsm.core.volume import Volume
 from dsm.errors import MissingDependencyError
 from dsm.io.atomic import atomic_output
-from dsm.io.dicom_source import TYPE_2, SourceFrame, explained, nothing_found, source_frames
+from dsm.io.dicom_source import PROBE, TYPE_2, SourceFrame, explained, nothing_found, source_frames
 from dsm.io.dicom_terms import (
     TISSUE,
     Codes,
@@ -108,10 +108,9 @@ def write_rtstruct(
 def check_source(volume: Volume, files: Sequence[str | os.PathLike[str]]) -> None:
     """Check, before a long run, that an RT Structure Set can refer to a series; raises as `write_rtstruct`."""
     _check_packages()
-    probe = SegmentRecord("probe", CroppedArray(np.ones((1, 1, 1), np.uint8), (0, 0, 0)), (128, 128, 128))
     frames = source_frames(files, volume)
     with explained(_WHAT):
-        _structure_set([probe], volume, frames, "probe")
+        _structure_set([PROBE], volume, frames, PROBE.name)
 
 
 def _check_packages() -> None:

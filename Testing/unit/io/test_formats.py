@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from importlib import import_module
 from pathlib import Path
 
@@ -14,10 +15,14 @@ from dsm.io.formats import DICOM_SEG, FORMATS, LABEL_MAP, NAMES, SUFFIXES, Segme
 
 
 @pytest.mark.parametrize("one", FORMATS, ids=lambda one: one.name)
-def test_writer_exists(one: SegmentationFormat) -> None:
-    module, function = one.writer.split(":")
-    assert callable(getattr(import_module(module), function))
-    assert not one.needs_series or callable(import_module(module).check_source)
+def test_writer_takes_what_the_format_gives_it(one: SegmentationFormat) -> None:
+    name, function = one.writer.split(":")
+    module = import_module(name)
+    given: tuple[str, ...] = ("path", "records", "volume")
+    if one.needs_series:
+        given = (*given, "files")
+        inspect.signature(module.check_source).bind("volume", "files")
+    assert list(inspect.signature(getattr(module, function)).bind(*given).arguments) == list(given)
 
 
 def test_longest_suffix_takes_precedence() -> None:
