@@ -13,6 +13,7 @@ from dsm.core.result import PromptResult
 from dsm.core.volume import Volume
 from dsm.models.learned_elsewhere import entry_that_learned
 from dsm.models.store import ModelEntry
+from dsm.progress import ProgressCallback
 
 if TYPE_CHECKING:
     from dsm.inference.scan import Scan
@@ -28,13 +29,13 @@ class OtherModels:
     """
 
     entries: tuple[ModelEntry, ...]
-    _load: Callable[[ModelEntry], Segmenter] = field(repr=False)
+    _load: Callable[[ModelEntry, ProgressCallback], Segmenter] = field(repr=False)
     _loaded: dict[str, Segmenter] = field(default_factory=dict, repr=False)
 
-    def segmenter(self, entry: ModelEntry) -> Segmenter:
+    def segmenter(self, entry: ModelEntry, progress: ProgressCallback) -> Segmenter:
         """Return a model, loaded."""
         if entry.digest not in self._loaded:
-            self._loaded[entry.digest] = self._load(entry)
+            self._loaded[entry.digest] = self._load(entry, progress)
         return self._loaded[entry.digest]
 
 
@@ -63,6 +64,7 @@ class OtherScans:
         prompts: Sequence[Prompt],
         options: SegmentOptions,
         *,
+        progress: ProgressCallback,
         on_result: Callable[[PromptResult], None] | None,
         **how: Any,
     ) -> list[PromptResult]:
@@ -72,14 +74,16 @@ class OtherScans:
             entry: The model.
             prompts: Those that it has learned.
             options: As of `Scan.segment`, like the rest.
+            progress: Stages of `Segmenter.from_pretrained`, too, the first time.
             on_result: As there.
             **how: Its other arguments.
         """
         if entry.digest not in self._scans:
-            self._scans[entry.digest] = self.models.segmenter(entry).open(self.volume, region=self.region)
+            self._scans[entry.digest] = self.models.segmenter(entry, progress).open(self.volume, region=self.region)
+        scan = self._scans[entry.digest]
 
         def said(result: PromptResult) -> PromptResult:
             return replace(result, model=entry.name, model_sha256=entry.digest)
 
         callback = None if on_result is None else lambda result: on_result(said(result))
-        return [said(one) for one in self._scans[entry.digest].segment(prompts, options, on_result=callback, **how)]
+        return [said(one) for one in scan.segment(prompts, options, progress=progress, on_result=callback, **how)]

@@ -135,8 +135,8 @@ class Segmenter:
         embedder = PromptEmbedder(EmbeddingBank.of_model(folder), tower=config.text_tower)
         progress("load", 2, 2)
 
-        def load_other(other: ModelEntry) -> Segmenter:
-            return cls.from_pretrained(other.path, device=checked, precision=precision, others=())
+        def load_other(other: ModelEntry, progress: ProgressCallback) -> Segmenter:
+            return cls.from_pretrained(other.path, device=checked, precision=precision, others=(), progress=progress)
 
         return cls(
             net,

@@ -11,11 +11,12 @@ import pytest
 from dsm.core.click import Click
 from dsm.core.name_status import NameKind
 from dsm.core.volume import Volume
-from dsm.errors import WeightsError
+from dsm.errors import JobCancelled, WeightsError
 from dsm.inference.other_models import OtherModels
 from dsm.inference.segmenter import Segmenter
 from dsm.models.config import ModelConfig
 from dsm.models.store import ModelEntry, model_entry, write_manifest
+from dsm.progress import ProgressCallback
 
 SHAPE = (16, 16, 16)
 DENSE, SOFT = (0.7, 5.0), (0.4, 5.0)  # of the soft tissue window: 155 and 35 HU
@@ -36,8 +37,9 @@ class Loader:
     def __init__(self, segmenter: Segmenter) -> None:
         self.segmenter, self.loaded = segmenter, []
 
-    def __call__(self, entry: ModelEntry) -> Segmenter:
+    def __call__(self, entry: ModelEntry, progress: ProgressCallback) -> Segmenter:
         self.loaded.append(entry.name)
+        progress("load", 0, 2)
         return self.segmenter
 
 
@@ -81,6 +83,18 @@ def test_other_model_is_loaded_and_encodes_once_and_only_if_it_is_needed(segment
     assert loader.segmenter.net.calls.count("coarse") == 2  # once a volume
 
 
+def test_loading_of_another_model_is_cancelled(segmenter, volume, loader) -> None:
+    def cancel(stage: str, done: int, total: int) -> None:
+        if (stage, total) == ("load", 2):
+            raise JobCancelled("The job was cancelled.")
+
+    scan = segmenter.open(volume)
+    with pytest.raises(JobCancelled):
+        scan.segment("sternum", progress=cancel)
+    assert scan.segment("sternum")[0].model == "dsm-body"
+    assert loader.loaded == ["dsm-body", "dsm-body"]
+
+
 def test_own_network_does_not_encode_for_names_of_another_model(segmenter, volume) -> None:
     scan = segmenter.open(volume)
     scan.segment("sternum")
@@ -106,7 +120,7 @@ def test_name_learned_in_the_other_modality_only_stays_unknown(segmenter, volume
 
 
 def test_own_results_are_there_when_another_model_is_damaged(segmenter, volume, monkeypatch) -> None:
-    def fail(entry: ModelEntry) -> Segmenter:
+    def fail(entry: ModelEntry, _progress: ProgressCallback) -> Segmenter:
         raise WeightsError(f"{entry.path} is damaged.")
 
     segmenter.others = replace(segmenter.others, _load=fail, _loaded={})
