@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from dsm.core.boxes import Box, CroppedArray, bounding_box
+from dsm.core.boxes import CroppedArray, bounding_box
 from dsm.core.click import Click, check_in_volume, check_inside
 from dsm.core.orientation import Orientation
 from dsm.core.volume import Volume
@@ -64,7 +64,7 @@ class ClickResult:
     seconds: float
 
 
-class Looker(Protocol):
+class WindowPredictor(Protocol):
     """Protocol of a predictor: window and clicks to logits."""
 
     @property
@@ -78,7 +78,7 @@ class Looker(Protocol):
         ...
 
     def look(self, image: Tensor, clicks: Sequence[WindowClick], *, previous: Tensor, text: Tensor) -> Tensor:
-        """Logits of one window, see `ClickSegmenter.look`."""
+        """Return the logits of one window, see `ClickSegmenter.look`."""
         ...
 
 
@@ -91,13 +91,12 @@ class ClickSegmenter:
 
     def __init__(self, net: ClickRefiner) -> None:
         self.net = folded(net)
-        self.window = net.config.window
         self.name = net.config.name
 
     @property
     def size(self) -> int:
         """Voxels along an edge of the windows."""
-        return self.window
+        return self.net.config.window
 
     @property
     def coarsest_mm(self) -> float:
@@ -126,7 +125,14 @@ class ClickSegmenter:
 
     @torch.inference_mode()
     def look(self, image: Tensor, clicks: Sequence[WindowClick], *, previous: Tensor, text: Tensor) -> Tensor:
-        """Logits of one window `(i, j, k)`."""
+        """Return the logits of one window `(i, j, k)`.
+
+        Args:
+            image: `(i, j, k)`, 0 to 1 over the soft tissue window (`soft_tissue_units`).
+            clicks: In voxels of the window, with whether they are inside of the object.
+            previous: Probability of the mask so far, same shape.
+            text: Mask of a text prompt, same shape.
+        """
         x = click_channels(image[None], [clicks], previous=previous[None], text=text[None])
         logits: Tensor = self.net(x.contiguous(memory_format=torch.channels_last_3d))
         return logits[0]
@@ -148,7 +154,7 @@ class ClickScan:
     volume: Volume
     text: CroppedArray
     expected_ml: float | None
-    _segmenter: Looker = field(repr=False)
+    _predictor: WindowPredictor = field(repr=False)
     _units: tuple[float, float] = field(repr=False)
     _known: OrderedDict[tuple[Click, ...], ClickResult] = field(default_factory=OrderedDict, repr=False)
 
@@ -156,7 +162,7 @@ class ClickScan:
     def of(
         cls,
         volume: Volume,
-        looker: Looker,
+        predictor: WindowPredictor,
         *,
         text: CroppedArray | None = None,
         expected_ml: float | None = None,
@@ -166,12 +172,12 @@ class ClickScan:
 
         Args:
             volume: CT or MR.
-            looker: Predictor.
+            predictor: Of the logits of windows, such as `ClickSegmenter`.
             text: Mask of a text prompt, on its grid.
             expected_ml: Volume that the object is expected to have.
             units: Intensities that become 0 and 1 (`soft_tissue_units`); measured by default.
         """
-        return cls(volume, text or NOTHING, expected_ml, looker, units or soft_tissue_units(volume))
+        return cls(volume, text or NOTHING, expected_ml, predictor, units or soft_tissue_units(volume))
 
     def segment(self, clicks: Sequence[Click], *, on_look: Callable[[], None] = lambda: None) -> ClickResult:
         """Segment the clicked object.
@@ -203,7 +209,7 @@ class ClickScan:
         return result
 
     def _point(self, click: Click) -> tuple[float, float, float]:
-        """View coordinate of a click."""
+        """Return the view coordinate of a click."""
         orientation = Orientation.of(self.volume.affine)
         affine = orientation.affine_to_ras(self.volume.affine, self.volume.shape)
         i, j, k = (np.linalg.inv(affine) @ (*click.ras_mm, 1.0))[:3].tolist()
@@ -221,7 +227,7 @@ class ClickScan:
         earlier: ClickResult | None,
         on_look: Callable[[], None],
     ) -> ClickResult:
-        """The mask after the last of some clicks, from the mask before it."""
+        """Return the mask after the last of some clicks, from the mask before it."""
         began = time.perf_counter()
         marks = [(point, click.inside) for point, click in zip(points, clicks, strict=True)]
         if self.text.array.any():
@@ -250,15 +256,16 @@ class ClickScan:
             for mm in scales or [spacing]:
                 on_look()
                 window = self._window(center.tolist(), mm)
-                tried.append((mm, window, *self._look(window, marks, previous)))
-            spacing, window, logits, found = min(tried, key=self._implausibility)
+                tried.append((window, *self._look(window, marks, previous)))
+            window, logits, found = min(tried, key=self._implausibility)
+            spacing = window.spacing_mm
             looks, scales = looks + 1, []
             mask = _mask_of(window, logits, found)
             touches, extent = _fit(found, window)
             if looks >= _MOST_LOOKS:
                 break
-            if touches and not finer and spacing < self._segmenter.coarsest_mm:
-                spacing = min(self._segmenter.coarsest_mm, spacing * _GROWTH)
+            if touches and not finer and spacing < self._predictor.coarsest_mm:
+                spacing = min(self._predictor.coarsest_mm, spacing * _GROWTH)
                 previous = before  # what ends at the faces of a window that is too small is no mask to correct
             elif extent and extent < _SMALL * window.size and not finer and spacing > self._finest_mm():
                 spacing = max(self._finest_mm(), spacing * extent / (_FILLED * window.size))
@@ -274,12 +281,12 @@ class ClickScan:
             mask = _mask_of(window, logits, found)
         return mask, window, looks
 
-    def _implausibility(self, look: tuple[float, ClickWindow, Tensor, np.ndarray]) -> float:
-        """Undecided voxels of a window per voxel of the object, times the surprise at its volume.
+    def _implausibility(self, look: tuple[ClickWindow, Tensor, np.ndarray]) -> float:
+        """Return the undecided voxels of a window per voxel of the object, times the surprise at its volume.
 
         Many voxels are undecided where the object is too small or too large for the window.
         """
-        _, window, logits, found = look
+        window, logits, found = look
         count = int(np.count_nonzero(found))
         if not count:
             return math.inf
@@ -298,9 +305,9 @@ class ClickScan:
             logits, error = self._error(window, marks, before)
             looks += 1
             touches, _ = _fit(error, window)
-            if not touches or looks >= _MOST_LOOKS or spacing >= self._segmenter.coarsest_mm:
+            if not touches or looks >= _MOST_LOOKS or spacing >= self._predictor.coarsest_mm:
                 break
-            spacing = min(self._segmenter.coarsest_mm, spacing * _GROWTH)
+            spacing = min(self._predictor.coarsest_mm, spacing * _GROWTH)
         if error.any() and self._is_coarse(spacing):
             on_look()
             window = self._window(point, spacing, detail=_DETAIL)
@@ -341,7 +348,7 @@ class ClickScan:
 
     def _window(self, center: Sequence[float], spacing_mm: float, *, detail: int = 1) -> ClickWindow:
         return ClickWindow.around(
-            self.volume, center, spacing_mm=spacing_mm / detail, size=detail * self._segmenter.size
+            self.volume, center, spacing_mm=spacing_mm / detail, size=detail * self._predictor.size
         )
 
     def _is_coarse(self, spacing_mm: float) -> bool:
@@ -352,19 +359,18 @@ class ClickScan:
         return 0.5 * min(self.volume.spacing_mm)
 
     def _place(self, mask: CroppedArray, inner: np.ndarray) -> tuple[np.ndarray, float]:
-        """Middle (view coordinate) and spacing of a window for a mask and the clicks inside."""
+        """Return the middle (view coordinate) and spacing of a window for a mask and the clicks inside."""
         orientation = Orientation.of(self.volume.affine)
         voxel_mm = np.array([self.volume.spacing_mm[axis] for axis in orientation.axes])
         low, high = inner.min(axis=0), inner.max(axis=0)
-        found = bounding_box(mask.array) if mask.array.size else None
-        if found is not None:
-            i, j, k = (o + s for o, s in zip(mask.offset_ijk, found.start, strict=True))
-            here = Box((i, j, k), (i + found.size[0], j + found.size[1], k + found.size[2]))
-            box = orientation.box_to_ras(here, self.volume.shape)
+        found = CroppedArray.from_mask(mask.array, mask.offset_ijk).box
+        if not found.is_empty:
+            box = orientation.box_to_ras(found, self.volume.shape)
             low, high = np.minimum(low, box.start), np.maximum(high, np.array(box.stop) - 1)
         extent = float(((high - low) * voxel_mm).max())
-        spacing = max(_START_MM if found is None else self._finest_mm(), extent / (_FILLED * self._segmenter.size))
-        return (low + high) / 2, min(spacing, self._segmenter.coarsest_mm)
+        least_mm = _START_MM if found.is_empty else self._finest_mm()
+        spacing = max(least_mm, extent / (_FILLED * self._predictor.size))
+        return (low + high) / 2, min(spacing, self._predictor.coarsest_mm)
 
     def _look(
         self, window: ClickWindow, marks: Sequence[WindowClick], previous: CroppedArray
@@ -376,7 +382,7 @@ class ClickScan:
 
     def _logits(self, window: ClickWindow, marks: Sequence[WindowClick], previous: Tensor) -> Tensor:
         low, high = self._units
-        return self._segmenter.look(
+        return self._predictor.look(
             (window.sample(self.volume.array) - low) / (high - low),
             [(window.from_view(point), is_inside) for point, is_inside in marks],
             previous=previous,
@@ -440,7 +446,7 @@ def _fit(found: np.ndarray, window: ClickWindow) -> tuple[bool, int]:
 
 
 def folded(net: ClickRefiner) -> ClickRefiner:
-    """A copy whose normalisations are folded into the convolutions before them: the same results to rounding."""
+    """Return a copy whose normalisations are folded into the convolutions before them: same results to rounding."""
     net = copy.deepcopy(net).eval().requires_grad_(requires_grad=False)
     pairs = (("conv1", "norm1"), ("conv2", "norm2"), ("project", "norm"), ("0", "1"))
     for module in net.modules():

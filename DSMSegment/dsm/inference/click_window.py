@@ -21,7 +21,7 @@ from dsm.ops.resample import resample
 
 
 def soft_tissue_units(volume: Volume) -> tuple[float, float]:
-    """The intensities that become 0 and 1: the soft tissue window of CT, the percentiles of the body of MR."""
+    """Return the intensities that become 0 and 1: the soft tissue window of CT, the percentiles of the body of MR."""
     if volume.modality == "CT":
         return SOFT_TISSUE_HU
     values = volume.array[volume.array > find_body(volume).threshold]
@@ -81,7 +81,7 @@ class ClickWindow:
         return i, j, k
 
     def from_view(self, point: Sequence[float]) -> tuple[float, float, float]:
-        """Voxel of the window of a view coordinate."""
+        """Return the voxel of the window of a view coordinate."""
         i, j, k = ((p - o) / s for p, o, s in zip(point, self.origin, self.step, strict=True))
         return i, j, k
 
@@ -106,7 +106,7 @@ class ClickWindow:
         return resample(padded, origin=origin, step=self.step, size=(self.size,) * 3)
 
     def inside(self) -> Tensor:
-        """Mask of the voxels inside the volume, bool `(size,) * 3`."""
+        """Return the mask of the voxels inside the volume, bool `(size,) * 3`."""
         axes = []
         for origin, step, length in zip(self.origin, self.step, self.view_shape, strict=True):
             position = origin + step * torch.arange(self.size)

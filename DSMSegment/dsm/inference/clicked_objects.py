@@ -12,7 +12,7 @@ from dsm.core.prompt import Prompt
 from dsm.core.result import PromptResult
 from dsm.core.volume import Volume
 from dsm.inference.click_lesions import ClickedLesions, by_lesion
-from dsm.inference.click_scan import ClickScan, Looker
+from dsm.inference.click_scan import ClickScan, WindowPredictor
 from dsm.inference.click_window import soft_tissue_units
 from dsm.inference.expected_volume import expected_ml
 
@@ -27,7 +27,7 @@ class ClickedObjects:
         network: The click network.
     """
 
-    def __init__(self, volume: Volume, network: Looker) -> None:
+    def __init__(self, volume: Volume, network: WindowPredictor) -> None:
         self._volume = volume
         self._network = network
         self._scans: OrderedDict[tuple[str, str, bool], ClickScan | ClickedLesions] = OrderedDict()
