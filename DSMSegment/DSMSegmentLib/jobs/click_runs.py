@@ -16,7 +16,7 @@ from DSMSegmentLib.jobs.runs import Runs
 from DSMSegmentLib.scene.click_list import clickListOf, clicksOf, ensureClickList, setClicks
 from DSMSegmentLib.scene.journal import RunJournal
 from DSMSegmentLib.scene.lesions import KeptLesions, keepsLesions, keptLesions
-from DSMSegmentLib.scene.mrml import countVoxels, orientedImageFromSegment
+from DSMSegmentLib.scene.mrml import countVoxels, orientedImageFromSegment, segmentInScene
 from DSMSegmentLib.scene.segment_tags import isEditedByHand, isWithoutRun, promptOf
 from DSMSegmentLib.scene.segment_volumes import volumeOfSegment
 from DSMSegmentLib.scene.sequence_item import browserOf
@@ -168,7 +168,7 @@ class ClickRuns:
         self._pending.clear()
         for segmentId, node in changed:
             points = clickListOf(node, segmentId)
-            isThere = node.GetSegmentation().GetSegment(segmentId) is not None
+            isThere = segmentInScene(node, segmentId) is not None
             volumeNode = volumeOfSegment(node, segmentId) if isThere else None
             if points is not None and volumeNode is not None:
                 setClicks(points, volumeNode, self.appliedClicks(node, segmentId))
@@ -202,7 +202,7 @@ class ClickRuns:
     def _apply(self, key: _Key, node: slicer.vtkMRMLSegmentationNode, *, overEdits: bool = False) -> None:
         self._noteEdits()
         segmentId = key[1]
-        segment = node.GetSegmentation().GetSegment(segmentId) if node.GetScene() is not None else None
+        segment = segmentInScene(node, segmentId)
         prompt = promptOf(segment) if segment is not None else None
         if segment is None or prompt is None:  # deleted meanwhile
             self._clicked.pop(key, None)
@@ -277,8 +277,7 @@ class ClicksChange:
         node, segmentId, runs = self.segmentationNode, self.segmentId, self.clickRuns
         inverse = replace(self, clicks=runs.appliedClicks(node, segmentId), taken=runs.takenBy(node, segmentId))
         runs.noteApplied(node, segmentId, self.clicks, self.taken)
-        segment = node.GetSegmentation().GetSegment(segmentId) if node.GetScene() is not None else None
-        if segment is not None and self.volumeNode.GetScene() is not None:
+        if segmentInScene(node, segmentId) is not None and self.volumeNode.GetScene() is not None:
             points = clickListOf(node, segmentId)
             if points is None and self.clicks:  # it went with the segment, which is there again
                 points = ensureClickList(node, segmentId, self.volumeNode)

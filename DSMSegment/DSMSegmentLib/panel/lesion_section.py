@@ -18,7 +18,7 @@ from DSMSegmentLib.panel.row_table import setUpRowTable
 from DSMSegmentLib.scene.lesion_review import acceptedLesions, acceptLesions, lesionMark
 from DSMSegmentLib.scene.lesions import hasLesions, noteOnSlices
 from DSMSegmentLib.scene.listed_lesions import ListedLesions
-from DSMSegmentLib.scene.mrml import maskTime, modalityOfNode
+from DSMSegmentLib.scene.mrml import maskTime, modalityOfNode, segmentInScene
 from DSMSegmentLib.scene.segment_volumes import volumeOfSegment
 from DSMSegmentLib.scene.sequence_item import timeOf
 from DSMSegmentLib.scene.slice_jump import jumpTo
@@ -117,10 +117,7 @@ class LesionSection:
 
     @property
     def _isThere(self) -> bool:
-        node = self._node
-        if node is None or node.GetScene() is None:
-            return False
-        return node.GetSegmentation().GetSegment(self._segmentId) is not None
+        return segmentInScene(self._node, self._segmentId) is not None
 
     def _maskAndScan(self) -> tuple[Any, ...]:
         """Return what tells whether mask or scan are what they were when the lesions were measured."""

@@ -25,6 +25,7 @@ from DSMSegmentLib.scene.edit_watches import EditWatches
 from DSMSegmentLib.scene.editor_bridge import openInSegmentEditor
 from DSMSegmentLib.scene.exporting import FILTERS, exportSegmentation
 from DSMSegmentLib.scene.layer_packer import LayerPacker
+from DSMSegmentLib.scene.mrml import segmentInScene
 from DSMSegmentLib.scene.outcome import SegmentOutcome
 from DSMSegmentLib.scene.placement import volumeOf
 from DSMSegmentLib.scene.segment_volumes import volumeOfSegment
@@ -294,10 +295,7 @@ class ResultsSection:
             act()
 
     def _isThere(self, segmentId: str) -> bool:
-        node = self._node
-        if node is None or node.GetScene() is None:
-            return False
-        return node.GetSegmentation().GetSegment(segmentId) is not None
+        return segmentInScene(self._node, segmentId) is not None
 
     def _onSelected(self, segmentId: str) -> None:
         self._threshold.select(self._node, segmentId)

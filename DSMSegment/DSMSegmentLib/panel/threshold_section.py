@@ -13,6 +13,7 @@ from DSMSegmentLib.application import qt
 from DSMSegmentLib.application import tr as _
 from DSMSegmentLib.jobs.runs import Runs
 from DSMSegmentLib.panel.button_reason import enableOrExplain, reasonToWait
+from DSMSegmentLib.scene.mrml import segmentInScene
 from DSMSegmentLib.scene.segment_tags import isEdited, isUneditedResult, tagOf
 from DSMSegmentLib.scene.sequence_item import timeOf
 
@@ -79,9 +80,7 @@ class ThresholdSection:
 
     @property
     def _segment(self) -> slicer.vtkSegment | None:
-        if self._node is None or self._node.GetScene() is None or not self._segmentId:
-            return None
-        return self._node.GetSegmentation().GetSegment(self._segmentId)
+        return segmentInScene(self._node, self._segmentId)
 
     def _reason(self) -> str:
         """Return why the selected result has no threshold to change; empty if it has one."""

@@ -286,6 +286,13 @@ def resampleInto(target: slicer.vtkOrientedImageData, image: slicer.vtkOrientedI
     target.DeepCopy(sampled)
 
 
+def segmentInScene(segmentationNode: slicer.vtkMRMLSegmentationNode | None, segmentId: str) -> slicer.vtkSegment | None:
+    """Return a segment; None if it, or its segmentation, is not in the scene (any more)."""
+    if segmentationNode is None or segmentationNode.GetScene() is None:
+        return None
+    return segmentationNode.GetSegmentation().GetSegment(segmentId)
+
+
 def segmentLayer(segment: slicer.vtkSegment) -> slicer.vtkOrientedImageData | None:
     """Return the image that holds the mask of a segment and of those that share it; None for none."""
     layer = segment.GetRepresentation(BINARY_LABELMAP)

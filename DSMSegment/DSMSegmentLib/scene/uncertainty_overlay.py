@@ -11,7 +11,7 @@ import slicer
 
 from dsm.core.boxes import CroppedArray
 from DSMSegmentLib.scene.map_store import SegmentMap
-from DSMSegmentLib.scene.mrml import BINARY_LABELMAP, orientedImageFromLabels
+from DSMSegmentLib.scene.mrml import BINARY_LABELMAP, orientedImageFromLabels, segmentInScene
 from DSMSegmentLib.scene.placement import removeSegmentation
 from DSMSegmentLib.scene.sequence_item import timeOf
 
@@ -65,12 +65,7 @@ class UncertaintyOverlay:
         The run was taken back, the scene closed, or another sequence item is shown.
         """
         node = self._segmentationNode
-        if (
-            node is None
-            or node.GetScene() is None
-            or node.GetSegmentation().GetSegment(self.segmentId) is None
-            or timeOf(node) != self._time
-        ):
+        if segmentInScene(node, self.segmentId) is None or timeOf(node) != self._time:
             self.hide()
 
 
