@@ -56,14 +56,14 @@ def _nvidia_gpus(torch: str) -> list[Device]:
 
 
 def _ask_driver() -> list[tuple[str, int, int]]:
-    """Name, free and total bytes of each GPU; empty when there is none or the driver does not answer."""
+    """Return name, free and total bytes of each GPU; empty when there is none or the driver does not answer."""
     command = shutil.which("nvidia-smi")
     if command is None:
         return []
     query = [command, "--query-gpu=name,memory.free,memory.total", "--format=csv,noheader,nounits"]
     try:
-        answer = subprocess.run(query, capture_output=True, timeout=_DRIVER_TIMEOUT_S, check=True, text=True).stdout
-        rows = [line.rsplit(",", 2) for line in answer.splitlines() if line.strip()]
+        table = subprocess.run(query, capture_output=True, timeout=_DRIVER_TIMEOUT_S, check=True, text=True).stdout
+        rows = [line.rsplit(",", 2) for line in table.splitlines() if line.strip()]
         return [(name.strip(), int(free) * _MIB, int(total) * _MIB) for name, free, total in rows]
     except (OSError, subprocess.SubprocessError, ValueError):
         return []

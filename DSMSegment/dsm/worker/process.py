@@ -69,16 +69,16 @@ def serve(inbox: Inbox, send: Callable[[WorkerMessage], None]) -> None:
             else:
                 send(session.run(message, inbox.is_cancelled))
         except Exception as error:  # the host is told, and the next job is served
-            answer = error_message(error, job_id)
-            log = logger.exception if answer.code == "internal" else logger.info
-            log("Job '%s' ended with %s: %s", job_id, answer.code, answer.text)
-            send(answer)
+            failure = error_message(error, job_id)
+            log = logger.exception if failure.code == "internal" else logger.info
+            log("Job '%s' ended with %s: %s", job_id, failure.code, failure.text)
+            send(failure)
         finally:
             inbox.finish()
 
 
 class Outbox:
-    """Writes messages, whole and one after another, from any thread.
+    """Writer of messages, whole and one after another, from any thread.
 
     Args:
         descriptor: File descriptor of the pipe to the host.
@@ -100,11 +100,11 @@ class Outbox:
 
 
 class Inbox:
-    """Messages that wait. A thread fills it, so that `cancel` and the end of the pipe are seen during a job.
+    """Queue of messages. A thread fills it, so that `cancel` and the end of the pipe are seen during a job.
 
     Args:
         descriptor: File descriptor of the pipe from the host.
-        send: Answers what is no request.
+        send: Sends a message to the host: the error for a line that is no request, or a job that does not run.
     """
 
     def __init__(self, descriptor: int, send: Callable[[WorkerMessage], None]) -> None:

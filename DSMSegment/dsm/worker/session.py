@@ -176,7 +176,7 @@ class Session:
         )
 
     def _load(self, job: Load, progress: JobProgress) -> bool:
-        _known("precision", job.precision, AUTO, *PRECISIONS)
+        _check_known("precision", job.precision, AUTO, *PRECISIONS)
         entry = verify_model(find_model(job.model))
         if job.sha256 and job.sha256 != entry.digest:
             raise WeightsError(
@@ -284,9 +284,9 @@ class Session:
             suggestions=result.prompt.suggestions,
             name_status=result.name_status,
             guess=result.guess,
-            probability_file=probability_file,
             model=result.model,
             model_sha256=result.model_sha256,
+            probability_file=probability_file,
             probability_offset_ijk=probability_offset,
             uncertainty_file=uncertainty_file,
             uncertainty_offset_ijk=uncertainty_offset,
@@ -321,7 +321,8 @@ def _collect() -> None:
         torch.cuda.empty_cache()
 
 
-def _known(field: str, value: str, *known: str) -> None:
+def _check_known(field: str, value: str, *known: str) -> None:
+    """Check that a value of a message is one of those that this worker knows."""
     if value not in known:
         hint = f"Use {' or '.join(map(repr, known))}."
         raise ProtocolError(f"This worker knows no {field} '{value[:40]}'.", code="unsupported", hint=hint)
@@ -332,7 +333,7 @@ def _identity(prompt: Prompt) -> tuple[str, str, tuple[Click, ...]]:
 
 
 def _items_by_prompt(items: Sequence[PromptItem], folder: Path) -> list[tuple[Prompt, list[PromptItem]]]:
-    """Group the items by prompt: prompts that mean the same are computed once and answered each."""
+    """Group the items by prompt: prompts that mean the same are computed once, and each gets a result."""
     found: dict[tuple[str, str, tuple[Click, ...]], tuple[Prompt, list[PromptItem]]] = {}
     for item in items:
         resolve_in_folder(folder, item.file)
