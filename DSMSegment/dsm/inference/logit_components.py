@@ -26,7 +26,7 @@ def components_above(logits: Tensor, threshold: float) -> tuple[Tensor, np.ndarr
         threshold: Probability above which a voxel is inside, between 0 and 1.
 
     Returns:
-        Bool `(i, j, k)` of what is inside; the number of the part of each voxel, 0 outside; how many parts there are.
+        Bool `(i, j, k)` of what is inside; the number of the component of each voxel, 0 outside; number of components.
     """
     inside = logits > logit_of(threshold)
     parts, count = label_components(inside.numpy())

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dsm.core.boxes import Box
 from dsm.core.volume import Volume
-from dsm.inference.components import label_components
+from dsm.inference.components import component_sizes, label_components
 from dsm.inference.host_organs import map_host_organs
 from dsm.inference.logit_components import REJECTED_LOGIT
 from dsm.inference.working_grid import WorkingGrid
@@ -92,6 +92,5 @@ def _modified_z(intensity: np.ndarray, shell: np.ndarray, core: np.ndarray, *, l
 
 def _without_specks(mask: np.ndarray) -> np.ndarray:
     parts, count = label_components(mask)
-    large = np.bincount(parts.ravel(), minlength=count + 1) >= _SMALLEST
-    large[0] = False
+    large = component_sizes(parts, mask, count) >= _SMALLEST
     return large[parts]
