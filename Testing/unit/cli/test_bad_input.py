@@ -318,7 +318,7 @@ def test_error_is_one_line_and_no_file_is_written(spoil, expected, tmp_path, tin
 
 def test_ctrl_c_during_encoding(tmp_path, tiny_model, listing):
     rng = np.random.default_rng(0)
-    array = rng.integers(-200, 200, (128, 128, 128)).astype(np.int16)
+    array = rng.integers(-200, 200, (240, 240, 240)).astype(np.int16)
     SimpleITK.WriteImage(SimpleITK.GetImageFromArray(array), str(tmp_path / "scan.nrrd"))
     call = Call(tmp_path, tiny_model, tmp_path / "scan.nrrd", more=["--debug"])
     process = subprocess.Popen(
