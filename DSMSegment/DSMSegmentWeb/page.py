@@ -155,7 +155,9 @@ def _prompt(actions: Actions) -> None:
     v3.VCombobox(
         v_model=("prompts",),
         v_model_search=("typed",),
-        items=("vocabulary",),
+        items=("window.dsmCompletions(vocabulary, typed, prompts)",),
+        custom_filter=("window.dsmFind",),
+        return_object=("false",),
         label="Structures",
         placeholder="liver; left kidney",
         multiple=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,34 @@ def test_learned_names_come_first(page: Any) -> None:
     page.locator(".dsm-prompt input").fill("")
     page.locator("h1").click()
     page.locator(".v-overlay--active").wait_for(state="detached")
+
+
+def test_names_of_other_languages_are_offered_with_the_english_one(page: Any) -> None:
+    box = page.locator(".dsm-prompt input")
+    for typed, offered, kind in (
+        ("Leb", "Leber – liver", "learned"),
+        ("higad", "hígado – liver", "learned"),
+        ("Schulterb", "Schulterblatt – left scapula", "not known to this model"),
+        ("coeur", "cœur – heart", "not known to this model"),
+    ):
+        box.fill(typed)
+        option = page.get_by_role("option", name=offered, exact=True)
+        option.wait_for()
+        assert option.get_attribute("aria-description") == kind
+    box.fill("Niere")
+    for side in ("left", "right"):
+        page.get_by_role("option", name=f"Niere – {side} kidney", exact=True).wait_for()
+    if folder := os.environ.get("DSM_SCREENSHOTS"):
+        page.screenshot(path=Path(folder, "web-foreign-names.png"))
+    box.fill("Leb")
+    page.get_by_role("option", name="Leber – liver", exact=True).click()
+    page.locator(".dsm-prompt .v-chip").get_by_text("liver", exact=True).wait_for()
+    page.locator(".dsm-hints").get_by_text("✓ liver").wait_for()
+    assert page.evaluate("window.trame.state.state.prompts") == ["liver"]
+    page.locator(".dsm-prompt .v-chip__close").click()
+    page.locator("h1").click()
+    page.locator(".v-overlay--active").wait_for(state="detached")
+    page.locator(".dsm-hints").wait_for(state="detached")
 
 
 def test_all_learned_organs_at_one_press(page: Any) -> None:

@@ -40,6 +40,22 @@
     open(files);
   };
 
+  const plain = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase().replaceAll("œ", "oe").replaceAll("æ", "ae");
+
+  // Where what is typed is in a name, whatever its accents; -1 for nowhere.
+  window.dsmFind = (name, typed) => plain(name).indexOf(plain(typed));
+
+  // The list of names: one that is found by its name in another language has that before it.
+  window.dsmCompletions = function (vocabulary, typed, chosen) {
+    const wanted = plain((typed || "").trim());
+    if (wanted.length < 2) return vocabulary;
+    return vocabulary.map((item) => {
+      if (window.dsmFind(item.title, wanted) >= 0 || chosen.includes(item.value)) return item;
+      const name = item.names.find((one) => plain(one).startsWith(wanted));
+      return name ? { ...item, title: `${name} – ${item.title}` } : item;
+    });
+  };
+
   // The list scrolls to the selected result, wherever it was selected.
   window.dsmShowSelected = function () {
     setTimeout(() => document.querySelector(".dsm-rows .selected")?.scrollIntoView({ block: "nearest" }));

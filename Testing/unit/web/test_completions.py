@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dsm.models.store import model_entry
+from dsm.text.vocabulary import load_vocabulary
 from DSMSegmentWeb.completions import completions
 
 
@@ -22,3 +23,12 @@ def test_model_that_has_to_be_chosen_is_named(body_model: Path) -> None:
     offered = completions(("liver",), "CT", (model_entry(body_model),))
     said = {one["title"]: one["props"]["aria-description"] for one in offered}
     assert said["sternum"] == "not known to this model; dsm-body has learned it"
+
+
+def test_each_name_has_those_of_the_other_languages() -> None:
+    vocabulary = load_vocabulary()
+    names = {one["value"]: one["names"] for one in completions((), "")}
+    assert names["liver"] == ["Leber", "foie", "hígado"]
+    for name in ("left kidney", "right kidney"):
+        assert names[name] == list(vocabulary.foreign_names(vocabulary.get(name)))
+        assert "Niere" in names[name]
