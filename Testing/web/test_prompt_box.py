@@ -48,6 +48,7 @@ def test_names_of_other_languages_are_offered_with_the_english_one(page: Any) ->
         option = page.get_by_role("option", name=offered, exact=True)
         option.wait_for()
         assert option.get_attribute("aria-description") == kind
+    assert page.locator(".dsm-prompt").bounding_box()["height"] < 80, "the box takes no free room"
     box.fill("Niere")
     for side in ("left", "right"):
         page.get_by_role("option", name=f"Niere – {side} kidney", exact=True).wait_for()
