@@ -174,7 +174,7 @@ def test_worker_errors_reach_the_client(server: Server) -> None:
 
 def test_cancel_stops_the_encoding(server: Server) -> None:
     with server.client() as client:
-        job = send_volume(client, phantom((240, 200, 180)))  # takes longer than a busy machine needs to cancel it
+        job = send_volume(client, phantom(LARGE))
         encoding = threading.Event()
 
         def stop(event: object) -> None:
