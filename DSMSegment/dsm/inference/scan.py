@@ -222,9 +222,15 @@ class Scan:
         """Return the prompts of each model by their numbers, first those of this one (None)."""
         rows: dict[ModelEntry | None, list[int]] = {}
         for row, prompt in enumerate(prompts):
-            is_own = self._others is None or self._plan(prompt, guess=False).status.kind is NameKind.LEARNED
-            rows.setdefault(None if is_own or self._others is None else self._others.model_for(prompt), []).append(row)
+            rows.setdefault(self._other_model(prompt), []).append(row)
         return dict(sorted(rows.items(), key=lambda item: item[0] is not None))
+
+    def _other_model(self, prompt: Prompt) -> ModelEntry | None:
+        """Return the model that has learned the name of a prompt where this one has not; None for this one."""
+        other = self._others.model_for(prompt) if self._others is not None else None
+        if other is None or self._plan(prompt, guess=False).status.kind is NameKind.LEARNED:
+            return None
+        return other
 
     def _segment_own(
         self,
