@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from dsm._version import __version__
 from dsm.core.processor import processor_name
 from dsm.errors import ConfigError
+from dsm.inference.precision import has_bfloat16
 from dsm.io.manifest import MANIFEST, CaseEntry, read_manifest
 from dsm.models.config import SCHEMA_VERSION, ModelConfig
 from dsm.models.store import write_manifest
@@ -121,7 +122,7 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(
             _groups(self.net, self.alignment, recipe.weight_decay), lr=1e-3, betas=(0.9, 0.99)
         )
-        self.autocast = recipe.precision != "float32" and has_bfloat16()
+        self.autocast = recipe.precision != "float32" and has_bfloat16(torch.device("cpu"))
         self._is_precision_chosen = False
         self.step = 0
         self.cases: list[Case] = []
@@ -481,11 +482,6 @@ def random_class_embeddings(bank: EmbeddingBank) -> EmbeddingBank:
     """Bank of meaningless embeddings: a random code per name, seeded by the name."""
     codes = [np.random.default_rng(list(name.encode())).standard_normal(bank.mean.size) for name in bank.names]
     return EmbeddingBank(bank.names, np.stack(codes).astype(np.float32), np.zeros_like(bank.mean), CODES)
-
-
-def has_bfloat16() -> bool:
-    """Return whether the CPU has bfloat16 instructions; emulated it would be slower than float32."""
-    return bool(torch.cpu.get_capabilities().get("avx512_bf16") or torch.cpu.get_capabilities().get("amx_bf16"))
 
 
 def _groups(net: nn.Module, alignment: nn.Module | None, weight_decay: float) -> list[dict[str, Any]]:

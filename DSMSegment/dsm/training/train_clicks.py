@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from dsm.errors import ConfigError
 from dsm.evaluation.simulated_clicks import next_click
 from dsm.inference.click_channels import WindowClick, click_channels
+from dsm.inference.precision import has_bfloat16
 from dsm.io.manifest import CaseEntry, read_manifest
 from dsm.models.click_weights import load_refiner, save_refiner
 from dsm.nn.click_refiner import ClickRefiner, ClickRefinerConfig
@@ -26,7 +27,7 @@ from dsm.training.click_recipe import ClickPhase, ClickRecipe
 from dsm.training.click_samples import ClickSample, SampleRules, draw_sample
 from dsm.training.curves import curves
 from dsm.training.schedule import set_learning_rate
-from dsm.training.train import freeze_norm, has_bfloat16, provenance
+from dsm.training.train import freeze_norm, provenance
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +111,7 @@ class ClickTrainer:
         if start_from is not None:
             load_widened(self.net, load_refiner(start_from)[0].state_dict())
         self.optimizer = torch.optim.AdamW(_groups(self.net, recipe.weight_decay), lr=1e-3, betas=(0.9, 0.99))
-        self.autocast = recipe.precision == "bfloat16" and has_bfloat16()
+        self.autocast = recipe.precision == "bfloat16" and has_bfloat16(torch.device("cpu"))
         self.step = 0
         self.cases: list[ClickCase] = []
         record = provenance(recipe, [source.folder for source in recipe.sources], data_root)

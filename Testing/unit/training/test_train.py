@@ -366,7 +366,7 @@ def log_lines(trainer):
 
 @pytest.mark.parametrize(("seconds", "expected"), [((2.0, 1.0), "bfloat16"), ((1.0, 2.0), "float32")])
 def test_faster_precision_is_measured_and_logged(trainer, monkeypatch, seconds, expected):
-    monkeypatch.setattr(train, "has_bfloat16", lambda: True)
+    monkeypatch.setattr(train, "has_bfloat16", lambda _: True)
     measured = []
 
     def seconds_a_step(_self, _sampler, _phase, *, bfloat16):
@@ -385,7 +385,7 @@ def test_faster_precision_is_measured_and_logged(trainer, monkeypatch, seconds, 
 
 
 def test_precision_is_not_measured_without_bfloat16(trainer, monkeypatch):
-    monkeypatch.setattr(train, "has_bfloat16", lambda: False)
+    monkeypatch.setattr(train, "has_bfloat16", lambda _: False)
     monkeypatch.setattr(Trainer, "_seconds_a_step", None)
     made = trainer(precision="auto")
     made.run()
@@ -394,7 +394,7 @@ def test_precision_is_not_measured_without_bfloat16(trainer, monkeypatch):
 
 def test_precision_measurement_does_not_change_the_run(trainer, monkeypatch):
     real = Trainer._seconds_a_step
-    monkeypatch.setattr(train, "has_bfloat16", lambda: True)
+    monkeypatch.setattr(train, "has_bfloat16", lambda _: True)
     monkeypatch.setattr(Trainer, "_seconds_a_step", lambda *a, **k: real(*a, **k) * (1 + 1e6 * k["bfloat16"]))
     measured = trainer("measured", precision="auto")
     measured.run()
