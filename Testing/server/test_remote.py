@@ -174,7 +174,7 @@ def test_worker_errors_reach_the_client(server: Server) -> None:
 
 def test_cancel_stops_the_encoding(server: Server) -> None:
     with server.client() as client:
-        job = send_volume(client, phantom(LARGE))
+        job = send_volume(client, phantom((240, 200, 180)))  # takes longer than a busy machine needs to cancel it
         encoding = threading.Event()
 
         def stop(event: object) -> None:
@@ -254,6 +254,27 @@ def test_log_contains_neither_prompts_nor_tokens(server: Server) -> None:
         assert secret not in log
 
 
+def test_closing_as_the_last_byte_is_sent_leaves_no_voxels(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = server.client()
+    uploaded, closing, before = client._uploaded, threading.Thread(target=client.close), uploads(server)
+
+    def close_at_the_end(job: str, done: int, total: int) -> None:
+        if done == total:
+            closing.start()
+            while not client._closed:
+                time.sleep(0.001)
+        uploaded(job, done, total)
+
+    monkeypatch.setattr(client, "_uploaded", close_at_the_end)
+    job = send_volume(client)
+    with pytest.raises(DSMError):
+        client.wait(job, timeout_s=120)
+    closing.join()
+    while uploads(server) == before:  # it took the volume, though nobody may have waited for that
+        time.sleep(0.05)
+    wait_until_empty(server)
+
+
 @pytest.mark.parametrize("delay_s", [0.0, 0.02, 0.3])
 def test_closing_during_a_job_leaves_no_voxels(server: Server, delay_s: float) -> None:
     client = server.client()
@@ -262,9 +283,14 @@ def test_closing_during_a_job_leaves_no_voxels(server: Server, delay_s: float) -
     client.close()
     with pytest.raises(DSMError):
         client.wait(job)
+    wait_until_empty(server)
+    with pytest.raises(WorkerError):
+        submit_prompts(client, "liver")
+
+
+def wait_until_empty(server: Server) -> None:
+    """Wait until the server has no volume of anybody any more."""
     end = time.monotonic() + 60
     while server.voxel_files:
         assert time.monotonic() < end, server.voxel_files
         time.sleep(0.05)
-    with pytest.raises(WorkerError):
-        submit_prompts(client, "liver")

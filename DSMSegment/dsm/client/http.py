@@ -220,6 +220,8 @@ class RemoteClient(JobClient):
             self._check_model(request)
         elif isinstance(request, SetVolume):
             volume = self._send_volume(request)
+            if self._is_unwanted(request.id):
+                raise RemoteError("The job was cancelled.", code="cancelled")
             if request.encode:
                 self._encode(request.id, volume)
             return not request.array
@@ -252,7 +254,8 @@ class RemoteClient(JobClient):
         )
 
     def _uploaded(self, job_id: str, done: int, total: int) -> None:
-        if self._is_unwanted(job_id):
+        # Once the server has everything, it keeps the volume: its id must be known, to remove it.
+        if done < total and self._is_unwanted(job_id):
             raise RemoteError("The job was cancelled.", code="cancelled")
         self._note(Progress(id=job_id, stage="upload", done=done, total=total))
 
