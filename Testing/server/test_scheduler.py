@@ -60,7 +60,7 @@ def test_oldest_job_is_next_after_the_priority_period(scheduler: Scheduler) -> N
 
 
 def test_job_is_left_to_the_worker_with_the_encoded_volume(scheduler: Scheduler) -> None:
-    scheduler._slots[1].volumes = {"a": True}
+    scheduler._slots[1].volumes = ["a"]
     submit(scheduler, "a", "c")
     assert taken(scheduler, [], 0.0) == "c"
     assert taken(scheduler, [], 0.0) == "a"  # unless there is nothing else to do
@@ -109,6 +109,40 @@ def test_other_workers_run_the_jobs_if_one_fails_to_start(tmp_path: Path) -> Non
     assert [job.state for job in jobs] == ["done"] * 5
     assert len(starts) == 1
     assert not scheduler._slots[0].thread.is_alive()
+
+
+def test_encoding_by_a_prompt_counts_and_the_volume_is_sent_once(tmp_path: Path) -> None:
+    taken: list[bool] = []
+    steps = [2, 2, 1]  # the last first; the second "2" is another model's
+
+    class Encodes:
+        alive = True
+
+        def load(self) -> None:
+            """Done at once."""
+
+        def take(self, *_: object, encode: bool) -> list[dict[str, object]]:
+            taken.append(encode)
+            return []
+
+        def segment(self, *_: object) -> list[dict[str, object]]:
+            return [{"type": "progress", "stage": "encode", "done": steps.pop(), "total": 2} for _ in range(len(steps))]
+
+        def close(self) -> None:
+            """Nothing to end."""
+
+    volumes = VolumeStore(tmp_path, Limits())
+    volumes._volumes["a"] = StoredVolume("a", "anna", tmp_path / "a", 1, (2, 2, 2), ((0.0,) * 4,) * 4, "CT", 0)
+    encodings: list[float] = []
+    scheduler = Scheduler([Encodes], volumes, Limits())
+    scheduler.note_encoding = encodings.append  # type: ignore[method-assign]
+    scheduler.start()
+    for prompts in ((LIVER,), (LIVER,), ()):
+        job = scheduler.submit("anna", JobSpec(volume="a", prompts=prompts))
+        assert [event["type"] for event in job.follow()][-1] == "done"
+    scheduler.close()
+    assert taken == [False, True]
+    assert len(encodings) == 1
 
 
 def test_jobs_fail_with_the_reason_if_no_worker_starts(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -356,3 +357,18 @@ class TestBadInput:
         job.wait()
         with pytest.raises(DSMError, match="once"):
             job.start()
+
+
+@pytest.mark.parametrize("model", ["", "dsm-head-heart"])
+def test_encoding_time_is_known_if_the_chosen_model_alone_segmented(volume: Any, model: str) -> None:
+    class Encodes(FakeBackend):
+        def segment(self, *arguments: Any, onProgress: Any, onResult: Any, **how: Any) -> None:
+            for stage, done, total in (("load", 0, 1), ("encode", 9, 9)):
+                onProgress(Progress(id="", stage=stage, done=done, total=total))
+            super().segment(
+                *arguments, onProgress=onProgress, onResult=lambda one: onResult(replace(one, model=model)), **how
+            )
+
+    job = SegmentationJob(volume, "liver", Encodes(MASKS))
+    job.wait()
+    assert (job.encodeSeconds is not None) == (model == "")

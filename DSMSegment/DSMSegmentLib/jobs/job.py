@@ -158,6 +158,7 @@ class SegmentationJob:
         self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._cancel = CancelToken()
         self._watch = EncodingWatch()
+        self._isByOthers = False
         self._writeError: DSMError | None = None
         self._startS = 0.0
         self.seconds = 0.0
@@ -205,8 +206,12 @@ class SegmentationJob:
 
     @property
     def encodeSeconds(self) -> float | None:
-        """Encoding time of the volume or region; None before it is over, and if it was encoded already."""
-        return self._watch.seconds
+        """Encoding time of the volume or region by the chosen model.
+
+        None before it is over, if it was encoded already, and if another model segmented names, too: progress does not
+        say which of them encoded.
+        """
+        return self._watch.seconds if not self._isByOthers else None
 
     @property
     def missing(self) -> tuple[Prompt, ...]:
@@ -311,7 +316,7 @@ class SegmentationJob:
                     self._prompts,
                     self._how,
                     onProgress=self._arrived,
-                    onResult=lambda result: self._events.put(partial(self._write, self._withLesions(result))),
+                    onResult=self._found,
                     cancel=self._cancel,
                 )
         except DSMError as caught:
@@ -325,6 +330,11 @@ class SegmentationJob:
         """Record a progress on the helper thread, at once, even while the window is busy."""
         self._watch.note(progress)
         self._events.put(partial(self._report, progress))
+
+    def _found(self, result: PromptResult) -> None:
+        """Record a result on the helper thread; it is written by `poll`."""
+        self._isByOthers |= bool(result.model)
+        self._events.put(partial(self._write, self._withLesions(result)))
 
     def _withLesions(self, result: PromptResult) -> PromptResult:
         """Add the lesions to be kept, on the helper thread: where they are many, it takes a tenth of a second."""

@@ -100,17 +100,7 @@ class ClientSession:
         Raises:
             OutputError: If the voxels cannot be written: the disk is full.
         """
-        request = _request(volume)
-        if region is None or volume.modality != "CT":  # an MR image is encoded whole in any case
-            if self._known(request) is None:
-                self._send(volume, request)
-            return ClientScan(self, volume, request.key)
-        if self._known(replace(request, encode=False)):
-            return ClientScan(self, volume, request.key)  # the whole volume serves a region, too
-        request = _in_region(request, region)
-        if self._known(request) is None:
-            self._send(volume, request)
-        return ClientScan(self, volume, request.key)
+        return self._place(volume, region, encode=True)
 
     def open(self, volume: Volume, *, region: Box | None = None) -> ClientScan:
         """Prepare a volume for clicks without encoding it: the first prompt without clicks does that.
@@ -131,9 +121,31 @@ class ClientSession:
         return ClientScan(self, volume, request.key)
 
     def prepare(self, volume: Volume, prompts: Sequence[Prompt], *, region: Box | None = None) -> ClientScan:
-        """Encode a volume if a prompt needs that; for clicks alone, open it. See `encode` and `open`."""
+        """Prepare a volume for prompts, which then encode it by the models that have learned them, or need no encoding.
+
+        Args:
+            volume: CT or MR.
+            prompts: What will be prompted; for clicks alone, the region is no reason to send the volume again.
+            region: See `encode`.
+
+        Raises:
+            OutputError: If the voxels cannot be written: the disk is full.
+        """
         by_name = any(not prompt.clicks for prompt in prompts)
-        return self.encode(volume, region=region) if by_name else self.open(volume, region=region)
+        return self._place(volume, region, encode=False) if by_name else self.open(volume, region=region)
+
+    def _place(self, volume: Volume, region: Box | None, *, encode: bool) -> ClientScan:
+        whole = replace(_request(volume), encode=encode)
+        if region is None or volume.modality != "CT":  # an MR image is encoded whole in any case
+            if self._known(whole) is None:
+                self._send(volume, whole)
+            return ClientScan(self, volume, whole.key)
+        if self._known(replace(whole, encode=False)):
+            return ClientScan(self, volume, whole.key)  # the encoding of the whole volume serves a region, too
+        part = _in_region(whole, region)
+        if self._known(part) is None:
+            self._send(volume, part)
+        return ClientScan(self, volume, part.key)
 
     def _send(self, volume: Volume, request: SetVolume) -> None:
         """Send the voxels of a volume."""

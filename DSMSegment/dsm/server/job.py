@@ -51,11 +51,6 @@ class JobSpec:
             if prompt.clicks:
                 check_clicks(prompt.clicks, prompt.kind)
 
-    @property
-    def needs_encoding(self) -> bool:
-        """False for clicks alone."""
-        return not self.prompts or not all(prompt.clicks for prompt in self.prompts)
-
 
 def error_event(code: str, text: str, hint: str = "") -> dict[str, Any]:
     """Return the last event of a job that failed."""

@@ -40,7 +40,7 @@ class Worker(Protocol):
         """
 
     def take(self, job_id: str, volume: StoredVolume, *, encode: bool) -> Iterator[Event]:
-        """Take a volume for later prompts, encoded or for clicks alone; the last two are kept.
+        """Take a volume for later prompts, which encode it if they need to, unless it is encoded now; two are kept.
 
         Raises:
             JobCancelled: After `cancel` for this job.

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from dsm.core.error_codes import error_code
 from dsm.errors import DSMError, JobCancelled
 from dsm.server.job import Job, error_event
 from dsm.server.volumes import VolumeStore
-from dsm.server.worker import Worker
+from dsm.server.worker import Event, Worker
 from dsm.wire.messages import KEPT_VOLUMES
 
 logger = logging.getLogger(__name__)
@@ -53,8 +53,8 @@ class WorkerSlot:
     def __init__(self, start: Callable[[], Worker], volumes: VolumeStore, queue: Queue) -> None:
         self.worker: Worker | None = None
         self.ready = False
-        # Ids of what the worker has, and whether it is encoded; least recently used first, as the worker's own cache.
-        self.volumes: dict[str, bool] = {}
+        # Ids of what the worker has; least recently used first, as the worker's own cache.
+        self.volumes: list[str] = []
         self._encoded_at = 0.0
         self._start = start
         self._volumes = volumes
@@ -102,7 +102,7 @@ class WorkerSlot:
         """Take a job with a ready worker; without one, only if no other slot has one either."""
         while not self._queue.closing and not self._is_ready() and self._queue.pause(_PAUSE_S):
             pass
-        return self._queue.take(list(self.volumes), self._encoded_at)
+        return self._queue.take(self.volumes, self._encoded_at)
 
     def _is_ready(self) -> bool:
         try:
@@ -114,7 +114,7 @@ class WorkerSlot:
 
     def _fail(self, job: Job, error: DSMError) -> None:
         logger.warning("Job %s: %s", job.id, error.code)
-        self.volumes.pop(job.spec.volume, None)
+        self._forget(job.spec.volume)
         if error_code(error.code).requeued and self._queue.put_back(job):
             job.emit({"type": "progress", "stage": "waiting", "done": 0, "total": 1, "note": "A worker was replaced."})
             return
@@ -135,7 +135,7 @@ class WorkerSlot:
     def _drop_worker(self) -> None:
         with self._lock:
             worker, self.worker = self.worker, None
-            self.ready, self.volumes = False, {}
+            self.ready, self.volumes = False, []
         if worker is not None:
             worker.close()
 
@@ -146,16 +146,28 @@ class WorkerSlot:
             raise JobCancelled("The job was cancelled.")
         spec = job.spec
         with self._volumes.pinned(spec.volume) as volume:
-            known = self.volumes.pop(spec.volume, None)
-            if known is None or (spec.needs_encoding and not known):
-                self.volumes = dict(list(self.volumes.items())[-(KEPT_VOLUMES - 1) :])
-                for event in worker.take(job.id, volume, encode=spec.needs_encoding):
-                    job.emit(event)
-                if spec.needs_encoding:
-                    self._encoded_at = time.monotonic()
-                    self._queue.note_encoding(self._encoded_at - began)
-            self.volumes[spec.volume] = bool(known) or spec.needs_encoding
+            is_known = self._forget(spec.volume)
+            if not is_known or not spec.prompts:
+                self.volumes = self.volumes[-(KEPT_VOLUMES - 1) :]
+                self._emit(job, worker.take(job.id, volume, encode=not spec.prompts), began)
+            self.volumes.append(spec.volume)
         if spec.prompts:
-            for event in worker.segment(job.id, spec):
-                job.emit(event)
+            self._emit(job, worker.segment(job.id, spec), began)
         job.emit({"type": "done", "seconds": round(time.monotonic() - began, 3)}, state="done")
+
+    def _forget(self, volume: str) -> bool:
+        """Remove a volume from those that the worker has; returns whether it was one of them."""
+        is_known = volume in self.volumes
+        if is_known:
+            self.volumes.remove(volume)
+        return is_known
+
+    def _emit(self, job: Job, events: Iterable[Event], began: float) -> None:
+        """Send the events of a job, and record how long its first encoding took since it began."""
+        is_encoded = False
+        for event in events:
+            job.emit(event)
+            if event.get("stage") == "encode" and event["done"] == event["total"] and not is_encoded:
+                is_encoded = True
+                self._encoded_at = time.monotonic()
+                self._queue.note_encoding(self._encoded_at - began)

@@ -176,9 +176,22 @@ def test_clicks_only_send_the_volume_once_without_encoding(client: MemoryClient)
     (result,) = scan.segment(clicked)
     assert (result.prompt, result.source) == (clicked[0], ResultSource.CLICK)
     assert session.prepare(volume(), [*clicked, *parse_prompts("liver")]).key == scan.key
+    assert client.kept == {scan.key: False}, "the names may be another model's"
+    assert session.encode(volume()).key == scan.key
     assert client.kept == {scan.key: True}
     assert session.open(volume()).key == scan.key
     assert client.num_put == 1
+
+
+def test_prompts_encode_a_region_only(client: MemoryClient) -> None:
+    session, region, names = ClientSession(client), Box((1, 1, 1), (3, 3, 3)), parse_prompts("liver")
+    whole = session.open(volume())
+    part = session.prepare(volume(), names, region=region)
+    assert client.kept == {whole.key: False, part.key: False}
+    sent = [request for request in client.requests if isinstance(request, SetVolume) and request.array]
+    assert [request.region for request in sent] == [None, region]
+    session.encode(volume())
+    assert session.prepare(volume(), names, region=region).key == whole.key, "its encoding serves the region"
 
 
 def test_clicks_reuse_the_encoding_of_a_region(client: MemoryClient) -> None:
