@@ -255,6 +255,7 @@ class DSMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # ty
         """Start a run, or cancel the one that is running."""
         if self.logic.isRunning:
             self._run.cancel()
+            self._results.cancelClicks()
         else:
             self._start(self._parameterNode.prompts)
 

@@ -28,7 +28,7 @@ from phantoms import (
 from dsm.core.click import Click
 from dsm.core.segment_tags import ALGORITHM_TYPE_TAG
 from dsm.wire.messages import Progress
-from DSMSegmentLib.scene.click_list import clickListOf
+from DSMSegmentLib.scene.click_list import clickListOf, clicksOf
 from DSMSegmentLib.scene.mrml import ijkToRAS
 from DSMSegmentLib.scene.policy import OverlapPolicy
 
@@ -377,6 +377,54 @@ def test_closing_the_scene_during_a_run_of_clicks(user: ClickingUser) -> None:
     assert slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLMarkupsNode") is None
     interaction = slicer.app.applicationLogic().GetInteractionNode()
     assert interaction.GetCurrentInteractionMode() == interaction.ViewTransform
+
+
+def test_cancelled_click_goes(user: ClickingUser, volume: Any) -> None:
+    node = user.panel.run("liver")
+    user.press("liver")
+    user.click(HERE)
+    user.backend.after, user.backend.act = 0, wait_for_cancel
+    assert view_mouse.click(THERE)
+    user.panel.wait_until(lambda: user.panel.is_running)
+    mouse.click(user.ui.applyButton)
+    user.settle()
+    num_requests = len(user.backend.requests)
+    assert clicksOf(clickListOf(node, "DSM_liver"), volume) == (Click(HERE),)
+    assert_mask(node, "DSM_liver", volume, Click(HERE))
+    assert user.button("liver").text == "Click (1)"
+    assert user.panel.status == "Cancelled: mask and clicks are as they were before."
+    user.backend.act = None
+    user.settle()
+    assert len(user.backend.requests) == num_requests, "the mask is that of the points"
+    user.click(ELSEWHERE)
+    assert_mask(node, "DSM_liver", volume, Click(HERE), Click(ELSEWHERE))
+
+
+def test_cancelled_first_click_leaves_a_segment_to_be_clicked(user: ClickingUser) -> None:
+    panel = user.panel
+    panel.run("liver\nschwannoma")
+    user.press("schwannoma")
+    user.backend.after, user.backend.act = 0, wait_for_cancel
+    assert view_mouse.click(HERE)
+    panel.wait_until(lambda: panel.is_running)
+    mouse.click(user.ui.applyButton)
+    user.settle()
+    assert panel.labels == ["found", "click on it"]
+    assert user.button("schwannoma").text == "Click"
+
+
+def test_click_that_waits_for_a_run_goes_with_it(user: ClickingUser, volume: Any) -> None:
+    node = user.panel.run("liver")
+    user.press("liver")
+    user.backend.after, user.backend.act = 0, wait_for_cancel
+    user.panel.start("spleen")
+    assert view_mouse.click(HERE)
+    num_requests = len(user.backend.requests)
+    mouse.click(user.ui.applyButton)
+    user.settle()
+    assert len(user.backend.requests) == num_requests
+    assert clicksOf(clickListOf(node, "DSM_liver"), volume) == ()
+    np.testing.assert_array_equal(mask_in(node, "DSM_liver", volume), MASKS["liver"])
 
 
 def test_volume_under_a_transform(user: ClickingUser, volume: Any) -> None:

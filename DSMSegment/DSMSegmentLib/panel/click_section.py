@@ -105,6 +105,10 @@ class ClickSection:
         """Run the clicks of a segment again, also over what was edited by hand."""
         self._clickRuns.rerun(segmentationNode, segmentId)
 
+    def cancel(self) -> None:
+        """Take back all clicks that have no mask yet, and stop the run that would apply them."""
+        self._clickRuns.cancel()
+
     def finished(self, job: SegmentationJob) -> None:
         """Note the end of a run."""
         self._clickRuns.finished(job)

@@ -198,6 +198,10 @@ class ResultsSection:
         self._clicks.toggle(node, segmentId)
         self.update()
 
+    def cancelClicks(self) -> None:
+        """Take back all clicks that have no mask yet, and stop the run that would apply them."""
+        self._clicks.cancel()
+
     def follow(self) -> None:
         """Poll for changed clicks, and for a change of the shown sequence item; call this from a timer."""
         self._clicks.follow()

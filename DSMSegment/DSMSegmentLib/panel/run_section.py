@@ -50,6 +50,7 @@ class RunSection:
         self._log = log
         self._onResult, self._onFinishedRun, self._onTick = onResult, onFinished, onTick
         self._note = ""
+        self._appliesClicks = False
         self._surfaces = SurfacePause()
         self._timer = qt.QTimer()
         self._timer.setInterval(_POLL_INTERVAL_MS)
@@ -99,6 +100,7 @@ class RunSection:
         except DSMError as error:
             self.say(error.one_line)
             return False
+        self._appliesClicks = clickChange is not None
         self._surfaces.begin(self._runs.segmentationNode)
         self._ui.progressBar.maximum = 0  # until the first progress: a bar that only moves
         self.say(_("Starting..."))
@@ -155,7 +157,8 @@ class RunSection:
         self._onResult(outcome)
 
     def _onFinished(self, job: SegmentationJob) -> None:
-        self.say(finishedText(job))
+        if not (self._appliesClicks and job.state is JobState.CANCELLED):  # it was said why
+            self.say(finishedText(job))
         if job.state is JobState.FAILED and job.error is not None and job.error.details:
             self._log.add(job.error.details)
         for warning in job.warnings:
