@@ -90,6 +90,18 @@ def test_a_cohort_of_dicom_and_files(batch: Batch, tmp_path: Path) -> None:
         assert secret not in said
 
 
+def test_result_of_another_model_is_named_as_its_own(batch: Batch, tmp_path: Path) -> None:
+    root, out = tmp_path / "scans", tmp_path / "out"
+    root.mkdir()
+    write_scan(root / "a.nii.gz")
+    done = batch(root, out, "--model", "dsm-small", "--prompt", "mandible", "--modality", "CT", "--fast")
+    assert done.returncode == 0, done.stderr
+    rows = {row["name"]: row for row in rows_of(out)}
+    assert (rows["liver"]["model"], rows["mandible"]["model"]) == ("dsm-small", "dsm-head-heart")
+    assert rows["liver"]["model_sha256"] != rows["mandible"]["model_sha256"]
+    assert "zero_shot" not in rows["mandible"]["flags"]
+
+
 def test_second_run_skips_finished_cases_and_refuses_other_options(batch: Batch, tmp_path: Path) -> None:
     write_series(tmp_path / "scans" / "a")
     assert batch(tmp_path / "scans", tmp_path / "out", "--format", "nii.gz").returncode == 0

@@ -71,6 +71,16 @@ def test_one_row_per_prompt_and_per_failure(tmp_path: Path) -> None:
     assert (rows[2]["status"], rows[2]["error"], rows[2]["name"]) == ("failed", "Umlaut ü.", "")
 
 
+def test_table_names_the_model_of_each_result(tmp_path: Path) -> None:
+    other = replace(LIVER, name="mandible", model="dsm-head-heart", model_sha256="a" * 64)
+    outcome = replace(DONE, findings=(LIVER, other))
+    write_outcome(tmp_path, outcome)
+    write_tables(tmp_path, [read_outcome(tmp_path / "a.json") or BROKEN], SETTINGS)
+    with (tmp_path / "segments.csv").open(encoding="utf-8-sig", newline="") as stream:
+        rows = [(row["name"], row["model"], row["model_sha256"]) for row in csv.DictReader(stream)]
+    assert rows == [("liver", "dsm-tiny", "f" * 64), ("mandible", "dsm-head-heart", "a" * 64)]
+
+
 def test_table_has_the_source_of_each_result(tmp_path: Path) -> None:
     outcome = replace(DONE, findings=(LIVER, GUESS, replace(NOTHING, source=ResultSource.NONE)))
     write_outcome(tmp_path, outcome)

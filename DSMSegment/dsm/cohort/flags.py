@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from dsm.core.name_status import NameKind
 from dsm.core.result import PromptResult
 from dsm.core.volume import Volume
 
@@ -11,7 +12,7 @@ from dsm.core.volume import Volume
 TOUCHES_EDGE = "touches_edge"
 #: The score is below one half.
 LOW_SCORE = "low_score"
-#: The model was not trained on this name.
+#: The model of the result was not trained on this name, in the modality of the scan.
 ZERO_SHOT = "zero_shot"
 #: The structure is looked for in the other modality as a rule.
 OTHER_MODALITY = "other_modality"
@@ -23,13 +24,26 @@ _THICK_MM = 6.0
 
 
 def flags_of(result: PromptResult, volume: Volume, trained: Collection[str]) -> tuple[str, ...]:
-    """Return the flags of a result, in a fixed order."""
+    """Return the flags of a result, in a fixed order.
+
+    Args:
+        result: Of a prompt.
+        volume: What was segmented.
+        trained: Names that the chosen model has learned; another model of a result has learned its name.
+    """
     structure = result.prompt.structure
     facts = {
         TOUCHES_EDGE: result.touches_edge,
         LOW_SCORE: result.score is not None and result.score < _LOW,
-        ZERO_SHOT: result.prompt.name not in trained,
+        ZERO_SHOT: not _is_learned(result, trained),
         OTHER_MODALITY: bool(structure and structure.modalities and volume.modality not in structure.modalities),
         THICK_SLICES: max(volume.spacing_mm) > _THICK_MM,
     }
     return tuple(flag for flag, holds in facts.items() if holds)
+
+
+def _is_learned(result: PromptResult, trained: Collection[str]) -> bool:
+    status = result.name_status
+    if status is None:  # of clicks
+        return bool(result.model) or result.prompt.name in trained
+    return status.kind is NameKind.LEARNED

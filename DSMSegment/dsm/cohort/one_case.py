@@ -158,6 +158,8 @@ class CaseRunner:
             warnings=(*result.warnings, note) if note else result.warnings,
             seconds=result.seconds,
             lesions=lesions,
+            model=result.model,
+            model_sha256=result.model_sha256,
         )
 
     def _masks_path(self, case: CohortCase) -> Path:

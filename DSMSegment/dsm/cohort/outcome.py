@@ -34,6 +34,8 @@ class Finding:
         warnings: Sentences.
         seconds: Time of this prompt after the encoding.
         lesions: Lesions of a tumor, the largest first; None for an organ, and in records that are older than this.
+        model: Name of the model that segmented it, where it is not the chosen one.
+        model_sha256: Digest of that model.
     """
 
     prompt: str
@@ -48,6 +50,8 @@ class Finding:
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0
     lesions: tuple[MeasuredLesion, ...] | None = None
+    model: str = ""
+    model_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -110,7 +110,8 @@ def _rows(outcome: Outcome, settings: CohortSettings) -> Iterator[dict[str, Any]
     if not outcome.findings:
         yield {name: shared.get(name, False if kind is bool else None) for name, kind in COLUMNS}
     for finding in outcome.findings:
-        yield {name: (shared | _described(finding, outcome))[name] for name, _ in COLUMNS}
+        other = {"model": finding.model, "model_sha256": finding.model_sha256} if finding.model else {}
+        yield {name: (shared | other | _described(finding, outcome))[name] for name, _ in COLUMNS}
 
 
 def _described(finding: Finding, outcome: Outcome) -> dict[str, Any]:
