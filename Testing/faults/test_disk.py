@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,18 +29,31 @@ def picture(tmp_path: Path) -> Path:
     return path
 
 
-def errors_by_writer(folder: Path, series: Path, picture: Path, *, limit: int = 0) -> dict[str, str]:
-    """Return the error code of each writer, in a process that may not write more than `limit` bytes to a file."""
-    environment = {**os.environ, "DSM_TEST_SERIES": str(series), "DSM_TEST_PICTURE": str(picture)}
-    command = [sys.executable, str(_WRITERS), str(folder), str(limit)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    codes: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
-    return codes
+@pytest.fixture(scope="module")
+def errors_by_writer() -> Iterator[Callable[..., dict[str, str]]]:
+    """Return a function that gives the error code of each writer where a file may have at most `limit` bytes.
+
+    In one process for all tests: to import what writes takes seconds.
+    """
+    command = [sys.executable, str(_WRITERS)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **pipes) as process:
+
+        def ask(folder: Path, series: Path, picture: Path, *, limit: int = 0) -> dict[str, str]:
+            process.stdin.write(json.dumps([*map(str, (folder, series, picture)), limit]) + "\n")
+            process.stdin.flush()
+            answer = process.stdout.readline()
+            assert answer, process.stderr.read()
+            codes: dict[str, str] = json.loads(answer)
+            return codes
+
+        yield ask
 
 
 @pytest.mark.parametrize("limit", [1, 700, 4000])
-def test_writers_leave_no_partial_file_at_a_size_limit(tmp_path: Path, series: Path, picture: Path, limit: int) -> None:
+def test_writers_leave_no_partial_file_at_a_size_limit(
+    errors_by_writer: Callable[..., dict[str, str]], tmp_path: Path, series: Path, picture: Path, limit: int
+) -> None:
     out = tmp_path / "out"
     out.mkdir()
     codes = errors_by_writer(out, series, picture, limit=limit)
@@ -48,13 +61,17 @@ def test_writers_leave_no_partial_file_at_a_size_limit(tmp_path: Path, series: P
     assert not list(out.iterdir())
 
 
-def test_writers_succeed_without_a_size_limit(tmp_path: Path, series: Path, picture: Path) -> None:
+def test_writers_succeed_without_a_size_limit(
+    errors_by_writer: Callable[..., dict[str, str]], tmp_path: Path, series: Path, picture: Path
+) -> None:
     out = tmp_path / "out"
     out.mkdir()
     assert errors_by_writer(out, series, picture) == dict.fromkeys(_NAMES, "written")
 
 
-def test_writers_keep_existing_files_on_a_full_disk(small_disk: Path, series: Path, picture: Path) -> None:
+def test_writers_keep_existing_files_on_a_full_disk(
+    errors_by_writer: Callable[..., dict[str, str]], small_disk: Path, series: Path, picture: Path
+) -> None:
     (small_disk / "filler").write_bytes(bytes(240 * 1024))
     (small_disk / "out.seg.nrrd").write_text("an earlier result")
     codes = errors_by_writer(small_disk, series, picture)
@@ -63,7 +80,9 @@ def test_writers_keep_existing_files_on_a_full_disk(small_disk: Path, series: Pa
     assert (small_disk / "out.seg.nrrd").read_text() == "an earlier result"
 
 
-def test_writers_refuse_a_read_only_disk(read_only_disk: Path, series: Path, picture: Path) -> None:
+def test_writers_refuse_a_read_only_disk(
+    errors_by_writer: Callable[..., dict[str, str]], read_only_disk: Path, series: Path, picture: Path
+) -> None:
     assert errors_by_writer(read_only_disk, series, picture) == dict.fromkeys(_NAMES, "output.permission")
     assert (read_only_disk / "old.seg.nrrd").read_text() == "old"
 

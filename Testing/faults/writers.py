@@ -1,4 +1,4 @@
-"""Every file that DSM writes for a user, by name: `WRITERS[name](folder)`. As a script: all of them, under a limit."""
+"""Every file that DSM writes for a user, by name: `WRITERS[name](folder)`. As a script: all of them, under limits."""
 
 from __future__ import annotations
 
@@ -72,11 +72,10 @@ WRITERS: dict[str, Callable[[Path], object]] = {
 }
 
 
-def main(folder: Path, limit: int) -> None:
-    """Try every writer while no file may grow beyond `limit` bytes; print the error code of each."""
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    if limit:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+def codes_of(folder: Path, limit: int) -> dict[str, str]:
+    """Try every writer while no file may grow beyond `limit` bytes (0: as it may); returns the error code of each."""
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit or most, most))
     codes = {}
     for name, write in WRITERS.items():
         before = sorted(path.name for path in folder.iterdir())
@@ -89,8 +88,16 @@ def main(folder: Path, limit: int) -> None:
             codes[name] = repr(error)
         if codes[name] != "written" and sorted(path.name for path in folder.iterdir()) != before:
             codes[name] += ", and left something behind"
-    print(json.dumps(codes))
+    return codes
+
+
+def main() -> None:
+    """Answer each line `[folder, series, picture, limit]` by the error codes."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    for line in sys.stdin:
+        folder, os.environ["DSM_TEST_SERIES"], os.environ["DSM_TEST_PICTURE"], limit = json.loads(line)
+        print(json.dumps(codes_of(Path(folder), limit)), flush=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main()
