@@ -17,6 +17,8 @@ pytest.importorskip("hatchling", reason="hatchling, which builds the wheel, is n
 ROOT = Path(__file__).parents[2]
 MAX_WHEEL_BYTES = 30 << 20
 
+pytestmark = pytest.mark.xdist_group("wheel")  # in one test process, which makes its fixtures once
+
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -14,6 +14,8 @@ import pytest
 pytest.importorskip("highdicom")
 pytest.importorskip("PIL")
 
+pytestmark = pytest.mark.xdist_group("disk")  # in one test process, which makes its fixtures once
+
 _WRITERS = Path(__file__).with_name("writers.py")
 _NAMES = ("seg.nrrd", "nii.gz", "dcm", "rtstruct.dcm", "probabilities", "outcome", "table", "thumbnail", "pages")
 

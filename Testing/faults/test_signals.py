@@ -16,6 +16,8 @@ import pytest
 
 pytest.importorskip("highdicom")
 
+pytestmark = pytest.mark.xdist_group("signals")  # in one test process, which makes its fixtures once
+
 # For each line, a copy of this process writes two results in turn to the same name, until it is stopped. Copies have
 # what writes them, which takes seconds to import.
 _CODE = """

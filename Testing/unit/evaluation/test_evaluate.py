@@ -7,6 +7,8 @@ import SimpleITK as sitk
 from dsm.errors import ImageError, InputError
 from dsm.evaluation.evaluate import evaluate_dataset
 
+pytestmark = pytest.mark.xdist_group("evaluate")  # in one test process, which makes its fixtures once
+
 
 def write(path, array, spacing=(4.0, 4.0, 5.0)):
     image = sitk.GetImageFromArray(array.transpose(2, 1, 0))

@@ -11,6 +11,8 @@ from dsm.evaluation.evaluate_clicks import evaluate_clicks, summarize_clicks
 from dsm.inference.click_scan import ClickSegmenter
 from dsm.nn.click_refiner import ClickRefiner, ClickRefinerConfig
 
+pytestmark = pytest.mark.xdist_group("evaluate_clicks")  # in one test process, which makes its fixtures once
+
 
 @pytest.fixture(scope="module")
 def balls(tmp_path_factory):

@@ -15,6 +15,8 @@ from dsm.training.objective import LabelSet
 from dsm.training.recipe import Phase, Source
 from dsm.training.train import Trainer
 
+pytestmark = pytest.mark.xdist_group("train")  # in one test process, which makes its fixtures once
+
 
 class Killed(BaseException):
     """Not an Exception, as a signal is none."""
