@@ -71,6 +71,16 @@ def test_one_row_per_prompt_and_per_failure(tmp_path: Path) -> None:
     assert (rows[2]["status"], rows[2]["error"], rows[2]["name"]) == ("failed", "Umlaut ü.", "")
 
 
+def test_file_name_that_is_no_utf8(tmp_path: Path) -> None:
+    outcome = replace(DONE, source="a\udcff.nii", findings=(TUMOR,))
+    write_outcome(tmp_path, outcome)
+    assert read_outcome(tmp_path / "a.json") == outcome
+    write_tables(tmp_path, [outcome], SETTINGS)
+    for name in ("segments.csv", "lesions.csv"):
+        with (tmp_path / name).open(encoding="utf-8-sig", newline="") as stream:
+            assert {row["source"] for row in csv.DictReader(stream)} == {"a\\udcff.nii"}
+
+
 def test_table_names_the_model_of_each_result(tmp_path: Path) -> None:
     other = replace(LIVER, name="mandible", model="dsm-head-heart", model_sha256="a" * 64)
     outcome = replace(DONE, findings=(LIVER, other))

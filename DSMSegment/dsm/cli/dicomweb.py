@@ -76,7 +76,7 @@ def run_find(options: argparse.Namespace) -> int:
             }
             for one in found
         ]
-        print(json.dumps(rows, indent=1, ensure_ascii=False))
+        print(json.dumps(rows, indent=1))
         return 0
     for one in found:
         print(f"{one.address}\t{one}")

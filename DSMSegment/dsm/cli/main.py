@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
 import signal
@@ -68,6 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Before torch is loaded. Its threads would wait for each other at full speed: beside other programs, an encoding
     # took four times as many CPU seconds, and four times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: not every encoding has every name and dash
     options = build_parser().parse_args(arguments)
     debug = bool(options.debug)
     level = logging.DEBUG if debug else logging.ERROR

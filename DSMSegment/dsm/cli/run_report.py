@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,14 +59,6 @@ def run_report(
         "lesion_slices": asdict(slices) | {"axis": "ijk"[slices.axis], "note": slices.note},
         "prompts": [_described(result, volume) for result in computed.results],
     }
-
-
-def write_json(path: Path, report: Mapping[str, Any]) -> None:
-    """Write a report atomically."""
-    from dsm.io.atomic import atomic_output
-
-    with atomic_output(path) as part:
-        part.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _described(result: PromptResult, volume: Volume) -> dict[str, Any]:

@@ -181,7 +181,8 @@ def _run(options: argparse.Namespace, fetch: Callable[[], None], source: str) ->
             progress("write", 0, 1)
             files = _write_images(options, computed, volume)
             if options.report is not None:
-                from dsm.cli.run_report import run_report, write_json
+                from dsm.cli.run_report import run_report
+                from dsm.io.json_file import write_json
 
                 total = time.perf_counter() - began
                 write_json(options.report, run_report(computed, volume, source=source, files=files, total_s=total))

@@ -62,11 +62,7 @@ def run(options: argparse.Namespace) -> int:
             rows.append((structure, status, model))
     rows.sort(key=lambda row: order.index(NameKind.LEARNED if row[2] else row[1].kind))
     if options.json:
-        print(
-            json.dumps(
-                [_described(*row, vocabulary.foreign_names(row[0])) for row in rows], indent=1, ensure_ascii=False
-            )
-        )
+        print(json.dumps([_described(*row, vocabulary.foreign_names(row[0])) for row in rows], indent=1))
         return 0
     width = max((len(structure.name) for structure, *_ in rows), default=0)
     for structure, status, model in rows:

@@ -10,7 +10,7 @@ from typing import Any
 from dsm.core.name_status import ResultSource
 from dsm.errors import ProtocolError
 from dsm.inference.lesion_list import MeasuredLesion
-from dsm.io.atomic import atomic_output
+from dsm.io.json_file import write_json
 from dsm.wire.codec import from_fields
 
 OK = "ok"
@@ -101,8 +101,7 @@ def write_outcome(folder: Path, outcome: Outcome) -> None:
     Raises:
         OutputError: If it cannot be written.
     """
-    with atomic_output(folder / f"{outcome.case}.json") as part:
-        part.write_text(json.dumps(asdict(outcome), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(folder / f"{outcome.case}.json", asdict(outcome))
 
 
 def read_outcome(path: Path) -> Outcome | None:

@@ -18,9 +18,10 @@ from dsm.cohort.settings import CohortSettings
 from dsm.cohort.table import write_tables
 from dsm.cohort.thumbnail import draw_pages
 from dsm.errors import OutputError
-from dsm.io.atomic import PART_PREFIX, atomic_output
+from dsm.io.atomic import PART_PREFIX
 from dsm.io.folder_lock import folder_lock
 from dsm.io.formats import FORMATS, no_series
+from dsm.io.json_file import write_json
 from dsm.text.prompt import parse_prompts
 
 OnOutcome = Callable[[Outcome, int, int], None]
@@ -140,9 +141,7 @@ def _check_settings(folder: Path, settings: CohortSettings) -> None:
                 hint="Choose another folder, or give the same options to continue.",
             )
         return
-    with atomic_output(path) as part:
-        content = {"fingerprint": settings.fingerprint, "settings": asdict(settings)}
-        part.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(path, {"fingerprint": settings.fingerprint, "settings": asdict(settings)})
 
 
 def _finished(

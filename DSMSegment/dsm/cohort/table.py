@@ -84,12 +84,18 @@ def write_tables(folder: Path, outcomes: Sequence[Outcome], settings: CohortSett
 
 
 def _write(folder: Path, name: str, rows: Sequence[dict[str, Any]], columns: Columns) -> list[Path]:
+    rows = [{column: _as_text(value) for column, value in row.items()} for row in rows]
     table = folder / f"{name}.csv"
     write_csv(table, [column for column, _ in columns], rows)
     if importlib.util.find_spec("pyarrow") is None:
         return [table]
     _write_parquet(table.with_suffix(".parquet"), rows, columns)
     return [table, table.with_suffix(".parquet")]
+
+
+def _as_text(value: Any) -> Any:
+    """Escape what is no UTF-8 in a file name; other values stay."""
+    return value.encode("utf-8", "backslashreplace").decode("utf-8") if isinstance(value, str) else value
 
 
 def _rows(outcome: Outcome, settings: CohortSettings) -> Iterator[dict[str, Any]]:

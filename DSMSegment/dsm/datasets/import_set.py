@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from dsm.datasets.totalsegmentator import find_totalsegmentator
 from dsm.errors import ImageError, OutputError
 from dsm.io.atomic import atomic_output
 from dsm.io.image import read_volume
+from dsm.io.json_file import write_json
 from dsm.io.manifest import MANIFEST
 from dsm.io.nifti import write_nifti
 
@@ -79,8 +79,7 @@ def import_set(layout: str, folder: Path | str, out: Path | str) -> dict[str, An
         "union": {whole: list(parts) for whole, parts in found.union.items()},
         "cases": cases,
     }
-    with atomic_output(out / MANIFEST) as part:
-        part.write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(out / MANIFEST, manifest)
     return manifest
 
 

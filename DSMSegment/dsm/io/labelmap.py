@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from dsm.core.volume import Volume
 from dsm.errors import OutputError
 from dsm.io.atomic import atomic_output
 from dsm.io.formats import LABEL_MAP
+from dsm.io.json_file import json_bytes
 from dsm.io.nifti import write_nifti
 from dsm.io.segment_record import SegmentRecord, check_records
 
@@ -52,7 +52,7 @@ def write_labelmap(path: str | os.PathLike[str], records: Sequence[SegmentRecord
     labels = _paint(records, volume)
     json_path = labels_path(target)
     with atomic_output(target) as part, atomic_output(json_path) as json_part:
-        json_part.write_text(json.dumps(_describe(target, records, labels), indent=2, ensure_ascii=False), "utf-8")
+        json_part.write_bytes(json_bytes(_describe(target, records, labels)))
         write_nifti(
             part, CroppedArray(labels, (0, 0, 0)), volume.shape, volume.affine, geometry=volume.nifti, is_label=True
         )

@@ -56,6 +56,17 @@ def test_debug_shows_the_traceback(failing, capsys):
     assert "Traceback" in capsys.readouterr().err
 
 
+def test_what_the_encoding_of_the_output_lacks_is_escaped():
+    run = subprocess.run(
+        [sys.executable, "-m", "dsm", "vocabulary", "foie"],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=False,
+    )
+    assert (run.returncode, run.stderr) == (0, b"")
+    assert rb"\u" in run.stdout or rb"\x" in run.stdout
+
+
 def test_sigterm_exits_like_ctrl_c(monkeypatch, capsys):
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(info, "collect", lambda: os.kill(os.getpid(), signal.SIGTERM))

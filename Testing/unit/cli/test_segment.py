@@ -1,5 +1,7 @@
 import json
+import os
 import re
+import shutil
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -69,6 +71,15 @@ def test_label_map_on_the_grid_of_the_scan(scan_file, tiny_model, tmp_path, list
     described = json.loads((tmp_path / "out.json").read_text())["labels"]
     values = set(np.unique(SimpleITK.GetArrayFromImage(labels))) - {0}
     assert values <= {label["value"] for label in described}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text there")
+def test_file_names_that_are_no_utf8(scan_file, tiny_model, tmp_path):
+    scan, out, report = (tmp_path / os.fsdecode(name) for name in (b"s\xff.nii.gz", b"o\xff.nii.gz", b"r\xff.json"))
+    shutil.copy(scan_file, scan)
+    assert segment(scan, tiny_model, "-o", out, "--report", report) == 0
+    assert json.loads(report.read_text(encoding="utf-8"))["input"]["path"] == str(scan)
+    assert json.loads((tmp_path / "o\udcff.json").read_text(encoding="utf-8"))["labelmap"] == out.name
 
 
 def test_report(scan_file, tiny_model, tmp_path):
