@@ -28,6 +28,7 @@ from scene_host import SceneHost, quiet
 with contextlib.suppress(ImportError):  # without PySide6 the tests of the panel are skipped
     import panel_host  # noqa: F401  (before our own files, which look for `qt` once)
 from panel_backends import MASKS, PanelBackend
+from patience import PATIENCE_S
 from phantoms import plain_affine, volume_node
 
 if TYPE_CHECKING:
@@ -63,6 +64,12 @@ def host(_one_host: SceneHost, request: pytest.FixtureRequest) -> Iterator[Scene
     log.stop()
     assert bool(log.messages) == ("expect_errors" in request.fixturenames), log.messages
     assert unnamed == []
+
+
+@pytest.fixture(autouse=True)
+def lesions_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The panel waits for the list of lesions, however busy the machine is."""
+    monkeypatch.setattr("DSMSegmentLib.panel.lesion_section._QUICK_S", PATIENCE_S)
 
 
 @pytest.fixture

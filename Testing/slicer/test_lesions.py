@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import slicer
 from phantoms import SHAPE, affine_of, mask_in, obliqueness, segment_ids, tag_of, volume_node
 
 from dsm.core.boxes import CroppedArray
@@ -13,7 +14,7 @@ from dsm.inference.lesion_list import list_lesions
 from DSMSegmentLib import Runs
 from DSMSegmentLib.jobs.fake_backend import FakeBackend
 from DSMSegmentLib.scene.journal import RunJournal
-from DSMSegmentLib.scene.lesions import hasLesions, lesionsOf, removeLesion
+from DSMSegmentLib.scene.lesions import hasLesions, lesionMeasurement, lesionsOf, removeLesion
 from DSMSegmentLib.scene.mrml import (
     ijkToRAS,
     orientedImageFromCrop,
@@ -93,3 +94,18 @@ def test_intensity_of_a_lesion_that_leaves_the_scan_is_no_number(node: Any, volu
     assert np.isnan(large.mean)
     assert np.isfinite(small.mean)
     assert orientedImageFromSegment(node, tumor).GetNumberOfPoints()
+
+
+@pytest.mark.parametrize("on_grid", [True, False])
+def test_measurement_is_of_the_mask_and_the_scan_as_they_were(node: Any, volume: Any, on_grid: bool) -> None:
+    _, tumor = segment_ids(node)
+    if not on_grid:
+        image = orientedImageFromSegment(node, tumor)
+        image.SetOrigin([value + 0.3 for value in image.GetOrigin()])
+        setSegmentMask(node, tumor, image)
+    expected = lesionsOf(node, tumor)
+    measure = lesionMeasurement(node, tumor)
+    slicer.util.arrayFromVolume(volume)[:] = 7
+    assert removeLesion(node, tumor, expected[0].voxel_ijk)
+    assert measure() == expected
+    assert lesionsOf(node, tumor) != expected

@@ -181,13 +181,13 @@ def test_masks_are_measured_when_they_change_and_only_then(monkeypatch: pytest.M
     state = SimpleNamespace(selected=tumor, is_ct=True, lesions=[], shown_lesion="", lesion_note="")
     tool = lesion_tool.LesionTool(state, SimpleNamespace(segmentation_node=node, volume_node=volume))
     measured: list[str] = []
-    real = listed_lesions.lesionsOf
+    real = listed_lesions.lesionMeasurement
 
     def counting(node: Any, segment_id: str, **options: Any) -> Any:
         measured.append(segment_id)
         return real(node, segment_id, **options)
 
-    monkeypatch.setattr(listed_lesions, "lesionsOf", counting)
+    monkeypatch.setattr(listed_lesions, "lesionMeasurement", counting)
     tool.show()
     assert (len(state.lesions), measured) == (2, [tumor])
     display = node.GetDisplayNode()

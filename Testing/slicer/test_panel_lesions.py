@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ import slicer
 import vtk
 from acting_backend import wait_for_cancel
 from panel_backends import MASKS, PanelBackend
+from patience import PATIENCE_S
 from phantoms import SHAPE, mask_in, segment_ids, segment_of
 from scene_host import SceneHost
 
@@ -316,21 +319,93 @@ def test_lesion_that_has_changed_since_it_was_listed_is_not_removed(
     assert len(column(panel, NUMBER)) == 2
 
 
-def test_slow_measurement_waits_until_the_threshold_stays(
-    panel: PanelDriver, node: Any, volume: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def measuring(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Measurements of lesions that end once the event is set, and that nobody waits for."""
+    may_end = threading.Event()
+    prepare = listed_lesions.lesionMeasurement
+
+    def held(*arguments: Any, **options: Any) -> Callable[[], Any]:
+        measure = prepare(*arguments, **options)
+
+        def wait() -> Any:
+            assert may_end.wait(PATIENCE_S)
+            return measure()
+
+        return wait
+
+    monkeypatch.setattr(listed_lesions, "lesionMeasurement", held)
+    monkeypatch.setattr("DSMSegmentLib.panel.lesion_section._QUICK_S", 0.0)
+    yield may_end
+    may_end.set()
+
+
+def paint_tumor(node: Any, volume: Any, mask: np.ndarray) -> None:
+    array = np.ascontiguousarray(mask.transpose(2, 1, 0))
+    slicer.util.updateSegmentBinaryLabelmapFromArray(array, node, "DSM_liver_tumor", volume)
+
+
+def test_panel_is_in_use_while_lesions_are_measured(panel: PanelDriver, measuring: threading.Event) -> None:
+    panel.run("liver tumor")
+    assert section(panel).visible
+    unfold(panel)
+    assert section(panel).text == "Lesions of liver tumor"
+    assert panel.ui.lesionsLabel.text == "Measuring..."
+    assert column(panel, NUMBER) == []
+    panel.run("spleen")
+    measuring.set()
+    panel.wait_until(lambda: panel.ui.lesionsLabel.text != "Measuring...")
+    assert column(panel, NUMBER) == ["1", "2", "3"]
+    assert section(panel).text == "3 lesions of liver tumor"
+
+
+def test_list_that_is_being_measured_is_not_acted_on(
+    panel: PanelDriver, measuring: threading.Event, volume: Any
 ) -> None:
-    monkeypatch.setattr("DSMSegmentLib.panel.lesion_section._SLOW_S", -1.0)
-    waiting = panel.widget._results._lesions._timer
-    waiting.setInterval(24 * 3600 * 1000)
+    node = panel.run("liver tumor")
+    unfold(panel)
+    measuring.set()
+    panel.wait_until(lambda: panel.ui.lesionsLabel.text != "Measuring...")
+    measuring.clear()
+    for number_of_slices in (5, 3):  # the second change comes while the first one is measured
+        paint_tumor(node, volume, np.where(np.arange(SHAPE[2]) < number_of_slices, TUMOR, 0))
+        panel.widget._results.noteEdits()
+    assert len(column(panel, NUMBER)) == 3, "the last list stays"
+    accept(panel, 0)
+    assert accepted(panel) == [False, False, False]
+    assert panel.status == "The lesions are being measured. Try again when the list is new."
+    button = table(panel).cellWidget(0, REJECT)
+    assert not button.enabled
+    assert button.toolTip == "The lesions are being measured."
+    measuring.set()
+    panel.wait_until(lambda: panel.ui.lesionsLabel.text != "Measuring...")
+    assert column(panel, NUMBER) == ["1"]
+    accept(panel, 0)
+    assert accepted(panel) == [True]
+
+
+def test_measurement_of_one_tumor_is_not_shown_for_another(
+    panel: PanelDriver, backend: PanelBackend, measuring: threading.Event
+) -> None:
+    one = np.zeros(SHAPE, np.uint8)
+    one[2, 2, 2] = 1
+    backend.masks["kidney tumor"] = one
+    panel.run("liver tumor\nkidney tumor")
+    unfold(panel)
+    panel.ui.resultsTable.selectRow(1)
+    assert section(panel).text == "Lesions of kidney tumor"
+    measuring.set()
+    panel.wait_until(lambda: panel.ui.lesionsLabel.text != "Measuring...")
+    assert section(panel).text == "1 lesion of kidney tumor"
+
+
+def test_list_follows_the_threshold(panel: PanelDriver, node: Any, volume: Any) -> None:
     probability = np.where(np.arange(SHAPE[2]) < 4, 0.9, 0.6) * TUMOR
     smaller = SegmentMap(CroppedArray(probability.astype(np.float16), (0, 0, 0)), ijkToRAS(volume))
     panel.widget.logic._probabilities.put(node, "DSM_liver_tumor", smaller)
     panel.ui.postprocessCheckBox.setChecked(False)
     panel.ui.resultsTable.selectRow(1)
     panel.ui.resultThresholdSlider.value = 0.75
-    panel.wait_until(lambda: waiting.active)
-    assert len(column(panel, NUMBER)) == 3, "not measured yet"
-    waiting.setInterval(0)
     panel.wait_until(lambda: len(column(panel, NUMBER)) == 1)
     assert section(panel).text == "1 lesion of liver tumor"
 

@@ -30,11 +30,11 @@ class BackgroundCall(Generic[_Result]):
         self._error: DSMError | None = None
         self._thread = startThread(self._run, "dsm-background")
 
-    def poll(self) -> bool:
-        """Return whether the call is over; `onDone` is called the first time that it is."""
+    def poll(self, waitS: float = _WAIT_S) -> bool:
+        """Wait a little, and return whether the call is over; `onDone` is called the first time that it is."""
         collectionGuard().tend()
         if self._thread.is_alive():
-            self._thread.join(_WAIT_S)
+            self._thread.join(waitS)
         if self._thread.is_alive():
             return False
         self._onDone(self._result, self._error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dsm.errors import DSMError
 from DSMSegmentLib.application import qt
 from DSMSegmentLib.application import tr as _
+from DSMSegmentLib.jobs.background_call import BackgroundCall
 from DSMSegmentLib.jobs.runs import Runs
 from DSMSegmentLib.panel.button_reason import enableOrExplain, reasonToWait
 from DSMSegmentLib.panel.lesion_text import diametersText, intensityText, lesionVolumeText
@@ -26,8 +26,8 @@ from DSMSegmentLib.scene.slice_jump import jumpTo
 if TYPE_CHECKING:
     from dsm.inference.lesion_list import MeasuredLesion
 
-_SLOW_S = 0.05
-_DELAY_MS = 300
+# A measurement that takes longer goes on in the background.
+_QUICK_S = 0.03
 _NUMBER, _DIAMETERS, _VOLUME, _INTENSITY, _ACCEPTED, _REJECT = range(6)
 
 
@@ -48,17 +48,14 @@ class LesionSection:
         self._say = say
         self._node: Any = None
         self._segmentId = ""
+        # What tells mask and scan that the listed lesions are those of.
         self._measured: tuple[Any, ...] = ()
+        self._measurement: BackgroundCall[ListedLesions] | None = None
         self._lesions = ListedLesions()
         self._filled: tuple[Any, ...] = ()
         self._marks: list[str] = []
         self._problem = ""
-        self._seconds = 0.0
         self._filling = False
-        self._timer = qt.QTimer()
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_DELAY_MS)
-        self._timer.timeout.connect(self._onMaskStays)
         table = self._table
         setUpRowTable(
             table, numColumns=_REJECT + 1, widest=_INTENSITY, selectionMode=qt.QAbstractItemView.SingleSelection
@@ -78,42 +75,45 @@ class LesionSection:
         """
         tumors = (row for row in (*selected, *rows) if row.segmentId and row.volumeMl > 0)
         tumor = next((row for row in tumors if hasLesions(segmentationNode, row.segmentId)), None)
-        self._node, self._segmentId = (segmentationNode, tumor.segmentId) if tumor is not None else (None, "")
-        if not self._timer.active or self._maskAndScan()[:2] != self._measured[:2]:
-            self._measure()
-        self._fill()
-        self._button.visible = bool(self._lesions.listed or self._problem)
+        node, segmentId = (segmentationNode, tumor.segmentId) if tumor is not None else (None, "")
+        if node is not self._node or segmentId != self._segmentId:
+            self._node, self._segmentId = node, segmentId
+            self._measured, self._lesions, self._problem = (), ListedLesions(), ""
+            self._measurement = None  # of another segment
+        self._show()
 
-    def maskMoves(self) -> None:
-        """Wait with a slow measurement until the mask stays, as while its threshold is moved."""
-        if self._seconds > _SLOW_S:
-            self._timer.start()
+    def follow(self) -> None:
+        """Show what was measured in the background; call this from a timer."""
+        if self._measurement is not None and self._measurement.poll() and self._isThere:
+            self._show()
 
     def open(self, segmentId: str) -> None:
         """Open the list if it is that of a segment, which was selected."""
         if segmentId and segmentId == self._segmentId:
             self._button.collapsed = False
 
-    def _measure(self) -> None:
-        """Measure the lesions anew if the mask or the scan has changed."""
-        self._timer.stop()
-        mask = self._maskAndScan()
-        if mask == self._measured:
-            return
-        self._measured, self._lesions, self._problem = mask, ListedLesions(), ""
-        if self._node is None:
-            return
-        start = time.perf_counter()
-        try:
-            self._lesions = ListedLesions.of(self._node, self._segmentId)
-        except DSMError as error:
-            self._problem = error.one_line
-        self._seconds = time.perf_counter() - start
+    def _show(self) -> None:
+        self._measure()
+        self._fill()
+        self._button.visible = bool(self._lesions.listed or self._problem or self._measurement is not None)
 
-    def _onMaskStays(self) -> None:
-        if self._isThere:
-            self._measure()
-            self._fill()
+    def _measure(self) -> None:
+        """Measure the lesions anew if the mask or the scan has changed; until then, the list is the last one."""
+        mask = self._maskAndScan()
+        if mask == self._measured or self._measurement is not None:
+            return
+        try:
+            measure = ListedLesions.measurement(self._node, self._segmentId)
+        except DSMError as error:
+            self._onMeasured(mask, None, error)
+        else:
+            self._measurement = BackgroundCall(measure, partial(self._onMeasured, mask))
+            self._measurement.poll(_QUICK_S)
+
+    def _onMeasured(self, mask: tuple[Any, ...], lesions: ListedLesions | None, error: DSMError | None) -> None:
+        self._measurement = None
+        self._measured, self._lesions = mask, lesions or ListedLesions()
+        self._problem = error.one_line if error is not None else ""
 
     @property
     def _isThere(self) -> bool:
@@ -144,13 +144,16 @@ class LesionSection:
         lesions = self._lesions.listed
         accepted = {lesionMark(one) for one in acceptedLesions(self._node, self._segmentId, lesions)}
         isCT = modalityOfNode(volumeOfSegment(self._node, self._segmentId)) != "MR"
-        filled = (self._measured, name, accepted, isCT, self._runs.isRunning)
+        wait = reasonToWait(running=self._runs.isRunning)
+        if self._measurement is not None:
+            wait = wait or _("The lesions are being measured.")
+        filled = (self._measured, name, accepted, isCT, wait)
         if filled == self._filled:
             return
         chosen = {self._marks[number] for number in self._selectedRows() if number < len(self._marks)}
         self._filled, self._marks = filled, [lesionMark(lesion) for lesion in lesions]
         self._button.text = self._title(name)
-        self._label.text = self._problem or noteOnSlices(self._node, self._segmentId)
+        self._label.text = self._problem or self._note()
         self._showNote()
         titles = [_("No."), _("Diameters (mm)"), _("ml"), _("HU") if isCT else _("Intensity"), _("Accepted"), ""]
         self._filling = True
@@ -158,12 +161,17 @@ class LesionSection:
         table.clearSelection()
         table.setRowCount(len(lesions))
         for number, (lesion, mark) in enumerate(zip(lesions, self._marks, strict=True)):
-            self._fillRow(number, lesion, isAccepted=mark in accepted, isCT=isCT)
+            self._fillRow(number, lesion, isAccepted=mark in accepted, isCT=isCT, wait=wait)
             if mark in chosen:
                 table.selectRow(number)
         self._filling = False
 
-    def _fillRow(self, number: int, lesion: MeasuredLesion, *, isAccepted: bool, isCT: bool) -> None:
+    def _note(self) -> str:
+        if self._measurement is not None:
+            return _("Measuring...")
+        return noteOnSlices(self._node, self._segmentId) if self._lesions.listed else ""
+
+    def _fillRow(self, number: int, lesion: MeasuredLesion, *, isAccepted: bool, isCT: bool, wait: str) -> None:
         texts = {
             _NUMBER: str(number + 1),
             _DIAMETERS: diametersText(lesion),
@@ -193,7 +201,6 @@ class LesionSection:
             button.clicked.connect(partial(self._onReject, number))
             self._table.setCellWidget(number, _REJECT, button)
         button.accessibleName = _("Reject lesion {number}").format(number=number + 1)
-        wait = reasonToWait(running=self._runs.isRunning)
         enableOrExplain(button, not wait, wait)
 
     def _showNote(self, _collapsed: bool = False) -> None:
@@ -202,7 +209,7 @@ class LesionSection:
             self._label.visible = bool(self._label.text)
 
     def _title(self, name: str) -> str:
-        if self._problem:
+        if not self._lesions.listed:
             return _("Lesions of {name}").format(name=name)
         count = len(self._lesions.listed)
         if self._lesions.hasMore:
@@ -266,6 +273,10 @@ class LesionSection:
         """Return a lesion as it is now; None, which is said, if it has changed since it was listed."""
         if self._isThere:
             self._measure()
+            if self._measurement is not None:
+                self._filled = ()  # the check box comes back
+                self._say(_("The lesions are being measured. Try again when the list is new."))
+                return None
             mark = lesionMark(lesion)
             found = next((one for one in self._lesions.listed if lesionMark(one) == mark), None)
             if found is not None:

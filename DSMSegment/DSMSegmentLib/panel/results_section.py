@@ -205,6 +205,7 @@ class ResultsSection:
     def follow(self) -> None:
         """Poll for changed clicks, and for a change of the shown sequence item; call this from a timer."""
         self._clicks.follow()
+        self._lesions.follow()
         time = timeOf(self._node)
         if time == self._time:
             return
@@ -284,7 +285,6 @@ class ResultsSection:
     def _onOwnChange(self) -> None:
         """Ignore a threshold change, which is not a manual edit."""
         self._watches.restart(self._node)
-        self._lesions.maskMoves()
         self.update()
 
     def _actOnSelected(self) -> None:

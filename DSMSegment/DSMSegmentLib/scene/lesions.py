@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -44,10 +45,18 @@ def hasLesions(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str)
 def lesionsOf(
     segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, *, most: int | None = None
 ) -> list[MeasuredLesion]:
-    """Measure the lesions of a segment, the largest first, in the frame of its segmentation.
+    """Measure the lesions of a segment; see `lesionMeasurement`."""
+    return lesionMeasurement(segmentationNode, segmentId, most=most)()
 
-    Voxels and slices are counted on the grid of the scan, or, where the segment has another grid, from the corner of
-    its mask. Intensities are those of the nearest voxels of the scan, not a number (NaN) for lesions that leave it.
+
+def lesionMeasurement(
+    segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, *, most: int | None = None
+) -> Callable[[], list[MeasuredLesion]]:
+    """Return a function that measures the lesions of a segment as it is now, on a copy: any thread may call it.
+
+    The lesions are in the frame of the segmentation, the largest first. Voxels and slices are counted on the grid of
+    the scan, or, where the segment has another grid, from the corner of its mask. Intensities are those of the nearest
+    voxels of the scan, not a number (NaN) for lesions that leave it.
 
     Args:
         segmentationNode: Of the segment.
@@ -57,13 +66,17 @@ def lesionsOf(
     Raises:
         GeometryError: If scan and segmentation have different non-linear transforms.
     """
-    from dsm.inference.lesion_list import list_lesions  # late: SciPy would make the start of Slicer slower
-
     image = orientedImageFromSegment(segmentationNode, segmentId)
     if image.GetNumberOfPoints() == 0:
-        return []
-    mask, intensities, affine = _onGrid(image, segmentationNode, volumeOfSegment(segmentationNode, segmentId))
-    return list_lesions(mask, intensities, affine, most=most)
+        return list
+    found = _onGrid(image, segmentationNode, volumeOfSegment(segmentationNode, segmentId)).copy()
+
+    def measure() -> list[MeasuredLesion]:
+        from dsm.inference.lesion_list import measure_lesions  # late: SciPy would make the start of Slicer slower
+
+        return measure_lesions(found.mask, found.intensities, found.affine, most=most)
+
+    return measure
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +156,7 @@ def removeLesion(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: st
     image = orientedImageFromSegment(segmentationNode, segmentId)
     if image.GetNumberOfPoints() == 0:
         return False
-    mask, *_ = _onGrid(image, segmentationNode, volumeOfSegment(segmentationNode, segmentId))
+    mask = _onGrid(image, segmentationNode, volumeOfSegment(segmentationNode, segmentId)).mask
     lesion = lesion_at(mask, voxel)
     if lesion.array.size == 0:
         return False
@@ -157,23 +170,61 @@ def removeLesion(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: st
     return True
 
 
+@dataclass(frozen=True, eq=False)
+class _MaskOnGrid:
+    """A mask and the scan that it was made on.
+
+    Args:
+        mask: Its voxels are counted on the grid of the scan, or from its own corner where it has another grid.
+        affine: `(4, 4)` from these voxels to the frame of the segmentation.
+        scan: Intensities: on the grid of the scan those of the mask's box, else all; None without a scan.
+        toScan: `(4, 4)` from voxels of the mask to those of the scan; None on the grid of the scan.
+    """
+
+    mask: CroppedArray
+    affine: np.ndarray
+    scan: np.ndarray | None
+    toScan: np.ndarray | None
+
+    def copy(self) -> _MaskOnGrid:
+        """Return the same, apart from the scene."""
+        mask = CroppedArray(self.mask.array.copy(order="K"), self.mask.offset_ijk)
+        scan = self.scan.copy(order="K") if self.scan is not None else None
+        return replace(self, mask=mask, scan=scan)
+
+    @property
+    def intensities(self) -> np.ndarray:
+        """Intensities of the voxels of the mask's array, those of the nearest voxels of the scan; NaN outside of it."""
+        if self.scan is not None and self.toScan is None:
+            return self.scan
+        sampled = np.full(self.mask.array.shape, np.nan, np.float32)
+        if self.scan is None or self.toScan is None:
+            return sampled
+        voxels = np.argwhere(self.mask.array)
+        nearest = np.floor(voxels @ self.toScan[:3, :3].T + self.toScan[:3, 3] + 0.5).astype(int)
+        isInside = ((nearest >= 0) & (nearest < self.scan.shape)).all(axis=1)
+        sampled[tuple(voxels[isInside].T)] = self.scan[tuple(nearest[isInside].T)]
+        return sampled
+
+
 def _onGrid(
     image: slicer.vtkOrientedImageData,
     segmentationNode: slicer.vtkMRMLSegmentationNode,
     volumeNode: slicer.vtkMRMLScalarVolumeNode | None,
-) -> tuple[CroppedArray, np.ndarray, np.ndarray]:
-    """Return a mask, the intensities of its grid `[I, J, K]`, and the affine from that to the segmentation's frame."""
+) -> _MaskOnGrid:
     affine = geometryOf(image)
     start = np.array(image.GetExtent()[::2])
-    array, grid = None, None
+    array, toScan = None, None
     if volumeNode is not None and volumeNode.GetImageData() is not None:
         array = arrayIJK(volumeNode.GetImageData())
         grid = affineInSegmentation(ijkToRAS(volumeNode), volumeNode, segmentationNode)
         if _isOnGrid(image, volumeNode, grid):
-            return cropFromOrientedImage(image), array, grid
+            mask = cropFromOrientedImage(image)
+            return _MaskOnGrid(mask, grid, array[mask.box.slices], None)
     affine[:3, 3] += affine[:3, :3] @ start
-    mask = CroppedArray(arrayIJK(image), (0, 0, 0))
-    return mask, _sampled(mask.array, affine, array, grid), affine
+    if array is not None:
+        toScan = np.linalg.inv(grid) @ affine
+    return _MaskOnGrid(CroppedArray(arrayIJK(image), (0, 0, 0)), affine, array, toScan)
 
 
 def _isOnGrid(image: slicer.vtkOrientedImageData, volumeNode: slicer.vtkMRMLScalarVolumeNode, grid: np.ndarray) -> bool:
@@ -181,16 +232,3 @@ def _isOnGrid(image: slicer.vtkOrientedImageData, volumeNode: slicer.vtkMRMLScal
     start, last = np.reshape(image.GetExtent(), (3, 2)).T
     shape = volumeNode.GetImageData().GetDimensions()
     return bool(np.allclose(geometryOf(image), grid, atol=_TOLERANCE) and start.min() >= 0 and (last < shape).all())
-
-
-def _sampled(mask: np.ndarray, affine: np.ndarray, array: np.ndarray | None, grid: np.ndarray | None) -> np.ndarray:
-    """Return the intensities of the nearest voxels of the scan, within a mask; NaN where there is no scan."""
-    sampled = np.full(mask.shape, np.nan, np.float32)
-    if array is None or grid is None:
-        return sampled
-    voxels = np.argwhere(mask)
-    toScan = np.linalg.inv(grid) @ affine
-    nearest = np.floor(voxels @ toScan[:3, :3].T + toScan[:3, 3] + 0.5).astype(int)
-    isInside = ((nearest >= 0) & (nearest < array.shape)).all(axis=1)
-    sampled[tuple(voxels[isInside].T)] = array[tuple(nearest[isInside].T)]
-    return sampled

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import slicer
 
-from DSMSegmentLib.scene.lesions import lesionsOf
+from DSMSegmentLib.scene.lesions import lesionMeasurement
 
 if TYPE_CHECKING:
     from dsm.inference.lesion_list import MeasuredLesion
@@ -30,8 +30,16 @@ class ListedLesions:
 
     @classmethod
     def of(cls, segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str) -> ListedLesions:
-        """Measure the lesions of a segment; raises as `lesionsOf`."""
-        return cls(lesionsOf(segmentationNode, segmentId, most=MOST_LESIONS + 1))
+        """Measure the lesions of a segment; raises as `lesionMeasurement`."""
+        return cls.measurement(segmentationNode, segmentId)()
+
+    @classmethod
+    def measurement(
+        cls, segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str
+    ) -> Callable[[], ListedLesions]:
+        """Return a function that measures them, which any thread may call; raises as `lesionMeasurement`."""
+        measure = lesionMeasurement(segmentationNode, segmentId, most=MOST_LESIONS + 1)
+        return lambda: cls(measure())
 
     @property
     def listed(self) -> Sequence[MeasuredLesion]:

@@ -174,6 +174,20 @@ def list_lesions(
     """
     if mask.box.clip(array.shape) != mask.box:
         raise ShapeError(f"The mask {mask.box} reaches outside of the scan {array.shape}.", code="input.box")
+    return measure_lesions(mask, array[mask.box.slices], affine, most=most)
+
+
+def measure_lesions(
+    mask: CroppedArray, values: np.ndarray, affine: np.ndarray, *, most: int | None = None
+) -> list[MeasuredLesion]:
+    """Measure the lesions of a mask as `list_lesions` does, without the scan around the mask.
+
+    Args:
+        mask: Any number dtype, not 0 inside.
+        values: Intensities, of the shape of the mask.
+        affine: `(4, 4)` from the voxel index of the scan to RAS mm, with axes at right angles.
+        most: Number of lesions to measure at most, the largest ones. All by default.
+    """
     if mask.array.size == 0:
         return []
     is_inside = mask.array != 0
@@ -181,7 +195,6 @@ def list_lesions(
     sizes = component_sizes(parts, is_inside, count)[1:]
     boxes = component_boxes(parts)
     slices = axial_slices(affine)
-    values = array[mask.box.slices]
     lesions = []
     for index in np.argsort(-sizes, kind="stable")[:most]:
         box = boxes[index]
