@@ -1,7 +1,7 @@
 """Make the pictures anew that show the page and the demo: `documentation_pictures.py [page] [demo]`; look at each.
 
-It keeps a digest of what each of them shows; a test fails once the page, the demo or the weights are others. The demo
-shows times: run it on an idle machine.
+It keeps a digest of what each of them shows; a test fails once the page, the demo or the weights are others. Pictures
+show times, and strokes of the mouse: make them on an idle machine.
 """
 
 from __future__ import annotations

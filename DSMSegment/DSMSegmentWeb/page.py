@@ -64,6 +64,7 @@ _OPEN_TITLE = f"A scan ({', '.join(SUFFIXES)} of a DICOM series), or results of 
 _MODALITY_TITLE = "Take the scan for CT (Hounsfield units) or MR, whatever its header and values say."
 # Width and middle in HU.
 _CT_WINDOWS = {"Soft tissue": (400, 40), "Lung": (1500, -600), "Bone": (1800, 400)}
+_NAMES_ID = "dsm-names"
 _CLICK_TITLE = "Click on what is named, for names that the model does not know"
 # Stands in place of the page when the server does not answer any more; page.js waits for it to come back.
 LOST = """<main id="dsm-lost" class="dsm-lost" role="alert"><h1>The server does not answer</h1>
@@ -163,12 +164,16 @@ def _prompt(actions: Actions) -> None:
         multiple=True,
         chips=True,
         closable_chips=True,
+        hide_selected=True,  # else each option holds a checkbox, and an option must hold no control
+        list_props=(f"{{id: '{_NAMES_ID}'}}",),
         delimiters=("[';']",),
         auto_select_first=False,
         hide_details=True,
         density="compact",
         variant="outlined",
         classes="dsm-prompt",
+        # Vuetify names the frame around the list, which is not what one chooses from.
+        raw_attrs=[f'aria-controls="{_NAMES_ID}"'],
     )
     html.Button(
         "All {{ learned_organs.length }} learned organs",

@@ -9,7 +9,7 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
-from page_driver import IDLE, names, press, prompt, volume_ml
+from page_driver import IDLE, names, press, prompt, violations, volume_ml
 
 pytestmark = [pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
 
@@ -63,6 +63,33 @@ def test_names_of_other_languages_are_offered_with_the_english_one(page: Any) ->
     page.locator("h1").click()
     page.locator(".v-overlay--active").wait_for(state="detached")
     page.locator(".dsm-hints").wait_for(state="detached")
+
+
+def test_open_list_is_accessible(page: Any) -> None:
+    def found() -> list[str]:
+        page.locator(".v-overlay--active .v-list-item").first.wait_for()
+        # While the list fades in, its words have too little contrast.
+        page.wait_for_function(
+            "!document.querySelector('.v-overlay--active').getAnimations({ subtree: true }).length", polling="raf"
+        )
+        return violations(page)
+
+    box = page.locator(".dsm-prompt input")
+    box.click()
+    assert found() == [], "with all names"
+    assert page.locator(f"#{box.get_attribute('aria-controls')}").get_attribute("role") == "listbox"
+    page.keyboard.type("kidney")
+    page.get_by_role("option", name="left kidney", exact=True).click()
+    page.locator(".dsm-prompt .v-chip").get_by_text("left kidney", exact=True).wait_for()
+    page.get_by_role("option", name="left kidney", exact=True).wait_for(state="detached")
+    assert found() == [], "with one of them chosen"
+    page.keyboard.type("kidney")
+    page.get_by_role("option", name="right kidney", exact=True).wait_for()
+    assert found() == [], "with those that fit"
+    box.fill("")
+    page.locator(".dsm-prompt .v-chip__close").click()
+    page.locator("h1").click()
+    page.locator(".v-overlay--active").wait_for(state="detached")
 
 
 def test_all_learned_organs_at_one_press(page: Any) -> None:
