@@ -32,7 +32,7 @@ class Computed:
         provenance: Model and device, or server.
         versions: Of the programs that computed, by name.
         precision: Of the encoding; None where a server chose it.
-        encode_s: Time of the encoding in s, 0 without one; None where a server took it.
+        encode_s: Time of the encodings by all models in s, 0 without one; None where a server took it.
     """
 
     results: list[PromptResult]
@@ -95,5 +95,5 @@ def _compute(
         Provenance(segmenter.config.name, digest, device=str(segmenter.device)),
         {"torch": installed_version("torch")},
         segmenter.precision,
-        scan.encode_seconds if scan.is_encoded else 0.0,
+        scan.encode_seconds,
     )

@@ -54,6 +54,11 @@ class OtherScans:
     region: Box | None
     _scans: dict[str, Scan] = field(default_factory=dict, repr=False)
 
+    @property
+    def encode_seconds(self) -> float:
+        """Time of the encodings so far, in s."""
+        return sum(scan.encode_seconds for scan in self._scans.values())
+
     def model_for(self, prompt: Prompt) -> ModelEntry | None:
         """Return the model that has learned the name of a prompt in the modality of the volume; None without one."""
         return entry_that_learned(prompt, self.models.entries, modality=self.volume.modality)

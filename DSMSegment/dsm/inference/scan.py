@@ -143,8 +143,9 @@ class Scan:
 
     @property
     def encode_seconds(self) -> float:
-        """Time of the encoding, resampling included."""
-        return self.encode().seconds
+        """Time of the encodings so far in s, resampling included: of this model and of the others."""
+        own = self._encoded.seconds if self._encoded is not None else 0.0
+        return own + (self._others.encode_seconds if self._others is not None else 0.0)
 
     @property
     def notes(self) -> tuple[InputNote, ...]:

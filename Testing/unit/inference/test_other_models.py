@@ -72,6 +72,17 @@ def test_name_is_segmented_by_the_model_that_has_learned_it(segmenter, volume, b
     ]
 
 
+def test_time_of_the_encodings_is_that_of_all_models(segmenter, volume) -> None:
+    scan = segmenter.open(volume)
+    assert scan.encode_seconds == 0
+    scan.segment("sternum")
+    of_other = scan.encode_seconds
+    assert of_other > 0
+    assert not scan.is_encoded
+    scan.segment("liver")
+    assert scan.encode_seconds > of_other
+
+
 def test_other_model_is_loaded_and_encodes_once_and_only_if_it_is_needed(segmenter, volume, loader) -> None:
     scan = segmenter.open(volume)
     scan.segment("liver; aneurysm")
