@@ -17,6 +17,7 @@ from server_process import ROOT, running_browser, running_clicking_scene, runnin
 StartServer = Callable[..., Any]
 # Of a machine that is busy with other things: how long something takes is not what these tests ask.
 _PATIENCE_MS = 200_000
+WINDOW = {"viewport": {"width": 1280, "height": 800}, "accept_downloads": True}
 
 
 @pytest.fixture(scope="module")
@@ -63,11 +64,11 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def open_page(browser: Any) -> Iterator[Callable[[str], Any]]:
-    """Open an address in a browser of its own, of 1280 x 800, and wait until a scan is shown."""
+    """Open an address in a browser of its own, of 1280 x 800, with all motion, and wait until a scan is shown."""
     contexts = []
 
     def open_it(where: str) -> Any:
-        contexts.append(browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True))
+        contexts.append(browser.new_context(**WINDOW))
         return opened(contexts[-1], where)
 
     yield open_it
@@ -77,8 +78,11 @@ def open_page(browser: Any) -> Iterator[Callable[[str], Any]]:
 
 @pytest.fixture(scope="module")
 def page(browser: Any, address: str) -> Iterator[Any]:
-    """One page for the tests of one file: what one leaves is what the next one finds."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
+    """One page for the tests of one file: what one leaves is what the next one finds.
+
+    It is asked for less motion: without a graphics card, each frame of a bar that moves is drawn by the processor.
+    """
+    context = browser.new_context(**WINDOW, reduced_motion="reduce")
     yield opened(context, address)
     context.close()
 

@@ -107,6 +107,25 @@ def test_undo_and_redo_go_on_after_a_cancel(page: Any, clicked: str) -> None:
     page.locator(".dsm-click-bar").wait_for(state="detached")
 
 
+def test_bar_of_a_run_stands_still_where_less_motion_is_asked_for(page: Any) -> None:
+    prompt(page, UNANSWERED)
+    page.locator("#dsm-status").get_by_text("Segmenting").wait_for()
+    page.evaluate("window.trame.state.set('progress', -1)")  # as while nobody knows how long it takes
+    bar = page.get_by_role("progressbar", name="Progress", exact=True)
+    part = bar.locator(".v-progress-linear__indeterminate .long")
+    part.wait_for()
+    assert page.evaluate("document.getAnimations().length") == 0
+    assert part.bounding_box() == bar.bounding_box(), "it is seen"
+    if folder := os.environ.get("DSM_SCREENSHOTS"):
+        page.screenshot(path=Path(folder, "web-bar-at-rest.png"))
+    page.emulate_media(reduced_motion="no-preference")
+    page.wait_for_function("document.getAnimations().length > 0")
+    page.emulate_media(reduced_motion="reduce")
+    page.wait_for_function("document.getAnimations().length === 0")
+    page.keyboard.press("Escape")
+    page.locator("#dsm-segment").wait_for()
+
+
 def test_escape_cancels_a_run_of_names(page: Any) -> None:
     before = names(page)
     prompt(page, UNANSWERED)

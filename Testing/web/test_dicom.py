@@ -51,7 +51,6 @@ def test_zip_with_two_series_and_dicom_seg(page: Any, tmp_path: Path) -> None:
         [f"CT: {DESCRIPTION}", "20 slices of 48 × 44"],
         [f"MR: {DESCRIPTION}", "6 slices of 48 × 44"],
     ]
-    page.wait_for_timeout(500)  # it fades in; half-transparent text has no contrast
     assert violations(page) == []
     page.wait_for_function("document.activeElement.closest('[role=dialog]')")
     page.keyboard.press("Tab")
