@@ -1,5 +1,6 @@
 """One scene and its page, as `DSMSegmentWeb.scene_process`, with a backend that answers clicks strictly and at once.
 
+`clicking_scene.py SPEEDS [MODEL]`: with the folder of a model, the page is that of this model, which is never started.
 Its mask is a ball around each click inside, less a ball around each one outside; names have the masks given here, of
 which clicks outside alone take away. What is meant by `UNANSWERED` has no end, and goes only when it is cancelled.
 """
@@ -17,6 +18,7 @@ from dsm.core.click import Click
 from dsm.core.volume import Volume
 from dsm.errors import InputError
 from dsm.wire.messages import Progress
+from DSMSegmentLib import WorkerBackend
 from DSMSegmentLib.jobs.fake_backend import FakeBackend
 from DSMSegmentWeb import scene_process
 
@@ -25,12 +27,13 @@ RADIUS_MM = 18.0
 UNANSWERED = "chordoma"
 BOXES = {
     "liver": [np.s_[30:70, 40:80, 5:15]],
+    "aorta": [np.s_[60:66, 50:56, 5:25]],
     "lung tumor": [np.s_[32:38, 50:54, 20:23], np.s_[90:100, 60:66, 18:22], np.s_[60:62, 80:82, 8:9]],
 }
 
 
 class ClickingBackend(FakeBackend):
-    """Backend that knows the liver, as a box, a tumor of three lesions, and whatever is clicked."""
+    """Backend that knows liver and aorta, as boxes, a tumor of three lesions, and whatever is clicked."""
 
     def segment(self, volume: Volume, prompts: Sequence[Any], options: Any, **callbacks: Any) -> None:
         """See `Backend.segment`."""
@@ -48,6 +51,14 @@ class ClickingBackend(FakeBackend):
             super().segment(volume, [prompt], options, **callbacks)
 
 
+class UnstartedModel(WorkerBackend):
+    """Backend of a model, with the masks of `ClickingBackend` in place of the model's."""
+
+    def segment(self, *arguments: Any, **callbacks: Any) -> None:
+        """See `Backend.segment`."""
+        ClickingBackend({}).segment(*arguments, **callbacks)
+
+
 def clicked_mask(volume: Volume, clicks: Sequence[Click], named: np.ndarray) -> np.ndarray:
     """Return the mask of clicks, uint8 `[I, J, K]`; `named` is that of the name."""
     ras_mm = np.moveaxis(np.indices(volume.shape), 0, -1) @ volume.affine[:3, :3].T + volume.affine[:3, 3]
@@ -62,6 +73,7 @@ def clicked_mask(volume: Volume, clicks: Sequence[Click], named: np.ndarray) -> 
 
 
 if __name__ == "__main__":
-    scene_process._backend = lambda _options: ClickingBackend({})
-    sys.argv += ["--model", "none", "--device", "cpu", "--precision", "float32", "--speeds", sys.argv.pop()]
+    speeds, *models = sys.argv[1:]
+    scene_process._backend = lambda _options: UnstartedModel(*models) if models else ClickingBackend({})
+    sys.argv[1:] = ["--model", *(models or ["none"]), "--device", "cpu", "--precision", "float32", "--speeds", speeds]
     scene_process.main()

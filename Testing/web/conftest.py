@@ -42,12 +42,15 @@ def address(
 ) -> Iterator[str]:
     """Address of the page that the tests of one file share.
 
-    Where the file says `BACKEND = "clicking scene"`, that of `clicking_scene.py`; with `"dsm-small"`, that of a server
-    with the trained weights; else that of one with the tiny model.
+    Where the file says `BACKEND = "clicking scene"`, that of `clicking_scene.py`; with `"clicking scene, dsm-tiny"`, of
+    the same on the page of the tiny model; with `"dsm-small"`, that of a server with the trained weights; else that of
+    one with the tiny model.
     """
     backend = getattr(request.module, "BACKEND", "dsm-tiny")
-    if backend == "clicking scene":
-        with running_clicking_scene(tmp_path_factory.mktemp("scene")) as where:
+    if backend.startswith("clicking scene"):
+        pytest.importorskip("trame_slicer", reason="trame-slicer is not installed")
+        models = [request.getfixturevalue("dsm_tiny")] if backend.endswith("dsm-tiny") else []
+        with running_clicking_scene(tmp_path_factory.mktemp("scene"), *models) as where:
             yield where
         return
     chosen = {"model": request.getfixturevalue("dsm_small")} if backend == "dsm-small" else {}

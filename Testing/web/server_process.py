@@ -36,9 +36,10 @@ def running_server(model: Path, *arguments: str) -> Iterator[tuple[subprocess.Po
 
 
 @contextmanager
-def running_clicking_scene(folder: Path) -> Iterator[str]:
-    """Run `clicking_scene.py`; yields the address of its page."""
-    command = [sys.executable, str(Path(__file__).with_name("clicking_scene.py")), str(folder / "speeds.json")]
+def running_clicking_scene(folder: Path, *models: Path) -> Iterator[str]:
+    """Run `clicking_scene.py`, on the page of a model or of none; yields the address of its page."""
+    script = Path(__file__).with_name("clicking_scene.py")
+    command = [sys.executable, str(script), str(folder / "speeds.json"), *map(str, models)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "DSMSegment"), "OMP_NUM_THREADS": "1"}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen(command, env=environment, text=True, **pipes) as scene:

@@ -8,6 +8,7 @@ import pytest
 from page_driver import IDLE, names, violations
 
 pytestmark = [pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
+BACKEND = "clicking scene, dsm-tiny"
 
 
 def focused(page: Any) -> str:
@@ -78,9 +79,3 @@ def test_all_is_within_reach_at_1280_by_800(page: Any) -> None:
         button.scroll_into_view_if_needed()
         lines.add(button.bounding_box()["y"])
     assert len(lines) == 2, "no more room than that is taken from the tools above"
-
-
-def test_notice_of_a_closed_scene(page: Any, address: str) -> None:
-    page.goto(f"{address}scene/none/index.html")
-    assert page.inner_text("h1") == "This scene is closed"
-    assert violations(page) == []

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from page_driver import IDLE, names, segment
+from page_driver import IDLE, names, segment, violations
 
 pytestmark = [pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
 
@@ -55,6 +55,7 @@ def test_no_one_sees_the_scene_of_another(address: str, open_page: Any) -> None:
         assert "CTChest4" not in answer.text()
     stranger.goto(my_address)
     assert stranger.inner_text("h1") == "This scene is closed"
+    assert violations(stranger) == []
     joined = stranger.evaluate(
         """address => new Promise((done) => {
             const socket = new WebSocket(address);

@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "dicom_phantoms"))
 from dicom_series import DESCRIPTION, PATIENT, PATIENT_ID, phantom, write_series  # noqa: E402
 
 pytestmark = [pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
+BACKEND = "clicking scene, dsm-tiny"
 
 
 def wait_for_volume_name(page: Any, name: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 from page_driver import segment, violations
 
 pytestmark = [pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
+BACKEND = "clicking scene, dsm-tiny"
 
 CHOICE = "#dsm-modality"
 

@@ -12,6 +12,7 @@ import pytest
 from page_driver import IDLE, names, press, prompt, violations, volume_ml
 
 pytestmark = [pytest.mark.xdist_group("web"), pytest.mark.timeout(900)]
+BACKEND = "clicking scene, dsm-tiny"
 
 
 def kinds(page: Any) -> list[str]:
