@@ -62,7 +62,8 @@ def test_page_that_is_loaded_again_shows_the_same(page: Any) -> None:
     page.reload()
     page.wait_for_selector(".dsm-rows button.dsm-name")
     assert names(page) == ["liver"]
-    assert changed(before, views(page)) < 0.01, "slices, surfaces and the camera of the 3-D view stay"
+    # Slices, surfaces and the camera of the 3-D view stay; they come a while after the list.
+    assert any(changed(before, views(page)) < 0.01 for _ in range(40))
 
 
 def test_broken_file_is_explained_and_the_scene_stays(page: Any, tmp_path: Path) -> None:
