@@ -13,6 +13,7 @@ import yaml
 from dsm.errors import ConfigError
 from dsm.models.config import as_tuples
 from dsm.training.synthetic_lesions import LesionRules
+from dsm.training.transplanted_lesions import TransplantRules
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -60,6 +61,7 @@ class Source:
         add_soft_tissue: Add soft tissue by its density as a host of lesions (CT).
         add_skeleton: Add bone by its density, of which `Recipe.skeleton` is made (CT in which bone is not clipped).
         synthetic_lesions: Put lesions into the crops of this set.
+        transplanted_lesions: Put real lesions of other cases into the crops of this set.
         synthetic_images: Share of crops whose image is synthesised from the label map
             (`dsm.training.synthetic_images`); cases without an image always are, if it is not 0.
         synthetic_mr: Share of the synthetic images that are MR-like; the others are CT-like.
@@ -75,6 +77,7 @@ class Source:
     add_soft_tissue: bool = False
     add_skeleton: bool = False
     synthetic_lesions: bool = False
+    transplanted_lesions: bool = False
     synthetic_images: float = 0.0
     synthetic_mr: float = 0.5
     unions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -107,6 +110,7 @@ class Recipe:
     phases: tuple[Phase, ...]
     start_from: str | None = None
     synthetic_lesions: LesionRules | None = None
+    transplanted_lesions: TransplantRules | None = None
     seed: int = 0
     crops_per_step: int = 1
     weight_decay: float = 0.01
@@ -156,8 +160,9 @@ class Recipe:
         for key, kind in (("sources", Source), ("phases", Phase)):
             if key in values:
                 values[key] = tuple(build(kind, item) for item in values[key])
-        if values.get("synthetic_lesions"):
-            values["synthetic_lesions"] = build(LesionRules, values["synthetic_lesions"])
+        for key, rules in (("synthetic_lesions", LesionRules), ("transplanted_lesions", TransplantRules)):
+            if values.get(key):
+                values[key] = build(rules, values[key])
         values["skeleton"] = tuple(values.get("skeleton", ()))
         values["validation_cases"] = tuple(values.get("validation_cases", ()))
         recipe: Recipe = build(cls, values)

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from dsm.training.cases import SOFT_TISSUE
 from dsm.training.crops import Crop
+from dsm.training.lesion_placing import Draw, doubled, even_box, offsets_from
 
 _RADIUS_MM = (4.0, 26.0)
 _RADIUS_IN_SOFT_TISSUE_MM = (8.0, 45.0)  # a sarcoma is found when it is large
@@ -62,7 +63,7 @@ def add_lesions(
         modality: `"CT"`: contrasts as in soft tissue; else stronger ones of either sign.
         generator: Source of randomness.
     """
-    draw = _Draw(generator)
+    draw = Draw(generator)
     annotated = [row for row, name in enumerate(crop.names) if name in rules.hosts]
     annotated = [row for row in annotated if not set(rules.hosts[crop.names[row]]) & set(crop.names)]  # has real ones
     hosts = [row for row in annotated if crop.masks[row].sum() >= _SMALLEST_HOST_VOXELS]
@@ -99,7 +100,7 @@ def add_lesions(
     return replace(crop, image=image, masks=torch.cat([masks, torch.stack(found)]), names=(*crop.names, *names))
 
 
-def _negative_prompts(crop: Crop, rules: LesionRules, annotated: Sequence[int], draw: _Draw) -> Crop:
+def _negative_prompts(crop: Crop, rules: LesionRules, annotated: Sequence[int], draw: Draw) -> Crop:
     """Add negative prompts: lesions of annotated organs without any."""
     if not annotated or not rules.healthy or draw.uniform(0, 1) >= rules.healthy:
         return crop
@@ -108,30 +109,6 @@ def _negative_prompts(crop: Crop, rules: LesionRules, annotated: Sequence[int], 
     names = dict.fromkeys(kinds[i][draw.integer(len(kinds[i]))] for i in order)
     empty = torch.zeros_like(crop.masks[:1]).expand(len(names), -1, -1, -1)
     return replace(crop, masks=torch.cat([crop.masks, empty]), names=(*crop.names, *names))
-
-
-class _Draw:
-    """Random numbers of one generator."""
-
-    def __init__(self, generator: torch.Generator) -> None:
-        self.generator = generator
-
-    def uniform(self, low: float, high: float) -> float:
-        return low + (high - low) * float(torch.rand((), generator=self.generator))
-
-    def integer(self, stop: int) -> int:
-        return int(torch.randint(stop, (), generator=self.generator))
-
-    def smooth_noise(self, size: Sequence[int], cells: int) -> Tensor:
-        """Low-frequency noise of about unit range."""
-        grid = torch.rand(1, 1, cells, cells, cells, generator=self.generator) * 2 - 1
-        return F.interpolate(grid, tuple(size), mode="trilinear", align_corners=True)[0, 0]
-
-    def axes(self) -> Tensor:
-        """Rotation with axes stretched by up to 1.5."""
-        rotation, _ = torch.linalg.qr(torch.randn(3, 3, generator=self.generator))
-        stretch = torch.exp((torch.rand(3, generator=self.generator) - 0.5) * 2 * math.log(1.5))
-        return torch.diag(stretch) @ rotation
 
 
 def _put_one(
@@ -144,7 +121,7 @@ def _put_one(
     cystic: bool,
     in_soft_tissue: bool,
     modality: str,
-    draw: _Draw,
+    draw: Draw,
 ) -> None:
     """Write one lesion into `image`, add it to `lesions`; a mass effect moves the masks, too."""
     voxels = masks[host].nonzero()
@@ -153,16 +130,16 @@ def _put_one(
     organ_mm = (0.75 * len(voxels) / math.pi) ** (1 / 3) * 2 * spacing_mm
     largest_mm = max(smallest_mm + 1, min(largest_mm, 0.8 * organ_mm))
     radius_mm = math.exp(draw.uniform(math.log(smallest_mm), math.log(largest_mm)))
-    box = _even_box(center, 1.7 * radius_mm / spacing_mm + 2, image.shape[2:])
+    box = even_box(center, 1.7 * radius_mm / spacing_mm + 2, image.shape[2:])
     if draw.uniform(0, 1) < 0.3:
         _push_outward(image, masks, box, center, radius_mm / spacing_mm, draw.uniform(0.1, 0.4))
     size = tuple(stop - start for start, stop in box)
-    offset_mm = _offsets(box, center) * spacing_mm
+    offset_mm = offsets_from(box, center) * spacing_mm
     distance = (offset_mm @ draw.axes().T).norm(dim=-1) / radius_mm
     distance = distance + draw.uniform(0.0, 0.35) * draw.smooth_noise(size, 5)
     here = (slice(None), *(slice(start, stop) for start, stop in box))
     half = tuple(slice(start // 2, stop // 2) for start, stop in box)
-    host_here = _doubled(masks[host][half])
+    host_here = doubled(masks[host][half])
     if draw.uniform(0, 1) < 0.75:  # the others grow out of the organ
         distance = distance.masked_fill(~host_here, 10.0)
     edge = draw.uniform(6, 20)
@@ -180,7 +157,7 @@ def _put_one(
     lesions[half] |= F.avg_pool3d((distance < 1).float()[None, None], 2)[0, 0] >= 0.5
 
 
-def _contrast(draw: _Draw, modality: str, *, cystic: bool, in_air: bool) -> float:
+def _contrast(draw: Draw, modality: str, *, cystic: bool, in_air: bool) -> float:
     """Lesion minus host as a share of the intensity window (CT: 400 HU)."""
     if in_air:  # the window ends above the lung: soft tissue of -5 to 115 HU
         return draw.uniform(0.3, 0.6)
@@ -191,23 +168,6 @@ def _contrast(draw: _Draw, modality: str, *, cystic: bool, in_air: bool) -> floa
     return -draw.uniform(0.05, 0.22) if draw.uniform(0, 1) < 0.75 else draw.uniform(0.05, 0.18)
 
 
-def _even_box(center: Tensor, reach: float, shape: Sequence[int]) -> list[tuple[int, int]]:
-    """Box around a point with even borders, so that it is a box of the half-resolution masks as well."""
-    box = []
-    for c, n in zip(center.tolist(), shape, strict=True):
-        start = max(0, int(c - reach) // 2 * 2)
-        stop = min(n, (int(c + reach) // 2 + 1) * 2)
-        box.append((start, stop))
-    return box
-
-
-def _offsets(box: Sequence[tuple[int, int]], center: Tensor, step: int = 1) -> Tensor:
-    """Vectors from the centre to the voxels of a box in image voxels `(i, j, k, 3)`; `step` 2 for the masks' grid."""
-    first = (step - 1) / 2
-    axes = [torch.arange(low, high, step) + first - c for (low, high), c in zip(box, center.tolist(), strict=True)]
-    return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
-
-
 def _push_outward(
     image: Tensor, masks: Tensor, box: Sequence[tuple[int, int]], center: Tensor, radius: float, strength: float
 ) -> None:
@@ -215,7 +175,7 @@ def _push_outward(
 
     def pulled(values: Tensor, step: int) -> Tensor:
         """Sample each voxel nearer to the centre than it lies."""
-        offsets = _offsets(box, center, step)
+        offsets = offsets_from(box, center, step)
         distance = offsets.norm(dim=-1, keepdim=True)
         source = offsets * (1 - strength * torch.exp(-(distance / (1.3 * radius)).square()))
         low, high = torch.tensor(box, dtype=torch.float32).unbind(dim=1)
@@ -226,9 +186,3 @@ def _push_outward(
     half = (slice(None), *(slice(low // 2, high // 2) for low, high in box))
     image[0][here] = pulled(image[0][here], 1)
     masks[half] = pulled(masks[half].float(), 2) > 0.5
-
-
-def _doubled(mask: Tensor) -> Tensor:
-    for axis in range(3):
-        mask = mask.repeat_interleave(2, dim=axis)
-    return mask

@@ -41,6 +41,7 @@ from dsm.training.processes import Processes
 from dsm.training.recipe import Phase, Recipe, Source
 from dsm.training.schedule import set_learning_rate
 from dsm.training.synthetic_lesions import add_lesions
+from dsm.training.transplanted_lesions import LesionBank, lesion_bank, transplant_lesions
 from dsm.training.validation import validation_dice
 
 logger = logging.getLogger(__name__)
@@ -126,6 +127,7 @@ class Trainer:
         self._is_precision_chosen = False
         self.step = 0
         self.cases: list[Case] = []
+        self.lesions: LesionBank = {}
         self._write_provenance(data_root)
 
     @property
@@ -157,6 +159,8 @@ class Trainer:
             for entry, source in zip(self.entries, self.sources, strict=True)
         ]
         logger.info("%d cases loaded", len(self.cases))
+        if self.recipe.transplanted_lesions:
+            self.lesions = lesion_bank(self.cases, self.recipe.transplanted_lesions)
         start = 0
         for phase in self.recipe.phases:
             if self.step < start + phase.steps:
@@ -254,9 +258,9 @@ class Trainer:
         return seconds
 
     def _names_that_matter(self) -> frozenset[str]:
-        rules = self.recipe.synthetic_lesions
         names = frozenset(self.names.text) | ({SKELETON} if self.recipe.skeleton else frozenset())
-        return names | frozenset(rules.hosts if rules else ())
+        rules = (self.recipe.synthetic_lesions, self.recipe.transplanted_lesions)
+        return names.union(*(own.hosts for own in rules if own))
 
     def _accumulate(self, sampler: CropSampler, phase: Phase) -> dict[str, float]:
         """Gradients of this step's crops, averaged over all processes; returns the loss and its parts."""
@@ -278,11 +282,23 @@ class Trainer:
 
     def _draw(self, sampler: CropSampler, phase: Phase) -> Crop:
         index = int(torch.multinomial(self.weights, 1, generator=self.generator))
-        case, source, rules = self.cases[index], self.sources[index], self.recipe.synthetic_lesions
+        case, source = self.cases[index], self.sources[index]
         crop = sampler(case, synthetic=source.synthetic_images, mr_share=source.synthetic_mr)
-        if rules is None or not source.synthetic_lesions:
-            return crop
-        return add_lesions(crop, rules, phase.spacing_mm, modality=case.entry.modality, generator=self.generator)
+        transplants, synthetic = self.recipe.transplanted_lesions, self.recipe.synthetic_lesions
+        spacing_mm, modality = phase.spacing_mm, case.entry.modality
+        if transplants and source.transplanted_lesions:
+            crop = transplant_lesions(
+                crop,
+                self.lesions,
+                transplants,
+                spacing_mm,
+                modality=modality,
+                generator=self.generator,
+                windows_hu=self.config.windows_hu,
+            )
+        if synthetic and source.synthetic_lesions:
+            crop = add_lesions(crop, synthetic, spacing_mm, modality=modality, generator=self.generator)
+        return crop
 
     def _validate(self) -> None:
         if not self.processes.is_first:
