@@ -27,7 +27,7 @@ _GROWS_OUT = 0.25  # share of lesions that may leave their host
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransplantRules:
-    """Which lesions are moved.
+    """Choice of the lesions that are moved.
 
     Args:
         probability: Share of crops that get lesions.
