@@ -12,7 +12,7 @@ from dsm.core.prompt import Prompt
 from dsm.core.result import PromptResult
 from dsm.core.volume import Volume
 from dsm.models.learned_elsewhere import entry_that_learned
-from dsm.models.store import ModelEntry
+from dsm.models.store import ModelEntry, verify_model
 from dsm.progress import ProgressCallback
 
 if TYPE_CHECKING:
@@ -31,6 +31,16 @@ class OtherModels:
     entries: tuple[ModelEntry, ...]
     _load: Callable[[ModelEntry, ProgressCallback], Segmenter] = field(repr=False)
     _loaded: dict[str, Segmenter] = field(default_factory=dict, repr=False)
+
+    def verify(self, entries: Sequence[ModelEntry]) -> None:
+        """Check the files of models that are not loaded yet.
+
+        Raises:
+            WeightsError: If one of them is damaged.
+        """
+        for entry in entries:
+            if entry.digest not in self._loaded:
+                verify_model(entry.path)
 
     def segmenter(self, entry: ModelEntry, progress: ProgressCallback) -> Segmenter:
         """Return a model, loaded."""

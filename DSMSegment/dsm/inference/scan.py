@@ -198,15 +198,23 @@ class Scan:
             PromptError: If a prompt is empty or too long, or there are clicks for several prompts.
             InputError: If all clicks of a prompt are outside with no mask to correct, or one lies out of the volume.
             ModelError: Code `"model.clicks"`, if there are clicks and the model has no click network.
+            WeightsError: If another model that has learned a name is damaged; nothing was encoded then.
 
         Example::
 
             scan.segment("schwannoma", clicks=[Click((12.5, -30, 88)), Click((20, -30, 88), inside=False)])
         """
         parsed = _clicked(_parsed(prompts), clicks)
+        for prompt in parsed:
+            if prompt.clicks:
+                check_clicks(prompt.clicks, prompt.kind)
+                check_in_volume(prompt.clicks, self.volume)
+        rows_by_model = self._rows_by_model(parsed)
         results: dict[int, PromptResult] = {}
         others = self._others
-        for entry, rows in self._rows_by_model(parsed).items():
+        if others is not None:
+            others.models.verify([entry for entry in rows_by_model if entry is not None])
+        for entry, rows in rows_by_model.items():
             segment = self._segment_own if entry is None or others is None else partial(others.segment, entry)
             found = segment(
                 [parsed[row] for row in rows],
@@ -277,15 +285,9 @@ class Scan:
         return [results[row] for row in range(len(parsed))]
 
     def _clickable(self, prompts: Sequence[Prompt]) -> ClickedObjects | None:
-        """Return what segments clicked prompts after checking all clicks; None where no prompt has any."""
-        clicked = [prompt for prompt in prompts if prompt.clicks]
-        if not clicked:
-            return None
-        if self._clicked is None:
+        """Return what segments clicked prompts; None where no prompt has any clicks."""
+        if self._clicked is None and any(prompt.clicks for prompt in prompts):
             raise no_click_network(self._config.name)
-        for prompt in clicked:
-            check_clicks(prompt.clicks, prompt.kind)
-            check_in_volume(prompt.clicks, self.volume)
         return self._clicked
 
     def _text_mask(self, prompt: Prompt, options: SegmentOptions) -> Callable[[], CroppedArray] | None:

@@ -11,12 +11,13 @@ import pytest
 from dsm.core.click import Click
 from dsm.core.name_status import NameKind
 from dsm.core.volume import Volume
-from dsm.errors import JobCancelled, WeightsError
+from dsm.errors import InputError, JobCancelled, WeightsError
 from dsm.inference.other_models import OtherModels
 from dsm.inference.segmenter import Segmenter
 from dsm.models.config import ModelConfig
 from dsm.models.store import ModelEntry, model_entry, write_manifest
 from dsm.progress import ProgressCallback
+from dsm.text.prompt import parse_prompts
 
 SHAPE = (16, 16, 16)
 DENSE, SOFT = (0.7, 5.0), (0.4, 5.0)  # of the soft tissue window: 155 and 35 HU
@@ -130,7 +131,26 @@ def test_name_learned_in_the_other_modality_only_stays_unknown(segmenter, volume
     assert loader.loaded == []
 
 
-def test_own_results_are_there_when_another_model_is_damaged(segmenter, volume, monkeypatch) -> None:
+def test_damaged_model_is_refused_before_anything_is_encoded(segmenter, volume, body_model, loader) -> None:
+    weights = body_model / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    scan = segmenter.open(volume)
+    with pytest.raises(WeightsError, match="is damaged"):
+        scan.segment("liver; sternum")
+    assert not scan.is_encoded
+    assert scan.segment("liver")[0].found, "what does not need it goes on"
+    assert loader.loaded == []
+
+
+def test_click_outside_is_refused_before_anything_is_encoded(segmenter, volume) -> None:
+    liver, sternum = parse_prompts("liver; sternum")
+    scan = segmenter.open(volume)
+    with pytest.raises(InputError, match="outside"):
+        scan.segment([liver, replace(sternum, clicks=(Click((9999.0, 0.0, 0.0)),))])
+    assert not scan.is_encoded
+
+
+def test_own_results_are_there_when_another_model_does_not_load(segmenter, volume, monkeypatch) -> None:
     def fail(entry: ModelEntry, _progress: ProgressCallback) -> Segmenter:
         raise WeightsError(f"{entry.path} is damaged.")
 
