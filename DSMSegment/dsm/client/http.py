@@ -220,8 +220,7 @@ class RemoteClient(JobClient):
             self._check_model(request)
         elif isinstance(request, SetVolume):
             volume = self._send_volume(request)
-            if self._is_unwanted(request.id):
-                raise RemoteError("The job was cancelled.", code="cancelled")
+            self._check_wanted(request.id)
             if request.encode:
                 self._encode(request.id, volume)
             return not request.array
@@ -255,9 +254,13 @@ class RemoteClient(JobClient):
 
     def _uploaded(self, job_id: str, done: int, total: int) -> None:
         # Once the server has everything, it keeps the volume: its id must be known, to remove it.
-        if done < total and self._is_unwanted(job_id):
-            raise RemoteError("The job was cancelled.", code="cancelled")
+        if done < total:
+            self._check_wanted(job_id)
         self._note(Progress(id=job_id, stage="upload", done=done, total=total))
+
+    def _check_wanted(self, job_id: str) -> None:
+        if self._is_unwanted(job_id):
+            raise RemoteError("The job was cancelled.", code="cancelled")
 
     def _is_unwanted(self, job_id: str) -> bool:
         """Return whether a job was cancelled or has ended for this client, so that nothing is retried."""

@@ -1,13 +1,16 @@
-"""Geometry and random numbers of lesions that are put into crops."""
+"""Geometry, random numbers, and absent names of lesions that are put into crops."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from dsm.training.crops import Crop
 
 
 class Draw:
@@ -58,3 +61,9 @@ def doubled(mask: Tensor) -> Tensor:
     for axis in range(3):
         mask = mask.repeat_interleave(2, dim=axis)
     return mask
+
+
+def with_absent(crop: Crop, names: Sequence[str]) -> Crop:
+    """Return the crop with names that it does not show: their masks are empty."""
+    empty = torch.zeros_like(crop.masks[:1]).expand(len(names), -1, -1, -1)
+    return replace(crop, masks=torch.cat([crop.masks, empty]), names=(*crop.names, *names))

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from dsm.training.cases import SOFT_TISSUE
 from dsm.training.crops import Crop
-from dsm.training.lesion_placing import Draw, doubled, even_box, offsets_from
+from dsm.training.lesion_placing import Draw, doubled, even_box, offsets_from, with_absent
 
 _RADIUS_MM = (4.0, 26.0)
 _RADIUS_IN_SOFT_TISSUE_MM = (8.0, 45.0)  # a sarcoma is found when it is large
@@ -106,9 +106,7 @@ def _negative_prompts(crop: Crop, rules: LesionRules, annotated: Sequence[int], 
         return crop
     kinds = [*(rules.hosts[crop.names[row]] for row in annotated), _GENERIC]
     order = torch.randperm(len(kinds), generator=draw.generator)[:_ASKED_IN_VAIN].tolist()
-    names = dict.fromkeys(kinds[i][draw.integer(len(kinds[i]))] for i in order)
-    empty = torch.zeros_like(crop.masks[:1]).expand(len(names), -1, -1, -1)
-    return replace(crop, masks=torch.cat([crop.masks, empty]), names=(*crop.names, *names))
+    return with_absent(crop, list(dict.fromkeys(kinds[i][draw.integer(len(kinds[i]))] for i in order)))
 
 
 def _put_one(

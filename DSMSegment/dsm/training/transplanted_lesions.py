@@ -12,9 +12,10 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional as F
 
+from dsm.core.volume import voxel_ml
 from dsm.training.cases import Case
 from dsm.training.crops import Crop
-from dsm.training.lesion_placing import Draw, doubled, even_box, offsets_from
+from dsm.training.lesion_placing import Draw, doubled, even_box, offsets_from, with_absent
 
 _MARGIN_MM = 10.0  # of a lesion's surroundings, whose mean intensity the lesion is compared with
 _SMALLEST_ML, _LARGEST_ML = 0.05, 400.0
@@ -49,7 +50,6 @@ class RealLesion:
     """One lesion of a training case.
 
     Attributes:
-        case_id: Where it comes from.
         modality: Of the case.
         difference: Intensity minus the mean of the host around it, of each window `(C, i, j, k)`.
         is_shown: Whether the case has each window; a window that it lacks is zero.
@@ -57,7 +57,6 @@ class RealLesion:
         spacing_mm: Voxel size.
     """
 
-    case_id: str
     modality: str
     difference: Tensor
     is_shown: tuple[bool, ...]
@@ -99,14 +98,13 @@ def _lesions_of(case: Case, name: str, hosts: Sequence[str]) -> list[RealLesion]
         ends = zip(where, margin, label.shape, strict=True)
         around = tuple(slice(max(0, at.start - m), min(n, at.stop + m)) for at, m, n in ends)
         mask = parts[around] == index
-        ml = np.count_nonzero(mask) * math.prod(case.spacing_mm) / 1000
+        ml = np.count_nonzero(mask) * voxel_ml(np.diag(case.spacing_mm))
         if not _SMALLEST_ML <= ml <= _LARGEST_ML or not host[around].any():
             continue
         image = case.image[0][(slice(None), *around)]
         level = image[:, torch.from_numpy(host[around])].mean(dim=1)
         found.append(
             RealLesion(
-                case_id=case.entry.case_id,
                 modality=case.entry.modality,
                 difference=image - level[:, None, None, None],
                 is_shown=is_shown,
@@ -192,8 +190,7 @@ def _without_lesions(crop: Crop, names: set[str], share: float, draw: Draw) -> C
     missing = sorted(names - set(crop.names))
     if not missing or draw.uniform(0, 1) >= share:
         return crop
-    empty = torch.zeros_like(crop.masks[:1]).expand(len(missing), -1, -1, -1)
-    return replace(crop, masks=torch.cat([crop.masks, empty]), names=(*crop.names, *missing))
+    return with_absent(crop, missing)
 
 
 def _put_one(image: Tensor, host: Tensor, put: Tensor, lesion: RealLesion, spacing_mm: float, draw: Draw) -> None:
@@ -218,10 +215,7 @@ def _put_one(image: Tensor, host: Tensor, put: Tensor, lesion: RealLesion, spaci
     shown = image[0][(slice(None), *here)]
     level = shown[:, host_here].mean(dim=1) if host_here.any() else shown.flatten(1).mean(dim=1)
     filled = level[:, None, None, None] + draw.uniform(*_CONTRAST) * difference
-    has_window = (
-        torch.tensor(lesion.is_shown)[:, None, None, None] & image[0].flatten(1).any(dim=1)[:, None, None, None]
-    )
-    filled = torch.lerp(shown, filled, inside).clamp(0, 1) * has_window
-    image[0][(slice(None), *here)] = filled
-    image[0][~has_window[:, 0, 0, 0]] = 0.0
+    has_window = torch.tensor(lesion.is_shown) & image[0].flatten(1).any(dim=1)
+    image[0][(slice(None), *here)] = torch.lerp(shown, filled, inside).clamp(0, 1)
+    image[0][~has_window] = 0.0
     put[half] |= F.avg_pool3d((inside > 0.5).float()[None, None], 2)[0, 0] >= 0.5
