@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import io
 import logging
 import os
@@ -16,40 +17,25 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from dsm._version import __version__
-from dsm.cli import (
-    batch,
-    bench,
-    completion,
-    data,
-    dicomweb,
-    evaluate,
-    info,
-    models,
-    segment,
-    serve,
-    train,
-    vocabulary,
-    web,
-    worker,
-)
 from dsm.errors import DSMError, JobCancelled
 
-# Each has `add_parser(subparsers, parents)`; none imports more than the standard library before it runs.
+# Modules of `dsm.cli`, each with `add_parser(subparsers, parents)`; none imports more than the standard library before
+# it runs.
 _COMMANDS = (
-    segment,
-    batch,
-    dicomweb,
-    serve,
-    info,
-    vocabulary,
-    models,
-    evaluate,
-    data,
-    train,
-    bench,
-    web,
-    completion,
-    worker,
+    "segment",
+    "batch",
+    "dicomweb",
+    "serve",
+    "info",
+    "vocabulary",
+    "models",
+    "evaluate",
+    "data",
+    "train",
+    "bench",
+    "web",
+    "completion",
+    "worker",
 )
 
 EXIT_UNEXPECTED = 1
@@ -71,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: not every encoding has every name and dash
-    options = build_parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = build_parser(arguments[0] if arguments else None).parse_args(arguments)
     debug = bool(options.debug)
     level = logging.DEBUG if debug else logging.ERROR
     logging.basicConfig(level=level, stream=sys.stderr, format="%(name)s: %(message)s")
@@ -99,8 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(what, EXIT_UNEXPECTED, debug=debug)
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of all commands."""
+def build_parser(command: str | None = None) -> argparse.ArgumentParser:
+    """Return the parser of one command, as importing all of them takes longer than running most; else of all."""
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--debug", action="store_true", help="show logs, and the traceback of an error")
     parser = _Parser(
@@ -108,8 +95,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"dsm {__version__}")
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=_Parser)
-    for command in _COMMANDS:
-        command.add_parser(subparsers, [common])
+    for name in (command,) if command in _COMMANDS else _COMMANDS:
+        importlib.import_module(f"dsm.cli.{name}").add_parser(subparsers, [common])
     return parser
 
 

@@ -177,6 +177,8 @@ def normalise(text: str) -> str:
 
 def without_accents(text: str) -> str:
     """Return a text in lower case, with "œ" as "oe" and without accents."""
+    if text.isascii():
+        return text.lower()
     plain = "".join(char for char in unicodedata.normalize("NFKD", text).casefold() if not unicodedata.combining(char))
     return plain.replace("œ", "oe").replace("æ", "ae")
 
