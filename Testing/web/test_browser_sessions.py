@@ -67,6 +67,24 @@ def test_no_one_sees_the_scene_of_another(address: str, open_page: Any) -> None:
     assert joined == "refused"
 
 
+def test_page_that_is_left_does_not_come_back(address: str, open_page: Any) -> None:
+    """It closes its connection before the next page is there, which a slow server sends much later."""
+    page = open_page(address)
+    left = page.url
+    lost: list[bool] = []
+    held: list[Any] = []
+    page.expose_function("noteLost", lambda: lost.append(True))
+    page.evaluate("() => setInterval(() => { if (document.getElementById('dsm-lost')) window.noteLost() }, 100)")
+    page.route("**/elsewhere.html", lambda route, _: held.append(route))
+    page.evaluate("() => { window.location = 'elsewhere.html' }")
+    while not (lost and held):
+        page.wait_for_timeout(100)
+    page.wait_for_timeout(3000)  # as long as three attempts to connect again take
+    assert page.url == left
+    held[0].fulfill(body="<h1>Elsewhere</h1>", content_type="text/html")
+    page.wait_for_selector("text=Elsewhere", timeout=20_000)
+
+
 def test_server_that_is_killed_and_started_again(start_server: Any, open_page: Any) -> None:
     with start_server() as (server, address):
         page = open_page(address)

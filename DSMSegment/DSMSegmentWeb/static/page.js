@@ -158,8 +158,12 @@
   }).observe(document.documentElement, { childList: true, subtree: true });
 
   // Any answer is worth loading the page again: the scene if it is there, else a page that says that it is gone.
+  // A page that is being left has closed its connection, too: loading it again would cancel where its user is going.
+  const LEAVING_MS = 60000;
+  let left = -LEAVING_MS;
+  window.addEventListener("beforeunload", () => { left = performance.now(); });
   setInterval(async () => {
-    if (!document.getElementById("dsm-lost")) return;
+    if (!document.getElementById("dsm-lost") || performance.now() - left < LEAVING_MS) return;
     try {
       await fetch("index.html", { cache: "no-store" });
     } catch {
