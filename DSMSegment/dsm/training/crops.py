@@ -91,7 +91,15 @@ class CropSampler:
             ]
         )
 
-    def __call__(self, case: Case, *, synthetic: float = 0.0, mr_share: float = 0.5) -> Crop:
+    def __call__(
+        self,
+        case: Case,
+        *,
+        synthetic: float = 0.0,
+        mr_share: float = 0.5,
+        mirrored: bool = False,
+        deformed: float = 0.0,
+    ) -> Crop:
         """Draw one crop of a case.
 
         Args:
@@ -99,15 +107,22 @@ class CropSampler:
             synthetic: Probability that the image is synthesised from a deformed label map; a case without an image
                 always is.
             mr_share: Probability that a synthetic image is MR-like.
+            mirrored: Exchange left and right in half of the crops.
+            deformed: Probability that a real image is deformed smoothly, as a synthetic one always is.
         """
         spacing = torch.tensor(case.spacing_mm)
         matrix = self._transform() * self.spacing_mm / spacing[:, None]  # crop voxel → case voxel
+        if mirrored and float(self._uniform(0, 1, 1)) < 0.5:
+            matrix[:, 0] = -matrix[:, 0]
         size = self._size_in(case)
         center = self._center(case, matrix)
         center = center.where(size == self.size, (torch.tensor(case.label.shape[2:]) - 1) / 2)
         if synthetic and (not case.entry.has_image or float(self._uniform(0, 1, 1)) < synthetic):
             return self._synthetic(case, matrix, center, size, mr_share)
-        image = _sample(case.image, matrix, center, size, step=1, mode="bilinear")
+        field = None
+        if deformed and float(self._uniform(0, 1, 1)) < deformed:
+            field = random_deformation(size.tolist(), self.spacing_mm, self.generator)
+        image = _sample(case.image, matrix, center, size, displacement=field)
         # Seeded a crop, so that the generator alone is the state of the sampler and a resumed run goes on alike.
         self.intensity.set_random_state(seed=int(torch.randint(2**31, (1,), generator=self.generator)))
         absent = image.flatten(2).amax(dim=2)[0] == 0
@@ -118,7 +133,8 @@ class CropSampler:
         if image.shape[1] > 1:
             hidden = float(torch.rand((), generator=self.generator)) < self.channel_dropout
             image[:, 1:][:, absent[1:] | hidden] = 0.0
-        return self._crop(case, image, _nearest(case.label[0, 0], matrix, center, size, step=2))
+        halved = None if field is None else field[::2, ::2, ::2]
+        return self._crop(case, image, _nearest(case.label[0, 0], matrix, center, size, step=2, displacement=halved))
 
     def _synthetic(self, case: Case, matrix: Tensor, center: Tensor, size: Tensor, mr_share: float) -> Crop:
         field = random_deformation(size.tolist(), self.spacing_mm, self.generator)
@@ -206,10 +222,15 @@ def _nearest(
     return labels[i, j, k].where(inside, torch.zeros((), dtype=labels.dtype))
 
 
-def _sample(volume: Tensor, matrix: Tensor, center: Tensor, size: Tensor, *, step: int, mode: str) -> Tensor:
-    """Sample every `step`-th position of the crop (the centre of each `step`³ block)."""
+def _sample(
+    volume: Tensor, matrix: Tensor, center: Tensor, size: Tensor, *, displacement: Tensor | None = None
+) -> Tensor:
+    """Intensities `(1, C, I, J, K)` at the voxels of the crop, interpolated; 0 outside.
+
+    `displacement` `(I, J, K, 3)` is in voxels of the crop.
+    """
     shape = torch.tensor(volume.shape[2:])
-    position = [(torch.arange(0, n, step) + (step - 1) / 2 - (n - 1) / 2) for n in size.tolist()]
+    position = [torch.arange(n) - (n - 1) / 2 for n in size.tolist()]
     scale = 2 / (shape - 1)  # align_corners: voxel index 0 … n-1 → -1 … 1
     a = matrix * scale[:, None]
     grid = (
@@ -218,7 +239,9 @@ def _sample(volume: Tensor, matrix: Tensor, center: Tensor, size: Tensor, *, ste
         + position[2][None, None, :, None] * a[:, 2]
         + (center * scale - 1)
     )
-    return F.grid_sample(volume, grid.flip(-1)[None], mode=mode, padding_mode="zeros", align_corners=True)
+    if displacement is not None:
+        grid = grid + displacement @ a.T
+    return F.grid_sample(volume, grid.flip(-1)[None], padding_mode="zeros", align_corners=True)
 
 
 def _isin(label: Tensor, ids: tuple[int, ...]) -> Tensor:

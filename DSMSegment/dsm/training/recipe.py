@@ -65,9 +65,12 @@ class Source:
         synthetic_images: Share of crops whose image is synthesised from the label map
             (`dsm.training.synthetic_images`); cases without an image always are, if it is not 0.
         synthetic_mr: Share of the synthetic images that are MR-like; the others are CT-like.
+        mirrored: Exchange left and right in half of the crops; for sets without names that have a side.
+        deformed: Share of crops of real images that are deformed smoothly.
         unions: Further names, each made of annotated names of the set.
         absent_regions: Body regions (`Structure.body_region`) that no scan of the set shows: the model's names of them
             are absent there, unless they are annotated.
+        absent: Names that no scan of the set shows.
         hidden: Annotated names that training must not see: left out to be measured as unseen.
     """
 
@@ -80,8 +83,11 @@ class Source:
     transplanted_lesions: bool = False
     synthetic_images: float = 0.0
     synthetic_mr: float = 0.5
+    mirrored: bool = False
+    deformed: float = 0.0
     unions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     absent_regions: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
 
 

@@ -283,7 +283,13 @@ class Trainer:
     def _draw(self, sampler: CropSampler, phase: Phase) -> Crop:
         index = int(torch.multinomial(self.weights, 1, generator=self.generator))
         case, source = self.cases[index], self.sources[index]
-        crop = sampler(case, synthetic=source.synthetic_images, mr_share=source.synthetic_mr)
+        crop = sampler(
+            case,
+            synthetic=source.synthetic_images,
+            mr_share=source.synthetic_mr,
+            mirrored=source.mirrored,
+            deformed=source.deformed,
+        )
         transplants, synthetic = self.recipe.transplanted_lesions, self.recipe.synthetic_lesions
         spacing_mm, modality = phase.spacing_mm, case.entry.modality
         if transplants and source.transplanted_lesions:
@@ -355,12 +361,23 @@ def _entries(recipe: Recipe, data_root: Path) -> tuple[list[CaseEntry], Tensor, 
         cases = [_with_unions(entry, source.unions) for entry in listed if not entry.validation]
         if not cases:
             raise ConfigError(f"The data set {source.folder!r} has no training cases.")
-        absent = _names_of(recipe, source.absent_regions)
+        if source.mirrored:
+            _check_no_sides(source, cases)
+        absent = [*_names_of(recipe, source.absent_regions), *source.absent]
         cases = [replace(entry, targets={**dict.fromkeys(absent, ()), **entry.targets}) for entry in cases]
         entries += [_without(entry, source.hidden) for entry in cases]
         weights += [source.weight / len(cases)] * len(cases)
         sources += [source] * len(cases)
     return entries, torch.tensor(weights), sources
+
+
+def _check_no_sides(source: Source, cases: Sequence[CaseEntry]) -> None:
+    sided = {name for case in cases for name in case.targets if name.split()[0] in ("left", "right")}
+    if names := sorted(sided.difference(source.hidden)):
+        raise ConfigError(
+            f"The data set {source.folder!r} is to be mirrored, and has names with a side: {', '.join(names)}.",
+            hint="Remove `mirrored`, or put the names under `hidden`.",
+        )
 
 
 def _names_of_model(recipe: Recipe) -> tuple[str, ...]:

@@ -92,6 +92,35 @@ def test_masks_are_aligned_with_the_image_under_augmentation(case):
         assert agreement > 0.93  # the rest are voxels at borders
 
 
+def test_mirrored_crop_has_left_and_right_exchanged(case):
+    def one(mirrored):
+        return [
+            plain(sampler((32, 32, 16), seed=seed), (15.5, 15.5, 15.5))(case, mirrored=mirrored) for seed in range(8)
+        ]
+
+    as_it_is = one(mirrored=False)[0]
+    is_flipped = [not torch.equal(crop.image, as_it_is.image) for crop in one(mirrored=True)]
+    assert 0 < sum(is_flipped) < 8
+    flipped = one(mirrored=True)[is_flipped.index(True)]
+    torch.testing.assert_close(flipped.image, as_it_is.image.flip(2), atol=1e-5, rtol=0)
+    assert torch.equal(flipped.masks, as_it_is.masks.flip(1))
+
+
+def test_masks_are_deformed_with_the_image(case):
+    crops = sampler((32, 32, 32), class_centered=1.0)
+    crops.intensity.transforms = ()
+    rigid = sampler((32, 32, 32), class_centered=1.0)
+    rigid.intensity.transforms = ()
+    for _ in range(5):
+        state = crops.generator.get_state()
+        crop = crops(case, deformed=1.0)
+        rigid.generator.set_state(state)
+        assert not torch.equal(crop.image, rigid(case, deformed=1e-9).image)
+        pooled = torch.nn.functional.avg_pool3d(crop.image, 2)[0, 0]
+        agreement = ((pooled > 0.15) == crop.masks.any(dim=0)).float().mean()
+        assert agreement > 0.93  # the rest are voxels at borders
+
+
 def test_outside_of_the_case_is_background(case):
     crop = plain(sampler((16, 16, 16)), (-100.0, -100.0, -100.0))(case)
     assert not crop.image.any()

@@ -332,6 +332,20 @@ def test_names_of_absent_regions_are_negative(trainer, tiny_recipe):
     assert not crop.masks[crop.names.index("heart")].any()
 
 
+def test_absent_names_are_negative(trainer, tiny_recipe):
+    source = Source(folder="phantoms", weight=1.0, absent=("liver tumor", "brain tumor"))
+    targets = trainer(sources=(source,)).entries[0].targets
+    assert targets["brain tumor"] == ()
+    assert targets["liver tumor"] == (3,), "annotated names stay"
+
+
+def test_names_with_a_side_are_not_mirrored(trainer):
+    source = Source(folder="phantoms", weight=1.0, mirrored=True, unions={"left liver": ("liver",)})
+    with pytest.raises(ConfigError, match="names with a side: left liver"):
+        trainer(sources=(source,))
+    trainer(sources=(replace(source, hidden=("left liver",)),))
+
+
 def test_unknown_region_is_refused(trainer):
     with pytest.raises(ConfigError, match="No region 'torso'"):
         trainer(sources=(Source(folder="phantoms", weight=1.0, absent_regions=("torso",)),))
