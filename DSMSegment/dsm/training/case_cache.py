@@ -48,6 +48,7 @@ def cached_case(
         add_lungs=source.add_lungs,
         add_soft_tissue=source.add_soft_tissue,
         add_skeleton=source.add_skeleton,
+        add_brain_tissue=source.add_brain_tissue,
     )
     folder.mkdir(parents=True, exist_ok=True)
     values = {

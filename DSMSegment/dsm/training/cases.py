@@ -22,8 +22,10 @@ from dsm.training.synthetic_images import add_other_tissue
 
 SOFT_TISSUE = "soft tissue"
 SKELETON = "skeleton"
+BRAIN_TISSUE = "brain tissue"
 _SOFT_TISSUE_ID = 253  # the manifests use small numbers
 _SKELETON_ID = 251
+_BRAIN_TISSUE_ID = 250
 _LUNG_IDS = (254, 255)
 
 
@@ -54,6 +56,7 @@ def load_case(
     add_lungs: bool = False,
     add_soft_tissue: bool = False,
     add_skeleton: bool = False,
+    add_brain_tissue: bool = False,
 ) -> Case:
     """Read a case into memory, in RAS order.
 
@@ -64,6 +67,7 @@ def load_case(
         add_lungs: Add lungs from air as a pseudo-label (`dsm.training.lungs_from_air`).
         add_soft_tissue: Add `SOFT_TISSUE`, where lesions can be put (`dsm.training.soft_tissue_from_density`).
         add_skeleton: Add `SKELETON`, all bones (`dsm.training.skeleton_from_density`).
+        add_brain_tissue: Add `BRAIN_TISSUE`, all that a skull-stripped MR shows, as a host of lesions.
     """
     if not entry.has_image:
         return _label_map_alone(entry, len(windows_hu), rng)
@@ -74,7 +78,8 @@ def load_case(
     if entry.modality == "CT":
         windows = windows_of_scan(image, windows_hu)
     else:
-        windows = mr_windows(image[image > find_body(volume).threshold], len(windows_hu))
+        in_body = image > find_body(volume).threshold
+        windows = mr_windows(image[in_body], len(windows_hu))
     label, spacing = _in_ras(labels, volume.affine)
     channels = window_channels(image, windows)
     if add_lungs:
@@ -87,6 +92,10 @@ def load_case(
         found = soft_tissue_from_density(image.numpy(), spacing.tolist())
         label[found & (label == 0)] = _SOFT_TISSUE_ID
         entry = replace(entry, targets={**entry.targets, SOFT_TISSUE: (_SOFT_TISSUE_ID,)})
+    if add_brain_tissue:
+        labelled = np.unique(label[label > 0]).tolist()
+        label[in_body.numpy() & (label == 0)] = _BRAIN_TISSUE_ID
+        entry = replace(entry, targets={**entry.targets, BRAIN_TISSUE: (*labelled, _BRAIN_TISSUE_ID)})
     return _case(entry, channels[None], label, spacing, rng)
 
 

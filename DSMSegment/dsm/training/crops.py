@@ -22,11 +22,13 @@ from torch.nn import functional as F
 
 from dsm.inference.working_grid import EDGE_MULTIPLE
 from dsm.training.cases import Case
+from dsm.training.head_around_brain import add_head
 from dsm.training.synthetic_images import random_deformation, synthetic_image
 
 _MAX_ROTATION = math.radians(12)
 _SCALE = (0.8, 1.25)
 _AXIS_SCALE = 0.06
+_SLICE_MM = (3.0, 7.0)
 _JITTER_FRACTION = 0.3  # a chosen voxel lies within the central 60 % of the crop
 
 
@@ -99,6 +101,8 @@ class CropSampler:
         mr_share: float = 0.5,
         mirrored: bool = False,
         deformed: float = 0.0,
+        thick_slices: float = 0.0,
+        with_head: float = 0.0,
     ) -> Crop:
         """Draw one crop of a case.
 
@@ -109,6 +113,8 @@ class CropSampler:
             mr_share: Probability that a synthetic image is MR-like.
             mirrored: Exchange left and right in half of the crops.
             deformed: Probability that a real image is deformed smoothly, as a synthetic one always is.
+            thick_slices: Probability that a real image is seen in thick slices.
+            with_head: Probability that the brain of a skull-stripped image gets a head around it.
         """
         spacing = torch.tensor(case.spacing_mm)
         matrix = self._transform() * self.spacing_mm / spacing[:, None]  # crop voxel → case voxel
@@ -123,6 +129,10 @@ class CropSampler:
         if deformed and float(self._uniform(0, 1, 1)) < deformed:
             field = random_deformation(size.tolist(), self.spacing_mm, self.generator)
         image = _sample(case.image, matrix, center, size, displacement=field)
+        if with_head and float(self._uniform(0, 1, 1)) < with_head:
+            image = add_head(image, self.spacing_mm, self.generator)
+        if thick_slices and float(self._uniform(0, 1, 1)) < thick_slices:
+            image = self._in_thick_slices(image)
         # Seeded a crop, so that the generator alone is the state of the sampler and a resumed run goes on alike.
         self.intensity.set_random_state(seed=int(torch.randint(2**31, (1,), generator=self.generator)))
         absent = image.flatten(2).amax(dim=2)[0] == 0
@@ -165,6 +175,15 @@ class CropSampler:
         mapped = torch.lerp(values[low], values[low + 1], position - low)
         self.bias_field.set_random_state(seed=int(torch.randint(2**31, (1,), generator=self.generator)))
         return convert_to_tensor(self.bias_field(mapped)).clamp(0, 1)
+
+    def _in_thick_slices(self, image: Tensor) -> Tensor:
+        """Average the slices of 3 to 7 mm of one axis, mostly the third, and interpolate between them."""
+        axis = int(torch.randint(4, (), generator=self.generator))
+        size = list(image.shape[2:])
+        slices = list(size)
+        slices[min(axis, 2)] = max(2, round(size[min(axis, 2)] * self.spacing_mm / float(self._uniform(*_SLICE_MM, 1))))
+        thick = F.interpolate(image, size=slices, mode="area")
+        return F.interpolate(thick, size=size, mode="trilinear", align_corners=False)
 
     def _matters(self, name: str) -> bool:
         return self.names_that_matter is None or name in self.names_that_matter

@@ -60,6 +60,7 @@ class Source:
         add_lungs: Add lungs from air as a pseudo-label (CT without lung labels).
         add_soft_tissue: Add soft tissue by its density as a host of lesions (CT).
         add_skeleton: Add bone by its density, of which `Recipe.skeleton` is made (CT in which bone is not clipped).
+        add_brain_tissue: Add the brain as a host of lesions (skull-stripped MR).
         synthetic_lesions: Put lesions into the crops of this set.
         transplanted_lesions: Put real lesions of other cases into the crops of this set.
         synthetic_images: Share of crops whose image is synthesised from the label map
@@ -67,6 +68,8 @@ class Source:
         synthetic_mr: Share of the synthetic images that are MR-like; the others are CT-like.
         mirrored: Exchange left and right in half of the crops; for sets without names that have a side.
         deformed: Share of crops of real images that are deformed smoothly.
+        thick_slices: Share of crops of real images that are seen in slices of 3 to 7 mm.
+        with_head: Share of crops of skull-stripped MR that get a head around the brain.
         unions: Further names, each made of annotated names of the set.
         absent_regions: Body regions (`Structure.body_region`) that no scan of the set shows: the model's names of them
             are absent there, unless they are annotated.
@@ -79,12 +82,15 @@ class Source:
     add_lungs: bool = False
     add_soft_tissue: bool = False
     add_skeleton: bool = False
+    add_brain_tissue: bool = False
     synthetic_lesions: bool = False
     transplanted_lesions: bool = False
     synthetic_images: float = 0.0
     synthetic_mr: float = 0.5
     mirrored: bool = False
     deformed: float = 0.0
+    thick_slices: float = 0.0
+    with_head: float = 0.0
     unions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     absent_regions: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()

@@ -289,6 +289,8 @@ class Trainer:
             mr_share=source.synthetic_mr,
             mirrored=source.mirrored,
             deformed=source.deformed,
+            thick_slices=source.thick_slices,
+            with_head=source.with_head,
         )
         transplants, synthetic = self.recipe.transplanted_lesions, self.recipe.synthetic_lesions
         spacing_mm, modality = phase.spacing_mm, case.entry.modality

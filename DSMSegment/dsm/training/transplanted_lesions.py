@@ -37,12 +37,14 @@ class TransplantRules:
             annotated.
         shift_hu: Range of a shift of an organ with all that is in it, in half of the crops of CT: a fatty liver, or
             another contrast phase, so that a lesion is what differs from its organ.
+        parts: Names of parts of a lesion, which are unknown where one is put.
     """
 
     probability: float
     hosts: Mapping[str, str]
     absent: float = 0.0
     shift_hu: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,10 +168,13 @@ def transplant_lesions(
         _put_one(image, masks[host], put, lesions[draw.integer(len(lesions))], spacing_mm, draw)
     masks &= ~put
     masks[host] |= put
-    if name in crop.names:
-        masks[crop.names.index(name)] |= put
-        return replace(crop, image=image, masks=masks)
-    return replace(crop, image=image, masks=torch.cat([masks, put[None]]), names=(*crop.names, name))
+    names = crop.names
+    if name in names:
+        masks[names.index(name)] |= put
+    else:
+        masks, names = torch.cat([masks, put[None]]), (*names, name)
+    known = [row for row, one in enumerate(names) if one not in rules.parts.get(name, ())]
+    return replace(crop, image=image, masks=masks[known], names=tuple(names[row] for row in known))
 
 
 def _shifted(crop: Crop, rules: TransplantRules, windows_hu: Sequence[tuple[float, float]], draw: Draw) -> Crop:

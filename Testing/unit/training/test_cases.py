@@ -4,7 +4,7 @@ import SimpleITK as sitk
 import torch
 
 from dsm.io.manifest import CaseEntry, read_manifest
-from dsm.training.cases import SKELETON, SOFT_TISSUE, load_case
+from dsm.training.cases import BRAIN_TISSUE, SKELETON, SOFT_TISSUE, load_case
 
 WINDOW = ((-125.0, 275.0),)
 
@@ -65,6 +65,21 @@ def test_skeleton_is_dense_and_excludes_organs(entries, tmp_path):
     assert bone.any()
     assert (case.image[0, 0][bone[0, 0]] > 0.8).float().mean() > 0.9
     assert not load(entries[0]).label[bone].any()
+
+
+def test_brain_tissue_is_all_that_a_stripped_scan_shows(entries, tmp_path):
+    image = sitk.ReadImage(str(entries[0].image))
+    voxels = sitk.GetArrayFromImage(image) + 2000  # above the air around it
+    labels = sitk.GetArrayFromImage(sitk.ReadImage(str(entries[0].label)))
+    voxels[:, :, :8] = 0
+    stripped = sitk.GetImageFromArray(voxels)
+    stripped.CopyInformation(image)
+    sitk.WriteImage(stripped, str(tmp_path / "stripped.nii.gz"))
+    entry = CaseEntry("x", tmp_path / "stripped.nii.gz", entries[0].label, "MR", entries[0].targets, validation=False)
+    case = load_case(entry, WINDOW, rng=np.random.default_rng(0), add_brain_tissue=True)
+    tissue = torch.isin(case.label, torch.tensor(case.entry.targets[BRAIN_TISSUE]))
+    assert int(tissue.sum()) == np.count_nonzero((voxels > 0) | (labels > 0))
+    assert all(set(ids) < set(case.entry.targets[BRAIN_TISSUE]) for ids in entry.targets.values() if ids)
 
 
 def test_absent_name_is_annotated_but_not_present(entries):

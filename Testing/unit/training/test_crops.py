@@ -121,6 +121,40 @@ def test_masks_are_deformed_with_the_image(case):
         assert agreement > 0.93  # the rest are voxels at borders
 
 
+def test_thick_slices_are_averages_of_one_axis(case):
+    def one(thick_slices, seed):
+        crops = plain(sampler((32, 32, 32), seed=seed), (19.5, 19.5, 15.75))
+        return crops(case, thick_slices=thick_slices)
+
+    sharp = one(0.0, 0)
+    axes = []
+    for seed in range(8):
+        thick = one(1.0, seed)
+        assert torch.equal(thick.masks, sharp.masks)
+        profiles = [
+            (thick.image - sharp.image).mean(dim=[2 + other for other in range(3) if other != axis]).abs().amax()
+            for axis in range(3)
+        ]
+        axes.append(max(range(3), key=lambda axis: float(profiles[axis])))
+        # The whole crop is as bright as before, but for its borders.
+        assert thick.image.mean() == pytest.approx(float(sharp.image.mean()), rel=0.15)
+    assert axes.count(2) > 1
+    assert len(set(axes)) > 1
+
+
+def test_head_is_put_around_the_brain_of_a_share_of_the_crops(case):
+    brain = replace(case, image=case.image * (case.label == 1))
+    images = [
+        plain(sampler((32, 32, 32), seed=seed), (19.5, 19.5, 15.75))(brain, with_head=0.5).image for seed in range(8)
+    ]
+    stripped = plain(sampler((32, 32, 32)), (19.5, 19.5, 15.75))(brain).image
+    has_head = [not torch.equal(image, stripped) for image in images]
+    assert 0 < sum(has_head) < 8
+    with_head = images[has_head.index(True)]
+    assert torch.equal(with_head[stripped > 0], stripped[stripped > 0])
+    assert (with_head[stripped == 0] > 0).float().mean() > 0.2
+
+
 def test_outside_of_the_case_is_background(case):
     crop = plain(sampler((16, 16, 16)), (-100.0, -100.0, -100.0))(case)
     assert not crop.image.any()

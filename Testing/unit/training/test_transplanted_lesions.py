@@ -105,6 +105,13 @@ def test_crop_without_lesions_says_that_there_are_none() -> None:
     assert transplanted(annotated, rules=replace(RULES, probability=0.0)) is annotated
 
 
+def test_parts_of_a_lesion_are_unknown_where_one_is_put() -> None:
+    rules = replace(RULES, parts={"liver tumor": ("necrosis",)})
+    crop = crop_of(("liver", "necrosis", "left kidney"))
+    assert transplanted(crop, rules=rules).names == ("liver", "left kidney", "liver tumor")
+    assert transplanted(crop, rules=replace(rules, probability=0.0)).names == (*crop.names, "liver tumor")
+
+
 def test_window_that_the_donor_lacks_is_hidden() -> None:
     case = donor()
     case.image[:, 1] = 0.0
