@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import io
 import logging
@@ -66,24 +67,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings(), _terminated_as_interrupted():
             if not debug:
                 warnings.simplefilter("ignore")
-            return int(options.run(options))
+            code = int(options.run(options))
+            sys.stdout.flush()
+            return code
     except (KeyboardInterrupt, JobCancelled):
         return _fail("cancelled; no file was left half-written.", EXIT_CANCELLED, debug=debug)
     except DSMError as error:
         return _fail(error.one_line, EXIT_EXPECTED, debug=debug)
     except BrokenPipeError:
-        # Whoever read our output (`| head`) has seen enough. Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output (`| head`) has seen enough.
+        _discard_output()
         return EXIT_UNEXPECTED
     except Exception as error:
-        if isinstance(error, (ImportError, OSError)):
-            from dsm.worker.error_mapping import error_message
+        return _fail(*_explain(error), debug=debug)
 
-            known = error_message(error, "")
-            if known.code == "import_failed":
-                return _fail(f"{known.text} {known.hint}", EXIT_EXPECTED, debug=debug)
-        what = f"unexpected error: {type(error).__name__}: {error} Please report it with the output of --debug."
-        return _fail(what, EXIT_UNEXPECTED, debug=debug)
+
+def _explain(error: Exception) -> tuple[str, int]:
+    """Return what to say of an error that no command has foreseen, and the exit code."""
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        _discard_output()
+        return (
+            "no space is left where the output goes, or for temporary files. Free some, and try again.",
+            EXIT_EXPECTED,
+        )
+    if isinstance(error, (ImportError, OSError)):
+        from dsm.worker.error_mapping import error_message
+
+        known = error_message(error, "")
+        if known.code == "import_failed":
+            return f"{known.text} {known.hint}", EXIT_EXPECTED
+    what = f"unexpected error: {type(error).__name__}: {error} Please report it with the output of --debug."
+    return what, EXIT_UNEXPECTED
 
 
 def build_parser(command: str | None = None) -> argparse.ArgumentParser:
@@ -131,6 +145,11 @@ def _terminated_as_interrupted() -> Iterator[None]:
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
+
+
+def _discard_output() -> None:
+    """Drop what is not written yet: Python would fail once more when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str, code: int, *, debug: bool) -> int:

@@ -90,6 +90,25 @@ def test_closed_pipe_exits_quietly():
         assert process.wait(timeout=60) == 1
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+@pytest.mark.parametrize(
+    "arguments", [["vocabulary", "kidney"], ["vocabulary", "--json"], ["info"], ["models", "list"]]
+)
+def test_full_disk_under_the_output_is_explained(arguments):
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "dsm", *arguments],
+            env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith("dsm: no space is left where the output goes")
+    assert done.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize(("chosen", "used"), [(None, "passive"), ("active", "active")])
 def test_threads_sleep_while_they_wait_unless_told_otherwise(chosen, used):
     environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
