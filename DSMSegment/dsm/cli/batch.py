@@ -86,8 +86,9 @@ def run(options: argparse.Namespace) -> int:
     from dsm.cohort.run import run_cohort
     from dsm.cohort.settings import CohortSettings
     from dsm.errors import InputError
-    from dsm.models.learned_elsewhere import other_models
+    from dsm.models.learned_elsewhere import models_that_learned, other_models
     from dsm.models.store import find_model, no_click_network, verify_model
+    from dsm.text.prompt import parse_prompts
 
     require_package("PIL", extra="cohort")
     auto = (DICOM_SEG,) if options.format == "auto" else ()
@@ -100,12 +101,15 @@ def run(options: argparse.Namespace) -> int:
     entry = verify_model(find_model(options.model))
     if clicks and not entry.has_clicks:
         raise no_click_network(entry.name)
+    names = [*options.prompt, *(one.name for one in clicks)]
+    prompts = parse_prompts(names) if names else []
+    others = models_that_learned(prompts, entry, other_models(entry.path), modality=options.modality or "")
     settings = CohortSettings(
         prompts=tuple(options.prompt),
         clicks=clicks,
         model=options.model,
         model_sha256=entry.digest,
-        other_models=tuple(other.digest for other in other_models(entry.path)),
+        other_models=tuple(one.digest for one in others),
         options=segment_options(options),
         modality=options.modality,
         precision=options.precision,

@@ -24,7 +24,7 @@ class CohortSettings:
         prompts: Texts, as typed.
         model: Name of the model.
         model_sha256: Its digest.
-        other_models: Digests of the models that segment names which it has not learned.
+        other_models: Digests of the models that segment those of the names which it has not learned.
         options: Options of the prompts.
         clicks: Clicks in single cases.
         modality: `"CT"` or `"MR"` instead of what the files say; None as a rule.

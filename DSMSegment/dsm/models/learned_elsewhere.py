@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from dsm.core.prompt import Prompt
@@ -37,6 +37,26 @@ def model_that_learned(prompt: Prompt, models: Iterable[ModelEntry], *, modality
     """Return the name of the model of `entry_that_learned`; empty if there is none."""
     entry = entry_that_learned(prompt, models, modality=modality)
     return entry.name if entry else ""
+
+
+def models_that_learned(
+    prompts: Iterable[Prompt], chosen: ModelEntry, models: Sequence[ModelEntry], *, modality: str = ""
+) -> tuple[ModelEntry, ...]:
+    """Return the models that may segment some of the prompts in place of the chosen one.
+
+    Args:
+        prompts: Parsed.
+        chosen: Model that segments what it has learned itself.
+        models: The others.
+        modality: `"CT"` or `"MR"` of the scans; empty for both.
+    """
+    found = [
+        entry_that_learned(prompt, models, modality=one)
+        for prompt in prompts
+        for one in ((modality,) if modality else ("CT", "MR"))
+        if prompt.structure is None or prompt.structure.name not in _trained(chosen, one)
+    ]
+    return tuple(model for model in models if model in found)
 
 
 def _trained(model: ModelEntry, modality: str) -> tuple[str, ...]:

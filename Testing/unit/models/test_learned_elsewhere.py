@@ -11,7 +11,7 @@ import pytest
 
 from dsm.core.prompt import Prompt
 from dsm.models.config import CONFIG_FILE, ModelConfig
-from dsm.models.learned_elsewhere import model_that_learned, other_models
+from dsm.models.learned_elsewhere import model_that_learned, models_that_learned, other_models
 from dsm.models.library import ModelLibrary
 from dsm.models.store import find_model, model_entry, write_manifest
 from dsm.text.prompt import parse_prompts
@@ -58,6 +58,25 @@ def test_installed_models_help_each_other_and_a_folder_elsewhere_stands_alone(
     assert "dsm-body" in {one.name for one in other_models(find_model("dsm-small"))}
     assert other_models(find_model("dsm-tiny")) == ()
     assert other_models(make_body_model(tmp_path / "elsewhere")) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "modality", "models"),
+    [
+        ("skull", "", ["dsm-body"]),
+        ("liver; grey spot", "", []),
+        ("liver; skull; left ventricle", "", ["dsm-body", "dsm-head-heart"]),
+        ("left ventricle", "CT", []),
+        ("left ventricle", "MR", ["dsm-head-heart"]),
+    ],
+)
+def test_models_of_a_cohort_are_those_that_may_segment_its_prompts(
+    body_model: Path, text: str, modality: str, models: list[str]
+) -> None:
+    assert body_model.is_dir(), "installed, whatever the prompts are"
+    chosen = model_entry(find_model("dsm-small"))
+    found = models_that_learned(parse_prompts(text), chosen, other_models(chosen.path), modality=modality)
+    assert [one.name for one in found] == models
 
 
 def test_damaged_model_is_skipped(body_model: Path) -> None:
