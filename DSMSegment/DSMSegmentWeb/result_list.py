@@ -59,6 +59,7 @@ def result_list(actions: Actions) -> None:
                     )
                 html.Span(
                     "{{ row.score === null ? '–' : row.score.toFixed(2) }}",
+                    v_if="row.id || row.score !== null",
                     classes="dsm-number dsm-score",
                     raw_attrs=['title="Score: probability that the mask is right, 0 to 1; – where there is none"'],
                 )
