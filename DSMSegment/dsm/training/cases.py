@@ -78,8 +78,7 @@ def load_case(
     if entry.modality == "CT":
         windows = windows_of_scan(image, windows_hu)
     else:
-        in_body = image > find_body(volume).threshold
-        windows = mr_windows(image[in_body], len(windows_hu))
+        windows = mr_windows(image[image > find_body(volume).threshold], len(windows_hu))
     label, spacing = _in_ras(labels, volume.affine)
     channels = window_channels(image, windows)
     if add_lungs:
@@ -94,7 +93,8 @@ def load_case(
         entry = replace(entry, targets={**entry.targets, SOFT_TISSUE: (_SOFT_TISSUE_ID,)})
     if add_brain_tissue:
         labelled = np.unique(label[label > 0]).tolist()
-        label[in_body.numpy() & (label == 0)] = _BRAIN_TISSUE_ID
+        shown = (image > find_body(volume).threshold).numpy()
+        label[shown & (label == 0)] = _BRAIN_TISSUE_ID
         entry = replace(entry, targets={**entry.targets, BRAIN_TISSUE: (*labelled, _BRAIN_TISSUE_ID)})
     return _case(entry, channels[None], label, spacing, rng)
 

@@ -34,9 +34,10 @@ def add_head(image: Tensor, spacing_mm: float, generator: torch.Generator) -> Te
     References:
         Domain randomisation: Billot et al., SynthSeg, Medical Image Analysis 86, 2023.
     """
-    brain = ndimage.binary_closing((image[0, 0] > 0).numpy(), iterations=_CLOSING_VOXELS) | (image[0, 0] > 0).numpy()
+    brain = (image[0, 0] > 0).numpy()
     if not brain.any():
         return image
+    brain |= ndimage.binary_closing(brain, iterations=_CLOSING_VOXELS)
     distance = torch.from_numpy(ndimage.distance_transform_edt(~brain).astype(np.float32)) * spacing_mm
     head = torch.zeros_like(distance)
     outer = 0.0
