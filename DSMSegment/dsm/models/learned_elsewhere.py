@@ -8,7 +8,7 @@ from pathlib import Path
 from dsm.core.prompt import Prompt
 from dsm.errors import DSMError
 from dsm.models.library import ModelLibrary, trained_names
-from dsm.models.store import ModelEntry
+from dsm.models.store import ModelEntry, say_damaged
 
 
 def other_models(folder: Path) -> tuple[ModelEntry, ...]:
@@ -62,5 +62,6 @@ def models_that_learned(
 def _trained(model: ModelEntry, modality: str) -> tuple[str, ...]:
     try:
         return trained_names(model, modality)
-    except DSMError:  # damaged: no model that one could choose
+    except DSMError as error:
+        say_damaged(model.name, error)
         return ()

@@ -21,6 +21,7 @@ from dsm.models.store import (
     model_entry,
     model_files,
     model_name,
+    say_damaged,
     sha256_of_file,
     user_model_dir,
     verify_model,
@@ -51,8 +52,8 @@ class ModelLibrary:
                 continue  # left by an installation that was killed
             try:
                 found[path.parent.name] = model_entry(path.parent)
-            except WeightsError:  # damaged: nothing that one could choose
-                continue
+            except WeightsError as error:  # nothing that one could choose
+                say_damaged(path.parent.name, error)
         return sorted(found.values(), key=lambda entry: entry.name)
 
     def install(

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from dsm.core.prompt import Prompt
 from dsm.core.user_folders import user_data_dir
-from dsm.errors import ModelError, ModelNotFoundError, WeightsError
+from dsm.errors import DSMError, ModelError, ModelNotFoundError, WeightsError
 from dsm.models.click_files import WEIGHTS_FILE as CLICKS_FILE
 from dsm.models.click_files import click_files
 from dsm.models.config import CONFIG_FILE, ModelConfig
 from dsm.text.bank_file import BANK_FILE, bank_path
+
+logger = logging.getLogger(__name__)
 
 MANIFEST_FILE = "manifest.json"
 MANIFEST_VERSION = 1
@@ -124,9 +128,19 @@ def list_models() -> list[ModelEntry]:
             if _is_model(path) and path.name not in found and not path.name.startswith("."):
                 try:
                     found[path.name] = model_entry(path)
-                except WeightsError:
-                    continue
+                except WeightsError as error:
+                    say_damaged(path.name, error)
     return sorted(found.values(), key=lambda entry: entry.name)
+
+
+def say_damaged(name: str, error: DSMError) -> None:
+    """Say, once a process, that a model is not used because it is damaged, and what to do."""
+    _say_once(f"{name} is not used: {error} Install it again, or remove it (`dsm models verify` checks all files).")
+
+
+@lru_cache(maxsize=64)  # models are listed at each key stroke
+def _say_once(text: str) -> None:
+    logger.error(text)
 
 
 def model_name(folder: Path) -> str:

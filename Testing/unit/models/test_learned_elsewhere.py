@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dsm.core.prompt import Prompt
+from dsm.models import store
 from dsm.models.config import CONFIG_FILE, ModelConfig
 from dsm.models.learned_elsewhere import model_that_learned, models_that_learned, other_models
 from dsm.models.library import ModelLibrary
@@ -20,6 +21,11 @@ from dsm.text.prompt import parse_prompts
 def prompt(text: str) -> Prompt:
     (one,) = parse_prompts(text)
     return one
+
+
+@pytest.fixture(autouse=True)
+def _nothing_was_said() -> None:
+    store._say_once.cache_clear()
 
 
 @pytest.mark.usefixtures("body_model")
@@ -79,9 +85,20 @@ def test_models_of_a_cohort_are_those_that_may_segment_its_prompts(
     assert [one.name for one in found] == models
 
 
-def test_damaged_model_is_skipped(body_model: Path) -> None:
+def test_damaged_model_is_skipped_and_named_once(body_model: Path, caplog: pytest.LogCaptureFixture) -> None:
     (body_model / CONFIG_FILE).write_text("{")
-    assert model_that_learned(prompt("skull"), [model_entry(body_model)]) == ""
+    for _ in range(3):
+        assert model_that_learned(prompt("skull"), [model_entry(body_model)]) == ""
+    (record,) = [one for one in caplog.records if one.name == "dsm.models.store"]
+    assert record.getMessage().startswith("dsm-body is not used: ")
+    assert "dsm models verify" in record.getMessage()
+
+
+def test_unlisted_damaged_model_is_named_once(body_model: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (body_model / "manifest.json").write_text("{")
+    for _ in range(3):
+        assert "dsm-body" not in {entry.name for entry in ModelLibrary().models()}
+    assert len([one for one in caplog.records if "dsm-body is not used" in one.getMessage()]) == 1
 
 
 def test_no_torch_is_imported() -> None:
