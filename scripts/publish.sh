@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Write a copy of the repository that can be published: branch main and its tags, without superseded weights.
+# Write a copy of the repository that can be published: branch main and its tags, without superseded weights and pictures.
 # The history here is not touched; all other files of all commits are in the copy. docs/adr/0033 says why.
 #   bash scripts/publish.sh ../SlicerDSMSegment.git [PYTHON]
 set -euo pipefail
@@ -19,9 +19,10 @@ fi
 git clone -q --bare --no-local --single-branch --branch main "$root" "$work/copy.git"
 cd "$work/copy.git"
 git remote remove origin
-weights() { git ls-tree -r "$1" | awk -F'[ \t]' '$4 ~ /\.safetensors$/ { print $3 }'; }
-git for-each-ref --format='%(objectname)' refs/heads refs/tags | while read -r tip; do weights "$tip"; done | sort -u >"$work/kept"
-git rev-list --objects --all | awk '$2 ~ /\.safetensors$/ { print $1 }' | sort -u >"$work/all"
+large='\\.(safetensors|png|webp)$'
+large_files() { git ls-tree -r "$1" | awk -F'[ \t]' -v large="$large" '$4 ~ large { print $3 }'; }
+git for-each-ref --format='%(objectname)' refs/heads refs/tags | while read -r tip; do large_files "$tip"; done | sort -u >"$work/kept"
+git rev-list --objects --all | awk -v large="$large" '$2 ~ large { print $1 }' | sort -u >"$work/all"
 comm -23 "$work/all" "$work/kept" >"$work/superseded"
 if [ -s "$work/superseded" ]; then
   "$python" -m git_filter_repo --quiet --force --strip-blobs-with-ids "$work/superseded"
@@ -32,7 +33,7 @@ cd - >/dev/null
 mv "$work/copy.git" "$target"
 
 git clone -q "file://$(cd "$target" && pwd)" "$work/clone"
-echo "$(wc -l <"$work/superseded") superseded weight files left out; a full clone with its files takes $(du -sm "$work/clone" | cut -f1) MB."
+echo "$(wc -l <"$work/superseded") superseded weights and pictures left out; a full clone with its files takes $(du -sm "$work/clone" | cut -f1) MB."
 if ! git -C "$target" describe --exact-match --tags main >/dev/null 2>&1; then
   echo "The tip of main has no tag. Tag what you publish (git tag v0.2.0), so that the next copy continues this one." >&2
 fi
