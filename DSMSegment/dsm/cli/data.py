@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 # Repeated from `dsm.datasets.import_set`, which costs an import; a test holds them together.
-LAYOUTS = ("msd", "btcv", "kits", "totalsegmentator", "amos", "flare", "pyradiomics")
+LAYOUTS = ("msd", "btcv", "kits", "totalsegmentator", "amos", "flare", "pyradiomics", "freesurfer", "synthseg")
 
 _FOUND_PROBLEMS = 2
 
@@ -26,6 +26,11 @@ def add_parser(subparsers: Any, parents: list[argparse.ArgumentParser]) -> None:
     importing.add_argument("layout", choices=LAYOUTS, help="what was downloaded")
     importing.add_argument("folder", metavar="DIR", type=Path, help="where it lies")
     importing.add_argument("out", metavar="OUT", type=Path, help="folder for dataset.json and label maps that are new")
+    importing.add_argument(
+        "--split",
+        choices=("training", "validation"),
+        help="where all cases belong; by default, every fifth to validation",
+    )
     importing.set_defaults(run=run_import)
     check = actions.add_parser(
         "check",
@@ -42,7 +47,7 @@ def run_import(options: argparse.Namespace) -> int:
     logging.getLogger("dsm.datasets").setLevel(logging.INFO)
     from dsm.datasets.import_set import import_set
 
-    manifest = import_set(options.layout, options.folder, options.out)
+    manifest = import_set(options.layout, options.folder, options.out, split=options.split)
     for name in manifest["annotated"]:
         count = sum(name in case["present"] for case in manifest["cases"])
         print(f"{name:32} in {count} of {len(manifest['cases'])} cases")

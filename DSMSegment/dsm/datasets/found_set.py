@@ -16,13 +16,13 @@ class FoundCase:
 
     Args:
         case_id: Name of the case.
-        image: Its file, or what makes the image where no file can be used as it is.
+        image: Its file, or what makes the image where no file can be used as it is; None for a label map alone.
         label: Likewise; label ids as in `FoundSet.labels`.
         modality: `"CT"` or `"MR"`.
     """
 
     case_id: str
-    image: Path | Callable[[], Volume]
+    image: Path | Callable[[], Volume] | None
     label: Path | Callable[[], Volume]
     modality: str = "CT"
 

@@ -16,9 +16,11 @@ from dsm.datasets.amos import find_amos
 from dsm.datasets.btcv import find_btcv
 from dsm.datasets.flare import find_flare
 from dsm.datasets.found_set import FoundCase, FoundSet
+from dsm.datasets.freesurfer import find_freesurfer
 from dsm.datasets.kits import find_kits
 from dsm.datasets.msd import find_msd
 from dsm.datasets.pyradiomics import find_pyradiomics
+from dsm.datasets.synthseg import find_synthseg
 from dsm.datasets.totalsegmentator import find_totalsegmentator
 from dsm.errors import ImageError, OutputError
 from dsm.io.atomic import atomic_output
@@ -38,10 +40,12 @@ LAYOUTS: dict[str, Callable[[Path], FoundSet]] = {
     "amos": find_amos,
     "flare": find_flare,
     "pyradiomics": find_pyradiomics,
+    "freesurfer": find_freesurfer,
+    "synthseg": find_synthseg,
 }
 
 
-def import_set(layout: str, folder: Path | str, out: Path | str) -> dict[str, Any]:
+def import_set(layout: str, folder: Path | str, out: Path | str, *, split: str | None = None) -> dict[str, Any]:
     """Write `dataset.json` for a downloaded data set in `folder`.
 
     Files that can be used as they are stay where they are; the manifest names them relative to `out`. Label maps that
@@ -51,6 +55,7 @@ def import_set(layout: str, folder: Path | str, out: Path | str) -> dict[str, An
         layout: One of `LAYOUTS`.
         folder: The data set.
         out: Folder to write into; made if it is not there.
+        split: `"training"` or `"validation"` for all cases; None for validation of every fifth.
 
     Returns:
         The manifest.
@@ -67,7 +72,7 @@ def import_set(layout: str, folder: Path | str, out: Path | str) -> dict[str, An
         raise OutputError(f"{out} cannot be made: {error.strerror}.", hint="Choose another folder.") from error
     cases = []
     for case in found.cases:
-        cases.append(_case_entry(found, case, out))
+        cases.append(_case_entry(found, case, out) | ({} if split is None else {"split": split}))
         logger.info("%s: %d of %d", case.case_id, len(cases), len(found.cases))
     occurring = {name for case in cases for name in case["present"]}
     manifest = {
@@ -84,17 +89,19 @@ def import_set(layout: str, folder: Path | str, out: Path | str) -> dict[str, An
 
 
 def _case_entry(found: FoundSet, case: FoundCase, out: Path) -> dict[str, Any]:
-    image = case.image if isinstance(case.image, Path) else _written(case.image(), out / "images", case.case_id)
+    image = case.image
+    if image is not None and not isinstance(image, Path):
+        image = _written(image(), out / "images", case.case_id)
     if isinstance(case.label, Path):
         label_path, label = case.label, read_volume(case.label, modality=case.modality)
     else:
         label = case.label()
         label_path = _written(label, out / "labels", case.case_id, is_label=True)
-    if not image.is_file():
+    if image is not None and not image.is_file():
         raise ImageError(f"{image} is missing; {case.case_id} has a label only.", hint="Download it again.")
     return {
         "id": case.case_id,
-        "image": _relative(image, out),
+        **({} if image is None else {"image": _relative(image, out)}),
         "label": _relative(label_path, out),
         "modality": case.modality,
         "shape": list(label.shape),
