@@ -49,6 +49,7 @@ def cached_case(
         add_soft_tissue=source.add_soft_tissue,
         add_skeleton=source.add_skeleton,
         add_brain_tissue=source.add_brain_tissue,
+        add_body=source.add_body,
     )
     folder.mkdir(parents=True, exist_ok=True)
     values = {

@@ -57,6 +57,7 @@ def load_case(
     add_soft_tissue: bool = False,
     add_skeleton: bool = False,
     add_brain_tissue: bool = False,
+    add_body: bool = True,
 ) -> Case:
     """Read a case into memory, in RAS order.
 
@@ -68,9 +69,10 @@ def load_case(
         add_soft_tissue: Add `SOFT_TISSUE`, where lesions can be put (`dsm.training.soft_tissue_from_density`).
         add_skeleton: Add `SKELETON`, all bones (`dsm.training.skeleton_from_density`).
         add_brain_tissue: Add `BRAIN_TISSUE`, all that a skull-stripped MR shows, as a host of lesions.
+        add_body: Fill the inside of the body of a label map alone (`dsm.training.synthetic_images.add_other_tissue`).
     """
     if not entry.has_image:
-        return _label_map_alone(entry, len(windows_hu), rng)
+        return _label_map_alone(entry, len(windows_hu), rng, add_body=add_body)
     volume = read_volume(entry.image, modality=entry.modality)
     labels = read_volume(entry.label, modality=entry.modality)
     orientation = Orientation.of(volume.affine)
@@ -99,10 +101,11 @@ def load_case(
     return _case(entry, channels[None], label, spacing, rng)
 
 
-def _label_map_alone(entry: CaseEntry, num_channels: int, rng: np.random.Generator) -> Case:
+def _label_map_alone(entry: CaseEntry, num_channels: int, rng: np.random.Generator, *, add_body: bool) -> Case:
     labels = read_volume(entry.label, modality="CT")
     label, spacing = _in_ras(labels, labels.affine)
-    label = add_other_tissue(label, spacing.tolist())
+    if add_body:
+        label = add_other_tissue(label, spacing.tolist())
     return _case(entry, torch.zeros(1).expand(1, num_channels, *label.shape), label, spacing, rng)
 
 

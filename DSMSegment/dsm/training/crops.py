@@ -99,6 +99,7 @@ class CropSampler:
         *,
         synthetic: float = 0.0,
         mr_share: float = 0.5,
+        stripped: float = 0.0,
         mirrored: bool = False,
         deformed: float = 0.0,
         thick_slices: float = 0.0,
@@ -111,6 +112,7 @@ class CropSampler:
             synthetic: Probability that the image is synthesised from a deformed label map; a case without an image
                 always is.
             mr_share: Probability that a synthetic image is MR-like.
+            stripped: Probability that a synthetic image shows the brain alone.
             mirrored: Exchange left and right in half of the crops.
             deformed: Probability that a real image is deformed smoothly, as a synthetic one always is.
             thick_slices: Probability that a real image is seen in thick slices.
@@ -124,7 +126,7 @@ class CropSampler:
         center = self._center(case, matrix)
         center = center.where(size == self.size, (torch.tensor(case.label.shape[2:]) - 1) / 2)
         if synthetic and (not case.entry.has_image or float(self._uniform(0, 1, 1)) < synthetic):
-            return self._synthetic(case, matrix, center, size, mr_share)
+            return self._synthetic(case, matrix, center, size, mr_share, stripped)
         field = None
         if deformed and float(self._uniform(0, 1, 1)) < deformed:
             field = random_deformation(size.tolist(), self.spacing_mm, self.generator)
@@ -146,14 +148,25 @@ class CropSampler:
         halved = None if field is None else field[::2, ::2, ::2]
         return self._crop(case, image, _nearest(case.label[0, 0], matrix, center, size, step=2, displacement=halved))
 
-    def _synthetic(self, case: Case, matrix: Tensor, center: Tensor, size: Tensor, mr_share: float) -> Crop:
+    def _synthetic(
+        self, case: Case, matrix: Tensor, center: Tensor, size: Tensor, mr_share: float, stripped: float
+    ) -> Crop:
         field = random_deformation(size.tolist(), self.spacing_mm, self.generator)
         label = _nearest(case.label[0, 0], matrix, center, size, step=1, displacement=field)
+        if stripped and float(self._uniform(0, 1, 1)) < stripped:
+            label = self._brain_alone(case, label)
         image = synthetic_image(label, case.entry.names, self.windows_hu, generator=self.generator, mr_share=mr_share)
         if float(self._uniform(0, 1, 1)) < self.channel_dropout:
             image[:, 1:] = 0.0
         halved = _nearest(case.label[0, 0], matrix, center, size, step=2, displacement=field[::2, ::2, ::2])
         return self._crop(case, image, halved)
+
+    def _brain_alone(self, case: Case, label: Tensor) -> Tensor:
+        """Label ids of the brain, in half of the cases with the fluid around it; 0 elsewhere."""
+        shown = case.entry.targets["brain"]
+        if float(self._uniform(0, 1, 1)) < 0.5:
+            shown += tuple(label_id for label_id, name in case.entry.names.items() if name == "cerebrospinal fluid")
+        return torch.where(_isin(label, shown), label, torch.zeros_like(label))
 
     def _crop(self, case: Case, image: Tensor, label: Tensor) -> Crop:
         names = tuple(name for name in case.entry.targets if self._matters(name))

@@ -61,11 +61,13 @@ class Source:
         add_soft_tissue: Add soft tissue by its density as a host of lesions (CT).
         add_skeleton: Add bone by its density, of which `Recipe.skeleton` is made (CT in which bone is not clipped).
         add_brain_tissue: Add the brain as a host of lesions (skull-stripped MR).
+        add_body: Fill the unlabelled inside of the body with fat and muscle (label maps alone, of a trunk).
         synthetic_lesions: Put lesions into the crops of this set.
         transplanted_lesions: Put real lesions of other cases into the crops of this set.
         synthetic_images: Share of crops whose image is synthesised from the label map
             (`dsm.training.synthetic_images`); cases without an image always are, if it is not 0.
         synthetic_mr: Share of the synthetic images that are MR-like; the others are CT-like.
+        stripped: Share of the synthetic images that show the brain alone.
         mirrored: Exchange left and right in half of the crops; for sets without names that have a side.
         deformed: Share of crops of real images that are deformed smoothly.
         thick_slices: Share of crops of real images that are seen in slices of 3 to 7 mm.
@@ -83,10 +85,12 @@ class Source:
     add_soft_tissue: bool = False
     add_skeleton: bool = False
     add_brain_tissue: bool = False
+    add_body: bool = True
     synthetic_lesions: bool = False
     transplanted_lesions: bool = False
     synthetic_images: float = 0.0
     synthetic_mr: float = 0.5
+    stripped: float = 0.0
     mirrored: bool = False
     deformed: float = 0.0
     thick_slices: float = 0.0

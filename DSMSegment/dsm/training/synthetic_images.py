@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dsm.ops.intensity import window_channels
-from dsm.training.tissues import OTHER_TISSUE, tissue_of
+from dsm.training.tissues import OTHER_TISSUE, Tissue, tissue_of
 
 OTHER_TISSUE_ID = 252  # in label maps; those of data sets are smaller
 _AIR_HU = -1000.0
@@ -25,6 +25,7 @@ _SKIN_MM = 15.0  # of tissue around the labelled parts
 _BODY_SPACING_MM = 4.0
 _CORTEX_HU = (200.0, 900.0)
 _COARSE_SHARE = 0.3
+_SEQUENCE_SHARE = 0.65  # of the MR-like images; the others have any contrast
 _DEFORMATION_NODES = 5
 _DEFORMATION_MM = 10.0
 
@@ -75,17 +76,21 @@ def synthetic_image(
         Intensity channels in [0, 1], `(1, C, I, J, K)`.
     """
     is_mr = _rand(generator) < mr_share
+    sequence = int(torch.randint(3, (), generator=generator)) if _rand(generator) < _SEQUENCE_SHARE else None
     means, deviations = torch.zeros(256), torch.zeros(256)
     means[0] = 0.0 if is_mr else _AIR_HU
     cortex = torch.zeros(256, dtype=torch.bool)
     present = label.unique().tolist()
+    drawn: dict[str, tuple[float, float]] = {}  # left and right are of one tissue
     for label_id in present:
         if label_id == 0:
             continue
-        tissue = tissue_of(names.get(label_id, OTHER_TISSUE))
-        low, high = tissue.mr if is_mr else tissue.hu[int(torch.randint(len(tissue.hu), (), generator=generator))]
-        means[label_id] = low + (high - low) * _rand(generator)
-        deviations[label_id] = _rand(generator) * (0.08 if is_mr else 25.0)
+        name = names.get(label_id, OTHER_TISSUE)
+        tissue, pair = tissue_of(name), name.removeprefix("left ").removeprefix("right ")
+        if pair not in drawn:
+            low, high = _mr_range(tissue, sequence) if is_mr else _one_of(tissue.hu, generator)
+            drawn[pair] = low + (high - low) * _rand(generator), _rand(generator) * (0.08 if is_mr else 25.0)
+        means[label_id], deviations[label_id] = drawn[pair]
         cortex[label_id] = tissue.has_cortex and not is_mr
     ids = label.long()
     image = means[ids]
@@ -123,6 +128,14 @@ def _with_fat_and_muscle(image: Tensor, where: Tensor, *, is_mr: bool, generator
         fat, muscle = (low + (high - low) * _rand(generator) for low, high in tissue_of(OTHER_TISSUE).hu)
     blobs = _smooth_field(image.shape, 12, generator) > 0.6 * (_rand(generator) - 0.5)
     return torch.where(where, torch.where(blobs, torch.tensor(fat), torch.tensor(muscle)), image)
+
+
+def _mr_range(tissue: Tissue, sequence: int | None) -> tuple[float, float]:
+    return tissue.mr if sequence is None or not tissue.sequences else tissue.sequences[sequence]
+
+
+def _one_of(ranges: Sequence[tuple[float, float]], generator: torch.Generator) -> tuple[float, float]:
+    return ranges[int(torch.randint(len(ranges), (), generator=generator))]
 
 
 def _rand(generator: torch.Generator) -> float:

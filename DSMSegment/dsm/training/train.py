@@ -287,6 +287,7 @@ class Trainer:
             case,
             synthetic=source.synthetic_images,
             mr_share=source.synthetic_mr,
+            stripped=source.stripped,
             mirrored=source.mirrored,
             deformed=source.deformed,
             thick_slices=source.thick_slices,

@@ -63,6 +63,9 @@ def label_set(tmp_path_factory):
         ("small intestine", "hollow"),
         ("left kidney cyst", "fluid"),
         ("left autochthonous back muscles", "muscle"),
+        ("left hippocampus", "gray matter"),
+        ("left lateral ventricle", "brain fluid"),
+        ("left ventricle", "blood"),
         (OTHER_TISSUE, OTHER_TISSUE),
     ],
 )
@@ -91,6 +94,37 @@ def test_intensities_vary_and_are_reproducible_with_the_seed():
     one, same, other = (synthetic_image(label, NAMES, WINDOWS, generator=generator(seed)) for seed in (1, 1, 2))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
+
+
+def test_both_sides_of_a_pair_are_of_one_tissue():
+    label = torch.zeros(32, 32, 32, dtype=torch.uint8)
+    label[2:14, 2:30, 2:30], label[18:30, 2:30, 2:30] = 1, 2
+    for seed in range(8):
+        image = synthetic_image(
+            label, {1: "left kidney", 2: "right kidney"}, ((0.0, 1.0),), generator=generator(seed), mr_share=1.0
+        )[0, 0]
+        left, right = image[4:12, 8:24, 8:24].mean(), image[20:28, 8:24, 8:24].mean()
+        assert abs(float(left - right)) < 0.3  # the field of the coil
+    with_names = [
+        synthetic_image(label, {1: "left kidney", 2: name}, ((0.0, 1.0),), generator=generator(3), mr_share=1.0)
+        for name in ("right kidney", "spleen")
+    ]
+    assert not torch.equal(*with_names)
+
+
+def test_mr_like_brains_have_the_order_of_a_sequence_or_any():
+    """Of 60 images: fluid is darkest in those like T1, brightest in those like T2; some have another order."""
+    label = torch.zeros(48, 32, 16, dtype=torch.uint8)
+    label[:16], label[16:32], label[32:] = 1, 2, 3
+    names = {1: "left lateral ventricle", 2: "left cerebral cortex", 3: "left cerebral white matter"}
+    orders = [
+        tuple(torch.stack([image[4:12].mean(), image[20:28].mean(), image[36:44].mean()]).argsort().tolist())
+        for seed in range(60)
+        for image in synthetic_image(label, names, ((0.0, 1.0),), generator=generator(seed), mr_share=1.0)[0]
+    ]
+    assert orders.count((0, 1, 2)) > 12  # T1
+    assert orders.count((2, 1, 0)) > 8  # T2
+    assert len(set(orders)) >= 4
 
 
 def test_deformation_is_smooth_and_bounded():
@@ -151,3 +185,44 @@ def test_label_map_alone_is_cached_without_an_image(label_set, tmp_path):
         assert not case.image.any()
     (path,) = tmp_path.iterdir()
     assert path.stat().st_size < 2 * case.label.numel() + 4 * 3 * 4096 * len(NAMES)
+
+
+def test_body_around_labels_can_be_left_out(label_set, tmp_path):
+    (entry,) = read_manifest(label_set, labels_alone=True)
+    source = Source(folder=label_set.name, weight=1.0, synthetic_images=1.0)
+    filled, bare = (
+        cached_case(entry, WINDOWS, replace(source, add_body=add_body), seed=0, folder=tmp_path).label
+        for add_body in (True, False)
+    )
+    assert int((filled == OTHER_TISSUE_ID).sum()) > 0
+    assert int((bare == OTHER_TISSUE_ID).sum()) == 0
+
+
+def test_stripped_images_show_the_brain_alone(tmp_path):
+    """A brain of two tissues, fluid around it, and skin around that."""
+    label = np.zeros((32, 32, 32), dtype=np.uint8)
+    label[2:30, 2:30, 2:30], label[6:26, 6:26, 6:26] = 4, 3
+    label[8:16, 8:24, 8:24], label[16:24, 8:24, 8:24] = 1, 2
+    image = sitk.GetImageFromArray(label)
+    image.SetSpacing((3.0, 3.0, 3.0))
+    sitk.WriteImage(image, str(tmp_path / "a_seg.nii.gz"))
+    names = {"1": "gray matter", "2": "white matter", "3": "cerebrospinal fluid", "4": "skin"}
+    case = {"id": "a", "label": "a_seg.nii.gz", "modality": "MR"}
+    manifest = {
+        "name": "heads",
+        "labels": names,
+        "annotated": ["white matter", "brain"],
+        "union": {"brain": ["gray matter", "white matter"]},
+        "cases": [case],
+    }
+    (tmp_path / "dataset.json").write_text(json.dumps(manifest))
+    (entry,) = read_manifest(tmp_path, labels_alone=True)
+    case = load_case(entry, WINDOWS, rng=np.random.default_rng(0), add_body=False)
+    sampler = CropSampler((32, 32, 32), 3.0, class_centered=0.0, generator=generator(), windows_hu=WINDOWS)
+
+    def share_of_light(stripped):
+        crops = [sampler(case, synthetic=1.0, mr_share=1.0, stripped=stripped) for _ in range(6)]
+        assert all(crop.masks[crop.names.index("brain")].any() for crop in crops)
+        return [float((crop.image[0, 0] > 0.15).float().mean()) for crop in crops]
+
+    assert np.mean(share_of_light(1.0)) < 0.6 * np.mean(share_of_light(0.0))
