@@ -83,7 +83,7 @@ def parts_with_codes() -> list[str]:
 
 
 def wholes(labels: Mapping[int, str]) -> dict[str, list[str]]:
-    """What the parts of a brain make up: ventricles with plexus and temporal horn, cerebellum, tissues, the brain.
+    """Return what parts make up: ventricles with plexus and temporal horn, cerebellum, tissues, the brain.
 
     Args:
         labels: Names of the parts that the maps have.
