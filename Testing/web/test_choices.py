@@ -129,9 +129,10 @@ def test_results_say_what_has_to_be_checked(page: Any) -> None:
 
 def test_model_device_and_precision_of_the_next_run(page: Any, tmp_path: Path) -> None:
     model, device, precision = (page.locator(f"#dsm-{name}") for name in ("model", "device", "precision"))
-    assert [re.sub(r" \(.*", "", text) for text in model.locator("option").all_inner_texts()][:4] == [
+    assert [re.sub(r" \(.*", "", text) for text in model.locator("option").all_inner_texts()][:5] == [
         "dsm-tiny",
         "dsm-body",
+        "dsm-brain",
         "dsm-head-heart",
         "dsm-other",
     ]

@@ -36,10 +36,10 @@ def test_shipped_models_are_listed_and_test_model_is_not(library: ModelLibrary) 
 
 def test_folder_is_installed_and_removed(library: ModelLibrary, source: Path) -> None:
     entry = library.install(source)
-    assert names(library) == ["dsm-head-heart", "dsm-small", "my model"]
+    assert names(library) == ["dsm-brain", "dsm-head-heart", "dsm-small", "my model"]
     assert library.is_removable(entry)
     library.remove(entry)
-    assert names(library) == ["dsm-head-heart", "dsm-small"]
+    assert names(library) == ["dsm-brain", "dsm-head-heart", "dsm-small"]
 
 
 def test_only_files_in_the_manifest_are_copied(library: ModelLibrary, source: Path) -> None:
@@ -123,7 +123,7 @@ def test_cancel_while_writing_keeps_the_installed_model(library: ModelLibrary, s
 def test_partial_installation_is_not_listed(library: ModelLibrary, source: Path) -> None:
     library.folder.mkdir()
     shutil.copytree(source, library.folder / ".part-x")
-    assert names(library) == ["dsm-head-heart", "dsm-small"]
+    assert names(library) == ["dsm-brain", "dsm-head-heart", "dsm-small"]
 
 
 def test_full_disk_is_reported(library: ModelLibrary, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +147,7 @@ def test_licence_must_be_accepted_before_installation(library: ModelLibrary, sou
     assert not library.folder.exists()
 
 
-@pytest.mark.parametrize("name", ["dsm-head-heart", "dsm-small"])
+@pytest.mark.parametrize("name", ["dsm-brain", "dsm-head-heart", "dsm-small"])
 def test_shipped_model_cannot_be_removed(library: ModelLibrary, name: str) -> None:
     (entry,) = (entry for entry in library.models() if entry.name == name)
     assert not library.is_removable(entry)
