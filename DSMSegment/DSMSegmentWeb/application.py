@@ -31,7 +31,7 @@ from DSMSegmentLib import (
 from DSMSegmentLib.install.free_text import missingForFreeText
 from DSMSegmentLib.jobs.click_runs import ClickRequest
 from DSMSegmentLib.panel.hints import PromptContext, promptHints
-from DSMSegmentLib.panel.learned_organs import learnedOrgans
+from DSMSegmentLib.panel.learned_organs import learnedGroups
 from DSMSegmentLib.panel.summary import finishedText, progressText, resultText
 from DSMSegmentLib.scene.exporting import recordsOf
 from DSMSegmentLib.scene.lesions import hasLesions
@@ -644,7 +644,10 @@ class Application:
         self._state.no_clicks = self._runs.backend.reasonNoClicks
         trained = self._engine.trained_in(self._shown_modality)
         self._state.vocabulary = completions(trained, self._shown_modality, self._engine.models, self._engine.others)
-        self._state.learned_organs = list(learnedOrgans(trained))
+        context = PromptContext(modality=self._shown_modality, trained=trained, others=self._engine.others)
+        self._state.learned_organs = [
+            {"text": group.text, "names": list(group.names)} for group in learnedGroups(context)
+        ]
 
     @property
     def _shown_modality(self) -> str:

@@ -175,15 +175,18 @@ def _prompt(actions: Actions) -> None:
         # Vuetify names the frame around the list, which is not what one chooses from.
         raw_attrs=[f'aria-controls="{_NAMES_ID}"'],
     )
-    html.Button(
-        "All {{ learned_organs.length }} learned organs",
-        v_if="learned_organs.length && !prompts.length && !typed && !running",
-        type="button",
-        classes="dsm-small dsm-learned",
-        disabled=(f"!volume_name || {_BUSY}",),
-        click=(actions.segment, "[learned_organs, '']"),
-        raw_attrs=['title="Segment all organs that the model has learned"'],
-    )
+    with html.Div(v_if="learned_organs.length && !prompts.length && !typed && !running", classes="dsm-learned"):
+        html.Span("All learned organs:")
+        html.Button(
+            "{{ group.text }}",
+            v_for="group in learned_organs",
+            key="group.text",
+            type="button",
+            classes="dsm-small",
+            disabled=(f"!volume_name || {_BUSY}",),
+            click=(actions.segment, "[group.names, '']"),
+            raw_attrs=[":title=\"`Segment all that a model has learned: ${group.names.join(', ')}`\""],
+        )
     client.ClientStateChange(
         value="done_prompts.run",
         change=(

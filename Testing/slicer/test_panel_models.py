@@ -132,11 +132,26 @@ def test_name_learned_in_the_other_modality_only_is_said_and_is_none_of_all_lear
     panel.widget.chooseModel("dsm-body")
     panel.ui.promptsTextEdit.setPlainText("heart")
     assert panel.ui.hintsLabel.text == "! heart: learned in MR only, this volume is CT: click on it."
-    assert panel.ui.learnedOrgansButton.toolTip == "The model has learned no organs in CT."
     panel.ui.modalityComboBox.setCurrentText("MR")
     assert panel.ui.hintsLabel.text == "✓ learned"
-    mouse.click(panel.ui.learnedOrgansButton)
+    panel.ui.promptsTextEdit.setPlainText("")
+    entries = mouse.choose_from_menu(panel.ui.learnedOrgansButton, "Thorax (1)", arrow=True)
     assert panel.ui.promptsTextEdit.plainText == "heart"
+    assert entries[0] == "Thorax (1)"
+
+
+@pytest.mark.usefixtures("body_model_beside")
+def test_all_organs_that_another_model_has_learned(panel: Any) -> None:
+    """One model has the organs of the abdomen; names that two have learned are those of the chosen one."""
+    panel.ui.modalityComboBox.setCurrentText("MR")
+    panel.ui.promptsTextEdit.setPlainText("aneurysm")
+    entries = mouse.choose_from_menu(panel.ui.learnedOrgansButton, "Head, spine (23)", arrow=True)
+    prompts = panel.ui.promptsTextEdit.plainText.splitlines()
+    assert len(prompts) == 24
+    assert {"left thalamus", "brainstem"} <= set(prompts)
+    assert "liver" not in prompts
+    assert entries[0].startswith("Abdomen")
+    assert len({entry for entry in entries if entry.startswith("Abdomen")}) == 1
 
 
 @pytest.mark.usefixtures("body_model_of_the_user", "questions")
@@ -160,7 +175,7 @@ def test_model_is_installed_and_chosen(
         pack_model(source, tmp_path / "a.zip")
     choose(monkeypatch, tmp_path / "a.zip" if kind == "archive" else source / "manifest.json")
     QTest.mouseClick(panel.ui.installModelButton, Qt.MouseButton.LeftButton)
-    assert names(panel) == ["dsm-head-heart", "dsm-small", "dsm-test", "mine"]
+    assert names(panel) == ["dsm-brain", "dsm-head-heart", "dsm-small", "dsm-test", "mine"]
     assert panel.ui.modelComboBox.currentText.startswith("mine (")
     assert panel.ui.statusLabel.text == "mine is installed."
     assert (installed_models() / "mine" / "manifest.json").is_file()
@@ -176,7 +191,7 @@ def test_choice_that_is_no_model_is_said_and_no_choice_is_nothing(
     choose(monkeypatch, tmp_path / "a.zip")
     QTest.mouseClick(panel.ui.installModelButton, Qt.MouseButton.LeftButton)
     assert panel.ui.statusLabel.text.startswith("a.zip is damaged or not a .zip file")
-    assert names(panel) == ["dsm-head-heart", "dsm-small", "dsm-test"]
+    assert names(panel) == ["dsm-brain", "dsm-head-heart", "dsm-small", "dsm-test"]
 
 
 def test_delete_asks_first(panel: Any, shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

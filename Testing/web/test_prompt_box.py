@@ -94,8 +94,9 @@ def test_open_list_is_accessible(page: Any) -> None:
 
 
 def test_all_learned_organs_at_one_press(page: Any) -> None:
-    button = page.locator(".dsm-learned")
-    count = int(button.inner_text().split()[1])
+    (button,) = page.locator(".dsm-learned button").all()  # one model
+    assert button.inner_text().startswith("Abdomen, ")
+    count = int(button.inner_text().split("(")[1].removesuffix(")"))
     assert count > 10
     button.click()
     page.wait_for_function("document.querySelector('#dsm-status')?.innerText.startsWith('Finished')", timeout=900_000)

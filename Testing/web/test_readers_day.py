@@ -142,7 +142,7 @@ def test_from_the_file_to_the_archive(page: Any, tmp_path: Path, record_property
     page.wait_for_function("name => document.querySelector('.dsm-volume')?.innerText === name", arg=f"{CASE}_img")
 
     # All organs.
-    reader.press("All learned organs", page.locator(".dsm-learned"))
+    reader.press("All learned organs", page.locator(".dsm-learned button").first)
     page.locator("#dsm-cancel").wait_for()
     page.wait_for_selector(IDLE, timeout=900_000)
     assert row_of(page, "liver")["id"]

@@ -62,8 +62,8 @@ def choose(combo: Any, text: str) -> None:
     assert not view.isVisible()
 
 
-def choose_from_menu(button: Any, text: str) -> list[str]:
-    """Click a button with a menu and then the entry of this text; returns all entries."""
+def choose_from_menu(button: Any, text: str, *, arrow: bool = False) -> list[str]:
+    """Click a button with a menu, or its arrow, and then the entry of this text; returns all entries."""
     seen: list[str] = []
 
     def pick() -> None:
@@ -78,7 +78,7 @@ def choose_from_menu(button: Any, text: str) -> list[str]:
             menu.close()
 
     qt.QTimer.singleShot(100, pick)  # the menu has an event loop of its own
-    click(button)
+    click(button, qt.QPoint(button.width - _ARROW_PX, button.rect.center().y()) if arrow else None)
     assert seen, "no menu opened"
     assert text in seen
     return seen
