@@ -140,6 +140,20 @@ def test_name_learned_in_the_other_modality_only_is_said_and_is_none_of_all_lear
     assert entries[0] == "Thorax (1)"
 
 
+def test_model_that_stands_alone_and_has_learned_no_organs_in_this_modality(
+    panel: Any, make_body_model: Callable[[Path], Path]
+) -> None:
+    folder = make_body_model(installed_models())
+    ModelConfig(name="dsm-body", organs=(), tumors=(), trained=("heart",), only_in={"MR": ("heart",)}).save(folder)
+    write_manifest(folder)
+    panel.widget._setup._fillModels()
+    panel.widget.chooseModel("dsm-body")
+    assert panel.ui.learnedOrgansButton.toolTip == "The model has learned no organs in CT."
+    panel.ui.modalityComboBox.setCurrentText("MR")
+    mouse.click(panel.ui.learnedOrgansButton)
+    assert panel.ui.promptsTextEdit.plainText == "heart"
+
+
 @pytest.mark.usefixtures("body_model_beside")
 def test_all_organs_that_another_model_has_learned(panel: Any) -> None:
     """One model has the organs of the abdomen; names that two have learned are those of the chosen one."""
