@@ -642,9 +642,8 @@ class Application:
     def _show_names(self) -> None:
         """Update the completions, whose kinds depend on model and modality, and whether names can be clicked."""
         self._state.no_clicks = self._runs.backend.reasonNoClicks
-        trained = self._engine.trained_in(self._shown_modality)
-        self._state.vocabulary = completions(trained, self._shown_modality, self._engine.models, self._engine.others)
-        context = PromptContext(modality=self._shown_modality, trained=trained, others=self._engine.others)
+        context = self._prompt_context
+        self._state.vocabulary = completions(context.trained, context.modality, context.models, context.others)
         self._state.learned_organs = [
             {"text": group.text, "names": list(group.names)} for group in learnedGroups(context)
         ]
@@ -655,21 +654,26 @@ class Application:
         node = self._viewer.volume_node
         return decideModality(node, ModalityChoice(self._state.modality).value).modality if node is not None else ""
 
-    def _show_hints(self, **_: Any) -> None:
-        """Show for each prompt how it will be segmented."""
-        state = self._state
-        context = PromptContext(
-            modality=self._shown_modality,
-            trained=self._engine.trained_in(self._shown_modality),
+    @property
+    def _prompt_context(self) -> PromptContext:
+        """Circumstances of the next run."""
+        modality = self._shown_modality
+        return PromptContext(
+            modality=modality,
+            trained=self._engine.trained_in(modality),
             readsFreeText=self._reads_free_text,
-            guess=bool(state.guess),
-            clicks=not state.no_clicks,
+            guess=bool(self._state.guess),
+            clicks=not self._state.no_clicks,
             draws=True,
             models=self._engine.models,
             others=self._engine.others,
             onlyIn=self._engine.trained_only_in,
         )
-        hints = promptHints("; ".join([*state.prompts, state.typed or ""]), context)
+
+    def _show_hints(self, **_: Any) -> None:
+        """Show for each prompt how it will be segmented."""
+        state = self._state
+        hints = promptHints("; ".join([*state.prompts, state.typed or ""]), self._prompt_context)
         state.hints = [{"level": hint.level.name.lower(), "text": str(hint)} for hint in hints]
 
     def _show_threshold(self) -> None:

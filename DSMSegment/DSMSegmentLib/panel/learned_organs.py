@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from dsm.errors import DSMError
-from dsm.models.library import trained_names
+from dsm.models.learned_elsewhere import learned_names
 from dsm.text.vocabulary import load_vocabulary
 from DSMSegmentLib.application import qt
 from DSMSegmentLib.application import tr as _
@@ -75,15 +74,12 @@ class LearnedOrgansButton:
 
 def learnedGroups(context: PromptContext) -> list[LearnedOrgans]:
     """Return the organs of the chosen model, then those that each other model adds; none without organs."""
-    groups = [learnedOrgans(context.trained)]
-    for other in context.others:
-        try:
-            names = trained_names(other, context.modality)
-        except DSMError:  # damaged; hints say so
-            continue
-        known = {name for group in groups for name in group}
-        groups.append(learnedOrgans(set(names) - known))
-    return [LearnedOrgans(group) for group in groups if group]
+    groups, known = [], set[str]()
+    for names in (context.trained, *(learned_names(other, context.modality) for other in context.others)):
+        if organs := learnedOrgans(set(names) - known):
+            groups.append(LearnedOrgans(organs))
+        known.update(names)
+    return groups
 
 
 def learnedOrgans(trained: Collection[str]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from dsm.core.volume import Volume
 from dsm.datasets.found_set import FoundCase, FoundSet, find_place, no_layout
-from dsm.errors import ImageError
+from dsm.errors import ImageError, MissingDependencyError
 
 SIDES = ("left", "right")
 #: Numbers of FreeSurfer's colour table, FreeSurferColorLUT.txt; below, those of the left and the right side.
@@ -57,7 +57,7 @@ def find_freesurfer(folder: Path) -> FoundSet:
     Raises:
         ImageError: If it is not such a folder.
     """
-    place = folder if (folder / "mri").is_dir() else find_place(folder, "mri", depth=2)
+    place = find_place(folder, "mri", depth=2)
     subjects = [] if place is None else [place] if place == folder else sorted(place.parent.iterdir())
     cases = [
         FoundCase(subject.name, partial(_read_mgz, image), partial(_label_map, subject / "mri" / "aseg.mgz"), "MR")
@@ -112,7 +112,7 @@ def _read_mgz(path: Path) -> Volume:
         import nibabel as nib
         from nibabel.filebasedimages import ImageFileError
     except ImportError as error:
-        raise ImageError(f"{path} needs nibabel.", hint="pip install nibabel") from error
+        raise MissingDependencyError(f"{path} needs the package nibabel.", hint="pip install nibabel") from error
     try:
         image = nib.MGHImage.from_filename(path)
         return Volume(np.asarray(image.dataobj), np.asarray(image.affine, dtype=np.float64), "MR", path.name)

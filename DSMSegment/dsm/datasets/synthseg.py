@@ -15,10 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
+from dsm.core.boxes import bounding_box
 from dsm.core.orientation import Orientation
 from dsm.core.volume import Volume
 from dsm.datasets.found_set import FoundCase, FoundSet, find_place, image_files, no_layout, stem
 from dsm.datasets.freesurfer import MIDLINE, PAIRS, parts_with_codes, sided, wholes
+from dsm.errors import ImageError
 from dsm.io.image import read_volume
 
 _OWN_PAIRS = {(25, 57): "white matter lesion", (136, 163): "choroid plexus", (137, 164): "inferior choroid plexus"}
@@ -66,6 +68,9 @@ def _label_map(path: Path) -> Volume:
     volume = read_volume(path, modality="MR")
     orientation = Orientation.of(volume.affine)
     label = np.ascontiguousarray(orientation.to_ras(volume.array)).astype(np.uint16)
+    head = bounding_box(label)
+    if head is None:
+        raise ImageError(f"{path} holds no label.", code="dataset.label", hint="Download it again.")
     affine = orientation.affine_to_ras(volume.affine, volume.shape)
     middle = np.argwhere(np.isin(label, list(MIDLINE)))[:, 0].mean()
     is_eye = label == _EYE
@@ -77,9 +82,7 @@ def _label_map(path: Path) -> Volume:
     to_the_right = (np.arange(label.shape[0]) > middle)[:, None, None]
     right, left = _EYES
     label = np.where(is_eye, np.where(to_the_right, right, left), label).astype(np.uint8)
-    inside = np.argwhere(label > 0)
-    start = np.maximum(inside.min(axis=0) - _MARGIN, 0)
-    stop = np.minimum(inside.max(axis=0) + 1 + _MARGIN, label.shape)
+    box = head.grow(_MARGIN).clip(label.shape)
     affine = affine.copy()
-    affine[:3, 3] += affine[:3, :3] @ start
-    return Volume(label[tuple(map(slice, start, stop))], affine, "MR", path.name)
+    affine[:3, 3] += affine[:3, :3] @ box.start
+    return Volume(label[box.slices], affine, "MR", path.name)

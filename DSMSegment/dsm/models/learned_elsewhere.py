@@ -30,7 +30,7 @@ def entry_that_learned(prompt: Prompt, models: Iterable[ModelEntry], *, modality
     structure = prompt.structure
     if structure is None:
         return None
-    return next((one for one in models if structure.name in _trained(one, modality)), None)
+    return next((one for one in models if structure.name in learned_names(one, modality)), None)
 
 
 def model_that_learned(prompt: Prompt, models: Iterable[ModelEntry], *, modality: str = "") -> str:
@@ -54,12 +54,18 @@ def models_that_learned(
         entry_that_learned(prompt, models, modality=one)
         for prompt in prompts
         for one in ((modality,) if modality else ("CT", "MR"))
-        if prompt.structure is None or prompt.structure.name not in _trained(chosen, one)
+        if prompt.structure is None or prompt.structure.name not in learned_names(chosen, one)
     ]
     return tuple(model for model in models if model in found)
 
 
-def _trained(model: ModelEntry, modality: str) -> tuple[str, ...]:
+def learned_names(model: ModelEntry, modality: str) -> tuple[str, ...]:
+    """Return the names that a model has learned; none of a damaged one, which the log names once.
+
+    Args:
+        model: Installed.
+        modality: `"CT"` or `"MR"`, as of `trained_names`; empty for both.
+    """
     try:
         return trained_names(model, modality)
     except DSMError as error:
